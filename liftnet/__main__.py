@@ -1,0 +1,41 @@
+"""The command line: `python -m liftnet <stage> ...`, one command a stage."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from liftnet import __version__
+from liftnet.io.errors import LiftnetError
+from liftnet.io.log import get_logger, set_up_logging
+
+STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "report")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all stages; each stage's `cli` module adds its own commands."""
+    parser = argparse.ArgumentParser(prog="python -m liftnet", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"liftnet {__version__}")
+    stages = parser.add_subparsers(title="stages, in the order of the line", metavar="STAGE", required=True)
+    for stage in STAGES:
+        importlib.import_module(f"liftnet.{stage}.cli").add_commands(stages)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; problems the user can mend are one plain line and exit status 1."""
+    arguments = build_parser().parse_args(argv)
+    set_up_logging(arguments.verbose)
+    try:
+        return arguments.run(arguments) or 0
+    except LiftnetError as error:
+        get_logger("liftnet").error("error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        get_logger("liftnet").error("interrupted; run the same command again to go on")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Logging and progress: a bar on a terminal, a line a minute in a log file."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 60.0
+
+
+def get_logger(stage: str) -> logging.Logger:
+    """The logger of a stage; the stage's name opens each of its lines."""
+    return logging.getLogger(stage)
+
+
+def set_up_logging(verbose: bool = False) -> None:
+    """Send log lines to stderr, as `time stage: message`; warnings of libraries pass, their chatter does not."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+    for chatty in ("PIL", "matplotlib", "numba", "urllib3", "trimesh", "timm", "fontTools", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def progress(items: Iterable[Item], stage: str, doing: str, total: int | None = None) -> Iterator[Item]:
+    """Yield `items`, telling how far it is: a bar on a terminal, else at most a line a minute with the time left.
+
+    Args:
+        items: What is worked through.
+        stage: The logger's name.
+        doing: What is done, as in "rendering views".
+        total: Number of items where `len(items)` is not available.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    if sys.stderr.isatty():
+        from rich.progress import track
+
+        yield from track(items, description=f"{stage}: {doing}", total=total)
+        return
+    meter = LineMeter(stage, doing, total)
+    for item in items:
+        yield item
+        meter.advance()
+
+
+class LineMeter:
+    """At most one progress line a minute, for logs; the first after a minute, so short work stays silent."""
+
+    def __init__(self, stage: str, doing: str, total: int | None) -> None:
+        self.logger, self.doing, self.total = get_logger(stage), doing, total
+        self.done, self.start = 0, time.monotonic()
+        self.last = self.start
+
+    def advance(self, extra: str = "") -> None:
+        """Count one item as done and print a line if a minute has passed. `extra` is appended to the line."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self.last < SECONDS_BETWEEN_LINES:
+            return
+        self.last = now
+        spent = now - self.start
+        of = left = ""
+        if self.total:
+            of = f" of {self.total}"
+            left = f", about {duration(spent / self.done * (self.total - self.done))} left"
+        self.logger.info("%s: %d%s after %s%s%s", self.doing, self.done, of, duration(spent), left, extra)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words a person reads at a glance: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

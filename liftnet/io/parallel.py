@@ -1,0 +1,36 @@
+"""One thread a worker, parallel over items."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from liftnet.io.log import progress
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """The number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, stage: str, doing: str
+) -> Iterator[Result]:
+    """Yield `function(item)` in the order of `items`, computed by `workers` threads, with progress.
+
+    For work that leaves the interpreter (OpenCV, numba with nogil, GEMM). BLAS is held to one thread while it runs, so
+    that results and speed do not depend on how many workers share the machine.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        if workers <= 1:
+            yield from progress((function(item) for item in items), stage, doing, len(items))
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            yield from progress(pool.map(function, items), stage, doing, len(items))

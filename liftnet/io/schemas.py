@@ -1,0 +1,186 @@
+"""The tables that go from stage to stage: their columns, their version, and checked reading and writing.
+
+This is the contract between stages; docs/architecture.md says who writes and who reads each table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import atomic_path
+
+SCHEMA_VERSION = "1"
+COORDINATE_SCALE = 32  # uint16 coordinates of the dataset are in 1/32 px: 0 to 2047.97 px, error at most 1/64 px
+FLOATS = pa.list_(pa.float32())
+
+
+def _schema(name: str, *fields: tuple[str, pa.DataType]) -> pa.Schema:
+    metadata = {"liftnet.table": name, "liftnet.schema_version": SCHEMA_VERSION}
+    return pa.schema([pa.field(*field) for field in fields], metadata=metadata)
+
+
+MANIFEST = _schema(
+    "manifest",  # one row per URL or file asked for
+    ("image_id", pa.string()),  # first 16 hex digits of sha256; null unless status is ok
+    ("artist", pa.string()),
+    ("artist_id", pa.string()),
+    ("work", pa.string()),
+    ("work_id", pa.string()),
+    ("source", pa.string()),  # csv, directory, museum
+    ("page_url", pa.string()),
+    ("image_url", pa.string()),  # as asked for: a URL, or a path as it stands in the source list
+    ("final_url", pa.string()),
+    ("status", pa.string()),  # "ok" or why not, e.g. dup_exact, not_image, http_404
+    ("reason", pa.string()),  # the status in plain words
+    ("http_status", pa.int32()),
+    ("attempts", pa.int32()),
+    ("fetched_at", pa.timestamp("ms", tz="UTC")),
+    ("bytes", pa.int64()),
+    ("mime", pa.string()),
+    ("sha256_raw", pa.string()),  # of the bytes as received
+    ("sha256", pa.string()),  # of the stored file
+    ("phash", pa.string()),
+    ("file", pa.string()),  # name of the stored file below images/
+    ("width", pa.int32()),  # of the stored image, orientation applied
+    ("height", pa.int32()),
+    ("exif_orientation", pa.int32()),  # as received; 1 after storing
+    ("focal_mm", pa.float32()),
+    ("focal_35mm", pa.float32()),
+    ("camera", pa.string()),
+    ("license", pa.string()),
+    ("license_url", pa.string()),
+    ("attribution", pa.string()),
+    ("mask_url", pa.string()),  # hand-made mask named by the source, if any
+    ("mask_status", pa.string()),  # null without mask_url; "ok" means hand_masks/<image_id>.png is there
+    ("mask_reason", pa.string()),
+    ("split", pa.string()),  # train, val, test; by artist
+    ("group_id", pa.string()),  # what must not be divided over splits; the artist_id for now
+)
+
+MASKS = _schema(
+    "masks",  # one row per image of an artist
+    ("image_id", pa.string()),
+    ("status", pa.string()),  # "ok" means masks/<image_id>.png is there
+    ("reason", pa.string()),
+    ("coverage", pa.float32()),  # share of foreground pixels
+    ("confidence", pa.float32()),  # mean of max(p, 1 - p)
+)
+
+MATCHES = _schema(
+    "matches",  # one row per image pair of a work that was tried, however few its putative matches
+    ("image_a", pa.string()),  # a < b
+    ("image_b", pa.string()),
+    ("status", pa.string()),  # ok, or why the pair was not matched
+    ("reason", pa.string()),
+    ("n_keypoints_a", pa.int32()),
+    ("n_keypoints_b", pa.int32()),
+    ("x1", FLOATS),  # pixels of the stored image, (0, 0) the centre of the top-left pixel
+    ("y1", FLOATS),
+    ("x2", FLOATS),
+    ("y2", FLOATS),
+    ("score", FLOATS),  # 1 - distance ratio, in [0, 1]; higher is better
+    ("matcher", pa.string()),
+    ("settings", pa.string()),  # JSON
+)
+
+PAIRS = _schema(
+    "pairs",  # one row per candidate pair, kept or not
+    ("pair_id", pa.string()),  # image_a-image_b
+    ("work_id", pa.string()),
+    ("artist_id", pa.string()),
+    ("split", pa.string()),
+    ("image_a", pa.string()),
+    ("image_b", pa.string()),
+    ("width_a", pa.int32()),
+    ("height_a", pa.int32()),
+    ("width_b", pa.int32()),
+    ("height_b", pa.int32()),
+    ("kept", pa.bool_()),
+    ("reason", pa.string()),  # "kept", or why not: see verify.REASONS
+    ("n_putative", pa.int32()),  # putative matches
+    ("n_masked", pa.int32()),  # of these, on the foreground of both images
+    ("n_f", pa.int32()),  # of these, inliers of the affine fundamental matrix
+    ("n_h", pa.int32()),  # of these, inliers of an affine homography
+    ("rho", pa.float32()),  # n_h / n_f
+    ("chance_floor", pa.float32()),  # inliers that random matches would reach
+    ("threshold_px", pa.float32()),
+    ("f", FLOATS),  # (a, b, c, d, e): a x' + b y' + c x + d y + e = 0, |(a, b, c, d)| = 1
+    ("gric_difference", pa.float32()),  # GRIC_H - GRIC_F per inlier, logged only
+    ("median_residual_h", pa.float32()),  # px
+    ("x1", FLOATS),  # the inlier correspondences
+    ("y1", FLOATS),
+    ("x2", FLOATS),
+    ("y2", FLOATS),
+    ("score", FLOATS),
+    ("residual", FLOATS),  # px, |a x' + b y' + c x + d y + e|
+    ("rejected_x1", FLOATS),  # a sample of at most 200 putative matches that were not kept, for the report
+    ("rejected_y1", FLOATS),
+    ("rejected_x2", FLOATS),
+    ("rejected_y2", FLOATS),
+)
+
+_COORDINATES = pa.list_(pa.uint16())
+DATASET = _schema(
+    "dataset",  # one row per kept pair, in dataset/<split>-00000-of-000NN.parquet
+    ("pair_id", pa.string()),
+    ("work_id", pa.string()),
+    ("artist_id", pa.string()),
+    ("image_a", pa.string()),
+    ("image_b", pa.string()),
+    ("width_a", pa.int32()),
+    ("height_a", pa.int32()),
+    ("width_b", pa.int32()),
+    ("height_b", pa.int32()),
+    ("n", pa.int32()),
+    ("x1", _COORDINATES),  # 1/COORDINATE_SCALE px
+    ("y1", _COORDINATES),
+    ("x2", _COORDINATES),
+    ("y2", _COORDINATES),
+    ("score", pa.list_(pa.uint8())),  # 255 times the score
+)
+
+TRUTH = _schema(
+    "truth",  # one row per view of the museum; for evaluation only
+    ("image_url", pa.string()),  # path below the museum, as in its sources.csv
+    ("artist_id", pa.string()),
+    ("work_id", pa.string()),
+    ("truth", pa.string()),  # path of the .npz below the museum: see liftnet/io/truth.py
+)
+
+
+def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
+    """Write rows (dicts; missing columns become null) or a table as Parquet with `schema`, atomically."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    table = table.select(schema.names).cast(schema).replace_schema_metadata(schema.metadata)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: Path | str, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet table and check that it is the one meant, in this version.
+
+    Raises:
+        LiftnetError: The file is missing, is not Parquet, is another table or of another version.
+    """
+    name = schema.metadata[b"liftnet.table"].decode()
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise LiftnetError(path, "does not exist", f"Run the stage that writes the {name} table") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run its stage") from error
+    metadata = table.schema.metadata or {}
+    found = metadata.get(b"liftnet.table", b"?").decode(), metadata.get(b"liftnet.schema_version", b"?").decode()
+    if found != (name, SCHEMA_VERSION):
+        raise LiftnetError(
+            path,
+            f"holds the table {found[0]!r} in version {found[1]}, not {name!r} in version {SCHEMA_VERSION}",
+            "Run the stage that writes it again",
+        )
+    return table
