@@ -20,7 +20,8 @@ def stable_id(*names: str) -> str:
 
     The digits are of the SHA-256 of all names, so two works of one title by different artists keep apart.
     """
-    return f"{slug(names[-1])}-{hashlib.sha256('\0'.join(names).encode()).hexdigest()[:6]}"
+    digest = hashlib.sha256("\0".join(names).encode()).hexdigest()
+    return f"{slug(names[-1])}-{digest[:6]}"
 
 
 def stable_fraction(text: str, salt: str = "") -> float:
