@@ -175,7 +175,18 @@ def read_table(path: Path | str, schema: pa.Schema) -> pa.Table:
         raise LiftnetError(path, "does not exist", f"Run the stage that writes the {name} table") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run its stage") from error
-    metadata = table.schema.metadata or {}
+    check_metadata(path, table.schema, schema)
+    return table
+
+
+def check_metadata(path: Path | str, found_schema: pa.Schema, schema: pa.Schema) -> None:
+    """Check by its metadata that a Parquet file holds the table `schema`, in this version.
+
+    Raises:
+        LiftnetError: It is another table or of another version.
+    """
+    name = schema.metadata[b"liftnet.table"].decode()
+    metadata = found_schema.metadata or {}
     found = metadata.get(b"liftnet.table", b"?").decode(), metadata.get(b"liftnet.schema_version", b"?").decode()
     if found != (name, SCHEMA_VERSION):
         raise LiftnetError(
@@ -183,4 +194,3 @@ def read_table(path: Path | str, schema: pa.Schema) -> pa.Table:
             f"holds the table {found[0]!r} in version {found[1]}, not {name!r} in version {SCHEMA_VERSION}",
             "Run the stage that writes it again",
         )
-    return table

@@ -1,0 +1,47 @@
+# make demo   the whole line on the built-in museum, in a virtual environment made here
+# make test   everything the tests need, then the whole suite
+# make check  formatting, lint and types
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CORES ?= all
+
+.PHONY: demo test check browser clean
+
+demo: .venv/run.stamp
+	$(BIN)/snakemake --cores $(CORES)
+	@cat results/tables/statistics.md results/tables/depth_demo.md
+	@echo "The report: $(CURDIR)/results/report.html"
+
+test: .venv/dev.stamp browser
+	$(BIN)/python -m pytest
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+.venv/run.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("liftnet needs Python 3.11 or newer; name one with `make PYTHON=python3.12`")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing liftnet and what it needs into .venv (torch is large: some minutes) ..."
+	$(PIP) install --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	$(PIP) install --editable .[dev]
+	@touch $@
+
+# One test opens the report in a real browser; without one it is skipped, with its reason.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { echo "Installing chromium for the test of the report page ..."; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }; } || \
+	echo "No chromium here: the browser test of the report will be skipped."
+
+clean:
+	rm -rf .venv .snakemake results

@@ -1,0 +1,66 @@
+from snakemake.utils import min_version
+
+min_version("9.20")  # pathvars, profile.yaml, runtime overrides
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=RESULTS,
+    logs=f"{RESULTS}/logs",
+    benchmarks=f"{RESULTS}/benchmarks",
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    all,
+    dataset,
+    statistics,
+    depth,
+    report,
+
+
+rule all:
+    """Everything the configuration asks for: dataset, tables, trained LiftNet, report."""
+    input:
+        "<results>/report.html",
+
+
+include: "rules/render.smk"
+include: "rules/collect.smk"
+include: "rules/segment.smk"
+include: "rules/match.smk"
+include: "rules/verify.smk"
+include: "rules/shard.smk"
+include: "rules/depth.smk"
+include: "rules/report.smk"
+
+
+rule dataset:
+    """Only the correspondence shards."""
+    input:
+        "<results>/dataset",
+
+
+rule statistics:
+    """Only the statistics tables, from the shards."""
+    input:
+        "<results>/tables/statistics.csv",
+
+
+rule depth:
+    """The trained LiftNet and its evaluation."""
+    input:
+        "<results>/tables/depth_pairs.csv",
+
+
+rule report:
+    """The report page."""
+    input:
+        "<results>/report.html",

@@ -1,0 +1,116 @@
+"""
+Configuration, work list and helper functions of all rules.
+
+Nothing here computes results: it names files and turns settings into options of the command line.
+"""
+
+import csv
+import shlex
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+
+
+def check_config(config):
+    """Refuse a configuration that breaks the schema, naming each key and what is allowed there."""
+    problems = [
+        describe(error) for error in Draft202012Validator(yaml.safe_load(SCHEMA.read_text())).iter_errors(config)
+    ]
+    if problems:
+        raise WorkflowError("The configuration cannot be used:\n" + "\n".join(f"  - {line}" for line in problems))
+
+
+def describe(error):
+    """One schema error in plain words."""
+    key = ".".join(str(part) for part in error.absolute_path) or "config"
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        return f"{key}: unknown key {', '.join(map(repr, unknown))}; known keys are {', '.join(known)}"
+    allowed = {name: error.schema[name] for name in LIMITS if name in error.schema}
+    return f"{key}: {error.message}; allowed: {', '.join(f'{name} {value}' for name, value in allowed.items())}"
+
+
+LIMITS = ("type", "anyOf", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "items")
+check_config(config)
+validate(config, str(SCHEMA))  # fills in the defaults
+
+RESULTS = config["results"].rstrip("/")
+MUSEUM = config["photos"] is None
+
+# Settings that only the later commands of a stage read: changing one does not train again.
+SEGMENT_PREDICTION = ("XX",)
+
+
+wildcard_constraints:
+    work=r"[a-z0-9-]+",
+    artist=r"[a-z0-9-]+",
+
+
+def settings(stage, *keys):
+    """The named settings of a stage (all of them without names) as command-line options, in a stable order."""
+    section = config[stage]
+    words = []
+    for key in sorted(keys or section):
+        value, flag = section[key], "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)] if value else []
+        elif value is not None:
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def source_files():
+    """What `collect` depends on: the museum's list, or the user's list or folder."""
+    if MUSEUM:
+        return f"{RESULTS}/museum/sources.csv"
+    photos = Path(config["photos"])
+    listed = photos / "sources.csv"
+    return str(listed if listed.is_file() else photos)
+
+
+def source_option():
+    """How `collect` is told its source."""
+    if MUSEUM:
+        return f"--museum {shlex.quote(RESULTS + '/museum')}"
+    path = source_files()
+    return f"{'--csv' if path.endswith('.csv') else '--directory'} {shlex.quote(path)}"
+
+
+def work_list():
+    """The works that `collect` found, as rows of works.tsv; the workflow's only checkpoint."""
+    with checkpoints.collect_images.get().output.works.open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def per_work(pattern):
+    """An input function: `pattern` for every work."""
+    return lambda wildcards: [pattern.format(results=RESULTS, work=row["work_id"]) for row in work_list()]
+
+
+def mask_table_of_work(wildcards):
+    """The mask table of the artist of a work."""
+    artists = {row["work_id"]: row["artist_id"] for row in work_list()}
+    return f"{RESULTS}/masks/{artists[wildcards.work]}.parquet"
+
+
+def all_mask_tables(wildcards):
+    """The mask tables of all artists."""
+    return [f"{RESULTS}/masks/{artist}.parquet" for artist in sorted({row["artist_id"] for row in work_list()})]
+
+
+def truth_tables(*names):
+    """Tables that only the museum has, since only there the truth is known."""
+    return [f"{RESULTS}/tables/{name}.csv" for name in names] if MUSEUM else []
+
+
+def museum_option(wildcards):
+    """Where the truth lies, for the commands that evaluate against it."""
+    return f"--museum {shlex.quote(RESULTS + '/museum')}" if MUSEUM else ""

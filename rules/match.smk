@@ -1,0 +1,33 @@
+"""
+Putative matches between all image pairs of a work, by OpenMVG, COLMAP or OpenCV.
+
+NEEDS   <results>/manifest.parquet, images/ (and masks/ with `mask_first: true`)
+GIVES   <results>/matches/<work>.parquet
+"""
+
+
+rule match_work:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=branch(config["match"]["mask_first"], then=mask_table_of_work, otherwise=[]),
+    output:
+        matches="<results>/matches/{work}.parquet",
+    log:
+        "<logs>/match_work/{work}.log",
+    benchmark:
+        "<benchmarks>/match_work/{work}.tsv"
+    conda:
+        f"../envs/{'colmap' if config['match']['matcher'] == 'colmap' else 'vision'}.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        seed=config["seed"],
+        settings=settings("match"),
+        version=1,
+    shell:
+        """
+        python -m liftnet match --root "$(dirname {input.manifest:q})" --work {wildcards.work:q} \
+            --out {output.matches:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """

@@ -1,0 +1,53 @@
+"""
+One self-contained page: tables, funnel, pairs, masks, depth, a view in 3D.
+
+NEEDS   the tables, pairs, masks and predictions of all earlier stages
+GIVES   <results>/report.html, <results>/tables/funnel.*
+"""
+
+
+rule write_report:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=all_mask_tables,
+        matches=per_work("{results}/matches/{work}.parquet"),
+        pairs=per_work("{results}/pairs/{work}.parquet"),
+        predictions="<results>/predictions",
+        tables=[
+            "<results>/tables/segmentation.csv",
+            "<results>/tables/pairs_by_reason.csv",
+            "<results>/tables/statistics.csv",
+            "<results>/tables/depth_pairs.csv",
+            *truth_tables("segmentation_truth", "correspondences_truth", "depth_demo"),
+        ],
+    output:
+        page=report(
+            "<results>/report.html",
+            caption="../workflow/report/page.rst",
+            category="Report",
+            labels={"page": "report"},
+        ),
+        funnel=report(
+            "<results>/tables/funnel.csv",
+            caption="../workflow/report/funnel.rst",
+            category="Dataset",
+            labels={"table": "funnel"},
+        ),
+    log:
+        "<logs>/write_report.log",
+    benchmark:
+        "<benchmarks>/write_report.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        seed=config["seed"],
+        settings=settings("report"),
+        version=1,
+    shell:
+        """
+        python -m liftnet report --root "$(dirname {input.manifest:q})" --out {output.page:q} \
+            --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """

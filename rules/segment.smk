@@ -1,0 +1,87 @@
+"""
+Foreground masks: RefineNet, trained from the hand-made masks, then run on every image.
+
+NEEDS   <results>/manifest.parquet, images/, hand_masks/
+GIVES   <results>/models/segmenter/, <results>/masks/, <results>/tables/segmentation.* and segmentation_truth.*
+"""
+
+
+rule train_segmenter:
+    input:
+        manifest="<results>/manifest.parquet",
+    output:
+        model="<results>/models/segmenter/model.safetensors",
+        table="<results>/tables/segmentation.csv",
+    log:
+        "<logs>/train_segmenter.log",
+    benchmark:
+        "<benchmarks>/train_segmenter.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        seed=config["seed"],
+        settings=settings("segment", *SEGMENT_TRAINING),
+        version=1,
+    shell:
+        """
+        python -m liftnet segment train --root "$(dirname {input.manifest:q})" \
+            --model "$(dirname {output.model:q})" --tables "$(dirname {output.table:q})" \
+            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule predict_masks:
+    input:
+        manifest="<results>/manifest.parquet",
+        model="<results>/models/segmenter/model.safetensors",
+    output:
+        masks="<results>/masks/{artist}.parquet",
+    log:
+        "<logs>/predict_masks/{artist}.log",
+    benchmark:
+        "<benchmarks>/predict_masks/{artist}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings("segment", *SEGMENT_PREDICTION),
+        version=1,
+    shell:
+        """
+        python -m liftnet segment predict --root "$(dirname {input.manifest:q})" \
+            --model "$(dirname {input.model:q})" --artist {wildcards.artist:q} --out {output.masks:q} \
+            --threads {threads} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule evaluate_masks:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=all_mask_tables,
+        truth="<results>/museum/truth.parquet",
+    output:
+        table="<results>/tables/segmentation_truth.csv",
+    log:
+        "<logs>/evaluate_masks.log",
+    benchmark:
+        "<benchmarks>/evaluate_masks.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        version=1,
+    shell:
+        """
+        python -m liftnet segment evaluate --root "$(dirname {input.manifest:q})" \
+            --museum "$(dirname {input.truth:q})" --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
+        """

@@ -1,0 +1,59 @@
+"""
+The dataset: Parquet shards split by artist, and the statistics counted from the shards alone.
+
+NEEDS   <results>/pairs/, manifest.parquet, images/
+GIVES   <results>/dataset/, <results>/tables/statistics.*
+"""
+
+
+rule write_shards:
+    input:
+        manifest="<results>/manifest.parquet",
+        pairs=per_work("{results}/pairs/{work}.parquet"),
+    output:
+        dataset=directory("<results>/dataset"),
+    log:
+        "<logs>/write_shards.log",
+    benchmark:
+        "<benchmarks>/write_shards.tsv"
+    conda:
+        "../envs/collect.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=settings("shard"),
+        version=1,
+    shell:
+        """
+        python -m liftnet shard write --root "$(dirname {input.manifest:q})" --out {output.dataset:q} \
+            {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule count_statistics:
+    input:
+        dataset="<results>/dataset",
+    output:
+        table=report(
+            "<results>/tables/statistics.csv",
+            caption="../workflow/report/statistics.rst",
+            category="Dataset",
+            labels={"table": "statistics"},
+        ),
+    log:
+        "<logs>/count_statistics.log",
+    benchmark:
+        "<benchmarks>/count_statistics.tsv"
+    conda:
+        "../envs/collect.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        version=1,
+    shell:
+        """
+        python -m liftnet shard statistics --dataset {input.dataset:q} \
+            --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
+        """

@@ -1,0 +1,60 @@
+"""
+Verified pairs: foreground, affine fundamental matrix under RANSAC, affine homography thrown out.
+
+NEEDS   <results>/matches/, masks/, manifest.parquet (and the museum's truth to measure precision)
+GIVES   <results>/pairs/<work>.parquet, <results>/tables/pairs_by_reason.* and correspondences_truth.*
+"""
+
+
+rule verify_work:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=mask_table_of_work,
+        matches="<results>/matches/{work}.parquet",
+    output:
+        pairs="<results>/pairs/{work}.parquet",
+    log:
+        "<logs>/verify_work/{work}.log",
+    benchmark:
+        "<benchmarks>/verify_work/{work}.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        seed=config["seed"],
+        settings=settings("verify"),
+        version=1,
+    shell:
+        """
+        python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \
+            --out {output.pairs:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule evaluate_pairs:
+    input:
+        manifest="<results>/manifest.parquet",
+        pairs=per_work("{results}/pairs/{work}.parquet"),
+        truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
+    output:
+        tables=["<results>/tables/pairs_by_reason.csv", *truth_tables("correspondences_truth")],
+    log:
+        "<logs>/evaluate_pairs.log",
+    benchmark:
+        "<benchmarks>/evaluate_pairs.tsv"
+    conda:
+        "../envs/vision.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        museum=museum_option(),
+        version=1,
+    shell:
+        """
+        python -m liftnet verify evaluate --root "$(dirname {input.manifest:q})" {params.museum} \
+            --tables "$(dirname {output.tables[0]:q})" 2>&1 | tee {log:q}
+        """
