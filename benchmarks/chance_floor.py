@@ -1,0 +1,68 @@
+"""How many inliers of an affine fundamental matrix do random matches reach? Writes benchmarks/chance_floor.md.
+
+    python benchmarks/chance_floor.py [--trials 100]
+
+Matches are drawn uniformly in two squares of side L, independent of each other, and the affine fundamental matrix is
+estimated exactly as in `verify`. The formula of `liftnet.geometry.chance.chance_floor` is printed beside the 99 %
+quantile: it must not lie below it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from liftnet.geometry.affine import estimate_affine_fundamental
+from liftnet.geometry.chance import chance_floor
+from liftnet.io.files import write_text
+from liftnet.io.ids import stable_seed
+
+COUNTS = (30, 60, 120, 250, 500, 1000, 2000)
+SHARES = (0.001, 0.002, 0.004, 0.01)
+SIDE = 1000.0
+
+
+def chance_inliers(count: int, share: float, trials: int) -> np.ndarray:
+    """Inliers of `trials` sets of `count` random matches at a threshold of `share` of the side."""
+    found = []
+    for trial in range(trials):
+        rng = np.random.default_rng(stable_seed(0, str(count), str(share), str(trial)))
+        a, b = rng.uniform(0, SIDE, (2, count, 2))
+        found.append(estimate_affine_fundamental(a, b, share * SIDE, rng).n_inliers)
+    return np.array(found)
+
+
+def main() -> None:
+    """Simulate every cell and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    arguments = parser.parse_args()
+    start = time.process_time()
+    lines = [
+        f"Inliers of the affine fundamental matrix among N random matches: median / 99 % quantile of "
+        f"{arguments.trials} trials (`chance_floor`). t is the threshold, L the side of the square the matches fill.",
+        "",
+        "| t / L | " + " | ".join(f"N = {count}" for count in COUNTS) + " |",
+        "| --- |" + " ---: |" * len(COUNTS),
+    ]
+    for share in SHARES:
+        cells = []
+        for count in COUNTS:
+            found = chance_inliers(count, share, arguments.trials)
+            floor = chance_floor(count, share * SIDE, SIDE)
+            cells.append(f"{np.median(found):.0f} / {np.quantile(found, 0.99):.0f} ({floor:.0f})")
+        lines.append(f"| {share} | " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    write_text(arguments.out, "\n".join(lines) + "\n")
+    print(f"{time.process_time() - start:.0f} CPU s; written to {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
