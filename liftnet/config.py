@@ -1,12 +1,14 @@
 """The whole configuration: one section a stage, and the JSON schema that Snakemake checks it with.
 
-`python -m liftnet.config` prints the schema; workflow/schemas/config.schema.yaml holds what it prints (a test keeps
-them equal), so that a run is refused before its first job even where liftnet itself is not installed.
+`python -m liftnet.config schema` prints the schema, `... defaults` the shipped config.yaml; tests keep the committed
+files equal to them. Snakemake checks with the schema alone, so that a run is refused before its first job even where
+liftnet itself is not installed.
 """
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import Any
 
 import yaml
@@ -65,9 +67,39 @@ def _without_titles(value: Any) -> Any:
 
 def schema_text() -> str:
     """What workflow/schemas/config.schema.yaml holds."""
-    head = "# Written by `python -m liftnet.config`; change liftnet/<stage>/settings.py instead.\n"
+    head = "# Written by `python -m liftnet.config schema`; change liftnet/<stage>/settings.py instead.\n"
     return head + yaml.safe_dump(json_schema(), sort_keys=False, width=110, allow_unicode=True)
 
 
+def config_text() -> str:
+    """What config.yaml holds: every setting with its default and what it means."""
+    lines = [
+        "# Every setting with its default; as it stands, a run collects and evaluates the built-in demo museum.",
+        "# Put your own values in a file of your own and name it: snakemake --cores all --configfile mine.yaml",
+    ]
+    for name, field in Config.model_fields.items():
+        if isinstance(field.default, Settings):
+            lines += ["", f"{name}:  # {field.description}"]
+            lines += _setting_lines(type(field.default), "  ")
+        else:
+            lines += _comment(str(field.description), ""), f"{name}: {_value(field.default)}"
+    return "\n".join(lines) + "\n"
+
+
+def _setting_lines(section: type[Settings], indent: str) -> list[str]:
+    lines = []
+    for name, field in section.model_fields.items():
+        lines += [_comment(str(field.description), indent), f"{indent}{name}: {_value(field.default)}"]
+    return lines
+
+
+def _comment(text: str, indent: str) -> str:
+    return textwrap.fill(text, 117, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def _value(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).removesuffix("...\n").strip()
+
+
 if __name__ == "__main__":
-    sys.stdout.write(schema_text())
+    sys.stdout.write(config_text() if sys.argv[1:] == ["defaults"] else schema_text())

@@ -68,20 +68,31 @@ def settings(stage, *keys):
 
 
 def source_files():
-    """What `collect` depends on: the museum's list, or the user's list or folder."""
+    """What `collect` depends on: the museum's list, the user's list, or every file of the user's folder."""
     if MUSEUM:
         return f"{RESULTS}/museum/sources.csv"
+    source = photos_source()
+    return str(source) if source.is_file() else sorted(map(str, source.glob("*/*/*")))
+
+
+def photos_source():
+    """The list or the folder that `photos:` names."""
     photos = Path(config["photos"])
+    if not photos.exists():
+        raise WorkflowError(
+            f"photos: {photos} does not exist; name a folder with sources.csv, a folder of artist/work/*.jpg, or a "
+            ".csv file: snakemake ... --config photos=FOLDER"
+        )
     listed = photos / "sources.csv"
-    return str(listed if listed.is_file() else photos)
+    return listed if listed.is_file() else photos
 
 
 def source_option():
     """How `collect` is told its source."""
     if MUSEUM:
         return f"--museum {shlex.quote(RESULTS + '/museum')}"
-    path = source_files()
-    return f"{'--csv' if path.endswith('.csv') else '--directory'} {shlex.quote(path)}"
+    source = photos_source()
+    return f"{'--csv' if source.is_file() else '--directory'} {shlex.quote(str(source))}"
 
 
 def work_list():
