@@ -1,0 +1,102 @@
+"""Kept pairs in the compact form of the dataset: fixed-point coordinates, 8-bit scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from liftnet.io.dataset import SPLITS
+from liftnet.io.errors import LiftnetError
+from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS, read_table
+
+MAX_UNITS = 2**16 - 1
+MAX_SIDE = (MAX_UNITS + 1) // COORDINATE_SCALE  # 2048 px: pixel centres up to 2047, as uint16 reaches 2047.97
+COORDINATES = {"x1": "width_a", "y1": "height_a", "x2": "width_b", "y2": "height_b"}
+
+
+def kept_pairs(path: Path) -> dict[str, pa.Table]:
+    """The kept pairs of one work by split, as rows of the DATASET schema.
+
+    Raises:
+        LiftnetError: An image is too large for the fixed-point coordinates, a coordinate lies outside its image, or
+            a pair has no known split.
+    """
+    table = read_table(path, PAIRS)
+    table = table.filter(pc.equal(table.column("kept"), True)).combine_chunks()
+    _check_sizes(table)
+    unknown = set(table.column("split").to_pylist()) - set(SPLITS)
+    if unknown:
+        raise LiftnetError(path, f"has pairs of the split {unknown.pop()!r}", "Run `collect` and `verify` again")
+    compact = compact_table(table)
+    return {
+        split: part for split in SPLITS if (part := compact.filter(pc.equal(table.column("split"), split))).num_rows
+    }
+
+
+def compact_table(pairs: pa.Table) -> pa.Table:
+    """Rows of the PAIRS schema as rows of the DATASET schema; coordinates rounded to 1/COORDINATE_SCALE px.
+
+    A coordinate between the edge of the image (-0.5 px) and the first pixel centre is stored as 0.
+    """
+    counts = _counts(pairs, "x1")
+    columns = {name: pairs.column(name) for name in DATASET.names if name in pairs.schema.names}
+    columns["n"] = pa.array(counts, pa.int32())
+    for name, side in COORDINATES.items():
+        columns[name] = _as_lists(_fixed_point(pairs, name, side, counts), counts)
+    scores = np.rint(np.clip(np.nan_to_num(_values(pairs, "score", counts)), 0, 1) * 255).astype(np.uint8)
+    columns["score"] = _as_lists(scores, counts)
+    return pa.table([columns[name] for name in DATASET.names], schema=DATASET)
+
+
+def _fixed_point(pairs: pa.Table, name: str, side: str, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+    values = _values(pairs, name, counts)
+    limits = np.repeat(pairs.column(side).to_numpy(), counts)
+    outside = ~((values >= -0.5) & (values <= limits - 0.5))  # also true of NaN
+    if outside.any():
+        first = int(np.argmax(outside))
+        row = int(np.searchsorted(np.cumsum(counts), first, side="right"))
+        raise LiftnetError(
+            f"pair {pairs.column('pair_id')[row].as_py()}",
+            f"has {name} = {values[first]:g} px in an image of {side.split('_')[0]} {limits[first]} px",
+            "Run `match` and `verify` of its work again",
+        )
+    return np.clip(np.rint(values * COORDINATE_SCALE), 0, MAX_UNITS).astype(np.uint16)
+
+
+def _check_sizes(pairs: pa.Table) -> None:
+    for image, width, height in (("image_a", "width_a", "height_a"), ("image_b", "width_b", "height_b")):
+        sides = np.maximum(pairs.column(width).to_numpy(), pairs.column(height).to_numpy())
+        too_large = np.flatnonzero(sides > MAX_SIDE)
+        if len(too_large):
+            row = int(too_large[0])
+            raise LiftnetError(
+                f"image {pairs.column(image)[row].as_py()}",
+                f"has a side of {sides[row]} px; the dataset's coordinates reach {MAX_SIDE} px",
+                f"Set collect.max_side to {MAX_SIDE} or less and run `collect` again",
+            )
+
+
+def _counts(pairs: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    lengths = pc.fill_null(pc.list_value_length(pairs.column(name)), 0)
+    return lengths.to_numpy().astype(np.int64)
+
+
+def _values(pairs: pa.Table, name: str, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    if not np.array_equal(_counts(pairs, name), counts):
+        row = int(np.argmax(_counts(pairs, name) != counts))
+        raise LiftnetError(
+            f"pair {pairs.column('pair_id')[row].as_py()}",
+            f"has another number of {name} than of x1",
+            "Run `verify` of its work again",
+        )
+    flat = pc.list_flatten(pairs.column(name)).to_numpy()
+    return np.asarray(flat, dtype=np.float64)
+
+
+def _as_lists(values: npt.NDArray[np.generic], counts: npt.NDArray[np.int64]) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(values))
