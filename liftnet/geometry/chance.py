@@ -14,9 +14,9 @@ from liftnet.geometry.flats import joint_points
 
 
 def chance_floor(n: int, threshold: float, extent: float) -> float:
-    """The number of inliers that random matches exceed in at most one case of a hundred.
+    """The number of inliers that random matches exceed in about one case of a hundred, or fewer.
 
-    8 + mu + 3.5 sqrt(mu) with mu = 2.76 n threshold / extent: a Poisson count of near points beside the four of the
+    8 + mu + 4 sqrt(mu) with mu = 2.76 n threshold / extent: a Poisson count of near points beside the four of the
     sample and those gained by choosing the best of 2000 hyperplanes.
 
     Args:
@@ -30,7 +30,7 @@ def chance_floor(n: int, threshold: float, extent: float) -> float:
     if extent <= 0:
         return float(n)
     mu = 2.76 * n * threshold / extent
-    return float(min(8 + mu + 3.5 * np.sqrt(mu), n))
+    return float(min(8 + mu + 4 * np.sqrt(mu), n))
 
 
 def joint_extent(points_a: npt.ArrayLike, points_b: npt.ArrayLike) -> float:

@@ -1,0 +1,36 @@
+"""Commands of the `verify` stage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from liftnet.io.command import Subparsers, add_command, add_stage
+from liftnet.io.settings import settings_from
+from liftnet.verify.settings import VerifySettings
+
+
+def add_commands(stages: Subparsers) -> None:
+    """Add `verify run` and `verify evaluate`."""
+    commands = add_stage(stages, "verify", "keep the matches that two affine views of one solid object explain")
+    run = add_command(commands, "run", _run, "decide on every pair of one work", VerifySettings)
+    run.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and masks/")
+    run.add_argument("--matches", type=Path, required=True, help="putative matches of one work")
+    run.add_argument("--out", type=Path, required=True, help="table of pairs to write")
+    evaluate = add_command(commands, "evaluate", _evaluate, "count pairs by reason and measure their precision")
+    evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, matches/ and pairs/")
+    evaluate.add_argument("--museum", type=Path, help="museum with the true depth and cameras of the images")
+    evaluate.add_argument("--tables", type=Path, required=True, help="folder for the tables")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from liftnet.verify.run import verify_matches
+
+    settings = settings_from(arguments, VerifySettings)
+    verify_matches(arguments.root, arguments.matches, arguments.out, settings, arguments.seed, arguments.threads)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from liftnet.verify.evaluate import evaluate
+
+    evaluate(arguments.root, arguments.museum, arguments.tables, arguments.threads)

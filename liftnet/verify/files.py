@@ -1,0 +1,146 @@
+"""What `verify` reads: the manifest, putative matches and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from liftnet.io.errors import BadImageError, LiftnetError
+from liftnet.io.images import read_mask
+from liftnet.io.schemas import MANIFEST, MATCHES, read_table
+
+FloatArray = npt.NDArray[np.floating]
+BoolArray = npt.NDArray[np.bool_]
+MASKS_IN_MEMORY = 256  # about 1 MB each; pairs come sorted by their first image
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """What the manifest says of a stored image."""
+
+    image_id: str
+    image_url: str
+    artist_id: str
+    work_id: str
+    split: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Putative matches of one pair of images.
+
+    Attributes:
+        image_a: Id of image a.
+        image_b: Id of image b.
+        status: "ok", or why the pair was not matched.
+        points_a: (N, 2) px.
+        points_b: (N, 2) px.
+        score: (N,).
+    """
+
+    image_a: str
+    image_b: str
+    status: str
+    points_a: FloatArray
+    points_b: FloatArray
+    score: FloatArray
+
+    @property
+    def pair_id(self) -> str:
+        """The pair's name."""
+        return f"{self.image_a}-{self.image_b}"
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether there is one score and one finite point in each image for every match."""
+        n = len(self.score)
+        return len(self.points_a) == len(self.points_b) == n and bool(
+            np.isfinite(self.points_a).all() and np.isfinite(self.points_b).all()
+        )
+
+
+def read_images(root: Path) -> dict[str, ImageRow]:
+    """The stored images by id, from `root`/manifest.parquet."""
+    table = read_table(root / "manifest.parquet", MANIFEST)
+    columns = ["image_id", "image_url", "artist_id", "work_id", "split", "width", "height", "status"]
+    rows = table.select(columns).to_pylist()
+    return {row["image_id"]: ImageRow(**row) for row in rows if row.pop("status") == "ok"}
+
+
+def read_matches(path: Path) -> list[Matches]:
+    """The rows of a table of matches; coordinates are views of the table's memory."""
+    table = read_table(path, MATCHES).combine_chunks()
+    names = ("x1", "y1", "x2", "y2", "score")
+    lists = zip(*(list_values(table.column(name)) for name in names), strict=True)
+    ids = zip(*(table.column(name).to_pylist() for name in ("image_a", "image_b", "status")), strict=True)
+    return [
+        Matches(image_a, image_b, status, _points(x1, y1), _points(x2, y2), score)
+        for (image_a, image_b, status), (x1, y1, x2, y2, score) in zip(ids, lists, strict=True)
+    ]
+
+
+def list_values(column: pa.ChunkedArray) -> Iterator[FloatArray]:
+    """One numpy array for each row of a list column; empty where the row is null."""
+    for chunk in column.chunks:
+        values = chunk.values.to_numpy(zero_copy_only=False)
+        offsets = chunk.offsets.to_numpy()
+        valid = chunk.is_valid().to_numpy(zero_copy_only=False)
+        for row in range(len(chunk)):
+            yield values[offsets[row] : offsets[row + 1]] if valid[row] else values[:0]
+
+
+class MaskFolder:
+    """The foreground masks of a run, read when needed; the last ones stay in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise LiftnetError(
+                folder, "is not a folder", "Run `segment predict`, or verify with `--no-foreground` to use no masks"
+            )
+        self.folder = folder
+        self.problems: dict[str, str] = {}  # image_id -> why its mask cannot be used
+        self._read = lru_cache(MASKS_IN_MEMORY)(self._read_uncached)
+
+    def on_foreground(self, image: ImageRow, points: FloatArray) -> BoolArray | None:
+        """Whether each point, rounded to its pixel, lies on the image's mask; off the image counts as background.
+
+        Args:
+            image: The image.
+            points: (N, 2) px.
+
+        Returns:
+            (N,) bool; None where the mask is missing, unreadable or of another size than the image.
+        """
+        mask = self._read(image.image_id, image.width, image.height)
+        return None if mask is None else points_on_mask(mask, points)
+
+    def _read_uncached(self, image_id: str, width: int, height: int) -> BoolArray | None:
+        try:
+            return read_mask(self.folder / f"{image_id}.png", (width, height))
+        except BadImageError as error:
+            self.problems[image_id] = str(error)
+            return None
+
+
+def points_on_mask(mask: BoolArray, points: FloatArray) -> BoolArray:
+    """Whether each (x, y), rounded to its pixel, is True on a (H, W) mask; False outside it."""
+    height, width = mask.shape
+    column, row = np.rint(points.T).astype(np.int64)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    result = np.zeros(len(points), np.bool_)
+    result[inside] = mask[row[inside], column[inside]]
+    return result
+
+
+def _points(x: FloatArray, y: FloatArray) -> FloatArray:
+    if len(x) != len(y):
+        return np.full((max(len(x), len(y)), 2), np.nan)  # seen by is_consistent, so the pair is rejected by name
+    return np.column_stack([x, y])

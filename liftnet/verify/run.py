@@ -1,0 +1,148 @@
+"""`verify run`: decide on every pair of a work and write the table of pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liftnet.io.ids import stable_seed
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import PAIRS, write_table
+from liftnet.verify.decide import PairDecision, verify_pair
+from liftnet.verify.files import ImageRow, MaskFolder, Matches, read_images, read_matches
+from liftnet.verify.settings import VerifySettings
+
+Row = dict[str, Any]
+LOG = get_logger("verify")
+
+
+def verify_matches(
+    root: Path, matches: Path, out: Path, settings: VerifySettings, seed: int = 0, threads: int = 1
+) -> Counter[str]:
+    """Decide on every pair in a table of matches and write them all, kept or not, to a table of pairs.
+
+    Args:
+        root: Folder with manifest.parquet and masks/.
+        matches: Table MATCHES of one work.
+        out: Table PAIRS to write.
+        settings: Thresholds.
+        seed: Seed of the run; a pair's own seed comes from it and the pair's id.
+        threads: Worker threads; the result does not depend on them.
+
+    Returns:
+        How many pairs for each reason.
+
+    Raises:
+        LiftnetError: The manifest or the matches cannot be read, there is no mask folder, or `out` cannot be written.
+    """
+    images = read_images(root)
+    masks = MaskFolder(root / "masks") if settings.foreground else None
+    pairs = read_matches(matches)
+
+    def decide(pair: Matches) -> Row:
+        return _row(pair, images, masks, settings, seed)
+
+    rows = list(map_threads(decide, pairs, threads, "verify", "deciding on pairs"))
+    write_table(out, rows, PAIRS)
+    counts = Counter(row["reason"] for row in rows)
+    _tell(out, rows, counts, masks)
+    return counts
+
+
+def _row(
+    pair: Matches, images: dict[str, ImageRow], masks: MaskFolder | None, settings: VerifySettings, seed: int
+) -> Row:
+    a, b = images.get(pair.image_a), images.get(pair.image_b)
+    decision = _decide(pair, a, b, masks, settings, seed)
+    known = a or b
+    return {
+        "pair_id": pair.pair_id,
+        "work_id": known and known.work_id,
+        "artist_id": known and known.artist_id,
+        "split": known and known.split,
+        "image_a": pair.image_a,
+        "image_b": pair.image_b,
+        "width_a": a and a.width,
+        "height_a": a and a.height,
+        "width_b": b and b.width,
+        "height_b": b and b.height,
+        **_numbers(decision),
+        **_correspondences(pair, decision, settings, seed),
+    }
+
+
+def _decide(
+    pair: Matches,
+    a: ImageRow | None,
+    b: ImageRow | None,
+    masks: MaskFolder | None,
+    settings: VerifySettings,
+    seed: int,
+) -> PairDecision:
+    n = len(pair.score)
+    if pair.status != "ok":
+        return PairDecision(pair.status, n)
+    if a is None or b is None:
+        return PairDecision("no_image", n)
+    if not pair.is_consistent:
+        return PairDecision("bad_matches", n)
+    on_foreground: np.ndarray | None = np.ones(n, np.bool_)
+    if masks is not None:
+        on_a, on_b = masks.on_foreground(a, pair.points_a), masks.on_foreground(b, pair.points_b)
+        on_foreground = None if on_a is None or on_b is None else on_a & on_b
+    long_side = (max(a.width, a.height) + max(b.width, b.height)) / 2
+    rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
+    return verify_pair(pair.points_a, pair.points_b, pair.score, on_foreground, long_side, rng, settings)
+
+
+def _numbers(decision: PairDecision) -> Row:
+    model = decision.fundamental
+    return {
+        "kept": decision.kept,
+        "reason": decision.reason,
+        "n_putative": decision.n_putative,
+        "n_masked": decision.n_masked,
+        "n_f": decision.n_f,
+        "n_h": decision.n_h,
+        "rho": decision.rho,
+        "chance_floor": decision.chance_floor,
+        "threshold_px": decision.threshold_px,
+        "f": model.f.astype(np.float32) if model is not None and model.found else None,
+        "gric_difference": decision.gric_difference,
+        "median_residual_h": decision.median_residual_h,
+    }
+
+
+def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySettings, seed: int) -> Row:
+    """The inliers of every pair that has a model, and a sample of the other matches for pictures."""
+    if not pair.is_consistent:
+        return {name: [] for name in PAIRS.names if PAIRS.field(name).type == PAIRS.field("x1").type and name != "f"}
+    rest = np.setdiff1d(np.arange(len(pair.score)), decision.inliers)
+    if len(rest) > settings.rejected_sample:
+        rng = np.random.default_rng(stable_seed(seed, "verify rejected", pair.pair_id))
+        rest = np.sort(rng.choice(rest, settings.rejected_sample, replace=False))
+    row = {"score": pair.score[decision.inliers], "residual": decision.residuals.astype(np.float32)}
+    for prefix, chosen in (("", decision.inliers), ("rejected_", rest)):
+        row |= {f"{prefix}x1": pair.points_a[chosen, 0], f"{prefix}y1": pair.points_a[chosen, 1]}
+        row |= {f"{prefix}x2": pair.points_b[chosen, 0], f"{prefix}y2": pair.points_b[chosen, 1]}
+    return row
+
+
+def _tell(out: Path, rows: list[Row], counts: Counter[str], masks: MaskFolder | None) -> None:
+    if masks and masks.problems:
+        first = next(iter(sorted(masks.problems.items())))[1]
+        LOG.warning("%d images have no usable mask, the first: %s", len(masks.problems), first)
+    correspondences = sum(row["n_f"] for row in rows if row["kept"])
+    rejected = ", ".join(f"{n} {reason}" for reason, n in counts.most_common() if reason != "kept")
+    LOG.info(
+        "%d pairs: %d kept with %d correspondences%s; written to %s",
+        len(rows),
+        counts["kept"],
+        correspondences,
+        f"; rejected: {rejected}" if rejected else "",
+        out,
+    )

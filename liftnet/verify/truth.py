@@ -1,0 +1,77 @@
+"""Errors of matches against the true depth and cameras of rendered views."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.io.truth import TrueView
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+SAME_SURFACE = 0.01  # depths that differ by less than this share lie on one surface
+
+
+def transfer_errors(
+    view_a: TrueView, view_b: TrueView, points_a: npt.NDArray[np.floating], points_b: npt.NDArray[np.floating]
+) -> tuple[FloatArray, BoolArray]:
+    """How far matched points in image b lie from where the points in image a truly are.
+
+    Args:
+        view_a: Truth of image a.
+        view_b: Truth of image b.
+        points_a: (N, 2) px.
+        points_b: (N, 2) px.
+
+    Returns:
+        (N,) distances in px in image b, infinite where the point in image a is off the object; and (N,) bool, whether
+        the true point can be seen in image b.
+    """
+    points_a, points_b = np.asarray(points_a, np.float64), np.asarray(points_b, np.float64)
+    depth, _ = depth_at(view_a.depth, points_a)
+    on_object = np.isfinite(depth)
+    errors, visible = np.full(len(points_a), np.inf), np.zeros(len(points_a), np.bool_)
+    world = view_a.camera.unproject(points_a[on_object], depth[on_object])
+    true_b, distance = view_b.camera.project(world)
+    _, farthest = depth_at(view_b.depth, true_b)
+    errors[on_object] = np.hypot(*(true_b - points_b[on_object]).T)
+    with np.errstate(invalid="ignore"):  # NaN off the object: not visible
+        visible[on_object] = (distance > 0) & (distance <= farthest * (1 + SAME_SURFACE))
+    return errors, visible
+
+
+def depth_at(depth: npt.NDArray[np.floating], points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Depth between pixel centres.
+
+    Bilinear in the pixels of the object; where these are of two surfaces, the nearest one's.
+
+    Args:
+        depth: (H, W), NaN off the object.
+        points: (N, 2) px.
+
+    Returns:
+        (N,) depth, and (N,) the largest depth of the four pixels around; both NaN where none is on the object.
+    """
+    height, width = depth.shape
+    with np.errstate(invalid="ignore"):
+        base = np.floor(points)
+    inside = np.isfinite(points).all(axis=1) & (np.abs(points) < 1e9).all(axis=1)
+    base = np.where(inside[:, None], base, -10).astype(np.int64)
+    share = np.where(inside[:, None], points - base, 0)
+    columns = base[:, :1] + np.array([0, 1, 0, 1])
+    rows = base[:, 1:] + np.array([0, 0, 1, 1])
+    valid = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    corners = np.full(columns.shape, np.nan)
+    corners[valid] = depth[rows[valid], columns[valid]]
+    x, y = share[:, :1], share[:, 1:]
+    weights = np.hstack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y])
+    weights = np.where(np.isfinite(corners), np.maximum(weights, 1e-12), 0)
+    some = weights.any(axis=1)
+    lowest = np.where(np.isfinite(corners), corners, np.inf).min(axis=1)
+    highest = np.where(np.isfinite(corners), corners, -np.inf).max(axis=1)
+    two_surfaces = some & (highest > lowest * (1 + SAME_SURFACE))
+    nearest = weights == weights.max(axis=1, keepdims=True)
+    weights = np.where(two_surfaces[:, None] & ~nearest, 0, weights)
+    total = np.where(some, weights.sum(axis=1), 1)
+    value = (weights * np.nan_to_num(corners)).sum(axis=1) / total
+    return np.where(some, value, np.nan), np.where(some, highest, np.nan)
