@@ -1,0 +1,259 @@
+"""Training of the segmenter: a plain loop that can be killed at any time and goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import atomic_path, write_text
+from liftnet.io.ids import stable_seed
+from liftnet.io.log import LineMeter, duration, get_logger
+from liftnet.segment.augment import augment, background_plate
+from liftnet.segment.encoder import start_encoder
+from liftnet.segment.metrics import iou, mask_loss
+from liftnet.segment.refinenet import RefineNet
+from liftnet.segment.samples import Division, Sample, digest, load_samples
+from liftnet.segment.segmenter import Segmenter, choose_device
+from liftnet.segment.settings import SegmentSettings
+
+CHECKPOINT = "last.pt"
+CHECKPOINT_VERSION = 1
+WARM_UP = 0.05  # share of the iterations in which the learning rate rises
+TRAINING_SETTINGS = {  # a checkpoint made with other values of these is not resumed
+    "encoder",
+    "encoder_weights",
+    "channels",
+    "image_size",
+    "iterations",
+    "batch_size",
+    "learning_rate",
+    "encoder_rate",
+    "weight_decay",
+    "replace_background",
+    "validate_every",
+}
+
+
+@dataclass
+class State:
+    """All that a run needs to go on where it stopped."""
+
+    network: RefineNet
+    optimizer: torch.optim.Optimizer
+    encoder_weights: str
+    fingerprint: str
+    iteration: int = 0
+    best_iou: float = -1.0
+    best_iteration: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint atomically."""
+        data = {
+            "version": CHECKPOINT_VERSION,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            **{name: getattr(self, name) for name in ("fingerprint", "encoder_weights", "iteration", "metrics")},
+            **{name: getattr(self, name) for name in ("best", "best_iou", "best_iteration")},
+        }
+        with atomic_path(path) as temporary:
+            torch.save(data, temporary)
+
+    def resume(self, path: Path) -> None:
+        """Take over the checkpoint at `path` if it is whole and of this very run; else start from the beginning."""
+        logger = get_logger("segment")
+        if not path.exists():
+            return
+        try:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            logger.warning("%s cannot be read (%s): training starts from the beginning", path, error)
+            return
+        if (data.get("version"), data.get("fingerprint")) != (CHECKPOINT_VERSION, self.fingerprint):
+            logger.info("%s is of other data or settings: training starts from the beginning", path)
+            return
+        self.network.load_state_dict(data["network"])
+        self.optimizer.load_state_dict(data["optimizer"])
+        for name in ("encoder_weights", "iteration", "metrics", "best", "best_iou", "best_iteration"):
+            setattr(self, name, data[name])
+        logger.info("training goes on from iteration %d", self.iteration)
+
+
+def train_segmenter(division: Division, model: Path, settings: SegmentSettings, seed: int, threads: int) -> Segmenter:
+    """Train on the masked images of `division` and write the folder `model`.
+
+    Args:
+        division: Which images train and which choose the checkpoint.
+        model: Folder for model.safetensors, config.json, metrics.csv and last.pt.
+        settings: All settings of the stage.
+        seed: Seed of initial weights, sampling and augmentation.
+        threads: Threads that read images; torch's own are set by the caller.
+
+    Returns:
+        The segmenter with the weights of the best validation.
+
+    Raises:
+        LiftnetError: No masked image can be read, or an encoder or a file is at fault.
+    """
+    start = time.monotonic()
+    train = load_samples(division.train, settings.image_size, threads)
+    validation = load_samples(division.validation, settings.image_size, threads)
+    if not train:
+        raise LiftnetError(
+            "segment train", "none of the hand-masked training images can be read", "Collect them again"
+        )
+    logger = get_logger("segment")
+    logger.info("training on %d masked images, %d more choose the checkpoint", len(train), len(validation))
+    state = _start(settings, seed, digest(train) + digest(validation))
+    state.resume(model / CHECKPOINT)
+    _run(state, train, validation or train[:8], model, settings, seed)
+    state.network.load_state_dict(state.best)
+    config = settings.model_dump(include=TRAINING_SETTINGS | {"test_time_flip"}) | {
+        "encoder_weights": state.encoder_weights,
+        "seed": seed,
+        "training_images": len(train),
+        "training_works": len({sample.work_id for sample in train}),
+        "best_iteration": state.best_iteration,
+        "validation_iou": state.best_iou,
+        "held_out": division.note,
+    }
+    segmenter = Segmenter(state.network, config, settings.device)
+    segmenter.save(model)
+    logger.info(
+        "best validation IoU %.4f at iteration %d; training took %s",
+        state.best_iou,
+        state.best_iteration,
+        duration(time.monotonic() - start),
+    )
+    return segmenter
+
+
+def _start(settings: SegmentSettings, seed: int, data: str) -> State:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed(seed, "initial weights"))
+        network = RefineNet(settings.encoder, settings.channels)
+    used = start_encoder(network.encoder, settings.encoder, settings.encoder_weights)
+    network = network.to(choose_device(settings.device)).to(memory_format=torch.channels_last)
+    share = 1.0 if used == "none" else settings.encoder_rate
+    inner = list(network.encoder.parameters())
+    known = {id(parameter) for parameter in inner}
+    outer = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    groups = [{"params": inner, "share": share}, {"params": outer, "share": 1.0}]
+    optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
+    identity = json.dumps(
+        [settings.model_dump(mode="json", include=TRAINING_SETTINGS), used, seed, data], sort_keys=True
+    )
+    return State(network, optimizer, used, hashlib.sha256(identity.encode()).hexdigest())
+
+
+def _run(
+    state: State,
+    train: Sequence[Sample],
+    validation: Sequence[Sample],
+    model: Path,
+    settings: SegmentSettings,
+    seed: int,
+) -> None:
+    """Iterate up to `settings.iterations`, validating and writing a checkpoint now and then."""
+    plates = [plate for sample in train if (plate := background_plate(sample)) is not None]
+    works = sorted({sample.work_id for sample in train})
+    by_work = [[sample for sample in train if sample.work_id == work] for work in works]
+    device = next(state.network.parameters()).device
+    meter = LineMeter("segment", "training, iteration", settings.iterations - state.iteration)
+    losses: list[float] = []
+    while state.iteration < settings.iterations:
+        # the randomness of an iteration depends on its number alone, so a resumed run repeats it exactly
+        rng = np.random.default_rng(stable_seed(seed, "iteration", str(state.iteration)))
+        images, masks = _batch(by_work, plates, settings, rng)
+        losses.append(_step(state, images.to(device), masks.to(device), settings))
+        state.iteration += 1
+        if state.iteration % settings.validate_every == 0 or state.iteration == settings.iterations:
+            _validate(state, validation, float(np.mean(losses)), settings)
+            losses = []
+            write_text(model / "metrics.csv", pd.DataFrame(state.metrics).to_csv(index=False, lineterminator="\n"))
+            state.save(model / CHECKPOINT)
+        meter.advance(f", best validation IoU {state.best_iou:.3f}" if state.best else "")
+
+
+def _batch(
+    by_work: Sequence[Sequence[Sample]],
+    plates: Sequence[npt.NDArray[np.uint8]],
+    settings: SegmentSettings,
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch in which every work is equally likely, however many images it has."""
+    pairs = []
+    for _ in range(settings.batch_size):
+        work = by_work[int(rng.integers(len(by_work)))]
+        sample = work[int(rng.integers(len(work)))]
+        pairs.append(augment(sample, plates, settings.replace_background, settings.image_size, rng))
+    images, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+    return images.contiguous(memory_format=torch.channels_last), masks
+
+
+def _step(state: State, images: torch.Tensor, masks: torch.Tensor, settings: SegmentSettings) -> float:
+    rate = settings.learning_rate * rate_at(state.iteration, settings.iterations)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+    state.network.train()
+    loss = mask_loss(state.network(images), masks)
+    if not torch.isfinite(loss):
+        raise LiftnetError(
+            "segment train", f"the loss is {loss.item()} at iteration {state.iteration}", "Lower `learning_rate`"
+        )
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
+    state.optimizer.step()
+    return float(loss.detach())
+
+
+def rate_at(iteration: int, iterations: int) -> float:
+    """Share of the highest learning rate: a linear rise, then half a cosine down to zero."""
+    rise = max(1, round(WARM_UP * iterations))
+    if iteration < rise:
+        return (iteration + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (iteration - rise) / max(1, iterations - rise)))
+
+
+def _validate(state: State, validation: Sequence[Sample], loss: float, settings: SegmentSettings) -> None:
+    config = {"encoder": settings.encoder, "image_size": settings.image_size, "test_time_flip": False}
+    segmenter = Segmenter(state.network, config, settings.device)
+    scores = [iou(segmenter.predict(sample.image) >= settings.threshold, sample.mask >= 128) for sample in validation]
+    score = float(np.mean(scores))
+    row = {"iteration": float(state.iteration), "loss": loss, "validation_iou": score}
+    state.metrics.append(row)
+    get_logger("segment").info("iteration %d: loss %.4f, validation IoU %.4f", state.iteration, loss, score)
+    if score > state.best_iou:
+        state.best_iou, state.best_iteration = score, state.iteration
+        state.best = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
+
+
+def use_given_weights(weights: Path, model: Path, settings: SegmentSettings) -> Segmenter:
+    """Copy a trained segmenter's folder into `model` instead of training.
+
+    Raises:
+        LiftnetError: The folder does not hold a whole segmenter.
+    """
+    segmenter = Segmenter.load(weights, settings.device)
+    if weights.resolve() != model.resolve():
+        segmenter.config = segmenter.config | {"copied_from": str(weights)}
+        segmenter.save(model)
+        if (weights / "metrics.csv").exists():
+            with atomic_path(model / "metrics.csv") as temporary:
+                shutil.copyfile(weights / "metrics.csv", temporary)
+    get_logger("segment").info("uses the weights in %s without training", weights)
+    return segmenter
