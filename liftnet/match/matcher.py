@@ -1,0 +1,221 @@
+"""Exact nearest-neighbour matching of descriptors: a tiled GEMM and one pass over each tile.
+
+The squared distance of two descriptors is written as a single inner product,
+`-d^2/2 = (a, -|a|^2/2, 1) . (b, 1, -|b|^2/2)`, so that one single-precision GEMM gives a similarity whose row and
+column maxima are the nearest neighbours in both directions. For 8-bit descriptors of up to 128 numbers every partial
+sum is a multiple of 1/2 below 2^23, which single precision holds exactly: the result is exact and does not depend on
+the BLAS library, the tile size or the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+Descriptors = npt.NDArray[np.uint8] | npt.NDArray[np.floating] | npt.NDArray[np.number]
+
+_ROWS_PER_TILE = 128  # a tile of 128 x 8000 similarities stays in the cache between the GEMM and the pass over it
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest neighbours between descriptors a (N) and b (M).
+
+    Attributes:
+        nearest: (N,) int64, index into b of the nearest; the lowest index where several are equally near.
+        first: (N,) float64, squared distance to it.
+        second: (N,) float64, squared distance to the second nearest, equal to `first` on a tie; inf where M is 1.
+        nearest_of_b: (M,) int64, index into a of the nearest of each b; the lowest on a tie.
+    """
+
+    nearest: Indices
+    first: npt.NDArray[np.float64]
+    second: npt.NDArray[np.float64]
+    nearest_of_b: Indices
+
+
+def match_descriptors(
+    descriptors_a: Descriptors, descriptors_b: Descriptors, ratio: float = 0.8, mutual: bool = True
+) -> Indices:
+    """Match each descriptor of a to its nearest in b, if that is clearly nearer than the second nearest.
+
+    The ratio test is Lowe's (2004, section 7.1): distance to the nearest < `ratio` times distance to the second
+    nearest, Euclidean. It is asked of a's descriptors; `mutual` also asks that a's is the nearest of b's. Where b has
+    a single descriptor nothing can be compared, so the test fails. A `ratio` of 1 switches the test off.
+
+    Args:
+        descriptors_a: (N, D) uint8 or floating point; N may be 0.
+        descriptors_b: (M, D) of the same kind; M may be 0.
+        ratio: In (0, 1].
+        mutual: Whether matches must be nearest in both directions.
+
+    Returns:
+        (K, 2) int64, rows (index into a, index into b), ascending in the first. Equally near neighbours count as the
+        one of lowest index, and never pass a ratio test. With floating point descriptors, neighbours whose distances
+        differ by less than the rounding of single precision may change places.
+
+    Raises:
+        ValueError: The arrays are not two-dimensional, differ in D, hold NaN or infinity, or `ratio` is out of range.
+    """
+    return match_with_ratios(descriptors_a, descriptors_b, ratio, mutual)[0]
+
+
+def match_with_ratios(
+    descriptors_a: Descriptors, descriptors_b: Descriptors, ratio: float = 0.8, mutual: bool = True
+) -> tuple[Indices, Array]:
+    """As `match_descriptors`, and with the distance ratio of each match.
+
+    Returns:
+        matches: (K, 2) int64.
+        ratios: (K,) float32 in [0, 1], distance to the nearest over distance to the second nearest; 1 on a tie.
+    """
+    if not 0 < ratio <= 1:
+        raise ValueError(f"ratio must lie in (0, 1], not {ratio}")
+    found = find_neighbours(descriptors_a, descriptors_b)
+    if ratio < 1:
+        keep = (found.first < ratio**2 * found.second) & np.isfinite(found.second)
+    else:
+        keep = np.ones(len(found.nearest), bool)
+    if mutual and len(found.nearest):
+        keep &= found.nearest_of_b[found.nearest] == np.arange(len(found.nearest))
+    kept = np.flatnonzero(keep)
+    return np.column_stack([kept, found.nearest[kept]]), _ratios(found.first[kept], found.second[kept])
+
+
+def score_matches(descriptors_a: Descriptors, descriptors_b: Descriptors, matches: Indices) -> Array:
+    """Scores of given matches: 1 - distance ratio, clipped to [0, 1].
+
+    The second distance of the ratio is that to the nearest of all other descriptors of b, so a match that is not
+    a's nearest scores 0.
+
+    Args:
+        descriptors_a: (N, D).
+        descriptors_b: (M, D).
+        matches: (K, 2) indices into a and b.
+
+    Returns:
+        (K,) float32.
+    """
+    if len(matches) == 0 or len(descriptors_b) < 2:
+        return np.zeros(len(matches), np.float32)
+    asked = np.asarray(descriptors_a)[matches[:, 0]]
+    found = find_neighbours(asked, descriptors_b)
+    distance = _squared_distances(asked, np.asarray(descriptors_b)[matches[:, 1]])
+    other = np.where(found.nearest == matches[:, 1], found.second, found.first)
+    return np.float32(1) - _ratios(distance, other)
+
+
+def find_neighbours(descriptors_a: Descriptors, descriptors_b: Descriptors) -> Neighbours:
+    """The nearest and second nearest of each a among b, and the nearest of each b among a.
+
+    Args:
+        descriptors_a: (N, D) uint8 or floating point.
+        descriptors_b: (M, D) of the same kind.
+    """
+    a, b = _checked(descriptors_a), _checked(descriptors_b)
+    n, m = len(a), len(b)
+    if n and m and a.shape[1] != b.shape[1]:
+        raise ValueError(f"descriptors have {a.shape[1]} and {b.shape[1]} numbers; they must have the same")
+    if not n or not m:
+        inf = np.full(n if m else 0, np.inf)
+        return Neighbours(np.zeros(len(inf), np.int64), inf, inf, np.zeros(m if n else 0, np.int64))
+    rows, columns = _augmented(a, norm_first=True), np.ascontiguousarray(_augmented(b, norm_first=False).T)
+    best, second = np.empty((2, n), np.int64)
+    top, runner_up = np.empty((2, n), np.float32)
+    column_top, column_best = np.full(m, -np.inf, np.float32), np.zeros(m, np.int64)
+    tile = np.empty((min(_ROWS_PER_TILE, n), m), np.float32)
+    for start in range(0, n, _ROWS_PER_TILE):
+        similarity = tile[: min(_ROWS_PER_TILE, n - start)]
+        np.matmul(rows[start : start + _ROWS_PER_TILE], columns, out=similarity)
+        _scan_tile(similarity, start, best, second, top, runner_up, column_top, column_best)
+    if _is_exact(a, b):
+        return Neighbours(best, -2 * top.astype(np.float64), -2 * runner_up.astype(np.float64), column_best)
+    return _refined(a, b, best, second, column_best)
+
+
+def _refined(
+    a: npt.NDArray[np.generic], b: npt.NDArray[np.generic], best: Indices, second: Indices, column_best: Indices
+) -> Neighbours:
+    """Distances of the two candidates anew in double precision: -d^2/2 cancels where descriptors are nearly equal."""
+    first = _squared_distances(a, b[best])
+    if len(b) == 1:
+        return Neighbours(best, first, np.full(len(a), np.inf), column_best)
+    other = _squared_distances(a, b[second])
+    swap = (other < first) | ((other == first) & (second < best))
+    return Neighbours(np.where(swap, second, best), np.minimum(first, other), np.maximum(first, other), column_best)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _scan_tile(
+    similarity: Array,
+    start: int,
+    best: Indices,
+    second: Indices,
+    top: Array,
+    runner_up: Array,
+    column_top: Array,
+    column_best: Indices,
+) -> None:
+    """Two largest of each row and running largest of each column, in one pass; strict > keeps the lowest index."""
+    rows, columns = similarity.shape
+    for i in range(rows):
+        row = similarity[i]
+        first_value = second_value = np.float32(-np.inf)
+        first_index = second_index = 0
+        for j in range(columns):
+            value = row[j]
+            if value > second_value:
+                if value > first_value:
+                    second_value, second_index = first_value, first_index
+                    first_value, first_index = value, j
+                else:
+                    second_value, second_index = value, j
+            if value > column_top[j]:
+                column_top[j] = value
+                column_best[j] = start + i
+        best[start + i], second[start + i] = first_index, second_index
+        top[start + i], runner_up[start + i] = first_value, second_value
+
+
+def _checked(descriptors: Descriptors) -> npt.NDArray[np.generic]:
+    """As a two-dimensional array of uint8 or float32 without NaN or infinity."""
+    array = np.asarray(descriptors)
+    if array.ndim != 2:
+        raise ValueError(f"descriptors must have the shape (N, D), not {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError("descriptors hold NaN or infinity")
+    return array
+
+
+def _augmented(descriptors: npt.NDArray[np.generic], norm_first: bool) -> Array:
+    """(N, D + 2): the descriptors and, in one order or the other, minus half their squared norm and 1."""
+    n, width = descriptors.shape
+    out = np.ones((n, width + 2), np.float32)
+    out[:, :width] = descriptors
+    out[:, width if norm_first else width + 1] = np.einsum("ij,ij->i", out[:, :width], out[:, :width]) * -0.5
+    return out
+
+
+def _is_exact(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> bool:
+    return a.dtype == np.uint8 and b.dtype == np.uint8 and a.shape[1] <= 128
+
+
+def _squared_distances(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    """(K,) squared distances between rows of a and b."""
+    difference = a.astype(np.float64) - b.astype(np.float64)
+    return np.einsum("ij,ij->i", difference, difference)
+
+
+def _ratios(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> Array:
+    """Distance ratios from squared distances; two distances of 0 are a tie, a missing second neighbour counts as 1."""
+    known = np.isfinite(second) & (second > 0)
+    squared = np.divide(first, second, out=np.ones(len(first)), where=known)
+    return np.sqrt(np.clip(squared, 0, 1)).astype(np.float32)

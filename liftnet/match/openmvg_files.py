@@ -1,0 +1,291 @@
+"""Readers of OpenMVG's files. No length or index in a file is trusted before it is checked.
+
+The formats are those of OpenMVG 2.x: `sfm_data.json` (version 0.3), `.feat` (text), `.desc` (a 64-bit count and the
+bytes), matches as text or as a portable binary archive of cereal, pairs as text.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import read_json
+from liftnet.io.images import UInt8Array
+
+Pair = tuple[int, int]
+Matches = dict[Pair, npt.NDArray[np.uint32]]
+
+_REMEDY = "Delete it and run OpenMVG again"
+_MAX_SIDE = 1 << 24  # an unreadable header shows up as a side of 2^32 - 1
+
+
+@dataclass(frozen=True)
+class View:
+    """One image of a scene: `id_view` is its index in the match files, `filename` is relative to the root path."""
+
+    id_view: int
+    filename: str
+    width: int
+    height: int
+
+    @property
+    def stem(self) -> str:
+        """The name its `.feat` and `.desc` go by."""
+        return Path(self.filename).stem
+
+
+def read_sfm_data(path: Path | str) -> list[View]:
+    """Read the views of a scene, by ascending `id_view` (the file lists them in no order).
+
+    Raises:
+        LiftnetError: The file is missing or malformed, an id is used twice, or two views have the same stem: OpenMVG
+            would give the second image the features of the first.
+    """
+    scene = read_json(path)
+    try:
+        version, entries = scene["sfm_data_version"], scene["views"]
+        views = [_view(entry) for entry in entries]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _malformed(path, f"is not a scene of OpenMVG (at {error})") from error
+    if version != "0.3":
+        raise LiftnetError(path, f"has the version {version!r}, not '0.3'", "Use OpenMVG 2.x")
+    ids: dict[int, str] = {}
+    stems: dict[str, str] = {}
+    for view in views:
+        if view.id_view in ids:
+            raise _malformed(path, f"gives {view.filename} and {ids[view.id_view]} the same id {view.id_view}")
+        if view.stem in stems:
+            raise LiftnetError(
+                path,
+                f"lists {stems[view.stem]} and {view.filename}, which would share the features {view.stem}.feat",
+                "Rename one of them",
+            )
+        ids[view.id_view] = stems[view.stem] = view.filename
+    return sorted(views, key=lambda view: view.id_view)
+
+
+def read_describer(path: Path | str) -> tuple[str, str]:
+    """The kinds of describer and of regions in `image_describer.json`, such as SIFT_Image_describer, SIFT_Regions.
+
+    Raises:
+        LiftnetError: The file is missing or malformed.
+    """
+    content = read_json(path)
+    try:
+        kinds = content["image_describer"]["polymorphic_name"], content["regions_type"]["polymorphic_name"]
+    except (KeyError, TypeError) as error:
+        raise _malformed(path, f"is not a describer of OpenMVG (at {error})") from error
+    return str(kinds[0]), str(kinds[1])
+
+
+def read_features(path: Path | str) -> npt.NDArray[np.float32]:
+    """Read a `.feat` file.
+
+    Returns:
+        (N, 4) float32: x, y in pixels, (0, 0) the centre of the top-left pixel, scale, orientation in radians.
+
+    Raises:
+        LiftnetError: The file is missing, or a line is cut, has not four numbers or one that is not finite.
+    """
+    data = _read(path)
+    if not data:
+        return np.zeros((0, 4), np.float32)
+    if not data.endswith(b"\n"):
+        raise _malformed(path, "ends in the middle of a line")
+    try:
+        rows = np.loadtxt(io.StringIO(data.decode("ascii")), dtype=np.float64, ndmin=2, comments=None)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise _malformed(path, f"is not a list of features ({error})") from error
+    if rows.shape[1:] != (4,) or len(rows) != data.count(b"\n"):
+        raise _malformed(path, "has a line that is not x, y, scale and orientation")
+    if not np.isfinite(rows).all():
+        raise _malformed(path, "has a number that is not finite")
+    return rows.astype(np.float32)
+
+
+def read_descriptors(path: Path | str, width: int = 128) -> UInt8Array:
+    """Read a `.desc` file of byte descriptors (SIFT).
+
+    Returns:
+        (N, width) uint8.
+
+    Raises:
+        LiftnetError: The file is missing, or its size is not the one its count asks for.
+    """
+    data = _read(path)
+    if len(data) < 8:
+        raise _malformed(path, f"has {len(data)} bytes, too few for its count of descriptors")
+    (count,) = struct.unpack_from("<Q", data)
+    if len(data) != 8 + width * count:
+        raise _malformed(path, f"has {len(data)} bytes, but {count} descriptors need {8 + width * count}")
+    return np.frombuffer(data, np.uint8, offset=8).reshape(count, width)
+
+
+def read_matches(path: Path | str) -> Matches:
+    """Read a file of matches, `.bin` or `.txt`.
+
+    A text file cut exactly after a pair cannot be told from a whole one; a binary file cut anywhere can.
+
+    Returns:
+        For each pair (I, J) of `id_view`, I < J, the (K, 2) uint32 indices of matching features in I and in J.
+
+    Raises:
+        LiftnetError: The file is missing, of another kind, cut, too long, or lists a pair twice or in the wrong order.
+    """
+    readers: dict[str, Callable[[Path], Matches]] = {".bin": _matches_from_bin, ".txt": _matches_from_text}
+    path = Path(path)
+    if path.suffix not in readers:
+        raise LiftnetError(path, "is neither .bin nor .txt", "OpenMVG writes matches in these two formats")
+    return readers[path.suffix](path)
+
+
+def read_pairs(path: Path | str) -> list[Pair]:
+    """Read a list of pairs: text, whatever its suffix; one `I J` a line.
+
+    Raises:
+        LiftnetError: The file is missing or a line is not two different indices.
+    """
+    numbers = [_integers(line, path) for line in _text(path).splitlines() if line.strip()]
+    for line in numbers:
+        if len(line) != 2 or line[0] == line[1]:
+            raise _malformed(path, f"has a line that is not two different indices: {line}")
+    return [(min(line), max(line)) for line in numbers]
+
+
+def check_matches(path: Path | str, matches: Matches, counts: dict[int, int]) -> None:
+    """Check that matches refer to existing views and features.
+
+    Args:
+        path: The file they come from, for the message.
+        matches: As read by `read_matches`.
+        counts: Number of features of each `id_view`.
+
+    Raises:
+        LiftnetError: A view or a feature is out of range.
+    """
+    for pair, indices in matches.items():
+        for column, view in enumerate(pair):
+            if view not in counts:
+                raise _malformed(path, f"matches the view {view}, which the scene does not have")
+            largest = int(indices[:, column].max(initial=0))
+            if len(indices) and largest >= counts[view]:
+                raise _malformed(
+                    path, f"pair {pair[0]} {pair[1]}: feature {largest} of view {view}, which has {counts[view]}"
+                )
+
+
+def _matches_from_bin(path: Path) -> Matches:
+    data = _read(path)
+    if len(data) < 9 or data[0] > 1:
+        raise _malformed(path, "is not a portable binary archive of matches")
+    order = "<" if data[0] else ">"
+    (pairs,) = struct.unpack_from(order + "Q", data, 1)
+    at, matches = 9, Matches()
+    if pairs * 16 > len(data) - at:
+        raise _malformed(path, f"is too short for its {pairs} pairs")
+    for _ in range(pairs):
+        if len(data) - at < 16:
+            raise _malformed(path, "ends in the middle of a pair")
+        i, j, count = struct.unpack_from(order + "IIQ", data, at)
+        at += 16
+        if count * 8 > len(data) - at:
+            raise _malformed(path, f"is too short for the {count} matches of pair {i} {j}")
+        indices = np.frombuffer(data, order + "u4", 2 * count, at).reshape(count, 2)
+        _add_pair(path, matches, (i, j), indices.astype(np.uint32))
+        at += 8 * count
+    if at != len(data):
+        raise _malformed(path, f"has {len(data) - at} bytes after its last pair")
+    return matches
+
+
+def _matches_from_text(path: Path) -> Matches:
+    text = _text(path)
+    if text and not text.endswith("\n"):
+        raise _malformed(path, "ends in the middle of a line")
+    lines, at, matches = text.splitlines(), 0, Matches()
+    while at < len(lines):
+        head = _integers(lines[at], path)
+        if len(head) != 2 or at + 1 == len(lines):
+            raise _malformed(path, f"line {at + 1} is not the start of a pair")
+        count = _integers(lines[at + 1], path)
+        if len(count) != 1 or count[0] > len(lines) - at - 2:
+            raise _malformed(path, f"is too short for the matches of pair {head[0]} {head[1]}")
+        _add_pair(path, matches, (head[0], head[1]), _index_rows(lines[at + 2 : at + 2 + count[0]], path))
+        at += 2 + count[0]
+    return matches
+
+
+def _add_pair(path: Path, matches: Matches, pair: Pair, indices: npt.NDArray[np.uint32]) -> None:
+    if pair[0] >= pair[1]:
+        raise _malformed(path, f"has the pair {pair[0]} {pair[1]}, whose first view is not the smaller")
+    if pair in matches:
+        raise _malformed(path, f"has the pair {pair[0]} {pair[1]} twice")
+    matches[pair] = indices
+
+
+def _index_rows(lines: list[str], path: Path) -> npt.NDArray[np.uint32]:
+    """(K, 2) from K lines of two indices."""
+    if not lines:
+        return np.zeros((0, 2), np.uint32)
+    try:
+        rows = np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None)
+    except ValueError as error:
+        raise _malformed(path, f"has matches that are not two indices ({error})") from error
+    if rows.shape != (len(lines), 2) or not ((rows >= 0) & (rows <= 0xFFFFFFFF) & (rows % 1 == 0)).all():
+        raise _malformed(path, "has matches that are not two indices")
+    return rows.astype(np.uint32)
+
+
+def _integers(line: str, path: Path | str) -> list[int]:
+    """The whole numbers of a line, each fitting 32 bits."""
+    words = line.split()
+    if not all(word.isascii() and word.isdigit() and len(word) <= 10 for word in words):
+        raise _malformed(path, f"has a line that is not whole numbers: {line[:60]!r}")
+    numbers = [int(word) for word in words]
+    if any(number > 0xFFFFFFFF for number in numbers):
+        raise _malformed(path, f"has a number beyond 32 bits: {line[:60]!r}")
+    return numbers
+
+
+def _view(entry: Any) -> View:
+    """A view from its entry in the scene; raises KeyError, TypeError or ValueError where it is malformed."""
+    data = entry["value"]["ptr_wrapper"]["data"]
+    folder, name = data["local_path"], data["filename"]
+    numbers = [data["id_view"], data["width"], data["height"]]
+    if not isinstance(folder, str) or not isinstance(name, str) or not name:
+        raise ValueError("filename")
+    if any(type(number) is not int for number in numbers):
+        raise ValueError(f"numbers of {name}")
+    if entry["key"] != numbers[0] or not 0 <= numbers[0] < 0xFFFFFFFF:
+        raise ValueError(f"id_view of {name}")
+    if not 0 < numbers[1] < _MAX_SIDE or not 0 < numbers[2] < _MAX_SIDE:
+        raise ValueError(f"size of {name}")
+    return View(numbers[0], f"{folder.rstrip('/')}/{name}" if folder else name, numbers[1], numbers[2])
+
+
+def _text(path: Path | str) -> str:
+    try:
+        return _read(path).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise _malformed(path, "is not text") from error
+
+
+def _read(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise LiftnetError(path, "does not exist", "Run OpenMVG again") from error
+    except OSError as error:
+        raise LiftnetError(path, f"cannot be read ({error.strerror})", "Check the file's permissions") from error
+
+
+def _malformed(path: Path | str, reason: str) -> LiftnetError:
+    return LiftnetError(path, reason, _REMEDY)

@@ -1,0 +1,80 @@
+"""SIFT keypoints with RootSIFT descriptors, by OpenCV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.io.images import UInt8Array
+from liftnet.match.features import Features
+from liftnet.match.settings import MatchSettings
+
+
+def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
+    """SIFT features (Lowe 2004) of an image, at most `max_side` long while they are sought.
+
+    OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down.
+
+    Args:
+        image: (H, W, 3) uint8 RGB or (H, W) uint8.
+        settings: `max_side`, `max_keypoints` and `contrast_threshold` are used.
+
+    Returns:
+        The features in pixels of the image as given, (0, 0) the centre of the top-left pixel. A place with several
+        orientations has one keypoint for each.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) if image.ndim == 3 else image
+    small, scale = _shrunk(grey, settings.max_side)
+    sift = cv2.SIFT.create(
+        nfeatures=settings.max_keypoints,
+        contrastThreshold=settings.contrast_threshold,
+        enable_precise_upscale=True,
+    )
+    found, descriptors = sift.detectAndCompute(small, None)
+    if descriptors is None or not len(found):
+        return Features.empty()
+    keypoints = (np.asarray(cv2.KeyPoint.convert(found), np.float64) + 0.5) * scale - 0.5
+    return Features(keypoints.astype(np.float32), root_sift(descriptors))
+
+
+def root_sift(descriptors: npt.NDArray[np.floating]) -> UInt8Array:
+    """RootSIFT (Arandjelovic and Zisserman 2012): square root of the L1-normalised descriptor, in 8 bits.
+
+    The unit vector is stored as 512 times its value, cut at 255, as OpenMVG and COLMAP store it too: whole numbers
+    make the matching exact.
+
+    Args:
+        descriptors: (N, 128), not negative.
+
+    Returns:
+        (N, 128) uint8.
+    """
+    total = np.maximum(descriptors.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return np.minimum(np.rint(512 * np.sqrt(descriptors / total)), 255).astype(np.uint8)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV to one thread: the images are spread over the workers instead."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _shrunk(grey: UInt8Array, max_side: int) -> tuple[UInt8Array, npt.NDArray[np.float64]]:
+    """The image at most `max_side` long, and the factors (x, y) back to the given size."""
+    height, width = grey.shape
+    factor = max_side / max(height, width)
+    if factor >= 1:
+        return grey, np.ones(2)
+    size = max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))
+    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return small, np.array([width / size[0], height / size[1]])
