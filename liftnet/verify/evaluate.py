@@ -35,7 +35,8 @@ STEPS = {
 WITHIN_PX = (1, 2, 4)
 VIEWS_IN_MEMORY = 64  # of one work at a time; about 2 MB each
 
-Errors = dict[tuple[str, str], list[FloatArray]]  # (split, step) -> errors in px, one array a pair
+Measured = tuple[FloatArray, npt.NDArray[np.bool_]]  # of one pair: distances in px, whether the true point is visible
+Errors = dict[tuple[str, str], list[Measured]]  # by split and step
 
 
 def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) -> None:
@@ -62,7 +63,7 @@ def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) ->
     if museum is not None:
         precision = _precision(root, museum, files, threads)
         caption = (
-            "Matches against the true geometry of the views: share that lies within 1, 2 and 4 px of the true, visible "
+            "Matches against the true geometry of the views: share within 1, 2 and 4 px of the true and visible "
             "position in the other image, median distance (px) of those on the object, and share off the object."
         )
         write_tables(precision, tables / "correspondences_truth", caption)
@@ -129,9 +130,8 @@ def _errors_of_work(
     errors: Errors = defaultdict(list)
     for split, step, image_a, image_b, points_a, points_b in _steps(pairs, matches, images, masks):
         if image_a in truth.files and image_b in truth.files:
-            distance, visible = transfer_errors(truth.view(image_a), truth.view(image_b), points_a, points_b)
-            # hidden points are no correspondences: negative, so that they keep their distance for the median
-            errors[split, step].append(np.where(visible, distance, -distance - 1e-9))
+            views = truth.view(image_a), truth.view(image_b)
+            errors[split, step].append(transfer_errors(*views, points_a, points_b))
     return errors
 
 
@@ -157,21 +157,18 @@ def _steps(pairs: Path, matches: Path, images: dict[str, ImageRow], masks: MaskF
         if a is None or b is None or not len(pair.score) or not pair.is_consistent:
             continue
         yield a.split, "putative", pair.image_a, pair.image_b, pair.points_a, pair.points_b
-        on_a = masks and masks.on_foreground(a, pair.points_a)
-        on_b = masks and masks.on_foreground(b, pair.points_b)
-        if on_a is not None and on_b is not None and (on_a & on_b).any():
-            on = on_a & on_b
+        on = masks.both_on_foreground(pair, a, b) if masks else None
+        if on is not None and on.any():
             yield a.split, "foreground", pair.image_a, pair.image_b, pair.points_a[on], pair.points_b[on]
 
 
-def _precision_row(split: str, step: str, arrays: list[FloatArray]) -> dict[str, Any]:
-    """One row of the table; `arrays` hold distances, negative where the true point is hidden."""
-    signed = np.concatenate(arrays) if arrays else np.empty(0)
-    distance, n = np.abs(signed), len(signed)
-    on_object = np.isfinite(distance)
-    row: dict[str, Any] = {"split": split, "matches": STEPS[step], "pairs": len(arrays), "correspondences": n}
+def _precision_row(split: str, step: str, measured: list[Measured]) -> dict[str, Any]:
+    distance = np.concatenate([np.empty(0), *(distances for distances, _ in measured)])
+    visible = np.concatenate([np.empty(0, np.bool_), *(seen for _, seen in measured)])
+    on_object, n = np.isfinite(distance), len(distance)
+    row: dict[str, Any] = {"split": split, "matches": STEPS[step], "pairs": len(measured), "correspondences": n}
     for limit in WITHIN_PX:
-        row[f"within_{limit}_px"] = float(((signed >= 0) & (distance <= limit)).mean()) if n else float("nan")
+        row[f"within_{limit}_px"] = float((visible & (distance <= limit)).mean()) if n else float("nan")
     row["median_error_px"] = float(np.median(distance[on_object])) if on_object.any() else float("nan")
     row["off_object"] = float((~on_object).mean()) if n else float("nan")
     return row

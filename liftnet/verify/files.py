@@ -122,6 +122,11 @@ class MaskFolder:
         mask = self._read(image.image_id, image.width, image.height)
         return None if mask is None else points_on_mask(mask, points)
 
+    def both_on_foreground(self, pair: Matches, a: ImageRow, b: ImageRow) -> BoolArray | None:
+        """Whether each match of a pair lies on the masks of both its images, (N,); None where one has no mask."""
+        on_a, on_b = self.on_foreground(a, pair.points_a), self.on_foreground(b, pair.points_b)
+        return None if on_a is None or on_b is None else on_a & on_b
+
     def _read_uncached(self, image_id: str, width: int, height: int) -> BoolArray | None:
         try:
             return read_mask(self.folder / f"{image_id}.png", (width, height))

@@ -90,10 +90,7 @@ def _decide(
         return PairDecision("no_image", n)
     if not pair.is_consistent:
         return PairDecision("bad_matches", n)
-    on_foreground: np.ndarray | None = np.ones(n, np.bool_)
-    if masks is not None:
-        on_a, on_b = masks.on_foreground(a, pair.points_a), masks.on_foreground(b, pair.points_b)
-        on_foreground = None if on_a is None or on_b is None else on_a & on_b
+    on_foreground = masks.both_on_foreground(pair, a, b) if masks else np.ones(n, np.bool_)
     long_side = (max(a.width, a.height) + max(b.width, b.height)) / 2
     rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
     return verify_pair(pair.points_a, pair.points_b, pair.score, on_foreground, long_side, rng, settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,7 @@ SAME_SURFACE = 0.01  # depths that differ by less than this share lie on one sur
 
 
 def transfer_errors(
-    view_a: TrueView, view_b: TrueView, points_a: npt.NDArray[np.floating], points_b: npt.NDArray[np.floating]
+    view_a: TrueView, view_b: TrueView, points_a: npt.NDArray[Any], points_b: npt.NDArray[Any]
 ) -> tuple[FloatArray, BoolArray]:
     """How far matched points in image b lie from where the points in image a truly are.
 
@@ -40,7 +42,7 @@ def transfer_errors(
     return errors, visible
 
 
-def depth_at(depth: npt.NDArray[np.floating], points: FloatArray) -> tuple[FloatArray, FloatArray]:
+def depth_at(depth: npt.NDArray[Any], points: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
     """Depth between pixel centres.
 
     Bilinear in the pixels of the object; where these are of two surfaces, the nearest one's.
@@ -53,11 +55,9 @@ def depth_at(depth: npt.NDArray[np.floating], points: FloatArray) -> tuple[Float
         (N,) depth, and (N,) the largest depth of the four pixels around; both NaN where none is on the object.
     """
     height, width = depth.shape
-    with np.errstate(invalid="ignore"):
-        base = np.floor(points)
-    inside = np.isfinite(points).all(axis=1) & (np.abs(points) < 1e9).all(axis=1)
-    base = np.where(inside[:, None], base, -10).astype(np.int64)
-    share = np.where(inside[:, None], points - base, 0)
+    points = np.nan_to_num(points, nan=-9, posinf=-9, neginf=-9).clip(-9, max(height, width) + 9)  # -9: off any image
+    base = np.floor(points).astype(np.int64)
+    share = points - base
     columns = base[:, :1] + np.array([0, 1, 0, 1])
     rows = base[:, 1:] + np.array([0, 0, 1, 1])
     valid = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
@@ -66,7 +66,7 @@ def depth_at(depth: npt.NDArray[np.floating], points: FloatArray) -> tuple[Float
     x, y = share[:, :1], share[:, 1:]
     weights = np.hstack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y])
     weights = np.where(np.isfinite(corners), np.maximum(weights, 1e-12), 0)
-    some = weights.any(axis=1)
+    some = weights.max(axis=1) > 0
     lowest = np.where(np.isfinite(corners), corners, np.inf).min(axis=1)
     highest = np.where(np.isfinite(corners), corners, -np.inf).max(axis=1)
     two_surfaces = some & (highest > lowest * (1 + SAME_SURFACE))
