@@ -1,0 +1,31 @@
+"""Why a file could not be fetched."""
+
+from __future__ import annotations
+
+from liftnet.io.errors import LiftnetError
+
+
+class FetchError(LiftnetError):
+    """A file that could not be fetched; becomes a row of the manifest and never stops a run.
+
+    Args:
+        what: The URL or path.
+        code: Status of the row, e.g. `http_404`, `timeout_total`, `ssrf_blocked`.
+        reason: The status in plain words.
+        http_status: Status of the last response, if there was one.
+        passing: Whether another attempt may succeed.
+        wait_s: Wait the server asked for (Retry-After).
+    """
+
+    def __init__(
+        self,
+        what: object,
+        code: str,
+        reason: str,
+        http_status: int | None = None,
+        passing: bool = False,
+        wait_s: float | None = None,
+    ) -> None:
+        super().__init__(what, reason)
+        self.code, self.http_status, self.passing, self.wait_s = code, http_status, passing, wait_s
+        self.attempts = 0

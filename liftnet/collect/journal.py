@@ -1,0 +1,75 @@
+"""What has been fetched so far, one line a file, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from liftnet.io.files import write_text, writing_error
+from liftnet.io.log import get_logger
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """An append-only file of JSON lines, flushed after each; the last line of a key counts.
+
+    Args:
+        path: The file; its entries are read if it exists. A last line torn by a kill is dropped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+            lines = text.splitlines()
+            for line in lines:
+                self._read(line)
+            if len(self.entries) < len(lines) or (text and not text.endswith("\n")):
+                write_text(self.path, "".join(_line(entry) for entry in self.entries.values()))
+            self._file = open(self.path, "a", encoding="utf-8")
+        except OSError as error:
+            raise writing_error(self.path, error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, entry: Entry) -> None:
+        """Append an entry (with its `key`) and flush it.
+
+        Raises:
+            LiftnetError: The disk is full or the folder cannot be written.
+        """
+        if self._file is None:
+            raise RuntimeError("the journal is not open")
+        with self._lock:
+            try:
+                self._file.write(_line(entry))
+                self._file.flush()
+            except OSError as error:
+                raise writing_error(self.path, error) from error
+            self.entries[entry["key"]] = entry
+
+    def _read(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+            self.entries[entry["key"]] = entry
+        except (ValueError, TypeError, KeyError):
+            get_logger("collect").warning("%s: a damaged line is dropped; its file is fetched again", self.path)
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(entry, sort_keys=True, ensure_ascii=True) + "\n"

@@ -1,0 +1,218 @@
+"""From what was fetched to the tables of the stage: manifest.parquet and works.tsv."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from liftnet.collect.journal import Entry
+from liftnet.collect.settings import CollectSettings
+from liftnet.collect.sources import Sources, Wanted
+from liftnet.collect.splits import assign_splits
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import write_text
+from liftnet.io.ids import stable_id
+from liftnet.io.log import get_logger
+from liftnet.io.schemas import MANIFEST, read_table, write_table
+
+Row = dict[str, Any]
+_AS_RECORDED = (
+    "status",
+    "reason",
+    "final_url",
+    "http_status",
+    "attempts",
+    "bytes",
+    "mime",
+    "sha256_raw",
+    "sha256",
+    "phash",
+    "exif_orientation",
+    "focal_mm",
+    "focal_35mm",
+    "camera",
+)
+
+
+@dataclass(frozen=True)
+class CollectResult:
+    """What a run has collected.
+
+    Attributes:
+        out: Folder of the outputs.
+        counts: Number of rows by status.
+        masks: Number of hand-made masks by status.
+        splits: Number of artists by split.
+        works: Number of works with an image.
+    """
+
+    out: Path
+    counts: Mapping[str, int]
+    masks: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, int] = field(default_factory=dict)
+    works: int = 0
+
+    @property
+    def images(self) -> int:
+        """Number of stored images."""
+        return self.counts.get("ok", 0)
+
+    def manifest(self) -> pa.Table:
+        """The table of all rows."""
+        return read_table(self.out / "manifest.parquet", MANIFEST)
+
+    def __repr__(self) -> str:
+        return f"CollectResult({self.summary()})"
+
+    def summary(self) -> str:
+        """One line: how many images of how many, of what, and why the others are not there."""
+        total = sum(self.counts.values())
+        failed = ", ".join(f"{count} {status}" for status, count in self.counts.items() if status != "ok")
+        masks = ", ".join(f"{count} {status}" for status, count in self.masks.items()) or "none"
+        splits = ", ".join(f"{self.splits[name]} {name}" for name in ("train", "val", "test") if name in self.splits)
+        return (
+            f"{self.images} of {total} images of {self.works} works by {sum(self.splits.values())} artists"
+            f" ({splits or 'no split'}); not used: {failed or 'none'}; hand-made masks: {masks}; in {self.out}"
+        )
+
+
+def check_named_artists(sources: Sources, settings: CollectSettings) -> None:
+    """Refuse a held-out artist whom the sources do not know: a slip of the pen would put him into training.
+
+    Raises:
+        LiftnetError: Names him, and whom the sources do know.
+    """
+    known = {row.artist for row in sources.rows if row.artist}
+    for key in ("val_artists", "test_artists"):
+        unknown = sorted(set(getattr(settings, key)) - known)
+        if unknown:
+            names = ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
+            raise LiftnetError(key, f"{unknown[0]!r} is no artist of {sources.origin}", f"They are: {names}")
+
+
+def write_manifest(
+    sources: Sources,
+    out: Path,
+    settings: CollectSettings,
+    images: Sequence[Entry],
+    masks: Mapping[int, Entry],
+    entries: Mapping[str, Entry],
+) -> CollectResult:
+    """Write manifest.parquet and works.tsv, and remove stored files of earlier runs that no row names any more.
+
+    Args:
+        sources: The rows asked for.
+        out: Folder of the outputs.
+        settings: For the splits.
+        images: What became of each row's image.
+        masks: What became of the mask of each kept image, by row number.
+        entries: All of the journal, earlier runs included.
+    """
+    rows = _rows(sources, images, masks)
+    _give_splits(rows, settings)
+    write_table(out / "manifest.parquet", rows, MANIFEST)
+    works = _write_works(out / "works.tsv", rows)
+    used = {f"images/{row['file']}" for row in rows if row["file"]}
+    used |= {f"hand_masks/{row['image_id']}.png" for row in rows if row.get("mask_status") == "ok"}
+    for file in {entry["file"] for entry in entries.values() if entry.get("file")} - used:
+        (out / file).unlink(missing_ok=True)
+    artists = {row["artist_id"]: row["split"] for row in rows if row["status"] == "ok"}
+    result = CollectResult(
+        out,
+        _counted(row["status"] for row in rows),
+        _counted(row["mask_status"] for row in rows if row.get("mask_status")),
+        _counted(artists.values()),
+        works,
+    )
+    if not result.images:
+        get_logger("collect").warning("not one image could be used; see status and reason in %s", out)
+    return result
+
+
+def first_of_each(rows: Sequence[Wanted], images: Sequence[Entry]) -> Iterator[tuple[int, Wanted, Entry]]:
+    """The first row, in source order, of every stored image; later ones are exact duplicates."""
+    seen: set[str] = set()
+    for number, (row, image) in enumerate(zip(rows, images, strict=True)):
+        if image["status"] == "ok" and image["sha256"] not in seen:
+            seen.add(image["sha256"])
+            yield number, row, image
+
+
+def _rows(sources: Sources, images: Sequence[Entry], masks: Mapping[int, Entry]) -> list[Row]:
+    first = {image["sha256"]: (number, wanted) for number, wanted, image in first_of_each(sources.rows, images)}
+    rows: list[Row] = []
+    for number, (wanted, image) in enumerate(zip(sources.rows, images, strict=True)):
+        row = _asked_for(wanted) | _what_became(image)
+        if image["status"] == "ok":
+            winner, original = first[image["sha256"]]
+            if winner == number:
+                row |= {"image_id": image["sha256"][:16], "file": Path(image["file"]).name}
+            else:
+                row["status"] = "dup_exact"
+                row["reason"] = f"the same image as {image['sha256'][:16]} ({original.image.asked})"
+        if wanted.mask is not None:
+            mask = masks.get(number) or {"status": "not_fetched", "reason": "its image is not used"}
+            row |= {"mask_url": wanted.mask.asked, "mask_status": mask["status"], "mask_reason": mask["reason"]}
+        rows.append(row)
+    return rows
+
+
+def _asked_for(wanted: Wanted) -> Row:
+    artist_id = stable_id(wanted.artist) if wanted.artist else None
+    return {
+        "artist": wanted.artist,
+        "artist_id": artist_id,
+        "work": wanted.work,
+        "work_id": stable_id(wanted.artist, wanted.work) if wanted.artist and wanted.work else None,
+        "source": wanted.source,
+        "page_url": wanted.page_url,
+        "image_url": wanted.image.asked,
+        "license": wanted.license,
+        "license_url": wanted.license_url,
+        "attribution": wanted.attribution,
+        "group_id": artist_id,
+    }
+
+
+def _what_became(image: Entry) -> Row:
+    width, height = image.get("size", (None, None))
+    fetched_at = image.get("fetched_at")
+    return {name: image.get(name) for name in _AS_RECORDED} | {
+        "fetched_at": datetime.fromisoformat(fetched_at) if fetched_at else None,
+        "width": width,
+        "height": height,
+    }
+
+
+def _give_splits(rows: Sequence[Row], settings: CollectSettings) -> None:
+    """Give all rows of an artist with an image their split; artists without any have none."""
+    ids = {row["artist"]: row["artist_id"] for row in rows if row["artist"]}
+    splits = assign_splits(
+        {row["artist_id"] for row in rows if row["status"] == "ok"},
+        settings.val_share,
+        settings.test_share,
+        [ids[name] for name in settings.val_artists],
+        [ids[name] for name in settings.test_artists],
+    )
+    for row in rows:
+        row["split"] = splits.get(row["artist_id"])
+
+
+def _write_works(path: Path, rows: Sequence[Row]) -> int:
+    """Write the list of works that the rules read; a plain text file, so that reading it needs no library."""
+    counts = Counter((row["work_id"], row["artist_id"], row["split"]) for row in rows if row["status"] == "ok")
+    lines = [f"{work}\t{artist}\t{count}\t{split}\n" for (work, artist, split), count in sorted(counts.items())]
+    write_text(path, "work_id\tartist_id\tn_images\tsplit\n" + "".join(lines))
+    return len(counts)
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    """Counts by value, most frequent first."""
+    counts = Counter(values)
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

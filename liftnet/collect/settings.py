@@ -1,0 +1,62 @@
+"""Settings of the stage `collect`."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from liftnet.io.settings import Settings
+
+
+class CollectSettings(Settings):
+    """What is fetched, how politely, how it is stored, and how artists are divided into splits."""
+
+    max_side: int = Field(
+        default=1600, ge=64, le=2048, description="longest side of a stored image in px; larger are shrunk"
+    )
+    min_side: int = Field(default=64, ge=1, description="images with a shorter side below this many px are set aside")
+    max_bytes: int = Field(default=50_000_000, ge=1000, description="larger files are given up while they stream in")
+    max_pixels: int = Field(
+        default=89_000_000, ge=10_000, le=178_000_000, description="images of more pixels are not decoded"
+    )
+    timeout_s: float = Field(default=20.0, gt=0, le=600, description="longest silence of a server, in seconds")
+    total_s: float = Field(
+        default=120.0, gt=0, le=3600, description="longest time for one attempt at one file, in seconds"
+    )
+    retries: int = Field(
+        default=3, ge=0, le=10, description="further attempts after a passing fault (429, 5xx, time-out)"
+    )
+    backoff_s: float = Field(
+        default=1.0, ge=0, le=60, description="wait before the first retry; doubled for each further one"
+    )
+    max_wait_s: float = Field(
+        default=60.0, ge=0, le=3600, description="a server that asks for a longer wait is given up"
+    )
+    max_redirects: int = Field(default=5, ge=0, le=20, description="redirects followed for one URL")
+    per_host: int = Field(default=2, ge=1, le=16, description="connections to one host at a time")
+    delay_s: float = Field(
+        default=0.1, ge=0, le=60, description="least time between two requests to one host, in seconds"
+    )
+    connections: int = Field(default=16, ge=1, le=256, description="downloads at a time over all hosts")
+    contact: str = Field(
+        default="",
+        pattern=r"^[\x20-\x7e]*$",
+        description="your mail address or page, told to every server in the User-Agent",
+    )
+    allow_host: list[str] = Field(default=[], description="hosts (or host:port) that may have a private address")
+    val_share: float = Field(default=0.1, ge=0, lt=1, description="share of the artists held out for validation")
+    test_share: float = Field(default=0.2, ge=0, lt=1, description="share of the artists held out for testing")
+    val_artists: list[str] = Field(
+        default=[], description="names of the validation artists; none: chosen by val_share"
+    )
+    test_artists: list[str] = Field(default=[], description="names of the test artists; none: chosen by test_share")
+
+    @model_validator(mode="after")
+    def _shares_leave_a_train_split(self) -> Self:
+        if self.val_share + self.test_share >= 1:
+            raise ValueError("val_share and test_share together must be below 1")
+        both = set(self.val_artists) & set(self.test_artists)
+        if both:
+            raise ValueError(f"{sorted(both)[0]!r} stands in both val_artists and test_artists")
+        return self
