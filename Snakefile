@@ -18,6 +18,10 @@ pathvars:
 report: "workflow/report/workflow.rst"
 
 
+onstart:
+    record_config()
+
+
 localrules:
     all,
     dataset,

@@ -25,6 +25,9 @@ from liftnet.shard.settings import ShardSettings
 from liftnet.verify.settings import VerifySettings
 
 
+WIDTH = 119
+
+
 class Config(Settings):
     """Everything a run can be told; as shipped in config.yaml it is the demo."""
 
@@ -80,21 +83,20 @@ def config_text() -> str:
     for name, field in Config.model_fields.items():
         if isinstance(field.default, Settings):
             lines += ["", f"{name}:  # {field.description}"]
-            lines += _setting_lines(type(field.default), "  ")
+            for key, setting in type(field.default).model_fields.items():
+                lines += _setting_lines(key, setting.default, str(setting.description), "  ")
         else:
-            lines += _comment(str(field.description), ""), f"{name}: {_value(field.default)}"
+            lines += _setting_lines(name, field.default, str(field.description), "")
     return "\n".join(lines) + "\n"
 
 
-def _setting_lines(section: type[Settings], indent: str) -> list[str]:
-    lines = []
-    for name, field in section.model_fields.items():
-        lines += [_comment(str(field.description), indent), f"{indent}{name}: {_value(field.default)}"]
-    return lines
-
-
-def _comment(text: str, indent: str) -> str:
-    return textwrap.fill(text, 117, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+def _setting_lines(key: str, default: Any, meaning: str, indent: str) -> list[str]:
+    """The meaning behind the value where one line holds both, else above it."""
+    line = f"{indent}{key}: {_value(default)}"
+    if len(line) + len(meaning) <= WIDTH - 4:
+        return [f"{line}  # {meaning}"]
+    above = textwrap.wrap(meaning, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+    return [*above, line]
 
 
 def _value(value: Any) -> str:

@@ -19,10 +19,16 @@ SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
 def check_config(config):
     """Refuse a configuration that breaks the schema, naming each key and what is allowed there."""
     problems = [
-        describe(error) for error in Draft202012Validator(yaml.safe_load(SCHEMA.read_text())).iter_errors(config)
+        describe(error)
+        for error in Draft202012Validator(
+            yaml.safe_load(SCHEMA.read_text())
+        ).iter_errors(config)
     ]
     if problems:
-        raise WorkflowError("The configuration cannot be used:\n" + "\n".join(f"  - {line}" for line in problems))
+        raise WorkflowError(
+            "The configuration cannot be used:\n"
+            + "\n".join(f"  - {line}" for line in problems)
+        )
 
 
 def describe(error):
@@ -36,15 +42,36 @@ def describe(error):
     return f"{key}: {error.message}; allowed: {', '.join(f'{name} {value}' for name, value in allowed.items())}"
 
 
-LIMITS = ("type", "anyOf", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "items")
+LIMITS = (
+    "type",
+    "anyOf",
+    "enum",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "items",
+)
 check_config(config)
 validate(config, str(SCHEMA))  # fills in the defaults
 
 RESULTS = config["results"].rstrip("/")
 MUSEUM = config["photos"] is None
+MUSEUM_FOLDER = f"{RESULTS}/museum"
+RUN_CONFIG = f"{RESULTS}/run_config.yaml"
 
-# Settings that only the later commands of a stage read: changing one does not train again.
-SEGMENT_PREDICTION = ("XX",)
+# Settings that only the later commands of a stage read: changing one of them does not train again.
+DEPTH_EVALUATION = ("n_examples", "validation_pairs")
+DEPTH_TRAINING = tuple(key for key in config["depth"] if key != "n_examples")
+SEGMENT_PREDICTION = (
+    "component_share",
+    "device",
+    "hole_share",
+    "min_coverage",
+    "test_time_flip",
+    "threshold",
+)
 
 
 wildcard_constraints:
@@ -57,7 +84,7 @@ def settings(stage, *keys):
     section = config[stage]
     words = []
     for key in sorted(keys or section):
-        value, flag = section[key], "--" + key.replace("_", "-")
+        value, flag = section[key], f"--{key.replace('_', '-')}"
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, list):
@@ -70,7 +97,7 @@ def settings(stage, *keys):
 def source_files():
     """What `collect` depends on: the museum's list, the user's list, or every file of the user's folder."""
     if MUSEUM:
-        return f"{RESULTS}/museum/sources.csv"
+        return f"{MUSEUM_FOLDER}/sources.csv"
     source = photos_source()
     return str(source) if source.is_file() else sorted(map(str, source.glob("*/*/*")))
 
@@ -90,9 +117,11 @@ def photos_source():
 def source_option():
     """How `collect` is told its source."""
     if MUSEUM:
-        return f"--museum {shlex.quote(RESULTS + '/museum')}"
+        return f"--museum {shlex.quote(MUSEUM_FOLDER)}"
     source = photos_source()
-    return f"{'--csv' if source.is_file() else '--directory'} {shlex.quote(str(source))}"
+    return (
+        f"{'--csv' if source.is_file() else '--directory'} {shlex.quote(str(source))}"
+    )
 
 
 def work_list():
@@ -103,7 +132,9 @@ def work_list():
 
 def per_work(pattern):
     """An input function: `pattern` for every work."""
-    return lambda wildcards: [pattern.format(results=RESULTS, work=row["work_id"]) for row in work_list()]
+    return lambda wildcards: [
+        pattern.format(results=RESULTS, work=row["work_id"]) for row in work_list()
+    ]
 
 
 def mask_table_of_work(wildcards):
@@ -114,7 +145,10 @@ def mask_table_of_work(wildcards):
 
 def all_mask_tables(wildcards):
     """The mask tables of all artists."""
-    return [f"{RESULTS}/masks/{artist}.parquet" for artist in sorted({row["artist_id"] for row in work_list()})]
+    return [
+        f"{RESULTS}/masks/{artist}.parquet"
+        for artist in sorted({row["artist_id"] for row in work_list()})
+    ]
 
 
 def truth_tables(*names):
@@ -122,6 +156,14 @@ def truth_tables(*names):
     return [f"{RESULTS}/tables/{name}.csv" for name in names] if MUSEUM else []
 
 
-def museum_option(wildcards):
+def museum_option():
     """Where the truth lies, for the commands that evaluate against it."""
-    return f"--museum {shlex.quote(RESULTS + '/museum')}" if MUSEUM else ""
+    return f"--museum {shlex.quote(MUSEUM_FOLDER)}" if MUSEUM else ""
+
+
+def record_config():
+    """Write the settings of this run, defaults included, beside its results."""
+    Path(RESULTS).mkdir(parents=True, exist_ok=True)
+    Path(RUN_CONFIG).write_text(
+        yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    )

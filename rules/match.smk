@@ -9,7 +9,9 @@ GIVES   <results>/matches/<work>.parquet
 rule match_work:
     input:
         manifest="<results>/manifest.parquet",
-        masks=branch(config["match"]["mask_first"], then=mask_table_of_work, otherwise=[]),
+        masks=branch(
+            config["match"]["mask_first"], then=mask_table_of_work, otherwise=[]
+        ),
     output:
         matches="<results>/matches/{work}.parquet",
     log:

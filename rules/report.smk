@@ -43,11 +43,12 @@ rule write_report:
         mem_mb=4000,
         runtime=30,
     params:
+        config=RUN_CONFIG,
         seed=config["seed"],
         settings=settings("report"),
         version=1,
     shell:
         """
         python -m liftnet report --root "$(dirname {input.manifest:q})" --out {output.page:q} \
-            --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --config {params.config:q} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
         """

@@ -25,7 +25,7 @@ rule train_segmenter:
         runtime=240,
     params:
         seed=config["seed"],
-        settings=settings("segment", *SEGMENT_TRAINING),
+        settings=settings("segment"),
         version=1,
     shell:
         """

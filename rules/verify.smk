@@ -40,7 +40,10 @@ rule evaluate_pairs:
         pairs=per_work("{results}/pairs/{work}.parquet"),
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
-        tables=["<results>/tables/pairs_by_reason.csv", *truth_tables("correspondences_truth")],
+        tables=[
+            "<results>/tables/pairs_by_reason.csv",
+            *truth_tables("correspondences_truth"),
+        ],
     log:
         "<logs>/evaluate_pairs.log",
     benchmark:

@@ -12,7 +12,6 @@ from liftnet.__main__ import STAGES, build_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = sorted((ROOT / "rules").glob("*.smk"))
-CONDA_NAMES = {"opencv-python": "opencv-python"}
 
 
 def rule_blocks():
@@ -29,7 +28,7 @@ def test_a_stage_has_its_five_places(stage):
     assert stage in build_parser().format_help()
 
 
-@pytest.mark.parametrize("block", rule_blocks())
+@pytest.mark.parametrize("block", list(rule_blocks()))
 def test_every_rule_has_its_directives(block):
     for directive in ("log:", "benchmark:", "conda:", "resources:", "params:", "version=", "shell:"):
         assert directive in block, f"{directive} is missing"
@@ -44,7 +43,9 @@ def bounds(lines):
 
 def test_environments_carry_the_bounds_of_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
+    declared = project["dependencies"] + [
+        line for extra in project["optional-dependencies"].values() for line in extra
+    ]
     expected = bounds(declared)
     for path in sorted((ROOT / "envs").glob("*.yaml")):
         entries = yaml.safe_load(path.read_text())["dependencies"]

@@ -129,7 +129,9 @@ def test_a_second_run_does_nothing_with_or_without_conda(finished):
     workflow, environment = finished
     for options in ([], ["--use-conda"]):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
-        run = subprocess.run(command, cwd=workflow.folder, env=environment, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            command, cwd=workflow.folder, env=environment, capture_output=True, text=True, check=False
+        )
         assert "Nothing to be done" in run.stdout + run.stderr
 
 
