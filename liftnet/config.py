@@ -24,7 +24,6 @@ from liftnet.segment.settings import SegmentSettings
 from liftnet.shard.settings import ShardSettings
 from liftnet.verify.settings import VerifySettings
 
-
 WIDTH = 119
 
 

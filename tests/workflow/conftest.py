@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from workflow_tools import Workflow, copy_workflow
 
 

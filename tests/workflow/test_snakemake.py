@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from workflow_tools import ROOT, copy_workflow, scheduled
 
 pytestmark = pytest.mark.workflow
