@@ -1,0 +1,122 @@
+"""What the network sees of an image: a square crop around the foreground, and coordinates in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.io.images import BoolArray, UInt8Array
+
+FloatArray = npt.NDArray[np.floating]
+GREY = 128
+
+
+@dataclass(frozen=True)
+class CropBox:
+    """A square of image pixels; it may reach beyond the image.
+
+    Attributes:
+        left: Column of its first pixel.
+        top: Row of its first pixel.
+        side: Pixels along a side.
+    """
+
+    left: int
+    top: int
+    side: int
+
+    def to_crop(self, points: FloatArray, size: int) -> FloatArray:
+        """Map (..., 2) image pixels to pixels of the crop resized to `size`; centres of pixels are whole numbers."""
+        return (points - (self.left, self.top) + 0.5) * (size / self.side) - 0.5
+
+    def to_image(self, points: FloatArray, size: int) -> FloatArray:
+        """The inverse of `to_crop`."""
+        return (points + 0.5) * (self.side / size) - 0.5 + (self.left, self.top)
+
+
+def box_around(mask: BoolArray, margin: float) -> CropBox:
+    """The smallest square around the foreground, centred on it, with a margin.
+
+    Args:
+        mask: (H, W) bool.
+        margin: Added on each side, as a share of the longer side of the foreground.
+
+    Returns:
+        The box; around the whole image where the mask is empty.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return box_of_image(mask.shape)
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    side = round(max(height, width) * (1 + 2 * margin))
+    middle_x, middle_y = columns[0] + width / 2, rows[0] + height / 2
+    return CropBox(int(np.floor(middle_x - side / 2)), int(np.floor(middle_y - side / 2)), int(side))
+
+
+def box_of_image(shape: tuple[int, ...]) -> CropBox:
+    """The smallest square around a whole image of (H, W, ...)."""
+    height, width = shape[:2]
+    side = max(height, width)
+    return CropBox((width - side) // 2, (height - side) // 2, side)
+
+
+def cut(pixels: UInt8Array, box: CropBox, size: int) -> UInt8Array:
+    """Cut the box out of (H, W) or (H, W, C) pixels and resize it to (size, size[, C]); the border is repeated."""
+    height, width = pixels.shape[:2]
+    before_x, before_y = max(-box.left, 0), max(-box.top, 0)
+    after_x, after_y = max(box.left + box.side - width, 0), max(box.top + box.side - height, 0)
+    inside = pixels[
+        max(box.top, 0) : min(box.top + box.side, height), max(box.left, 0) : min(box.left + box.side, width)
+    ]
+    square = cv2.copyMakeBorder(inside, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
+    interpolation = cv2.INTER_AREA if size < box.side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (size, size), interpolation=interpolation), dtype=np.uint8)
+
+
+def cut_mask(mask: BoolArray, box: CropBox, size: int) -> BoolArray:
+    """Cut and resize a mask to (size, size) bool; there is no foreground beyond the image."""
+    columns, rows = (np.rint(axis).astype(int) for axis in _axes(box, size))
+    height, width = mask.shape
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    nearest = mask[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
+    return np.asarray(nearest & inside)
+
+
+def cut_nearest(values: FloatArray, box: CropBox, size: int) -> FloatArray:
+    """Read (H, W) values at the pixel centres of the crop, without mixing neighbours; NaN beyond the image."""
+    columns, rows = (np.rint(axis).astype(int) for axis in _axes(box, size))
+    height, width = values.shape
+    nearest = values[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    return np.where(inside, nearest, np.nan)
+
+
+def make_crop(
+    image: UInt8Array, mask: BoolArray, box: CropBox, size: int, background: str
+) -> tuple[UInt8Array, BoolArray]:
+    """The network's input and its mask.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) bool.
+        box: What to cut.
+        size: Side of the result, px.
+        background: "keep", or "grey" to paint the background grey.
+
+    Returns:
+        (size, size, 3) uint8 and (size, size) bool.
+    """
+    crop, small_mask = cut(image, box, size), cut_mask(mask, box, size)
+    if background == "grey":
+        crop = np.where(small_mask[..., None], crop, np.uint8(GREY))
+    return crop, small_mask
+
+
+def _axes(box: CropBox, size: int) -> tuple[FloatArray, FloatArray]:
+    """Image columns and rows of the crop's pixel centres."""
+    steps = np.arange(size, dtype=np.float64)
+    corners = box.to_image(np.stack([steps, steps], axis=1), size)
+    return corners[:, 0], corners[:, 1]

@@ -1,0 +1,224 @@
+"""LiftNet beside two priors that look at the mask alone: on held-out pairs, and on the museum's true depth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from liftnet.depth.examples import Example, write_examples
+from liftnet.depth.loss import CorrespondenceLoss, correspondence_terms
+from liftnet.depth.metrics import ALIGNMENT, DepthErrors, depth_errors, mean_errors, true_crop
+from liftnet.depth.model import DepthModel, load_model
+from liftnet.depth.pairs import Augmentation, PairLoader, PairRow, PairTable, sample_depth
+from liftnet.depth.priors import constant_depth, inflated_depth
+from liftnet.depth.settings import DepthSettings
+from liftnet.depth.store import CropStore
+from liftnet.depth.training import hold_out_works, limit_rows
+from liftnet.io.ids import stable_seed
+from liftnet.io.log import get_logger, progress
+from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.io.tables import write_tables
+from liftnet.io.truth import load_truth, truth_files
+
+LOG = get_logger("depth")
+HELD_OUT = ("test", "val")
+Float32Array = npt.NDArray[np.float32]
+Method = Callable[[CropStore, list[int]], Float32Array]
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """Where things are.
+
+    Attributes:
+        root: Folder with manifest.parquet, images/ and masks/; predictions/ is written into it.
+        dataset: Folder of the dataset.
+        model: Folder of the model.
+        tables: Folder of the tables.
+        museum: Folder of the museum, for true depth; None without one.
+        threads: Worker threads.
+    """
+
+    root: Path
+    dataset: Path
+    model: Path
+    tables: Path
+    museum: Path | None
+    threads: int
+
+
+def evaluate(inputs: EvaluationInputs, settings: DepthSettings, seed: int) -> None:
+    """Write tables/depth_pairs.*, with a museum tables/depth_demo.*, and predictions/.
+
+    Raises:
+        LiftnetError: The model or a table cannot be read, or a folder cannot be written.
+    """
+    torch.set_num_threads(inputs.threads)
+    model = load_model(inputs.model)
+    methods = depth_methods(model)
+    table, rows, split = held_out_pairs(inputs.dataset, model)
+    rows = limit_rows(rows, settings.evaluation_pairs)
+    images = held_out_images(inputs.root, split, rows)
+    truths = museum_truths(inputs) if inputs.museum else {}
+    pair_images = {image for row in rows for image in (row.image_a, row.image_b)}
+    store = CropStore(inputs.root, [*images, *pair_images], model.options, inputs.threads)
+    depths = {name: method(store, list(range(len(store)))) for name, method in methods.items()}
+    loader = PairLoader(table, rows, store, limit=10**9, augmentation=Augmentation())
+    pairs = pair_table(loader, depths, model, split, seed)
+    caption = (
+        f"Reprojection of held-out correspondences ({split} pairs, both directions) through the affine camera that"
+        f" fits each method's depth best, in pixels of the {model.options.image_size} px network input."
+    )
+    write_tables(pairs, inputs.tables / "depth_pairs", caption)
+    examples = [Example(image_id, split) for image_id in images if image_id in store]
+    errors = true_depth_errors(examples, store, depths, truths, inputs.threads)
+    if inputs.museum:
+        write_tables(demo_table(errors, model), inputs.tables / "depth_demo", _demo_caption(split, model))
+    n = write_examples(inputs.root, examples, store, depths, settings.n_examples)
+    LOG.info(
+        "evaluated on %d held-out pairs and %d views with true depth (%s); %d predictions kept; %s",
+        len(loader.rows),
+        len(errors["liftnet"]),
+        split,
+        n,
+        inputs.tables,
+    )
+
+
+def depth_methods(model: DepthModel) -> dict[str, Method]:
+    """What is compared: name to a function from crops (by row of a store) to (n, S, S) depth."""
+
+    def from_masks(prior: Callable[[npt.NDArray[np.bool_]], Float32Array]) -> Method:
+        return lambda store, rows: np.stack([prior(store.masks[row]) for row in rows]) if rows else _none(store)
+
+    return {
+        "liftnet": lambda store, rows: model.predict(store.images[rows], store.masks[rows]),
+        "constant": from_masks(constant_depth),
+        "inflated": from_masks(inflated_depth),
+    }
+
+
+def _none(store: CropStore) -> Float32Array:
+    return np.empty((0, *store.masks.shape[1:]), np.float32)
+
+
+def held_out_pairs(dataset: Path, model: DepthModel) -> tuple[PairTable, list[PairRow], str]:
+    """The pairs that no training step saw: of the test artists, else of the val artists, else of held-out works.
+
+    Returns:
+        Their table, the pairs, and the name of the split.
+    """
+    for split in HELD_OUT:
+        table = PairTable(dataset, split)
+        if table.rows:
+            return table, table.rows, split
+    table = PairTable(dataset, "train")
+    share = DepthSettings(**model.notes.get("settings", {})).held_out_share
+    return table, hold_out_works(table.rows, share)[1], "held-out works"
+
+
+def held_out_images(root: Path, split: str, rows: list[PairRow]) -> list[str]:
+    """Ids of all usable images of a split, or of the pairs given where works were held out."""
+    if split in HELD_OUT:
+        table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "split", "status"]).to_pylist()
+        return sorted({row["image_id"] for row in table if row["status"] == "ok" and row["split"] == split})
+    return sorted({image for row in rows for image in (row.image_a, row.image_b)})
+
+
+def museum_truths(inputs: EvaluationInputs) -> dict[str, Path]:
+    """Map image ids to truth files."""
+    assert inputs.museum is not None
+    files = truth_files(inputs.museum)
+    manifest = read_table(inputs.root / "manifest.parquet", MANIFEST).select(["image_id", "image_url", "status"])
+    return {
+        row["image_id"]: files[row["image_url"]]
+        for row in manifest.to_pylist()
+        if row["status"] == "ok" and row["image_url"] in files
+    }
+
+
+def pair_table(
+    loader: PairLoader, depths: dict[str, Float32Array], model: DepthModel, split: str, seed: int
+) -> pd.DataFrame:
+    """Reprojection error of each method over the loader's pairs in both directions."""
+    settings = DepthSettings(**model.notes.get("settings", {}))
+    tau = settings.tau if settings.robust else math.inf
+    found: dict[str, list[CorrespondenceLoss]] = {name: [] for name in depths}
+    for index, row in enumerate(progress(loader.rows, "depth", "measuring pairs")):
+        batch = loader.batch(np.array([[index, 0], [index, 1]]), stable_seed(seed, row.pair_id))
+        sources = [loader.store.index[row.image_a], loader.store.index[row.image_b]]
+        for name, depth in depths.items():
+            generator = torch.Generator().manual_seed(stable_seed(seed, "draws", row.pair_id))
+            at_points = sample_depth(torch.from_numpy(depth[sources]), batch.source_xy)
+            found[name].append(
+                correspondence_terms(
+                    batch.source_xy, at_points, batch.target_xy, batch.mask, settings.threshold, tau, generator
+                )
+            )
+    return pd.DataFrame(
+        [
+            {
+                "method": name,
+                "split": split,
+                "n": len(terms),
+                "robust_loss": _mean([t.loss for t in terms]),
+                "median_px": _mean([t.median_error for t in terms]),
+                "inlier_share": _mean([t.inlier_share for t in terms]),
+                "alignment": "affine camera of each pair",
+            }
+            for name, terms in found.items()
+        ]
+    )
+
+
+def _mean(values: list[torch.Tensor]) -> float:
+    return float(torch.cat(values).mean()) if values else math.nan
+
+
+def true_depth_errors(
+    examples: list[Example],
+    store: CropStore,
+    depths: dict[str, Float32Array],
+    truths: dict[str, Path],
+    threads: int,
+) -> dict[str, list[DepthErrors]]:
+    """Errors of each method on each image with true depth, noted in the examples as well.
+
+    Measured over the pixels of the crop that truly show the object.
+    """
+    errors: dict[str, list[DepthErrors]] = {name: [] for name in depths}
+    for example in progress([e for e in examples if e.image_id in truths], "depth", "measuring depth"):
+        row = store.index[example.image_id]
+        truth = true_crop(load_truth(truths[example.image_id]), store.boxes[row], store.options.image_size)
+        visible = np.isfinite(truth)
+        if not visible.any():
+            LOG.warning("%s: the object is not in the crop; left out", example.image_id)
+            continue
+        example.truth = truth
+        for name, depth in depths.items():
+            example.errors[name] = depth_errors(depth[row], truth, visible)
+            errors[name].append(example.errors[name])
+    return errors
+
+
+def demo_table(errors: dict[str, list[DepthErrors]], model: DepthModel) -> pd.DataFrame:
+    """Mean errors of each method over images: columns method, n, l1, rmse, rel_l1, rel_sq, rmse_affine, alignment."""
+    size = model.options.image_size
+    how = f"{ALIGNMENT}; rmse_affine: a d + b x + c y + e; true foreground; {size} px"
+    rows = [{"method": name, "n": len(e), **mean_errors(e), "alignment": how} for name, e in errors.items()]
+    return pd.DataFrame(rows)
+
+
+def _demo_caption(split: str, model: DepthModel) -> str:
+    return (
+        f"Errors of predicted depth on the {split} views of the museum, means over n views, in half widths of the"
+        f" {model.options.image_size} px crop with the object's median depth at 2.732. inflated: the mask as a"
+        " rounded surface, the square root of the solution of Poisson's equation."
+    )

@@ -1,0 +1,107 @@
+"""A trained LiftNet on disk and in use: model.safetensors and config.json."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from liftnet.depth.network import LiftNet
+from liftnet.depth.store import CropOptions
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import atomic_path, read_json, write_json
+from liftnet.io.images import BoolArray, UInt8Array
+
+FORMAT = 1
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass
+class DepthModel:
+    """A network with all it takes to run it.
+
+    Attributes:
+        network: The network, in evaluation mode.
+        options: What it sees of an image.
+        sign: 1 or -1; times the network's output, depth grows away from the viewer. The loss cannot tell `d` from
+            `-d`, so training chooses the sign that makes the training images bulge towards the viewer.
+        notes: What config.json says besides: settings, training, data.
+    """
+
+    network: LiftNet
+    options: CropOptions
+    sign: int = 1
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @torch.inference_mode()
+    def predict(self, crops: UInt8Array, masks: BoolArray, batch_size: int = 32) -> Float32Array:
+        """Depth of crops.
+
+        Args:
+            crops: (n, S, S, 3) uint8, as `CropOptions.apply` cuts them.
+            masks: (n, S, S) bool, their foreground.
+            batch_size: Crops in one pass.
+
+        Returns:
+            (n, S, S) float32 in [-1, 1], growing away from the viewer.
+        """
+        device = next(self.network.parameters()).device
+        self.network.eval()
+        depth = [np.empty((0, *crops.shape[1:3]), np.float32)]
+        for start in range(0, len(crops), batch_size):
+            part = torch.from_numpy(np.array(crops[start : start + batch_size])).to(device)
+            images = part.permute(0, 3, 1, 2).float() / 127.5 - 1
+            depth.append(self.sign * self.network(images).float().cpu().numpy())
+        return np.concatenate(depth)
+
+
+def save_model(folder: Path, model: DepthModel) -> None:
+    """Write model.safetensors and config.json, each atomically."""
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    network = model.network
+    config = {
+        "format": FORMAT,
+        "model": "liftnet",
+        "network": {"levels": network.levels, "width": network.width, "align_corners": network.align_corners},
+        "input": dataclasses.asdict(model.options),
+        "sign": model.sign,
+        **model.notes,
+    }
+    write_json(folder / "config.json", config)
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(weights, temporary)
+
+
+def load_model(folder: Path, device: str = "cpu") -> DepthModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        LiftnetError: A file is missing, damaged or of another version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = read_json(folder / "config.json")
+    weights = folder / "model.safetensors"
+    again = "Train it again with `depth train`"
+    if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("model") != "liftnet":
+        raise LiftnetError(folder / "config.json", f"does not describe a LiftNet of format {FORMAT}", again)
+    try:
+        network = LiftNet(**config["network"])
+        network.load_state_dict(load_file(weights))
+        options = CropOptions(**config["input"])
+        known = ("format", "model", "network", "input", "sign")
+        notes = {name: value for name, value in config.items() if name not in known}
+        return DepthModel(network.to(device).eval(), options, int(config["sign"]), notes)
+    except FileNotFoundError as error:
+        raise LiftnetError(weights, "does not exist", again) from error
+    except (SafetensorError, KeyError, TypeError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise LiftnetError(weights, f"does not fit its config.json or is damaged ({reason})", again) from error

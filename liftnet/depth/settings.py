@@ -1,0 +1,61 @@
+"""Settings of the depth stage."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from liftnet.io.settings import Settings
+
+
+class DepthSettings(Settings):
+    """How LiftNet is built, trained and evaluated. Pixels are those of the network's square input."""
+
+    image_size: int = Field(64, ge=16, le=1024, description="side of the network's square input, px")
+    levels: int = Field(6, ge=2, le=10, description="halvings in the U-Net (paper: 8 at 256 px)")
+    width: int = Field(16, ge=4, le=256, description="channels of the U-Net's first level (paper: 64)")
+    align_corners: bool = Field(False, description="upsample with corner pixels on corner pixels, as PyTorch in 2017")
+    crop: Literal["mask", "full"] = Field(
+        "mask", description="the network sees the square around the mask or the image"
+    )
+    crop_margin: float = Field(0.1, ge=0, le=1, description="margin around the mask, share of its longer side")
+    background: Literal["keep", "grey"] = Field("keep", description="what the network sees off the mask (paper: keep)")
+    max_correspondences: int = Field(256, ge=8, le=100_000, description="at most so many correspondences of a pair")
+    threshold: float = Field(2.0, gt=0, le=100, description="RANSAC's inlier distance T, px")
+    tau: float = Field(2.0, gt=0, le=100, description="distance at which the robust cost saturates, px")
+    robust: bool = Field(True, description="use the robust cost R (section 3.2 of the paper)")
+    draws: int = Field(100, ge=1, le=10_000, description="four-point draws of RANSAC")
+    optimiser: Literal["sgd", "adam"] = Field("adam", description="sgd (paper, momentum .9) or adam")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="learning rate (paper, with sgd: 1e-5)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    gradient_clamp: float = Field(5.0, gt=0, description="gradient values are clamped to +- this")
+    batch_size: int = Field(16, ge=1, le=4096, description="image pairs in a step")
+    iterations: int = Field(1000, ge=1, description="steps at most")
+    validate_every: int = Field(50, ge=1, description="steps between two validations")
+    patience: int = Field(8, ge=1, description="stop after so many validations without a better loss")
+    validation_pairs: int = Field(200, ge=1, description="at most so many pairs, in both directions, in a validation")
+    evaluation_pairs: int = Field(2000, ge=1, description="at most so many held-out pairs in `depth evaluate`")
+    held_out_share: float = Field(
+        0.15, gt=0, lt=1, description="share of the training works that validates where no artist is held out for it"
+    )
+    flip: bool = Field(True, description="augment: mirror left and right")
+    rotation: float = Field(10.0, ge=0, le=180, description="augment: rotate by at most so many degrees")
+    zoom: float = Field(0.1, ge=0, lt=0.9, description="augment: scale by at most this share up or down")
+    colour_jitter: float = Field(
+        0.3, ge=0, lt=1, description="augment: change brightness, contrast and tint by so much"
+    )
+    precision: Literal["no", "bf16"] = Field("no", description="mixed precision of the network")
+    cache_mb: int = Field(4000, ge=1, description="decoded crops beyond this size lie in a scratch file, MB")
+    tensorboard: bool = Field(False, description="also write TensorBoard logs (needs tensorboard)")
+    n_examples: int = Field(8, ge=0, le=1000, description="held-out images whose prediction is kept for the report")
+
+    @model_validator(mode="after")
+    def _size_fits_levels(self) -> DepthSettings:
+        if self.image_size % 2**self.levels:
+            raise ValueError(f"image_size must be a multiple of 2**levels = {2**self.levels}")
+        return self
+
+
+EVALUATION = ("evaluation_pairs", "n_examples")  # read by `depth evaluate`; changing them does not train again
+TRAINING = tuple(name for name in DepthSettings.model_fields if name not in EVALUATION)

@@ -1,0 +1,134 @@
+"""Crops of all images of a run, decoded once and kept in memory, or in a scratch file where memory is short."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.depth.crops import CropBox, box_around, box_of_image, make_crop
+from liftnet.io.errors import BadImageError
+from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import MANIFEST, read_table
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """What the network sees of an image; part of a model's config.json.
+
+    Attributes:
+        image_size: Side of the crop, px.
+        crop: "mask" for the square around the mask, "full" for the whole image.
+        crop_margin: Margin around the mask, share of its longer side.
+        background: "keep" or "grey".
+    """
+
+    image_size: int
+    crop: str
+    crop_margin: float
+    background: str
+
+    def apply(self, image: UInt8Array, mask: BoolArray | None) -> tuple[UInt8Array, BoolArray, CropBox]:
+        """Cut the network's input out of (H, W, 3) pixels; without a mask all pixels are foreground."""
+        if mask is None:
+            mask = np.ones(image.shape[:2], bool)
+        box = box_around(mask, self.crop_margin) if self.crop == "mask" else box_of_image(image.shape)
+        return *make_crop(image, mask, box, self.image_size, self.background), box
+
+
+class CropStore:
+    """Crops by image id.
+
+    Attributes:
+        options: How they were cut.
+        index: Row of each image id that could be read.
+        failed: Reason for each image id that could not.
+        images: (n, S, S, 3) uint8.
+        masks: (n, S, S) bool.
+        boxes: (n) where each crop lies in its image.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        image_ids: Sequence[str],
+        options: CropOptions,
+        threads: int = 1,
+        cache_mb: int = 4000,
+        scratch: Path | None = None,
+    ) -> None:
+        """Decode the images of `root`, which holds manifest.parquet, images/ and masks/.
+
+        Args:
+            root: Folder of the run.
+            image_ids: Images to decode.
+            options: How to cut them.
+            threads: Decoding threads.
+            cache_mb: Above this size the crops lie in a scratch file in `scratch` that vanishes with the process.
+            scratch: Folder of the scratch file; the system's when None.
+        """
+        self.options, self.root = options, root
+        ids = sorted(set(image_ids))
+        self.files = image_files(root)
+        size = options.image_size
+        shape = (len(ids), size, size, 3)
+        if np.prod(shape) * 4 / 3 > cache_mb * 1e6:
+            with tempfile.TemporaryFile(dir=scratch) as file:  # the mapping outlives the name and the handle
+                self.images: npt.NDArray[np.uint8] = np.memmap(file, np.uint8, "w+", shape=shape)
+        else:
+            self.images = np.zeros(shape, np.uint8)
+        self.masks = np.zeros(shape[:3], np.bool_)
+        self.boxes: list[CropBox] = []
+        self.index: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
+        self.without_mask = 0
+        loaded = map_threads(self._load, ids, threads, "depth", "reading images")
+        for image_id, result in zip(ids, loaded, strict=True):
+            if isinstance(result, BadImageError):
+                self.failed[image_id] = str(result)
+                get_logger("depth").warning("image left out: %s", result)
+                continue
+            row = len(self.boxes)
+            self.index[image_id] = row
+            self.images[row], self.masks[row], box = result
+            self.boxes.append(box)
+        if self.without_mask:
+            get_logger("depth").warning("%d images have no mask; all of each counts as foreground", self.without_mask)
+
+    def _load(self, image_id: str) -> tuple[UInt8Array, BoolArray, CropBox] | BadImageError:
+        try:
+            if image_id not in self.files:
+                raise BadImageError(image_id, "missing", "is not in manifest.parquet", "Run `collect` again")
+            image = read_image(self.files[image_id])
+            mask_path = self.root / "masks" / f"{image_id}.png"
+            mask = None
+            if mask_path.exists():
+                mask = read_mask(mask_path, (image.shape[1], image.shape[0]))
+            else:
+                self.without_mask += 1
+            return self.options.apply(image, mask)
+        except BadImageError as error:
+            return error
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self.index
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+def image_files(root: Path) -> dict[str, Path]:
+    """Map the id of each stored image of a run to its file.
+
+    Raises:
+        LiftnetError: manifest.parquet is missing or unreadable.
+    """
+    table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "file", "status"])
+    rows = (row for row in table.to_pylist() if row["status"] == "ok" and row["image_id"])
+    return {row["image_id"]: root / "images" / row["file"] for row in rows}
