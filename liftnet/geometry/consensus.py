@@ -22,12 +22,20 @@ class Search:
     """How long RANSAC searches.
 
     Attributes:
-        confidence: Stop when a better hypothesis has been missed with at most 1 - confidence.
+        confidence: Stop when a sample of inliers only has been missed with probability 1 - confidence at most; 1 tries
+            `max_hypotheses` always.
         max_hypotheses: Minimal samples tried at most.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     confidence: float = 0.999
     max_hypotheses: int = 2000
+
+    def __post_init__(self) -> None:
+        if not (0 < self.confidence <= 1 and self.max_hypotheses >= 1):
+            raise ValueError(f"confidence must lie in (0, 1] and max_hypotheses be positive: {self}")
 
 
 def find_flat(
@@ -101,7 +109,7 @@ def msac_costs(normals: Float32Array, offsets: Float32Array, columns: Float32Arr
 def _needed(cost_share: float, size: int, search: Search) -> float:
     """Samples needed to draw one of inliers only, with the inlier share bounded from below by 1 - cost share."""
     good = max(1.0 - cost_share, 0.0) ** size
-    if good <= 1e-12:
+    if good <= 1e-12 or search.confidence == 1:
         return search.max_hypotheses
     if good >= 1.0:
         return 0

@@ -228,8 +228,15 @@ def test_search_stops_early_and_at_its_limit():
     rng = np.random.default_rng(13)
     a, b, _ = affine_views(rng, 200, outliers=0.1, noise=0.3)
     assert estimate_affine_fundamental(a, b, 2.0, rng).hypotheses <= 64
+    assert estimate_affine_fundamental(a, b, 2.0, rng, Search(1, 500)).hypotheses == 500
     a, b = rng.uniform(0, 1000, (2, 200, 2))
     assert estimate_affine_fundamental(a, b, 1.0, rng, Search(max_hypotheses=300)).hypotheses == 300
+
+
+@pytest.mark.parametrize("bad", [{"confidence": 0}, {"confidence": 1.1}, {"max_hypotheses": 0}])
+def test_impossible_searches_are_refused(bad):
+    with pytest.raises(ValueError, match="confidence must lie"):
+        Search(**bad)
 
 
 @given(st.integers(4, 30), st.integers(0, 2**32 - 1))
