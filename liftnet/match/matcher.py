@@ -78,7 +78,7 @@ def match_with_ratios(
         raise ValueError(f"ratio must lie in (0, 1], not {ratio}")
     found = find_neighbours(descriptors_a, descriptors_b)
     if ratio < 1:
-        keep = (found.first < ratio**2 * found.second) & np.isfinite(found.second)
+        keep = (np.sqrt(found.first) < ratio * np.sqrt(found.second)) & np.isfinite(found.second)
     else:
         keep = np.ones(len(found.nearest), bool)
     if mutual and len(found.nearest):

@@ -98,7 +98,7 @@ def read_features(path: Path | str) -> npt.NDArray[np.float32]:
     data = _read(path)
     if not data:
         return np.zeros((0, 4), np.float32)
-    if not data.endswith(b"\n"):
+    if not data.endswith(b"\n") or not data.strip():
         raise _malformed(path, "ends in the middle of a line")
     try:
         rows = np.loadtxt(io.StringIO(data.decode("ascii")), dtype=np.float64, ndmin=2, comments=None)

@@ -42,7 +42,7 @@ def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
     return Features(keypoints.astype(np.float32), root_sift(descriptors))
 
 
-def root_sift(descriptors: npt.NDArray[np.floating]) -> UInt8Array:
+def root_sift(descriptors: npt.NDArray[np.number]) -> UInt8Array:
     """RootSIFT (Arandjelovic and Zisserman 2012): square root of the L1-normalised descriptor, in 8 bits.
 
     The unit vector is stored as 512 times its value, cut at 255, as OpenMVG and COLMAP store it too: whole numbers
