@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch import nn
+
+from liftnet.depth.network import LiftNet, build_network
+from liftnet.io.errors import LiftnetError
+
+
+def test_the_network_of_the_paper_has_39_16_million_parameters():
+    with torch.device("meta"):
+        network = LiftNet(levels=8, width=64)
+    assert sum(p.numel() for p in network.parameters()) == 39_155_456
+
+
+@pytest.mark.parametrize(("size", "levels", "width"), [(64, 6, 8), (32, 3, 4), (64, 4, 16)])
+def test_output_has_the_input_s_size_and_lies_between_minus_one_and_one(size, levels, width):
+    network = build_network(levels, width, False, seed=0).eval()
+    depth = network(20 * torch.randn(2, 3, size, size))
+    assert depth.shape == (2, size, size)
+    assert depth.abs().max() <= 1
+
+
+def test_layers_are_those_of_the_pix2pix_u_net():
+    network = LiftNet(levels=5, width=8)
+    kinds = [[type(layer) for layer in block] for block in network.down]
+    assert kinds[0] == [nn.Conv2d]
+    assert kinds[1] == [nn.LeakyReLU, nn.Conv2d, nn.BatchNorm2d]
+    assert kinds[-1] == [nn.LeakyReLU, nn.Conv2d]
+    assert [type(layer) for layer in network.up[0]] == [nn.ReLU, nn.Upsample, nn.Conv2d, nn.BatchNorm2d]
+    assert [type(layer) for layer in network.up[-1]] == [nn.ReLU, nn.Upsample, nn.Conv2d]
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert {c.bias for c in convolutions} == {None}
+    assert [c.out_channels for c in convolutions] == [8, 16, 32, 64, 64, 64, 32, 16, 8, 1]
+    assert [c.in_channels for c in convolutions] == [3, 8, 16, 32, 64, 64, 128, 64, 32, 16]
+    assert {m.negative_slope for m in network.modules() if isinstance(m, nn.LeakyReLU)} == {0.2}
+    assert {m.mode for m in network.modules() if isinstance(m, nn.Upsample)} == {"bilinear"}
+
+
+def test_initial_weights_follow_xavier_and_the_batch_norm_rule():
+    network = build_network(6, 32, False, seed=3)
+    convolution = network.down[3][1].weight
+    fan = 16 * (convolution.shape[0] + convolution.shape[1])
+    assert convolution.std().item() == pytest.approx((2 / fan) ** 0.5, rel=0.02)
+    scales = torch.cat([m.weight for m in network.modules() if isinstance(m, nn.BatchNorm2d)])
+    assert scales.mean().item() == pytest.approx(1, abs=0.01)
+    assert scales.std().item() == pytest.approx(0.02, rel=0.2)
+
+
+def test_the_seed_alone_decides_the_initial_weights():
+    torch.manual_seed(1)
+    first = build_network(3, 4, False, seed=7)
+    state = torch.random.get_rng_state()
+    second = build_network(3, 4, False, seed=7)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_a_size_that_cannot_be_halved_is_refused():
+    with pytest.raises(LiftnetError, match="multiple of 8"):
+        LiftNet(levels=3, width=4)(torch.zeros(1, 3, 36, 36))
