@@ -1,0 +1,217 @@
+"""Write the museum: photographs, some hand masks, the truth, and last of all the list of sources."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import read_json, write_bytes, write_json, write_text, writing_error
+from liftnet.io.ids import slug, stable_fraction
+from liftnet.io.images import write_image, write_mask
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import TRUTH, write_table
+from liftnet.io.truth import save_truth
+from liftnet.render.artists import Work, plan_works
+from liftnet.render.settings import RenderSettings
+
+VERSION = 1  # raised when the same settings give other pictures
+COLUMNS = ("artist", "work", "image", "mask", "license", "attribution", "source")
+LICENSE = "CC0-1.0"
+FOLDERS = ("images", "masks", "truth")
+
+
+@dataclass(frozen=True)
+class Museum:
+    """Where a museum lies and what it is to hold."""
+
+    folder: Path
+    settings: RenderSettings
+    seed: int
+
+    def works(self) -> list[Work]:
+        """All works, by artist."""
+        return plan_works(self.settings.artists, self.settings.works_per_artist, self.seed)
+
+    def stem(self, work: Work, view: int) -> str:
+        """Path of a view below images/, masks/ or truth/, without suffix."""
+        return f"{slug(work.artist)}/{slug(work.title)}/{view + 1:02d}"
+
+    def image(self, work: Work, view: int) -> str:
+        """Path of a photograph below the museum."""
+        return f"images/{self.stem(work, view)}.jpg"
+
+    def mask(self, work: Work, view: int) -> str | None:
+        """Path of a hand mask below the museum, None where none is given away.
+
+        The views with a mask are the first of a random order of the artist's views, so the share holds for each.
+        """
+        own = [other for other in self.works() if other.artist == work.artist]
+        views = [(other.work_id, i) for other in own for i in range(self.settings.views_per_work)]
+        views.sort(key=lambda name: stable_fraction(f"{name[0]}/{name[1]}", "mask"))
+        given = views[: round(self.settings.hand_mask_share * len(views))]
+        return f"masks/{self.stem(work, view)}.png" if (work.work_id, view) in given else None
+
+    def truth(self, work: Work, view: int) -> str:
+        """Path of the truth of a view below the museum."""
+        return f"truth/{self.stem(work, view)}.npz"
+
+    def record(self) -> dict[str, Any]:
+        """What the pictures depend on, as kept in museum.json."""
+        return {"version": VERSION, "seed": self.seed, "settings": self.settings.model_dump()}
+
+
+def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: int) -> Path:
+    """Render the museum into `folder`; what is there already is kept.
+
+    Args:
+        folder: Where to write; new, empty or a museum of before.
+        settings: What the museum holds.
+        seed: Seed of everything random.
+        threads: Number of works rendered at a time; the pictures do not depend on it.
+
+    Returns:
+        The source list, `folder/sources.csv`.
+
+    Raises:
+        LiftnetError: The folder holds something else, or cannot be written.
+    """
+    log = get_logger("render")
+    museum = Museum(Path(folder), settings, seed)
+    sources = museum.folder / "sources.csv"
+    _prepare(museum)
+    works = museum.works()
+    total = len(works) * settings.views_per_work
+    masks = {(w.work_id, i): museum.mask(w, i) for w in works for i in range(settings.views_per_work)}
+    todo = [work for work in works if _missing(museum, work, masks)]
+    if not todo and sources.exists() and (museum.folder / "truth.parquet").exists():
+        log.info("nothing to do: the museum of %d views is complete in %s", total, museum.folder)
+        return sources
+    sources.unlink(missing_ok=True)
+    if len(todo) < len(works):
+        log.info("going on: %d of %d works are complete", len(works) - len(todo), len(works))
+    counts = list(map_threads(lambda work: _render_work(museum, work, masks), todo, threads, "render", "works"))
+    write_table(museum.folder / "truth.parquet", _truth_rows(museum, works), TRUTH)
+    rows = list(_source_rows(museum, works, masks))
+    if settings.troubles:
+        rows += _troubles(museum, rows)
+    _write_sources(sources, rows)
+    given = sum(mask is not None for mask in masks.values())
+    log.info(
+        "%d views of %d works by %d artists (%d rendered now), %d with a mask, %d rows: %s",
+        *(total, len(works), settings.artists, sum(counts), given, len(rows), sources),
+    )
+    return sources
+
+
+def _prepare(museum: Museum) -> None:
+    """Keep what fits the settings, remove a museum of other settings, refuse a folder that is something else."""
+    record = museum.folder / "museum.json"
+    try:
+        if record.exists():
+            if read_json(record) == museum.record():
+                return
+            get_logger("render").info("the settings changed: rendering the museum anew")
+            for name in ("sources.csv", "truth.parquet", "museum.json"):
+                (museum.folder / name).unlink(missing_ok=True)
+            for name in FOLDERS:
+                shutil.rmtree(museum.folder / name, ignore_errors=True)
+        elif museum.folder.is_dir() and any((museum.folder / name).exists() for name in (*FOLDERS, "sources.csv")):
+            raise LiftnetError(
+                museum.folder, "holds images that are not of a museum", "Choose a new folder with --out"
+            )
+    except OSError as error:
+        raise writing_error(museum.folder, error) from error
+    write_json(record, museum.record())
+
+
+def _missing(museum: Museum, work: Work, masks: dict[tuple[str, int], str | None]) -> list[int]:
+    """The views of a work that are not complete on disk. The photograph is written last."""
+    return [i for i in range(museum.settings.views_per_work) if not (museum.folder / museum.image(work, i)).exists()]
+
+
+def _render_work(museum: Museum, work: Work, masks: dict[tuple[str, int], str | None]) -> int:
+    """Make a sculpture and take the views of it that are missing; returns their number."""
+    import numpy as np
+
+    from liftnet.io.ids import stable_seed
+    from liftnet.render.materials import MATERIALS
+    from liftnet.render.mesh import mesh_field, normalise
+    from liftnet.render.photograph import photograph
+    from liftnet.render.scene import ambient_openness, make_place, place_seed
+    from liftnet.render.views import plan_views
+
+    settings = museum.settings
+    missing = _missing(museum, work, masks)
+    mesh = normalise(mesh_field(work.shape(), settings.mesh_resolution))
+    openness = ambient_openness(mesh)
+    material = MATERIALS[work.material](np.random.default_rng(stable_seed(work.seed, "texture")))
+    views = plan_views(mesh.vertices, settings.views_per_work, settings.image_size, settings.azimuth_span, work.seed)
+    places = {p: make_place(mesh, openness, place_seed(work.seed, p)) for p in {views[i].place for i in missing}}
+    for i in missing:
+        image, truth = photograph(places[views[i].place], material, views[i])
+        save_truth(museum.folder / museum.truth(work, i), truth)
+        mask = masks[work.work_id, i]
+        if mask is not None:
+            write_mask(museum.folder / mask, truth.mask)
+        write_image(museum.folder / museum.image(work, i), image, settings.jpeg_quality)
+    get_logger("render").debug("%s: %d views of %r in %s", work.work_id, len(missing), mesh, work.material)
+    return len(missing)
+
+
+def _truth_rows(museum: Museum, works: list[Work]) -> Iterator[dict[str, str]]:
+    for work in works:
+        for i in range(museum.settings.views_per_work):
+            yield {
+                "image_url": museum.image(work, i),
+                "artist_id": work.artist_id,
+                "work_id": work.work_id,
+                "truth": museum.truth(work, i),
+            }
+
+
+def _source_rows(
+    museum: Museum, works: list[Work], masks: dict[tuple[str, int], str | None]
+) -> Iterator[dict[str, str]]:
+    for work in works:
+        for i in range(museum.settings.views_per_work):
+            yield {
+                "artist": work.artist,
+                "work": work.title,
+                "image": museum.image(work, i),
+                "mask": masks[work.work_id, i] or "",
+                "license": LICENSE,
+                "attribution": f"{work.artist} (invented), rendered by liftnet",
+                "source": "museum",
+            }
+
+
+def _troubles(museum: Museum, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """What the real web has too: the same picture under another name, a dead link, a page that is named as a picture,
+    and a picture cut off in the middle.
+    """
+    picked = [rows[int(stable_fraction(name, "trouble") * len(rows))] for name in ("copy", "dead", "page", "cut")]
+    where = [str(Path(row["image"]).parent) for row in picked]
+    data = {
+        f"{where[0]}/copy.jpg": (museum.folder / picked[0]["image"]).read_bytes(),
+        f"{where[2]}/page.jpg": b"<!DOCTYPE html>\n<html><body><h1>This picture has moved</h1></body></html>\n",
+        f"{where[3]}/cut.jpg": (museum.folder / picked[3]["image"]).read_bytes()[:9000],
+    }
+    for path, content in data.items():
+        write_bytes(museum.folder / path, content)
+    images = [f"{where[0]}/copy.jpg", f"{where[1]}/gone.jpg", f"{where[2]}/page.jpg", f"{where[3]}/cut.jpg"]
+    return [{**row, "image": image, "mask": ""} for row, image in zip(picked, images, strict=True)]
+
+
+def _write_sources(path: Path, rows: list[dict[str, str]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -1,0 +1,139 @@
+"""Where the camera stands and where the light comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.geometry.cameras import Camera
+from liftnet.io.ids import stable_seed
+
+FloatArray = npt.NDArray[np.floating]
+FLAVOURS = ("plain", "plain", "close", "plain", "turned", "plain", "near", "plain", "close", "plain")
+
+
+@dataclass(frozen=True)
+class Light:
+    """A distant key light over a bright surrounding.
+
+    Attributes:
+        direction: (3,) from the surface to the light, of length 1.
+        colour: (3,) of the key light, linear.
+        ambient: (3,) of the surrounding from above.
+        spread: Half angle of the light in radians; softens the shadow's edge.
+    """
+
+    direction: FloatArray
+    colour: FloatArray
+    ambient: FloatArray
+    spread: float
+
+
+@dataclass(frozen=True)
+class View:
+    """One photograph to take: camera, light, size in pixels and which of the work's places it is taken in."""
+
+    camera: Camera
+    light: Light
+    width: int
+    height: int
+    place: int
+    flavour: str
+    seed: int
+
+
+def plan_views(vertices: FloatArray, count: int, size: int, span: float, seed: int) -> list[View]:
+    """The views of one work.
+
+    They spread in azimuth over about `span` degrees before its front, with small changes of height; every tenth view
+    or so is a close-up, turned in its plane, or taken with a wide lens from nearby.
+
+    Args:
+        vertices: (V, 3) of the normalised mesh.
+        count: Number of views.
+        size: Long side of the images, px.
+        span: Mean of the range of azimuths, degrees.
+        seed: Seed of the work.
+    """
+    rng = np.random.default_rng(stable_seed(seed, "views"))
+    total = np.radians(span) * rng.uniform(0.8, 1.2)
+    step = total / max(count - 1, 1)
+    azimuths = np.linspace(-total / 2, total / 2, count) + rng.uniform(-0.25, 0.25, count) * step
+    azimuths += np.radians(rng.uniform(-20, 20))
+    offset, changes = int(rng.integers(len(FLAVOURS))), sorted(rng.integers(1, max(count, 2), 2))
+    level = rng.uniform(2, 20)
+    views = []
+    for i in range(count):
+        own = np.random.default_rng(stable_seed(seed, "view", str(i)))
+        place = int(np.searchsorted(changes, i, side="right"))
+        elevation = np.radians(np.clip(level + own.uniform(-7, 7), 0.5, 32))
+        flavour = FLAVOURS[(i + offset) % len(FLAVOURS)]
+        views.append(_view(vertices, float(azimuths[i]), float(elevation), flavour, place, size, own))
+    return views
+
+
+def _view(
+    vertices: FloatArray,
+    azimuth: float,
+    elevation: float,
+    flavour: str,
+    place: int,
+    size: int,
+    rng: np.random.Generator,
+) -> View:
+    low, high = vertices.min(0), vertices.max(0)
+    wide = np.hypot(*(high - low)[:2]) > 1.05 * (high - low)[2]
+    short = int(round(size * rng.choice([0.75, 0.8, 0.667])))
+    width, height = (size, short) if wide else (short, size)
+    angle = rng.uniform(24, 40) if flavour != "near" else rng.uniform(56, 70)
+    roll = np.radians(rng.uniform(15, 40) * rng.choice([-1, 1]) if flavour == "turned" else rng.uniform(-3, 3))
+    fill = rng.uniform(1.15, 1.5) if flavour == "close" else rng.uniform(0.68, 0.86)
+    target = (low + high) / 2
+    if flavour == "close":
+        target = target + rng.uniform(-0.2, 0.2, 3) * (high - low) + [0, 0, 0.08 * (high - low)[2]]
+    else:
+        target = target + rng.uniform(-0.04, 0.04, 3) * (high - low)
+    out = np.array([np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
+    focal = 0.5 * size / np.tan(np.radians(angle) / 2)
+    intrinsics = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    camera = _fit(vertices[:: max(len(vertices) // 2000, 1)], intrinsics, target, out, roll, fill)
+    light = _light(rng, azimuth)
+    return View(camera, light, width, height, place, flavour, int(rng.integers(1 << 40)))
+
+
+def _fit(
+    points: FloatArray, intrinsics: FloatArray, target: FloatArray, out: FloatArray, roll: float, fill: float
+) -> Camera:
+    """The camera on the ray `target + t out` whose picture of `points` takes `fill` of the width or height."""
+    size = 2 * intrinsics[:2, 2] + 1
+    nearest = float((points @ out).max() - target @ out) + 0.45
+    distance = 4.0
+    for _ in range(12):
+        camera = look_at(intrinsics, target + distance * out, target, roll)
+        pixels, depth = camera.project(points)
+        pixels = pixels[depth > 0.1]
+        share = float((np.ptp(pixels, axis=0) / size).max())
+        distance = float(np.clip(distance * share / fill, nearest, 30.0))
+    return look_at(intrinsics, target + distance * out, target, roll)
+
+
+def look_at(intrinsics: FloatArray, eye: FloatArray, target: FloatArray, roll: float = 0.0) -> Camera:
+    """The camera at `eye` that has `target` in its centre, z up, turned by `roll` radians in its plane."""
+    forward = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    c, s = np.cos(roll), np.sin(roll)
+    turn = np.stack([c * right + s * down, c * down - s * right, forward])
+    return Camera(intrinsics, turn, -turn @ eye)
+
+
+def _light(rng: np.random.Generator, azimuth: float) -> Light:
+    side, height = azimuth + rng.uniform(-1.25, 1.25), np.radians(rng.uniform(22, 68))
+    direction = np.array([np.sin(side) * np.cos(height), -np.cos(side) * np.cos(height), np.sin(height)])
+    warmth, strength = rng.uniform(-1, 1), rng.uniform(0.75, 1.15)
+    colour = strength * np.array([1 + 0.13 * warmth, 1.0, 1 - 0.16 * warmth])
+    around = rng.uniform(0.2, 0.5) * np.array([1 - 0.08 * warmth, 1.0, 1 + 0.1 * warmth])
+    return Light(direction, colour, around, float(rng.uniform(0.01, 0.09)))
