@@ -23,7 +23,7 @@ from liftnet.io.images import UInt8Array
 Pair = tuple[int, int]
 Matches = dict[Pair, npt.NDArray[np.uint32]]
 
-_REMEDY = "Delete it and run OpenMVG again"
+_REMEDY = "Run OpenMVG again, into an empty folder"
 _MAX_SIDE = 1 << 24  # an unreadable header shows up as a side of 2^32 - 1
 
 
