@@ -167,7 +167,10 @@ class Downloader:
                     if (target := self.session.get_redirect_target(response)) is not None:
                         return urljoin(url, target)
                     self._check_status(url, response, gate)
-                    return Received(self._body(url, response), url, response.status_code)
+                    data = self._body(url, response)
+                    if watchdog.expired:  # a cut connection looks like an end where no length was announced
+                        raise TimeoutError
+                    return Received(data, url, response.status_code)
             except (faults.RequestException, wire.HTTPError, OSError, UnicodeError) as error:
                 if self.stop.is_set():
                     raise Stopped from error
@@ -264,11 +267,13 @@ def _in_plain_words(url: str, error: Exception) -> FetchError:
         return FetchError(url, "dns_error", "the host's name has no address", passing=True)
     if any(isinstance(cause, faults.SSLError | wire.SSLError) for cause in chain):
         return FetchError(url, "tls_error", f"no trusted encrypted connection ({last})")
+    if any(isinstance(cause, wire.NewConnectionError) for cause in chain):  # a kind of ConnectTimeoutError, before it
+        return FetchError(url, "connection_error", f"the connection failed ({last})", passing=True)
     if any(isinstance(cause, wire.ConnectTimeoutError | faults.ConnectTimeout) for cause in chain):
         return FetchError(url, "timeout_connect", "the host does not answer", passing=True)
     if any(isinstance(cause, wire.ReadTimeoutError | faults.ReadTimeout | TimeoutError) for cause in chain):
         return FetchError(url, "timeout_read", "the server fell silent", passing=True)
-    if any(isinstance(cause, wire.IncompleteRead | wire.InvalidChunkLength) for cause in chain):
+    if isinstance(error, wire.ProtocolError):  # bare, so from reading the body; requests wraps what comes before
         return FetchError(url, "truncated", f"the connection ended early ({last})", passing=True)
     if isinstance(error, faults.InvalidURL | faults.InvalidSchema | faults.MissingSchema | UnicodeError):
         return FetchError(url, "bad_url", f"not a URL that can be fetched ({error})")

@@ -34,7 +34,7 @@ def read_exif(picture: Image.Image) -> Exif:
     try:
         tags = picture.getexif()
         folder = tags.get_ifd(_EXIF_FOLDER)
-    except (ValueError, TypeError, KeyError, IndexError, SyntaxError, OSError, EOFError, struct.error):
+    except (ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, OSError, EOFError, struct.error):
         return Exif()
     orientation = tags.get(_ORIENTATION, 1)
     return Exif(

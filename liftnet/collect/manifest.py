@@ -119,14 +119,14 @@ def write_manifest(
     write_table(out / "manifest.parquet", rows, MANIFEST)
     works = _write_works(out / "works.tsv", rows)
     used = {f"images/{row['file']}" for row in rows if row["file"]}
-    used |= {f"hand_masks/{row['image_id']}.png" for row in rows if row.get("mask_status") == "ok"}
+    used |= {f"hand_masks/{row['image_id']}.png" for row in rows if row["mask_status"] == "ok"}
     for file in {entry["file"] for entry in entries.values() if entry.get("file")} - used:
         (out / file).unlink(missing_ok=True)
     artists = {row["artist_id"]: row["split"] for row in rows if row["status"] == "ok"}
     result = CollectResult(
         out,
         _counted(row["status"] for row in rows),
-        _counted(row["mask_status"] for row in rows if row.get("mask_status")),
+        _counted(row["mask_status"] for row in rows if row["mask_status"]),
         _counted(artists.values()),
         works,
     )
@@ -148,7 +148,7 @@ def _rows(sources: Sources, images: Sequence[Entry], masks: Mapping[int, Entry])
     first = {image["sha256"]: (number, wanted) for number, wanted, image in first_of_each(sources.rows, images)}
     rows: list[Row] = []
     for number, (wanted, image) in enumerate(zip(sources.rows, images, strict=True)):
-        row = _asked_for(wanted) | _what_became(image)
+        row: Row = dict.fromkeys(MANIFEST.names) | _asked_for(wanted) | _what_became(image)
         if image["status"] == "ok":
             winner, original = first[image["sha256"]]
             if winner == number:

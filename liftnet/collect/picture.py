@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile
 
 from liftnet.collect.exif import Exif, read_exif
 from liftnet.collect.formats import MIMES, sniff
@@ -19,6 +19,16 @@ from liftnet.io.images import BoolArray
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library in this process may have switched it on
 JPEG_QUALITY = 95
 Size = tuple[int, int]
+_DAMAGE = (  # what Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)
 _TURNS = {  # EXIF 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -145,7 +155,7 @@ def _open(data: bytes, kind: str, what: object, max_pixels: int) -> Image.Image:
         picture = Image.open(BytesIO(data), formats=[kind])
     except Image.DecompressionBombError as error:
         raise BadImageError(what, "bomb", f"more pixels than max_pixels = {max_pixels:,}") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as error:
+    except _DAMAGE as error:
         raise BadImageError(what, "decode_error", f"the header of the {kind} file is damaged") from error
     if picture.width * picture.height > max_pixels:
         raise BadImageError(what, "bomb", f"{_times(picture.size)} px, more than max_pixels = {max_pixels:,}")
@@ -155,7 +165,7 @@ def _open(data: bytes, kind: str, what: object, max_pixels: int) -> Image.Image:
 def _decode(picture: Image.Image, what: object) -> None:
     try:
         picture.load()
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
         cut = "truncated" in str(error) or "Truncated" in str(error)
         code, reason = ("truncated", "the file ends early") if cut else ("decode_error", "the file is damaged")
         raise BadImageError(what, code, f"{reason} ({error})") from error

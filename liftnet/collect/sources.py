@@ -214,7 +214,12 @@ def _place(asked: str, folder: Path, strict: bool) -> tuple[Place, tuple[str, st
 
 def _name(text: str | None) -> str | None:
     """One spelling of a name: single spaces, composed letters (macOS stores ä as a and two dots)."""
-    return unicodedata.normalize("NFC", " ".join((text or "").split())) or None
+    return unicodedata.normalize("NFC", " ".join(_printable(text or "").split())) or None
+
+
+def _printable(text: object) -> str:
+    """Names of files may hold bytes that are no text; a table may not."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _files_below(folder: Path) -> Iterator[PurePosixPath]:
@@ -239,8 +244,8 @@ def _is_image(path: PurePosixPath) -> bool:
 
 def _in_folder(folder: Path, path: PurePosixPath, mask: PurePosixPath | None) -> Wanted:
     artist, work, _ = path.parts
-    mask_place = Place(str(mask), folder / mask) if mask else None
-    return Wanted(_name(artist), _name(work), Place(str(path), folder / path), mask_place, "directory")
+    mask_place = Place(_printable(mask), folder / mask) if mask else None
+    return Wanted(_name(artist), _name(work), Place(_printable(path), folder / path), mask_place, "directory")
 
 
 def _set_aside(folder: Path, path: PurePosixPath) -> Wanted:
@@ -252,4 +257,4 @@ def _set_aside(folder: Path, path: PurePosixPath) -> Wanted:
         problem = "set_aside", "a mask without an image of its name (masks/<image name>.png)"
     else:
         problem = "set_aside", "images are looked for in artist/work/ only"
-    return Wanted(artist, work, Place(str(path), folder / path), source="directory", problem=problem)
+    return Wanted(artist, work, Place(_printable(path), folder / path), source="directory", problem=problem)

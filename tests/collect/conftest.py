@@ -1,0 +1,83 @@
+"""Pictures made by code, a threaded faulty server, and settings that do not wait."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from pytest_httpserver import HTTPServer
+
+from liftnet.collect.settings import CollectSettings
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A smooth random RGB picture of a given size and seed."""
+
+    def make(seed=0, size=(120, 90)):
+        noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encode():
+    """A picture as bytes."""
+
+    def to_bytes(picture, kind="JPEG", **options):
+        buffer = BytesIO()
+        picture.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}) | options)
+        return buffer.getvalue()
+
+    return to_bytes
+
+
+@pytest.fixture(scope="session")
+def jpeg(photo, encode):
+    """The bytes of a JPEG, another one for each seed."""
+    return lambda seed=0, size=(120, 90): encode(photo(seed, size))
+
+
+@pytest.fixture(scope="session")
+def make_httpserver():
+    with HTTPServer(threaded=True) as server:
+        yield server
+
+
+@pytest.fixture
+def quick():
+    """Settings that reach the test server and hardly wait."""
+
+    def make(**changes):
+        return CollectSettings(
+            **{
+                "allow_host": ["localhost", "127.0.0.1"],
+                "backoff_s": 0.01,
+                "delay_s": 0.0,
+                "timeout_s": 2.0,
+                "total_s": 5.0,
+                "retries": 1,
+            }
+            | changes
+        )
+
+    return make
+
+
+@pytest.fixture
+def write_csv(tmp_path):
+    """A sources.csv of dicts (artist and work have defaults)."""
+    import csv
+
+    def make(rows, name="sources.csv"):
+        rows = [{"artist": "A", "work": "W"} | row for row in rows]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        path = tmp_path / name
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    return make

@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liftnet.collect.settings import CollectSettings
+from liftnet.collect.splits import assign_splits
+from liftnet.io.ids import stable_fraction
+
+artists = st.sets(st.text("abcdefgh0123456789-", min_size=1, max_size=8), min_size=1, max_size=30)
+shares = st.tuples(st.floats(0.01, 0.6), st.floats(0.01, 0.39))
+
+
+@given(artists, shares)
+def test_every_artist_has_one_split_and_none_is_empty_from_three_on(ids, both):
+    splits = assign_splits(ids, *both)
+    assert set(splits) == ids
+    assert set(splits.values()) <= {"train", "val", "test"}
+    assert "train" in splits.values()
+    if len(ids) >= 3:
+        assert set(splits.values()) == {"train", "val", "test"}
+
+
+@given(artists, shares, st.randoms(use_true_random=False))
+def test_order_does_not_matter(ids, both, random):
+    shuffled = sorted(ids)
+    random.shuffle(shuffled)
+    assert assign_splits(shuffled, *both) == assign_splits(sorted(ids), *both)
+
+
+@given(artists, shares)
+def test_splits_follow_the_hash(ids, both):
+    splits = assign_splits(ids, *both)
+    in_order = [splits[artist] for artist in sorted(ids, key=lambda artist: (stable_fraction(artist, "split"), artist))]
+    assert in_order == sorted(in_order, key=["test", "val", "train"].index)
+
+
+@given(artists, artists, st.floats(0.01, 0.5), st.floats(0.01, 0.4))
+def test_named_artists_are_held_out(ids, others, val_share, test_share):
+    val = set(sorted(ids)[: len(ids) // 3])
+    splits = assign_splits(ids | others, val_share, test_share, val_ids=val, test_ids={"nobody-has-this-id"})
+    assert all(splits[artist] == "val" for artist in val)
+    assert "test" not in splits.values()
+    if val:
+        assert sum(split == "val" for split in splits.values()) == len(val)
+
+
+def test_large_collections_keep_the_shares():
+    ids = [f"artist-{number}" for number in range(3000)]
+    found = list(assign_splits(ids, 0.1, 0.2).values())
+    assert found.count("test") / 3000 == pytest.approx(0.2, abs=0.03)
+    assert found.count("val") / 3000 == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_further_artist_moves_no_other_in_a_large_collection():
+    ids = [f"artist-{number}" for number in range(200)]
+    before = assign_splits(ids, 0.1, 0.2)
+    after = assign_splits([*ids, "newcomer"], 0.1, 0.2)
+    assert {artist: after[artist] for artist in ids} == before
+
+
+def test_a_share_of_nothing_stays_empty():
+    splits = assign_splits([f"artist-{number}" for number in range(50)], 0.0, 0.0)
+    assert set(splits.values()) == {"train"}
+
+
+def test_smallest_hash_tests_and_the_next_validates():
+    ids = ["a", "b", "c", "d"]
+    by_hash = sorted(ids, key=lambda artist: stable_fraction(artist, "split"))
+    splits = assign_splits(ids, 1e-9, 1e-9)
+    assert [splits[artist] for artist in by_hash] == ["test", "val", "train", "train"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"val_share": 0.5, "test_share": 0.5}, {"val_artists": ["A"], "test_artists": ["A"]}, {"max_side": 4096}]
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="below 1|both|2048"):
+        CollectSettings(**wrong)
