@@ -186,6 +186,30 @@ def test_a_failed_write_keeps_the_old_table(two_views, monkeypatch):
     assert not list(two_views.path.glob(".*"))
 
 
+def test_a_killed_run_leaves_nothing_and_can_be_repeated(two_views):
+    code = """
+import argparse, os, sys
+from liftnet.match import cli, opencv
+calls = []
+def killed(pixels, settings, extract=opencv.extract_sift):
+    calls.append(1)
+    if len(calls) == 2:
+        os.kill(os.getpid(), 9)
+    return extract(pixels, settings)
+opencv.extract_sift = killed
+parser = argparse.ArgumentParser()
+cli.add_commands(parser.add_subparsers())
+arguments = parser.parse_args(sys.argv[1:])
+arguments.run(arguments)
+"""
+    out = two_views.path / "m.parquet"
+    options = ["match", "--root", two_views.path, "--work", "a-work-123abc", "--out", out, "--threads", "1"]
+    assert subprocess.run([sys.executable, "-c", code, *map(str, options)], check=False).returncode == -9
+    assert {path.name for path in two_views.path.iterdir()} == {"images", "manifest.parquet"}
+    command(two_views)
+    assert len(two_views.matches()) == 1
+
+
 class TestMaskFirst:
     def masked(self, root, left, right):
         for image_id, columns in (("a0", left), ("b1", right)):
