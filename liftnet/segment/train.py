@@ -1,4 +1,8 @@
-"""Training of the segmenter: a plain loop that can be killed at any time and goes on from its last checkpoint."""
+"""Training of the segmenter: a plain loop that can be killed at any time and goes on from its last checkpoint.
+
+The same data, settings, seed and number of torch threads give the same weights bit for bit, killed or not; with
+another number of threads (or another processor) sums are rounded in another order.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +121,7 @@ def train_segmenter(division: Division, model: Path, settings: SegmentSettings, 
         )
     logger = get_logger("segment")
     logger.info("training on %d masked images, %d more choose the checkpoint", len(train), len(validation))
-    state = _start(settings, seed, digest(train) + digest(validation))
+    state = start_state(settings, seed, digest(train) + digest(validation))
     state.resume(model / CHECKPOINT)
     _run(state, train, validation or train[:8], model, settings, seed)
     state.network.load_state_dict(state.best)
@@ -141,7 +145,8 @@ def train_segmenter(division: Division, model: Path, settings: SegmentSettings, 
     return segmenter
 
 
-def _start(settings: SegmentSettings, seed: int, data: str) -> State:
+def start_state(settings: SegmentSettings, seed: int, data: str) -> State:
+    """A run before its first iteration; `data` is the digest of what it learns from."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed(seed, "initial weights"))
         network = RefineNet(settings.encoder, settings.channels)

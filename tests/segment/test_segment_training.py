@@ -1,0 +1,132 @@
+"""Training: it learns, goes on after a kill, repeats itself, and says what it lacks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.images import read_image
+from liftnet.segment.metrics import iou
+from liftnet.segment.samples import Division, digest, divide, load_samples, masked_images
+from liftnet.segment.segmenter import Segmenter
+from liftnet.segment.train import CHECKPOINT, rate_at, start_state, train_segmenter, use_given_weights
+
+DRIVER = """
+import argparse, sys
+import torch
+from liftnet.io.log import set_up_logging
+from liftnet.segment.cli import add_commands
+parser = argparse.ArgumentParser()
+add_commands(parser.add_subparsers())
+arguments = parser.parse_args(sys.argv[1:])
+set_up_logging()
+arguments.run(arguments)
+"""
+
+
+def same_weights(first, second) -> bool:
+    a, b = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_few_images_are_learnt_and_held_out_ones_found(trained, make_blob):
+    segmenter = Segmenter.load(trained / "model")
+    pictures = [read_image(image.image) for image in masked_images(trained / "results")]
+    scores = [iou(segmenter.predict(picture) >= 0.5, make_blob(i)[1]) for i, picture in enumerate(pictures)]
+    assert np.mean(scores[:12]) > 0.95
+    assert np.mean(scores[12:]) > 0.9
+    config = json.loads((trained / "model" / "config.json").read_text())
+    assert config["encoder_weights"] == "none"
+    assert config["training_works"] == 2
+    metrics = pd.read_csv(trained / "model" / "metrics.csv")
+    assert metrics.iteration.tolist() == [20, 40, 60]
+    assert config["validation_iou"] == metrics.validation_iou.max()
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(trained, tmp_path):
+    folder = tmp_path / "model"
+    command = [sys.executable, "-c", DRIVER, "segment", "train", "--root", str(trained / "results")]
+    command += ["--model", str(folder), "--tables", str(tmp_path / "tables"), "--threads", "1", "--encoder-weights"]
+    command += ["--encoder", "tu-mobilenetv3_small_050", "--channels", "16", "--image-size", "96"]
+    command += ["--iterations", "60", "--validate-every", "20", "--batch-size", "4", "--learning-rate", "5e-3"]
+    command += ["--replace-background", "0"]
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 120
+        while not (folder / CHECKPOINT).exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (folder / "model.safetensors").exists()
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "goes on from iteration" in second.stderr
+    assert same_weights(folder, trained / "model")
+    assert (tmp_path / "tables" / "segmentation.tex").exists()
+    assert "3 held-out images: IoU 0.9" in second.stderr
+
+
+def test_a_finished_training_is_not_repeated(trained, tiny_settings, monkeypatch):
+    settings = tiny_settings()
+    monkeypatch.setattr("liftnet.segment.train._step", lambda *_: pytest.fail("trained again"))
+    before = load_file(trained / "model" / "model.safetensors")
+    division = divide(masked_images(trained / "results"), settings, seed=0)
+    train_segmenter(division, trained / "model", settings, seed=0, threads=1)
+    after = load_file(trained / "model" / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("how", ["same", "damaged", "seed", "settings", "data"])
+def test_only_a_whole_checkpoint_of_the_same_run_is_resumed(trained, tmp_path, tiny_settings, how):
+    settings = tiny_settings()
+    division = divide(masked_images(trained / "results"), settings, seed=0)
+    data = "".join(digest(load_samples(part, 96, threads=1)) for part in (division.train, division.validation))
+    path = trained / "model" / CHECKPOINT
+    if how == "settings":
+        settings = tiny_settings(iterations=61)
+    if how == "damaged":
+        (tmp_path / CHECKPOINT).write_bytes(path.read_bytes()[:5000])
+        path = tmp_path / CHECKPOINT
+    state = start_state(settings, 1 if how == "seed" else 0, data + ("more" if how == "data" else ""))
+    state.resume(path)
+    assert state.iteration == (60 if how == "same" else 0)
+
+
+def test_learning_rate_rises_then_falls_to_nothing():
+    rates = [rate_at(i, 100) for i in range(100)]
+    assert max(rates) == rates[5] == 1
+    assert sorted(rates[:6]) == rates[:6]
+    assert sorted(rates[5:], reverse=True) == rates[5:]
+    assert rates[-1] < 0.01
+
+
+def test_unreadable_training_images_are_one_clear_error(tmp_path, make_results, tiny_settings):
+    make_results(tmp_path, [("a", "a1", "train", 2)])
+    images = masked_images(tmp_path)
+    for image in images:
+        image.image.write_bytes(b"<html>")
+    with pytest.raises(LiftnetError, match="none of the hand-masked training images can be read"):
+        train_segmenter(Division(images, images, [], ""), tmp_path / "model", tiny_settings(), seed=0, threads=1)
+
+
+def test_given_weights_are_copied_and_predict_the_same(trained, tmp_path, tiny_settings, make_blob):
+    use_given_weights(trained / "model", tmp_path / "copy", tiny_settings())
+    assert same_weights(trained / "model", tmp_path / "copy")
+    image, _ = make_blob(99)
+    first, second = (Segmenter.load(folder).predict(image) for folder in (trained / "model", tmp_path / "copy"))
+    assert np.array_equal(first, second)
+
+
+def test_given_weights_that_are_not_a_segmenter_are_named(tmp_path, tiny_settings):
+    with pytest.raises(LiftnetError, match=r"config\.json: does not exist"):
+        use_given_weights(tmp_path, tmp_path / "copy", tiny_settings())
