@@ -1,0 +1,161 @@
+"""The funnel: how many URLs, image pairs and matches are left after each step, and why the others went.
+
+Three chains, since the unit changes on the way: images, image pairs, correspondences. In each, what a step leaves and
+what it loses add up to what the step before left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from liftnet.io.tables import write_tables
+from liftnet.report.run import Run
+
+COLUMNS = ["unit", "step", "outcome", "reason", "count"]
+UNACCOUNTED = "not accounted for: files of different runs"
+CAPTION = (
+    "What each step left and lost, and why. Within a unit, the rows of a step (remaining and lost) add up to what "
+    "the step before left."
+)
+
+WORDS = {
+    "dup_exact": "exact duplicate of another image",
+    "not_image": "not an image",
+    "too_large": "too large",
+    "decode_error": "cannot be decoded",
+    "few_putative": "too few putative matches",
+    "no_mask": "an image has no usable mask",
+    "few_masked": "too few matches on the foreground",
+    "few_inliers": "too few matches agree with an affine fundamental matrix",
+    "chance": "no better than chance",
+    "affine_homography": "an affine homography explains it",
+    "no_image": "an image is not in the manifest",
+    "bad_matches": "damaged matches",
+}  # codes that underscores turned into spaces would not explain
+
+
+class Chain:
+    """Steps of one unit, from the first count downwards."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.rows: list[dict[str, object]] = []
+        self.left: int | None = None
+
+    def step(self, name: str, left: int, lost: Mapping[str, int] | None = None) -> None:
+        """Add a step.
+
+        Whatever `left` and `lost` do not explain gets a row of its own, so that nothing is hidden.
+        """
+        reasons = {reason: count for reason, count in sorted((lost or {}).items()) if count}
+        if self.left is not None and (gap := self.left - left - sum(reasons.values())):
+            reasons[UNACCOUNTED] = gap
+        self.rows += [self._row(name, "lost", reason, count) for reason, count in reasons.items()]
+        self.rows.append(self._row(name, "remaining", "", left))
+        self.left = left
+
+    def _row(self, step: str, outcome: str, reason: str, count: int) -> dict[str, object]:
+        return {"unit": self.unit, "step": step, "outcome": outcome, "reason": reason, "count": int(count)}
+
+
+def funnel(run: Run) -> pd.DataFrame:
+    """Count what is left and lost at each step, as far as the run went.
+
+    Returns:
+        A tidy frame with the columns unit (images, image pairs, correspondences), step, outcome (remaining, lost),
+        reason (of a loss) and count.
+    """
+    chains = [_images(run), *([_pairs(run), _correspondences(run)] if run.pairs is not None else [])]
+    return pd.DataFrame([row for chain in chains for row in chain.rows], columns=COLUMNS)
+
+
+def write_funnel(frame: pd.DataFrame, tables: Path) -> None:
+    """Write the funnel to `tables/funnel.{csv,md,tex}`."""
+    write_tables(frame, tables / "funnel", CAPTION)
+
+
+def _images(run: Run) -> Chain:
+    manifest, images = run.manifest, run.images
+    chain = Chain("images")
+    chain.step("URLs and files asked for", len(manifest))
+    failed = manifest[manifest["status"] != "ok"]
+    chain.step("images stored", len(images), Counter(plain(status) for status in failed["status"]))
+    left = set(images.index)
+    if run.masks is not None:
+        left = _masked(run, left, chain)
+    if run.pairs is not None:
+        paired = set(run.pairs["image_a"]) | set(run.pairs["image_b"])
+        alone = images.groupby("work_id")["image_id"].transform("size").eq(1)
+        why = {True: "the only image of its work", False: "its work was not matched"}
+        lost = Counter(why[bool(alone[image])] for image in left - paired)
+        left &= paired
+        chain.step("images in a pair that was tried", len(left), lost)
+        kept = run.pairs[run.pairs["kept"]]
+        useful = left & (set(kept["image_a"]) | set(kept["image_b"]))
+        chain.step("images in a kept pair", len(useful), {"none of its pairs was kept": len(left - useful)})
+    return chain
+
+
+def _masked(run: Run, left: set[str], chain: Chain) -> set[str]:
+    assert run.masks is not None
+    status = dict(zip(run.masks["image_id"], run.masks["status"], strict=True))
+    good = {image for image in left if status.get(image) == "ok"}
+    lost = Counter(plain(status.get(image) or "not segmented") for image in left - good)
+    chain.step("images with a mask", len(good), lost)
+    return good
+
+
+def _pairs(run: Run) -> Chain:
+    assert run.pairs is not None
+    sizes = run.images.groupby("work_id").size()
+    possible = int((sizes * (sizes - 1) // 2).sum())
+    chain = Chain("image pairs")
+    chain.step("pairs of stored images of one work", possible)
+    chain.step("pairs tried", len(run.pairs), {"not tried": max(possible - len(run.pairs), 0)})
+    rejected = run.pairs[~run.pairs["kept"]]
+    chain.step("pairs kept", int(run.pairs["kept"].sum()), Counter(plain(reason) for reason in rejected["reason"]))
+    return chain
+
+
+def _correspondences(run: Run) -> Chain:
+    assert run.pairs is not None
+    pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_f": 0})
+    chain = Chain("correspondences")
+    chain.step("putative matches", int(pairs["n_putative"].sum()))
+    # without a foreground match the masks were either not reached or left nothing; the reason tells
+    reached = (pairs["n_masked"] > 0) | (pairs["reason"] == "few_masked")
+    lost = {"on the background": int((pairs["n_putative"] - pairs["n_masked"])[reached].sum())}
+    lost |= _by_reason(pairs[~reached], "n_putative", "masks not reached: ")
+    chain.step("on the foreground of both images", int(pairs["n_masked"].sum()), lost)
+    fitted = pairs["n_f"] > 0
+    lost = {"no inlier of the affine fundamental matrix": int((pairs["n_masked"] - pairs["n_f"])[fitted].sum())}
+    lost |= _by_reason(pairs[~fitted], "n_masked", "no matrix was fitted: ")
+    chain.step("inliers of the affine fundamental matrix", int(pairs["n_f"].sum()), lost)
+    kept = pairs["kept"]
+    lost = _by_reason(pairs[~kept], "n_f", "pair rejected: ")
+    lost["dropped from a kept pair"] = int((pairs["n_f"] - pairs["n_kept"])[kept].sum())
+    chain.step("correspondences of kept pairs", int(pairs["n_kept"][kept].sum()), lost)
+    if run.dataset_correspondences is not None:
+        chain.step("correspondences in the dataset", run.dataset_correspondences)
+    return chain
+
+
+def _by_reason(pairs: pd.DataFrame, column: str, opening: str) -> dict[str, int]:
+    sums = pairs.groupby("reason")[column].sum()
+    return {opening + plain(str(reason)): int(count) for reason, count in sums.items()}
+
+
+def plain(code: object) -> str:
+    """A status or reason code as words."""
+    words = WORDS.get(str(code), str(code).replace("_", " "))
+    return words.replace("http ", "HTTP ", 1) if words.startswith("http ") else words
+
+
+def remaining(frame: pd.DataFrame, unit: str) -> list[tuple[str, int]]:
+    """The steps of a unit and what each left, in order."""
+    rows = frame[(frame["unit"] == unit) & (frame["outcome"] == "remaining")]
+    return list(zip(rows["step"], rows["count"].astype(int), strict=True))

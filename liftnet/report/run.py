@@ -1,0 +1,91 @@
+"""What a run has left in its folder, read once for the whole page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from liftnet.io.dataset import SPLITS, open_shard, shard_paths
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import read_json
+from liftnet.io.schemas import MANIFEST, MASKS, PAIRS, check_metadata, read_table
+
+PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_f"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The results folder of a run. Tables are read when first asked for.
+
+    Attributes:
+        root: Folder that holds manifest.parquet, images/, masks/, pairs/, tables/ and what other stages wrote.
+    """
+
+    root: Path
+
+    @cached_property
+    def manifest(self) -> pd.DataFrame:
+        """One row per URL asked for."""
+        return read_table(self.root / "manifest.parquet", MANIFEST).to_pandas()
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """The stored images, indexed by image_id."""
+        stored = self.manifest[self.manifest["status"] == "ok"]
+        return stored.drop_duplicates("image_id").set_index("image_id", drop=False).rename_axis(None)
+
+    @cached_property
+    def masks(self) -> pd.DataFrame | None:
+        """One row per image that was segmented; None before the masks were predicted."""
+        files = sorted((self.root / "masks").glob("*.parquet"))
+        if not files:
+            return None
+        return pa.concat_tables([read_table(path, MASKS) for path in files]).to_pandas().drop_duplicates("image_id")
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame | None:
+        """One row per candidate pair without its points, `n_kept` of them and the file it stands in; None if none."""
+        files = sorted((self.root / "pairs").glob("*.parquet"))
+        frames = [_pairs_without_points(path) for path in files]
+        return pd.concat(frames, ignore_index=True) if frames else None
+
+    @cached_property
+    def predictions(self) -> list[dict[str, Any]]:
+        """Rows of predictions/index.json: image_id, npz, work_id, split, truth, metrics; empty without predictions."""
+        index = self.root / "predictions" / "index.json"
+        rows = read_json(index) if index.exists() else []
+        if not isinstance(rows, list) or not all(isinstance(r, dict) and {"image_id", "npz"} <= set(r) for r in rows):
+            raise LiftnetError(index, "is not a list of predictions", "Run `depth evaluate` again")
+        return rows
+
+    @cached_property
+    def dataset_correspondences(self) -> int | None:
+        """Correspondences in the shards; None without a dataset."""
+        dataset = self.root / "dataset"
+        if not dataset.is_dir():
+            return None
+        shards = [path for split in SPLITS for path in shard_paths(dataset, split)]
+        return sum(pc.sum(open_shard(path).read(columns=["n"]).column("n")).as_py() or 0 for path in shards)
+
+
+def _pairs_without_points(path: Path) -> pd.DataFrame:
+    try:
+        check_metadata(path, pq.read_schema(path), PAIRS)
+        table = pq.read_table(path, columns=[*PAIR_COLUMNS, "x1", "rejected_x1"])
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run `verify`") from error
+    lengths = {
+        "n_kept": pc.fill_null(pc.list_value_length(table.column("x1")), 0).to_numpy(),
+        "n_rejected": pc.fill_null(pc.list_value_length(table.column("rejected_x1")), 0).to_numpy(),
+    }
+    frame = table.select(PAIR_COLUMNS).to_pandas()
+    frame["kept"] = frame["kept"].fillna(False).astype(bool)
+    frame["reason"] = frame["reason"].fillna("not stated")
+    return frame.assign(**lengths, file=str(path), row=range(len(frame)))
