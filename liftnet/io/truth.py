@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def load_truth(path: Path) -> TrueView:
         with np.load(path, allow_pickle=False) as data:
             camera = Camera(data["intrinsics"], data["rotation"], data["translation"])
             return TrueView(data["depth"], camera)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render museum` again") from error
 
 
