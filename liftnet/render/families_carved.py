@@ -21,6 +21,7 @@ from liftnet.render.sdf import (
     torus,
     twist,
     union,
+    vec,
 )
 
 
@@ -161,13 +162,13 @@ def figure_relief(k: Knobs) -> Field:
         hip, neck = np.array([x, y, -0.1]), np.array([x + lean, y, 0.42])
         limbs = [
             ellipsoid((x + lean, y - 0.03, 0.62), (0.12, 0.14, 0.15)),
-            capsule(neck - [0, 0, 0.1], hip, 0.19, 0.15),
-            capsule(hip + [0.08, 0, 0], k.around(x + 0.12, y, -0.8, spread=0.06), 0.12, 0.07),
-            capsule(hip - [0.08, 0, 0], k.around(x - 0.12, y, -0.8, spread=0.06), 0.12, 0.07),
+            capsule(neck - vec(0, 0, 0.1), hip, 0.19, 0.15),
+            capsule(hip + vec(0.08, 0, 0), k.around(x + 0.12, y, -0.8, spread=0.06), 0.12, 0.07),
+            capsule(hip - vec(0.08, 0, 0), k.around(x - 0.12, y, -0.8, spread=0.06), 0.12, 0.07),
         ]
         for s in (-1, 1):
             elbow = k.around(x + s * 0.3, y - 0.05, k.between(0.0, 0.5), spread=0.05)
-            limbs.append(capsule(neck + [s * 0.16, 0, -0.05], elbow, 0.07))
+            limbs.append(capsule(neck + vec(s * 0.16, 0, -0.05), elbow, 0.07))
             limbs.append(capsule(elbow, elbow + k.around(-s * 0.1, -0.15, 0.1, spread=0.2), 0.06, 0.05))
         bodies.append(union(*limbs, blend=0.04 + 0.5 * k.blend))
     frame = subtract(box((0, 0.05, 0), (0.8, 0.16, 1.0), 0.03), box((0, -0.2, 0), (0.68, 0.3, 0.88), 0.05))
@@ -183,7 +184,7 @@ def slabs(k: Knobs) -> Field:
         plate = box((0, 0, 0), (wide, thin, tall), 0.02) if k.chance(0.5) else _leaf(wide, thin, tall)
         if k.chance(0.6):
             hole = k.around(0, 0, 0.1, spread=0.15)
-            plate = subtract(plate, capsule(hole - [0, 1, 0], hole + [0, 1, 0], k.between(0.1, 0.2)), blend=0.01)
+            plate = subtract(plate, capsule(hole - vec(0, 1, 0), hole + vec(0, 1, 0), k.between(0.1, 0.2)), blend=0.01)
         shift = k.around(0, 0, 0.0 if i else -0.1, spread=0.25)
         parts.append(place(plate, turn, shift))
     return union(*parts, blend=0.01)

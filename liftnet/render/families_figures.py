@@ -20,6 +20,7 @@ from liftnet.render.sdf import (
     subtract,
     torus,
     union,
+    vec,
 )
 
 
@@ -103,7 +104,7 @@ def torso(k: Knobs) -> Field:
         ellipsoid(chest, np.array([shoulder, 0.24, 0.36]) * b, chest_turn),
         ellipsoid((chest + hips) / 2, np.array([0.25, 0.18, 0.3]) * b),
         ellipsoid(hips, np.array([hip, 0.26, 0.28]) * b, hip_turn),
-        capsule(chest + [0, 0.02, 0.3], chest + [0, -0.02, 0.55], 0.13 * b, 0.11 * b),
+        capsule(chest + vec(0, 0.02, 0.3), chest + vec(0, -0.02, 0.55), 0.13 * b, 0.11 * b),
     ]
     for s in (-1, 1):
         joint = chest + chest_turn @ np.array([s * shoulder * 0.85, 0, 0.2])
@@ -116,8 +117,8 @@ def torso(k: Knobs) -> Field:
         parts.append(sphere(muscle, 0.14 * b) if female else ellipsoid(muscle, (0.17, 0.08, 0.12)))
         parts.append(sphere(hips + hip_turn @ np.array([s * 0.16, 0.16, -0.08]), 0.19 * b))
     body = union(*parts, blend=0.06 + 0.6 * k.blend)
-    groove = capsule(chest + [0, -0.3, 0.1], hips + [0, -0.3, 0.1], 0.05)
-    navel = sphere((chest + hips) / 2 + [0, -0.2, -0.1], 0.03)
+    groove = capsule(chest + vec(0, -0.3, 0.1), hips + vec(0, -0.3, 0.1), 0.05)
+    navel = sphere((chest + hips) / 2 + vec(0, -0.2, -0.1), 0.03)
     return subtract(body, groove, navel, blend=0.05)
 
 
@@ -131,16 +132,16 @@ def figure(k: Knobs) -> Field:
         ellipsoid(chest, np.array([0.22, 0.16, 0.24]) * b),
         capsule(chest, hips, 0.15 * b, 0.17 * b),
         ellipsoid(hips, np.array([0.22, 0.17, 0.17]) * b),
-        capsule(neck - [0, 0, 0.08], head_at, 0.075 * b),
+        capsule(neck - vec(0, 0, 0.08), head_at, 0.075 * b),
         ellipsoid(head_at, np.array([0.11, 0.13, 0.15]) * (0.5 + 0.6 * b)),
-        capsule(head_at - [0, 0.1, -0.02], head_at - [0, 0.15, 0.03], 0.025, 0.035),
+        capsule(head_at - vec(0, 0.1, -0.02), head_at - vec(0, 0.15, 0.03), 0.025, 0.035),
     ]
     for s in (-1, 1):
         foot = np.array([s * 0.14, -s * stride + 0.02, -1.0])
-        knee = (hips + foot) / 2 + [s * 0.04, -0.08 - k.between(0, 0.1), 0.03]
-        leg = np.array([hips + [s * 0.11, 0, -0.05], knee, foot])
+        knee = (hips + foot) / 2 + vec(s * 0.04, -0.08 - k.between(0, 0.1), 0.03)
+        leg = np.array([hips + vec(s * 0.11, 0, -0.05), knee, foot])
         parts.append(chain(leg, np.array([0.145, 0.1, 0.065]) * b, 0.05))
-        parts.append(capsule(foot, foot + [0, -0.16, -0.03], 0.065 * b, 0.045 * b))
+        parts.append(capsule(foot, foot + vec(0, -0.16, -0.03), 0.065 * b, 0.045 * b))
         parts.append(chain(_arm(k, chest, s), np.array([0.095, 0.075, 0.055]) * b, 0.04))
     if k.chance(0.35):
         parts.append(_robe(k, hips, chest))
@@ -149,29 +150,30 @@ def figure(k: Knobs) -> Field:
 
 
 def _arm(k: Knobs, chest: FloatArray, s: int) -> FloatArray:
-    shoulder = chest + [s * 0.22, 0, 0.15]
+    shoulder = chest + vec(s * 0.22, 0, 0.15)
     pose = int(k.rng.integers(5))
     if pose == 0:  # raised
-        elbow, hand = shoulder + [s * 0.22, -0.05, 0.2], shoulder + [s * 0.15, -0.1, 0.5]
+        elbow, hand = shoulder + vec(s * 0.22, -0.05, 0.2), shoulder + vec(s * 0.15, -0.1, 0.5)
     elif pose == 1:  # held forward
-        elbow, hand = shoulder + [s * 0.1, -0.22, -0.15], shoulder + [0, -0.55, -0.02]
+        elbow, hand = shoulder + vec(s * 0.1, -0.22, -0.15), shoulder + vec(0, -0.55, -0.02)
     elif pose == 2:  # folded before the body
-        elbow, hand = shoulder + [s * 0.12, -0.08, -0.32], chest + [-s * 0.08, -0.27, -0.05]
+        elbow, hand = shoulder + vec(s * 0.12, -0.08, -0.32), chest + vec(-s * 0.08, -0.27, -0.05)
     elif pose == 3:  # hand on the hip
-        elbow, hand = shoulder + [s * 0.26, 0.1, -0.28], chest + [s * 0.22, -0.06, -0.42]
+        elbow, hand = shoulder + vec(s * 0.26, 0.1, -0.28), chest + vec(s * 0.22, -0.06, -0.42)
     else:  # stretched to the side
-        elbow, hand = shoulder + [s * 0.32, 0.0, 0.0], shoulder + [s * 0.6, -0.12, k.between(-0.2, 0.25)]
+        elbow, hand = shoulder + vec(s * 0.32, 0.0, 0.0), shoulder + vec(s * 0.6, -0.12, k.between(-0.2, 0.25))
     return np.array([shoulder, elbow + k.around(0, 0, 0, spread=0.04), hand + k.around(0, 0, 0, spread=0.05)])
 
 
 def _robe(k: Knobs, hips: FloatArray, chest: FloatArray) -> Field:
-    skirt = capsule(chest - [0, 0, 0.15], (0, 0, -1.0), 0.18 * k.bulk, k.between(0.3, 0.4))
+    skirt = capsule(chest - vec(0, 0, 0.15), (0, 0, -1.0), 0.18 * k.bulk, k.between(0.3, 0.4))
     waves = int(k.rng.integers(6, 11))
 
     def folds(p: FloatArray) -> FloatArray:
         angle = np.arctan2(p[1], p[0])
         deep = np.clip(np.float32(0.1) - p[2], 0, 1) * np.float32(0.05)
-        return np.float32(0.8) * (skirt(p) + deep * np.sin(np.float32(waves) * angle + 2 * p[2]))
+        cloth = np.float32(0.8) * (skirt(p) + deep * np.sin(np.float32(waves) * angle + 2 * p[2]))
+        return np.maximum(cloth, np.float32(-1.1) - p[2])
 
     return folds
 
@@ -183,19 +185,21 @@ def seated(k: Knobs) -> Field:
     head_at = chest + k.around(0, -0.1, 0.48, spread=0.05)
     parts: list[Field] = [
         chain(np.array([hips, (hips + chest) / 2, chest]), np.array([0.23, 0.18, 0.2]) * b, 0.1),
-        capsule(chest - [0.17, 0, -0.12], chest + [0.17, 0, 0.12], 0.13 * b),
+        capsule(chest - vec(0.17, 0, -0.12), chest + vec(0.17, 0, 0.12), 0.13 * b),
         capsule(chest, head_at, 0.09 * b),
         ellipsoid(head_at, np.array([0.14, 0.17, 0.18]) * (0.5 + 0.6 * b)),
-        capsule(head_at - [0, 0.14, 0], head_at - [0, 0.2, 0.05], 0.03, 0.04),
+        capsule(head_at - vec(0, 0.14, 0), head_at - vec(0, 0.2, 0.05), 0.03, 0.04),
     ]
     for s in (-1, 1):
         knee = k.around(s * k.between(0.15, 0.32), -0.5, k.between(-0.25, 0.0), spread=0.05)
         foot = np.array([knee[0], k.between(-0.6, -0.35), -0.85])
-        parts.append(chain(np.array([hips + [s * 0.12, 0, 0], knee, foot]), np.array([0.17, 0.13, 0.08]) * b, 0.06))
-        parts.append(capsule(foot, foot - [0, 0.16, 0.04], 0.075 * b, 0.05 * b))
-        hand = knee + [0, 0.0, 0.12] if k.chance(0.6) else head_at + [s * 0.06, -0.18, -0.15]
-        elbow = chest + [s * 0.34, -0.18, -0.2]
-        parts.append(chain(np.array([chest + [s * 0.22, 0, 0.1], elbow, hand]), np.array([0.1, 0.08, 0.06]) * b, 0.04))
+        parts.append(chain(np.array([hips + vec(s * 0.12, 0, 0), knee, foot]), np.array([0.17, 0.13, 0.08]) * b, 0.06))
+        parts.append(capsule(foot, foot - vec(0, 0.16, 0.04), 0.075 * b, 0.05 * b))
+        hand = knee + vec(0, 0.0, 0.12) if k.chance(0.6) else head_at + vec(s * 0.06, -0.18, -0.15)
+        elbow = chest + vec(s * 0.34, -0.18, -0.2)
+        parts.append(
+            chain(np.array([chest + vec(s * 0.22, 0, 0.1), elbow, hand]), np.array([0.1, 0.08, 0.06]) * b, 0.04)
+        )
     seat = (
         box((0, 0.22, -0.66), (0.38, 0.34, 0.27), 0.03)
         if k.chance(0.6)
@@ -215,25 +219,26 @@ def mother_and_child(k: Knobs) -> Field:
         capsule((-0.36, 0.08, 0.18), (0.36, 0.08, 0.18), 0.18 * b),
         capsule((0, 0.05, 0.2), head_at, 0.13),
         ellipsoid(head_at, (0.21, 0.25, 0.27), rotation(yaw=side * 0.3, pitch=0.3)),
-        capsule(head_at + [-side * 0.05, -0.23, 0], head_at + [-side * 0.07, -0.3, -0.1], 0.03, 0.05),
+        capsule(head_at + vec(-side * 0.05, -0.23, 0), head_at + vec(-side * 0.07, -0.3, -0.1), 0.03, 0.05),
     ]
     for s in (-1, 1):
         elbow = np.array([s * 0.52, -0.22, -0.28])
         parts.append(
             chain(
-                np.array([[s * 0.4, 0.05, 0.15], elbow, child + [0, -0.08, -0.35]]),
+                np.array([[s * 0.4, 0.05, 0.15], elbow, child + vec(0, -0.08, -0.35)]),
                 np.array([0.15, 0.12, 0.09]) * b,
                 0.06,
             )
         )
     young = union(
-        sphere(child + [0, -0.03, 0.15], 0.16),
-        ellipsoid(child + [0, 0, -0.2], (0.19, 0.17, 0.28)),
-        capsule(child + [0.1, -0.05, -0.35], child + [0.16, -0.3, -0.4], 0.08),
-        capsule(child + [-0.1, -0.05, -0.35], child + [-0.12, -0.25, -0.5], 0.08),
+        sphere(child + vec(0, -0.03, 0.15), 0.16),
+        ellipsoid(child + vec(0, 0, -0.2), (0.19, 0.17, 0.28)),
+        capsule(child + vec(0.1, -0.05, -0.35), child + vec(0.16, -0.3, -0.4), 0.08),
+        capsule(child + vec(-0.1, -0.05, -0.35), child + vec(-0.12, -0.25, -0.5), 0.08),
         blend=0.05,
     )
-    return union(union(*parts, blend=0.08 + 0.5 * k.blend), young, blend=0.04)
+    whole = union(union(*parts, blend=0.08 + 0.5 * k.blend), young, blend=0.04)
+    return lambda p: np.maximum(whole(p), np.float32(-0.72) - p[2])
 
 
 def animal(k: Knobs) -> Field:
@@ -241,24 +246,26 @@ def animal(k: Knobs) -> Field:
     b, long, leg = k.bulk, k.between(0.45, 0.7), k.between(0.35, 0.65)
     heavy = k.between(0.2, 0.34) * b
     rear, front = np.array([long, 0, 0.1]), np.array([-long, 0, 0.15])
-    head_at = front + [-k.between(0.25, 0.45), k.between(-0.25, 0.1), k.between(0.0, 0.5)]
-    muzzle = head_at + [-0.25, -0.05, -k.between(0.05, 0.2)]
+    head_at = front + vec(-k.between(0.25, 0.45), k.between(-0.25, 0.1), k.between(0.0, 0.5))
+    muzzle = head_at + vec(-0.25, -0.05, -k.between(0.05, 0.2))
     parts: list[Field] = [
-        chain(np.array([rear, (rear + front) / 2 - [0, 0, 0.03], front]), np.array([1.0, 0.9, 1.1]) * heavy, 0.1),
+        chain(np.array([rear, (rear + front) / 2 - vec(0, 0, 0.03), front]), np.array([1.0, 0.9, 1.1]) * heavy, 0.1),
         capsule(front, head_at, heavy * 0.75, heavy * 0.5),
         capsule(head_at, muzzle, heavy * 0.52, heavy * 0.3),
-        chain(np.array([rear + [heavy, 0, 0.1], rear + [heavy + 0.2, 0, -0.1]]), np.array([0.06, 0.04])),
+        chain(np.array([rear + vec(heavy, 0, 0.1), rear + vec(heavy + 0.2, 0, -0.1)]), np.array([0.06, 0.04])),
     ]
     for joint, knee_shift in ((rear, 0.06), (front, -0.04)):
         for s in (-1, 1):
-            hip = joint + [0, s * heavy * 0.55, -0.05]
-            foot = hip + [k.between(-0.18, 0.18), s * 0.03, -leg - 0.15]
-            knee = (hip + foot) / 2 + [knee_shift, 0, 0]
+            hip = joint + vec(0, s * heavy * 0.55, -0.05)
+            foot = hip + vec(k.between(-0.18, 0.18), s * 0.03, -leg - 0.15)
+            knee = (hip + foot) / 2 + vec(knee_shift, 0, 0)
             parts.append(chain(np.array([hip, knee, foot]), np.array([heavy * 0.6, heavy * 0.38, heavy * 0.27]), 0.04))
     crown = int(k.rng.integers(3))
     for s in (-1, 1):
         tip = head_at + ([0.0, s * 0.35, 0.3] if crown == 0 else [0.06, s * 0.14, 0.22])
-        parts.append(capsule(head_at + [0.02, s * heavy * 0.35, heavy * 0.3], tip, 0.06, 0.02 if crown == 0 else 0.04))
+        parts.append(
+            capsule(head_at + vec(0.02, s * heavy * 0.35, heavy * 0.3), tip, 0.06, 0.02 if crown == 0 else 0.04)
+        )
     base = box((0, 0, 0.1 - leg - 0.3), (long + 0.3, heavy * 1.5, 0.07), 0.02)
     whole = union(union(*parts, blend=0.04 + 0.5 * k.blend), base, blend=0.03)
     return place(whole, rotation(yaw=k.between(0.2, 1.0) * k.sign()), (0.1, 0, 0.1), 0.9)
@@ -280,5 +287,6 @@ def hand(k: Knobs) -> Field:
         parts.append(chain(np.array(points), np.array([0.1, 0.09, 0.08, 0.065]) * k.bulk, 0.02))
     thumb = np.array([[0.3, -0.02, -0.35], [0.5, -0.15, -0.1], [0.45, -0.32, 0.12]])
     parts.append(chain(thumb, np.array([0.13, 0.1, 0.075]) * k.bulk, 0.02))
-    whole = union(*parts, blend=0.05)
+    open_hand = union(*parts, blend=0.05)
+    whole: Field = lambda p: np.maximum(open_hand(p), np.float32(-1.0) - p[2])  # noqa: E731
     return place(whole, rotation(yaw=k.between(-0.6, 0.6)), (0, 0.1, 0.05), 0.95)

@@ -23,6 +23,7 @@ from liftnet.render.sdf import (
     torus,
     twist,
     union,
+    vec,
 )
 
 
@@ -89,7 +90,7 @@ def biomorph(k: Knobs) -> Field:
     """Swelling buds grown from each other (after Arp)."""
     at, radius = np.zeros(3), k.between(0.4, 0.55) * k.bulk
     parts = [ellipsoid(at, radius * k.rng.uniform(0.75, 1.25, 3))]
-    heading = k.rng.normal(size=3) * [1, 0.8, 0.4] + [0, 0, 0.7]
+    heading = k.rng.normal(size=3) * vec(1, 0.8, 0.4) + vec(0, 0, 0.7)
     for _ in range(int(k.rng.integers(3, 6))):
         heading = heading / np.linalg.norm(heading) + k.rng.normal(size=3) * 0.7
         step = heading / np.linalg.norm(heading)
@@ -143,7 +144,7 @@ def ring_form(k: Knobs) -> Field:
     if kind == 1:
         first = torus((-0.3, 0, -0.1), 0.5, thick * 0.8, rotation(yaw=0.5))
         second = torus((0.35, 0, 0.15), 0.5, thick * 0.8, rotation(yaw=-0.9, pitch=0.5))
-        return union(first, second, blend=k.blend * 0.5)
+        return union(first, second, box((0, 0, -0.68), (0.6, 0.4, 0.1), 0.03), blend=k.blend * 0.5)
     t = np.linspace(0, 2 * np.pi, 37)
     turns, bulge = 3, k.between(0.22, 0.34)
     reach = 0.6 + bulge * np.cos(turns * t)

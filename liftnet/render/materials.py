@@ -73,7 +73,7 @@ def granite(rng: np.random.Generator) -> Material:
     seed = int(rng.integers(1 << 30))
     palette = [(0.42, 0.40, 0.38), (0.45, 0.32, 0.27), (0.30, 0.34, 0.31), (0.52, 0.50, 0.47)]
     base = _tint(rng, palette[rng.integers(4)])
-    frequency = rng.uniform(20, 34)
+    frequency = rng.uniform(34, 52)
 
     def material(p: FloatArray, footprint: FloatArray) -> Surface:
         near, _, name = cells(p, seed, frequency)
@@ -82,8 +82,8 @@ def granite(rng: np.random.Generator) -> Material:
         dark = _step(0.68, 0.74, name) * _step(0.75, 0.55, near)
         bright = _step(0.24, 0.18, name) * _step(0.7, 0.5, near)
         tone = 1 + np.float32(0.5) * (fine - 0.5) + np.float32(0.16) * cloud
-        albedo = _mix(base, (0.04, 0.04, 0.045), dark)
-        albedo = _mix(albedo, (0.78, 0.74, 0.68), bright * np.float32(0.8)) * tone[:, None]
+        albedo = _mix(base, (0.07, 0.07, 0.075), dark * np.float32(0.85))
+        albedo = _mix(albedo, (0.72, 0.68, 0.62), bright * np.float32(0.7)) * tone[:, None]
         return Surface(albedo, bump * np.float32(0.003), 0.08, 25)
 
     return material
@@ -103,7 +103,7 @@ def sandstone(rng: np.random.Generator) -> Material:
         near, _, name = cells(p, seed + 2, 13)
         pit = _step(0.30, 0.16, near) * _step(0.45, 0.55, name)
         albedo = _mix(base, other, _step(-0.6, 1.0, bed) * np.float32(0.7)) * (1 + 0.25 * grain)[:, None]
-        return Surface(albedo * (1 - 0.65 * pit)[:, None], bump * np.float32(0.009))
+        return Surface(albedo * (1 - 0.65 * pit)[:, None], bump * np.float32(0.007))
 
     return material
 
@@ -123,7 +123,7 @@ def bronze(rng: np.random.Generator) -> Material:
         spots = _step(0.42, 0.25, near) * _step(0.5, 0.6, name)
         share = np.clip(_step(-0.25, 0.5, stain + np.float32(amount)) * 0.85 + 0.5 * spots, 0, 1)
         albedo = _mix(metal, patina, share) * (1 + 0.35 * grain)[:, None]
-        return Surface(albedo, bump * np.float32(0.008), 0.55, 14)
+        return Surface(albedo, bump * np.float32(0.006), 0.5, 14)
 
     return material
 
@@ -142,7 +142,7 @@ def plaster(rng: np.random.Generator) -> Material:
         near, _, name = cells(p, seed + 3, pits * 2.1)
         pit = np.maximum(pit, _step(0.3, 0.15, near) * _step(0.55, 0.65, name))
         albedo = _mix(base, stain_colour, _step(0.1, 1.1, stain) * np.float32(0.7)) * (1 + 0.16 * trowel)[:, None]
-        return Surface(albedo * (1 - 0.7 * pit)[:, None], bump * np.float32(0.011))
+        return Surface(albedo * (1 - 0.7 * pit)[:, None], bump * np.float32(0.008))
 
     return material
 
@@ -180,7 +180,7 @@ def terracotta(rng: np.random.Generator) -> Material:
         grit = _step(0.32, 0.18, near)
         albedo = _mix(base, burnt, _step(-0.2, 0.9, burn) * np.float32(0.8)) * (1 + 0.2 * marks)[:, None]
         albedo = _mix(albedo, (0.75, 0.66, 0.52), grit * _step(0.7, 0.78, name))
-        return Surface(_mix(albedo, (0.06, 0.04, 0.03), grit * _step(0.25, 0.2, name)), bump * np.float32(0.010))
+        return Surface(_mix(albedo, (0.06, 0.04, 0.03), grit * _step(0.25, 0.2, name)), bump * np.float32(0.007))
 
     return material
 

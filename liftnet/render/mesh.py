@@ -53,13 +53,13 @@ def mesh_field(field: Field, resolution: int) -> Mesh:
         resolution: Grid cells along the body's longest side.
 
     Returns:
-        The largest piece and all pieces of at least 2 % of its size.
+        The largest piece; what floats free of it is dropped.
     """
     from skimage.measure import marching_cubes
 
     low, spacing, values = sample_grid(field, resolution)
     vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, allow_degenerate=False)
-    vertices, faces = _drop_crumbs(vertices.astype(np.float32) + low, faces.astype(np.int32))
+    vertices, faces = _largest_piece(vertices.astype(np.float32) + low, faces.astype(np.int32))
     for _ in range(2):
         value, gradient = _value_and_gradient(field, vertices, 0.25 * spacing)
         squared = np.maximum(np.square(gradient).sum(1), 0.05)
@@ -121,15 +121,14 @@ def _value_and_gradient(field: Field, points: FloatArray, step: float) -> tuple[
     return value, np.stack(sides, 1) / np.float32(2 * step)
 
 
-def _drop_crumbs(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
+def _largest_piece(vertices: FloatArray, faces: IntArray) -> tuple[FloatArray, IntArray]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     ends = np.concatenate([faces[:, :2], faces[:, 1:]])
     graph = coo_matrix((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(len(vertices),) * 2)
     _, labels = connected_components(graph, directed=False)
-    sizes = np.bincount(labels)
-    keep = sizes[labels] >= 0.02 * sizes.max()
+    keep = labels == np.bincount(labels).argmax()
     number = np.cumsum(keep) - 1
     return vertices[keep], number[faces[keep[faces[:, 0]]]].astype(np.int32)
 

@@ -25,6 +25,7 @@ VERSION = 1  # raised when the same settings give other pictures
 COLUMNS = ("artist", "work", "image", "mask", "license", "attribution", "source")
 LICENSE = "CC0-1.0"
 FOLDERS = ("images", "masks", "truth")
+Masks = dict[tuple[str, int], str]
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,21 @@ class Museum:
         """Path of a photograph below the museum."""
         return f"images/{self.stem(work, view)}.jpg"
 
-    def mask(self, work: Work, view: int) -> str | None:
-        """Path of a hand mask below the museum, None where none is given away.
+    def masks(self, works: list[Work]) -> Masks:
+        """Path of the hand mask of every view that has one, by (work_id, view).
 
-        The views with a mask are the first of a random order of the artist's views, so the share holds for each.
+        They are the first of a random order of each artist's views, so that the share holds for every artist.
         """
-        own = [other for other in self.works() if other.artist == work.artist]
-        views = [(other.work_id, i) for other in own for i in range(self.settings.views_per_work)]
-        views.sort(key=lambda name: stable_fraction(f"{name[0]}/{name[1]}", "mask"))
-        given = views[: round(self.settings.hand_mask_share * len(views))]
-        return f"masks/{self.stem(work, view)}.png" if (work.work_id, view) in given else None
+        by_artist: dict[str, list[tuple[Work, int]]] = {}
+        for work in works:
+            views = range(self.settings.views_per_work)
+            by_artist.setdefault(work.artist, []).extend((work, i) for i in views)
+        masks = {}
+        for own in by_artist.values():
+            own.sort(key=lambda view: stable_fraction(f"{view[0].work_id}/{view[1]}", "mask"))
+            for work, i in own[: round(self.settings.hand_mask_share * len(own))]:
+                masks[work.work_id, i] = f"masks/{self.stem(work, i)}.png"
+        return masks
 
     def truth(self, work: Work, view: int) -> str:
         """Path of the truth of a view below the museum."""
@@ -88,7 +94,7 @@ def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: in
     _prepare(museum)
     works = museum.works()
     total = len(works) * settings.views_per_work
-    masks = {(w.work_id, i): museum.mask(w, i) for w in works for i in range(settings.views_per_work)}
+    masks = museum.masks(works)
     todo = [work for work in works if _missing(museum, work, masks)]
     if not todo and sources.exists() and (museum.folder / "truth.parquet").exists():
         log.info("nothing to do: the museum of %d views is complete in %s", total, museum.folder)
@@ -102,10 +108,9 @@ def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: in
     if settings.troubles:
         rows += _troubles(museum, rows)
     _write_sources(sources, rows)
-    given = sum(mask is not None for mask in masks.values())
     log.info(
         "%d views of %d works by %d artists (%d rendered now), %d with a mask, %d rows: %s",
-        *(total, len(works), settings.artists, sum(counts), given, len(rows), sources),
+        *(total, len(works), settings.artists, sum(counts), len(masks), len(rows), sources),
     )
     return sources
 
@@ -131,12 +136,19 @@ def _prepare(museum: Museum) -> None:
     write_json(record, museum.record())
 
 
-def _missing(museum: Museum, work: Work, masks: dict[tuple[str, int], str | None]) -> list[int]:
-    """The views of a work that are not complete on disk. The photograph is written last."""
-    return [i for i in range(museum.settings.views_per_work) if not (museum.folder / museum.image(work, i)).exists()]
+def _missing(museum: Museum, work: Work, masks: Masks) -> list[int]:
+    """The views of a work whose photograph, truth or mask is not on disk."""
+    missing = []
+    for i in range(museum.settings.views_per_work):
+        needed = [museum.image(work, i), museum.truth(work, i)]
+        if (work.work_id, i) in masks:
+            needed.append(masks[work.work_id, i])
+        if not all((museum.folder / path).exists() for path in needed):
+            missing.append(i)
+    return missing
 
 
-def _render_work(museum: Museum, work: Work, masks: dict[tuple[str, int], str | None]) -> int:
+def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
     """Make a sculpture and take the views of it that are missing; returns their number."""
     import numpy as np
 
@@ -157,7 +169,7 @@ def _render_work(museum: Museum, work: Work, masks: dict[tuple[str, int], str | 
     for i in missing:
         image, truth = photograph(places[views[i].place], material, views[i])
         save_truth(museum.folder / museum.truth(work, i), truth)
-        mask = masks[work.work_id, i]
+        mask = masks.get((work.work_id, i))
         if mask is not None:
             write_mask(museum.folder / mask, truth.mask)
         write_image(museum.folder / museum.image(work, i), image, settings.jpeg_quality)
@@ -176,16 +188,14 @@ def _truth_rows(museum: Museum, works: list[Work]) -> Iterator[dict[str, str]]:
             }
 
 
-def _source_rows(
-    museum: Museum, works: list[Work], masks: dict[tuple[str, int], str | None]
-) -> Iterator[dict[str, str]]:
+def _source_rows(museum: Museum, works: list[Work], masks: Masks) -> Iterator[dict[str, str]]:
     for work in works:
         for i in range(museum.settings.views_per_work):
             yield {
                 "artist": work.artist,
                 "work": work.title,
                 "image": museum.image(work, i),
-                "mask": masks[work.work_id, i] or "",
+                "mask": masks.get((work.work_id, i), ""),
                 "license": LICENSE,
                 "attribution": f"{work.artist} (invented), rendered by liftnet",
                 "source": "museum",
@@ -193,8 +203,9 @@ def _source_rows(
 
 
 def _troubles(museum: Museum, rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """What the real web has too: the same picture under another name, a dead link, a page that is named as a picture,
-    and a picture cut off in the middle.
+    """Rows of what the real web has too, and their files.
+
+    A picture again under another name, a dead link, a page named as a picture, and a picture cut off in the middle.
     """
     picked = [rows[int(stable_fraction(name, "trouble") * len(rows))] for name in ("copy", "dead", "page", "cut")]
     where = [str(Path(row["image"]).parent) for row in picked]

@@ -131,8 +131,11 @@ def fractal(
 
 
 def cells(points: FloatArray, seed: int, frequency: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Cell noise: (N,) distances to the nearest and second nearest of scattered seeds, in cells, and (N,) a number in
-    [0, 1] that is the same all over a cell.
+    """Cell noise at (N, 3) points.
+
+    Returns:
+        (N,) distances to the nearest and to the second nearest of scattered seeds, in cells, and (N,) a number in
+        [0, 1] that is the same all over a cell.
     """
     out = np.empty((len(points), 3), np.float32)
     _cells(points, seed & 0x7FFFFFFF, frequency, out)

@@ -19,8 +19,11 @@ SHADOW_RAYS = 2
 
 
 def rays(camera: Camera, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Rays through (N, 2) pixels: (N, 3) float32 origins and directions whose part along the optical axis is 1, so
-    that a distance in units of the direction is a depth.
+    """Rays through (N, 2) pixels.
+
+    Returns:
+        (N, 3) float32 origins and directions. A direction's part along the optical axis is 1, so a distance in units
+        of the direction is a depth.
     """
     ways = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(camera.intrinsics).T @ camera.rotation
     eye = -camera.rotation.T @ camera.translation
@@ -134,5 +137,5 @@ def _develop(linear: FloatArray, hits: Hits, rng: np.random.Generator) -> UInt8A
     exposed = np.maximum(linear * np.float32(rng.uniform(0.5, 0.72) / max(bright, 0.02)), 0)
     exposed = np.where(exposed > 0.7, 0.7 + 0.3 * np.tanh((exposed - 0.7) / 0.3), exposed)
     encoded = np.where(exposed < 0.0031308, 12.92 * exposed, 1.055 * exposed ** np.float32(1 / 2.4) - 0.055)
-    noise = rng.normal(size=linear.shape[:2] + (1,)) + 0.5 * rng.normal(size=linear.shape)
+    noise = rng.normal(size=(*linear.shape[:2], 1)) + 0.5 * rng.normal(size=linear.shape)
     return np.clip(255 * encoded + rng.uniform(0.7, 2.0) * noise + 0.5, 0, 255).astype(np.uint8)

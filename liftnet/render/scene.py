@@ -47,8 +47,10 @@ class Bodies:
         self._kept = [TriangleMesh(self._scene, mesh.vertices, mesh.faces) for mesh in meshes]
 
     def first(self, origins: FloatArray, directions: FloatArray) -> dict[str, npt.NDArray[Any]]:
-        """The first hit of (N, 3) rays: `geomID` (-1 for none), `primID`, `u`, `v` and `tfar`, the distance in units
-        of the direction's length.
+        """What each of (N, 3) rays meets first, (N,) each.
+
+        `geomID` is the mesh's number, -1 for none, `primID` the face's; `u`, `v` are the barycentric weights of the
+        face's second and third corner; `tfar` is the distance in units of the direction's length.
         """
         return self._scene.run(_packed(origins), _packed(directions), output=True)
 
@@ -178,7 +180,9 @@ def _square_plinth(sculpture: Mesh, height: float, rng: np.random.Generator) -> 
 
 def _faceted(half: FloatArray, middle: float) -> Mesh:
     """A box as six quads with normals of their own."""
-    vertices, normals, faces = [], [], []
+    vertices: list[FloatArray] = []
+    normals: list[FloatArray] = []
+    faces: list[list[int]] = []
     for axis in range(3):
         for side in (-1.0, 1.0):
             a, b = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]

@@ -22,6 +22,11 @@ def _column(vector: Vector) -> FloatArray:
     return np.asarray(vector, np.float32).reshape(3, 1)
 
 
+def vec(x: float, y: float, z: float) -> FloatArray:
+    """(3,) vector."""
+    return np.array([x, y, z])
+
+
 def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> FloatArray:
     """(3, 3) rotation by `roll` about y, then `pitch` about x, then `yaw` about z; radians."""
     (cy, sy), (cp, sp), (cr, sr) = ((np.cos(a), np.sin(a)) for a in (yaw, pitch, roll))

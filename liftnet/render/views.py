@@ -85,7 +85,7 @@ def _view(
 ) -> View:
     low, high = vertices.min(0), vertices.max(0)
     wide = np.hypot(*(high - low)[:2]) > 1.05 * (high - low)[2]
-    short = int(round(size * rng.choice([0.75, 0.8, 0.667])))
+    short = round(size * float(rng.choice([0.75, 0.8, 0.667])))
     width, height = (size, short) if wide else (short, size)
     angle = rng.uniform(24, 40) if flavour != "near" else rng.uniform(56, 70)
     roll = np.radians(rng.uniform(15, 40) * rng.choice([-1, 1]) if flavour == "turned" else rng.uniform(-3, 3))
