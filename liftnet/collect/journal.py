@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from liftnet.io.files import write_text, writing_error
 from liftnet.io.log import get_logger
@@ -15,7 +17,7 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """An append-only file of JSON lines, flushed after each; the last line of a key counts.
+    """An append-only file of JSON lines, written one by one; the last line of a key counts.
 
     Args:
         path: The file; its entries are read if it exists. A last line torn by a kill is dropped.
@@ -25,7 +27,7 @@ class Journal:
         self.path = path
         self.entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -36,7 +38,8 @@ class Journal:
                 self._read(line)
             if len(self.entries) < len(lines) or (text and not text.endswith("\n")):
                 write_text(self.path, "".join(_line(entry) for entry in self.entries.values()))
-            self._file = open(self.path, "a", encoding="utf-8")
+            # without a buffer: what could not be written must not be tried again at closing
+            self._file = open(self.path, "ab", buffering=0)
         except OSError as error:
             raise writing_error(self.path, error) from error
         return self
@@ -48,7 +51,7 @@ class Journal:
             self._file.close()
 
     def add(self, entry: Entry) -> None:
-        """Append an entry (with its `key`) and flush it.
+        """Append an entry (with its `key`); it is with the system when this returns.
 
         Raises:
             LiftnetError: The disk is full or the folder cannot be written.
@@ -57,8 +60,9 @@ class Journal:
             raise RuntimeError("the journal is not open")
         with self._lock:
             try:
-                self._file.write(_line(entry))
-                self._file.flush()
+                line = _line(entry).encode()
+                if self._file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, "no space left")
             except OSError as error:
                 raise writing_error(self.path, error) from error
             self.entries[entry["key"]] = entry

@@ -79,7 +79,9 @@ def png_16_bit_rgb(values):
     height, width, _ = values.shape
     raw = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(raw))]
-    parts = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in [*chunks, (b"IEND", b"")]]
+    parts = [
+        struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in [*chunks, (b"IEND", b"")]
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -188,7 +190,13 @@ def test_damaged_files_give_an_image_or_a_bad_image_error(photo, encode, data):
 def test_a_bomb_is_refused_by_its_header():
     width = height = 30_000
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + b"IHDR"
+        + header
+        + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    )
     bomb += struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
     assert code_of(bomb) == "bomb"
 
@@ -208,7 +216,9 @@ def test_camera_data_is_read(photo, encode):
     assert (found.focal_mm, found.focal_35mm, found.camera) == (18.0, 28.0, "Canon EOS 700D")
 
 
-@pytest.mark.parametrize("block", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize(
+    "block", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
 def test_damaged_exif_does_not_cost_the_image(photo, encode, block):
     data = encode(photo(), exif=block)
     assert read_exif(Image.open(BytesIO(data))).orientation == 1

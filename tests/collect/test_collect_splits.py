@@ -30,7 +30,9 @@ def test_order_does_not_matter(ids, both, random):
 @given(artists, shares)
 def test_splits_follow_the_hash(ids, both):
     splits = assign_splits(ids, *both)
-    in_order = [splits[artist] for artist in sorted(ids, key=lambda artist: (stable_fraction(artist, "split"), artist))]
+    in_order = [
+        splits[artist] for artist in sorted(ids, key=lambda artist: (stable_fraction(artist, "split"), artist))
+    ]
     assert in_order == sorted(in_order, key=["test", "val", "train"].index)
 
 
@@ -74,5 +76,5 @@ def test_smallest_hash_tests_and_the_next_validates():
     "wrong", [{"val_share": 0.5, "test_share": 0.5}, {"val_artists": ["A"], "test_artists": ["A"]}, {"max_side": 4096}]
 )
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match="below 1|both|2048"):
+    with pytest.raises(ValueError, match=r"below 1|both|2048"):
         CollectSettings(**wrong)

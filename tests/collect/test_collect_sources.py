@@ -1,0 +1,164 @@
+import os
+
+import pytest
+
+from liftnet.collect.formats import EXTENSIONS
+from liftnet.collect.sources import read_csv, read_directory, read_museum
+from liftnet.io.errors import LiftnetError
+
+
+def text_file(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "list.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_columns_of_a_csv_are_taken_over(tmp_path):
+    path = text_file(
+        tmp_path,
+        "Artist, work ,image,mask,license,license_url,attribution,page_url,source,year\n"
+        'Käthe  Kollwitz,"Mutter, mit Kind",a b.jpg,m.png,CC0-1.0,https://l,"(c) me, 2020",https://p,archive,1937\n'
+        "Käthe Kollwitz,Pietà,https://example.org/x.jpg,,,,,,,\n",
+    )
+    first, second = read_csv(path).rows
+    assert (first.artist, first.work) == ("Käthe Kollwitz", "Mutter, mit Kind")
+    assert (first.image.asked, first.image.path) == ("a b.jpg", tmp_path / "a b.jpg")
+    assert first.mask.path == tmp_path / "m.png"
+    assert (first.license, first.license_url, first.attribution) == ("CC0-1.0", "https://l", "(c) me, 2020")
+    assert (first.page_url, first.source, first.problem) == ("https://p", "archive", None)
+    assert (second.image.asked, second.image.path, second.mask) == ("https://example.org/x.jpg", None, None)
+    assert second.source == "csv"
+    assert second.license is None
+
+
+def test_columns_not_used_are_told(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        read_csv(text_file(tmp_path, "artist,work,url,year,colour\nA,W,http://e/x,1,red\n"))
+    assert "year, colour" in caplog.text
+
+
+def test_a_url_goes_before_an_image_path(tmp_path):
+    rows = read_csv(text_file(tmp_path, "artist,work,url,image\nA,W,http://e/x,x.jpg\nA,W,,y.jpg\n")).rows
+    assert [row.image.asked for row in rows] == ["http://e/x", "y.jpg"]
+
+
+def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
+    sources = read_csv(text_file(tmp_path, "artist,work,image\r\n\r\nA,W,x.jpg\r\n,,\r\n", "utf-8-sig"))
+    assert [row.artist for row in sources.rows] == ["A"]
+
+
+def test_two_spellings_of_an_umlaut_are_one_artist(tmp_path):
+    rows = read_csv(text_file(tmp_path, "artist,work,image\nKa\u0308the,W,x.jpg\nK\u00e4the,W,y.jpg\n")).rows
+    assert rows[0].artist == rows[1].artist
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lacks the column artist, work, url"),
+        ("artist,work\nA,W\n", "lacks the column url"),
+        ("artist;work;image\nA;W;x.jpg\n", "divided by commas"),
+        ("work,image\nW,x.jpg\n", "lacks the column artist; its first line has: work, image"),
+        ("artist,work,image,image\nA,W,x,y\n", "column image twice"),
+        ("artist,work,image\n", "no rows"),
+        ('artist,work,image\nA,"W,x.jpg\n', "line 2"),
+    ],
+)
+def test_unusable_lists_say_why(tmp_path, text, message):
+    with pytest.raises(LiftnetError, match=message):
+        read_csv(text_file(tmp_path, text))
+
+
+def test_a_missing_list_and_one_in_latin_1_say_why(tmp_path):
+    with pytest.raises(LiftnetError, match="does not exist"):
+        read_csv(tmp_path / "none.csv")
+    with pytest.raises(LiftnetError, match="does not exist"):
+        read_csv(tmp_path)
+    with pytest.raises(LiftnetError, match="UTF-8"):
+        read_csv(text_file(tmp_path, "artist,work,image\nKäthe,W,x.jpg\n", "latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(",W,x.jpg", "no artist"), ("A,,x.jpg", "no work"), ("A,W,", "no url"), ("A,W,x.jpg,one,more", "5 cells")],
+)
+def test_bad_rows_stay_rows(tmp_path, line, reason):
+    row, good = read_csv(text_file(tmp_path, f"artist,work,image\n{line}\nA,W,y.jpg\n")).rows
+    assert row.problem[0] == "bad_row"
+    assert reason in row.problem[1]
+    assert good.problem is None
+
+
+@pytest.mark.parametrize(
+    "path", ["../x.jpg", "/etc/passwd", "a/../../x.jpg", "http://example.org/x.jpg", "file:///x", "..\\x"]
+)
+def test_a_museum_may_not_point_outside(tmp_path, path):
+    (tmp_path / "sources.csv").write_text(f"artist,work,image,mask\nA,W,{path},{path}\nA,W,in/x.jpg,in/m.png\n")
+    bad, good = read_museum(tmp_path).rows
+    assert bad.problem[0] == bad.mask_problem[0] == "path_refused"
+    assert good.problem is good.mask_problem is None
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_a_directory_gives_every_file_a_row(tmp_path):
+    touch(
+        tmp_path,
+        "Käthe K/Mutter Kind/1.jpg",
+        "Käthe K/Mutter Kind/2.JPEG",
+        "Käthe K/Mutter Kind/masks/1.png",
+        "Käthe K/Mutter Kind/masks/9.png",
+        "Käthe K/Mutter Kind/notes.txt",
+        "Käthe K/Mutter Kind/deeper/3.jpg",
+        "Käthe K/4.jpg",
+        "5.jpg",
+        ".DS_Store",
+        "Käthe K/.hidden/6.jpg",
+    )
+    rows = {row.image.asked: row for row in read_directory(tmp_path).rows}
+    assert len(rows) == 7
+    good = {name for name, row in rows.items() if row.problem is None}
+    assert good == {"Käthe K/Mutter Kind/1.jpg", "Käthe K/Mutter Kind/2.JPEG"}
+    first = rows["Käthe K/Mutter Kind/1.jpg"]
+    assert (first.artist, first.work, first.source) == ("Käthe K", "Mutter Kind", "directory")
+    assert first.mask.asked == "Käthe K/Mutter Kind/masks/1.png"
+    assert rows["Käthe K/Mutter Kind/2.JPEG"].mask is None
+    assert rows["Käthe K/Mutter Kind/notes.txt"].problem[0] == "unsupported_format"
+    assert "without an image" in rows["Käthe K/Mutter Kind/masks/9.png"].problem[1]
+    for name in ("Käthe K/Mutter Kind/deeper/3.jpg", "Käthe K/4.jpg", "5.jpg"):
+        assert rows[name].problem == ("set_aside", "images are looked for in artist/work/ only")
+
+
+def test_all_documented_extensions_count_as_images(tmp_path):
+    touch(tmp_path, *(f"A/W/x{suffix}" for suffix in EXTENSIONS))
+    assert all(row.problem is None for row in read_directory(tmp_path).rows)
+    assert sorted(EXTENSIONS) == [".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
+    touch(tmp_path / "elsewhere", "W/1.jpg")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "A").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "W" / "back").symlink_to(tmp_path / "photos")
+    assert [row.image.asked for row in read_directory(tmp_path / "photos").rows if not row.problem] == ["A/W/1.jpg"]
+
+
+def test_names_that_are_no_text_can_be_tabled(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/A/W"
+    os.makedirs(folder)
+    with open(folder + b"/\xff.jpg", "wb") as file:
+        file.write(b"x")
+    (row,) = read_directory(tmp_path).rows
+    assert row.image.path.exists()
+    row.image.asked.encode("utf-8")
+
+
+@pytest.mark.parametrize("make", [lambda p: p / "none", lambda p: p])
+def test_unusable_directories_say_why(tmp_path, make):
+    with pytest.raises(LiftnetError, match=r"is not a folder|holds no files"):
+        read_directory(make(tmp_path))
