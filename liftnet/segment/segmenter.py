@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, read_json, write_json
+from liftnet.io.files import read_json, write_bytes, write_json
 from liftnet.segment.refinenet import RefineNet
 from liftnet.segment.samples import working_shape
 
@@ -60,11 +60,10 @@ class Segmenter:
 
     def save(self, path: Path) -> None:
         """Write model.safetensors and config.json into the folder `path`, atomically file by file."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        with atomic_path(path / "model.safetensors") as temporary:
-            save_file(state, temporary)
+        write_bytes(path / "model.safetensors", save(state))
         write_json(path / "config.json", self.config | {"format": FORMAT})
 
     def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_text
+from liftnet.io.files import write_bytes, write_text
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import LineMeter, duration, get_logger
 from liftnet.segment.augment import augment, background_plate
@@ -73,8 +73,9 @@ class State:
             **{name: getattr(self, name) for name in ("fingerprint", "encoder_weights", "iteration", "metrics")},
             **{name: getattr(self, name) for name in ("best", "best_iou", "best_iteration")},
         }
-        with atomic_path(path) as temporary:
-            torch.save(data, temporary)
+        buffer = BytesIO()  # writing the bytes ourselves makes a full disk an OSError; torch's writer hides it
+        torch.save(data, buffer)
+        write_bytes(path, buffer.getvalue())
 
     def resume(self, path: Path) -> None:
         """Take over the checkpoint at `path` if it is whole and of this very run; else start from the beginning."""
@@ -258,7 +259,6 @@ def use_given_weights(weights: Path, model: Path, settings: SegmentSettings) -> 
         segmenter.config = segmenter.config | {"copied_from": str(weights)}
         segmenter.save(model)
         if (weights / "metrics.csv").exists():
-            with atomic_path(model / "metrics.csv") as temporary:
-                shutil.copyfile(weights / "metrics.csv", temporary)
+            write_bytes(model / "metrics.csv", (weights / "metrics.csv").read_bytes())
     get_logger("segment").info("uses the weights in %s without training", weights)
     return segmenter

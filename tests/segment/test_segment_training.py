@@ -1,11 +1,13 @@
 """Training: it learns, goes on after a kill, repeats itself, and says what it lacks."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -100,6 +102,23 @@ def test_only_a_whole_checkpoint_of_the_same_run_is_resumed(trained, tmp_path, t
     state = start_state(settings, 1 if how == "seed" else 0, data + ("more" if how == "data" else ""))
     state.resume(path)
     assert state.iteration == (60 if how == "same" else 0)
+
+
+def test_a_full_disk_is_a_clear_error_and_keeps_the_old_checkpoint(trained, tmp_path, tiny_settings, monkeypatch):
+    state = start_state(tiny_settings(), 0, "data")
+    state.save(tmp_path / CHECKPOINT)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(LiftnetError, match="the disk is full"):
+        state.save(tmp_path / CHECKPOINT)
+    with pytest.raises(LiftnetError, match="the disk is full"):
+        Segmenter.load(trained / "model").save(tmp_path / "model")
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [CHECKPOINT]
 
 
 def test_learning_rate_rises_then_falls_to_nothing():
