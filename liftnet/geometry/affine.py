@@ -6,9 +6,10 @@ threshold has it too. Image a is the first image, image b the second.
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> points = rng.normal(size=(100, 3))
-    >>> a, b = points[:, :2], points @ rng.normal(size=(3, 2))
-    >>> estimate_affine_fundamental(a, b, threshold=0.01, rng=rng)
-    AffineFundamental(inliers=100/100, rms=0 px)
+    >>> a, b = points[:, :2] * 100, points @ rng.normal(size=(3, 2)) * 100
+    >>> b[:20] = rng.normal(size=(20, 2)) * 100
+    >>> estimate_affine_fundamental(a, b + rng.normal(size=b.shape), threshold=2.0, rng=rng)
+    AffineFundamental(inliers=80/100, rms=0.23 px)
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """The affine fundamental matrix against exact affine cameras, brute-force optima and OpenCV."""
 
+import doctest
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from liftnet.geometry import affine
 from liftnet.geometry.affine import Search, estimate_affine_fundamental
 from liftnet.geometry.flats import distinct_samples, fit_flat, hyperplanes_through, joint_points
 
@@ -256,3 +259,7 @@ def test_samples_are_uniform():
 
 def test_fit_refuses_points_in_line():
     assert fit_flat(np.outer(np.arange(10.0), [1, 2, 3, 4]), 1) is None
+
+
+def test_example_of_the_documentation():
+    assert doctest.testmod(affine).failed == 0
