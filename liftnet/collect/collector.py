@@ -110,7 +110,7 @@ class _Collector:
             lambda item: self._host(item[1]),
             lambda host: self.settings.per_host if host else max(2, self.threads),
             max(self.settings.connections, self.threads),
-            self.downloader.stop.set,
+            self.downloader.give_up,
         )
         with contextlib.closing(finished):
             for _ in progress(finished, "collect", doing, len(left)):

@@ -141,9 +141,15 @@ class Downloader:
                 backoff = self.settings.backoff_s * 2 ** (attempts - 1) * self._jitter.uniform(0.5, 1.5)
                 self._sleep(min(max(backoff, error.wait_s or 0), self.settings.max_wait_s))
 
+    def give_up(self) -> None:
+        """Cut short what is under way, in whatever thread."""
+        self.stop.set()
+        for watchdog in list(self.guard.watchdogs):
+            watchdog.cut()
+
     def close(self) -> None:
         """Give up what is under way and close all connections."""
-        self.stop.set()
+        self.give_up()
         self.session.close()
 
     def _attempt(self, url: str) -> Received:
@@ -207,8 +213,6 @@ class Downloader:
             if size > limit:
                 reason = f"longer than max_bytes = {limit:,}"
                 raise FetchError(url, "too_large", reason, response.status_code)
-            if self.stop.is_set():
-                raise Stopped
             parts.append(chunk)
         if announced.isdigit() and size != int(announced):
             reason = f"{size:,} bytes came, {int(announced):,} were announced"

@@ -47,25 +47,28 @@ class Watchdog:
     def __init__(self, guard: Guard, seconds: float) -> None:
         self.guard, self.expired = guard, False
         self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
+        self._timer = threading.Timer(seconds, self.cut)
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
         self.guard.present.watchdog = self
+        self.guard.watchdogs.add(self)
         self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
+        self.guard.watchdogs.discard(self)
         self.guard.present.watchdog = None
 
     def watch(self, connected: socket.socket | None) -> None:
         """Name the socket to cut."""
         self._socket = connected
         if self.expired:
-            self._cut()
+            self.cut()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End the attempt: whoever reads from its socket is told that the connection is gone."""
         self.expired = True
         if self._socket is not None:
             with contextlib.suppress(OSError):  # it may be closed already
@@ -88,6 +91,7 @@ class Guard:
     def __init__(self, allowed: Collection[str] = ()) -> None:
         self.allowed = frozenset(host.lower() for host in allowed)
         self.present = Present()
+        self.watchdogs: set[Watchdog] = set()
 
     def addresses(self, host: str, port: int) -> list[str]:
         """The checked addresses of `host`.

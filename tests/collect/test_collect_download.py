@@ -8,7 +8,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from liftnet.collect.download import Downloader, HostGate, host_of, user_agent
+from liftnet.collect.download import Downloader, HostGate, Stopped, host_of, user_agent
 from liftnet.collect.errors import FetchError
 from liftnet.collect.guard import Guard, is_public
 from liftnet.collect.settings import CollectSettings
@@ -183,6 +183,20 @@ def test_slowly_dripping_headers_are_cut_too(raw_server, downloader):
 def test_silence_is_a_read_timeout(raw_server, downloader):
     error = failure(downloader(timeout_s=0.3, retries=1), raw_server(lambda _: time.sleep(2)))
     assert (error.code, error.attempts) == ("timeout_read", 2)
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n\r\nabc"])
+def test_giving_up_ends_a_download_at_once(raw_server, downloader, start):
+    def silent(connection):
+        connection.sendall(start)
+        time.sleep(3)
+
+    one = downloader(timeout_s=10, total_s=20)
+    began = time.monotonic()
+    threading.Timer(0.3, one.give_up).start()
+    with pytest.raises(Stopped):
+        one.fetch(raw_server(silent))
+    assert time.monotonic() - began < 1.5
 
 
 @pytest.mark.parametrize(
