@@ -19,8 +19,8 @@ _fast: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": {"contract", 
 @njit(inline="always", **_fast)
 def _hash(x: int, y: int, z: int, seed: int) -> np.uint32:
     # numba widens a product of two uint32 to 64 bits, hence the casts back
-    h = np.uint32(np.uint32(x) * np.uint32(0x8DA6B343)) ^ np.uint32(np.uint32(y) * np.uint32(0xD8163841))
-    h ^= np.uint32(np.uint32(z) * np.uint32(0xCB1AB31F)) ^ np.uint32(seed)
+    h = np.uint32(np.uint32(x) * np.uint32(0x8DA6B343)) + np.uint32(np.uint32(y) * np.uint32(0xD8163841))
+    h = np.uint32(h + np.uint32(np.uint32(z) * np.uint32(0xCB1AB31F)) + np.uint32(seed))
     h ^= h >> np.uint32(16)
     h = np.uint32(h * np.uint32(0x85EBCA6B))
     h ^= h >> np.uint32(13)
@@ -106,7 +106,7 @@ def _cells(points: FloatArray, seed: int, frequency: float, out: FloatArray) -> 
                         second = distance
         out[n, 0] = np.sqrt(first)
         out[n, 1] = np.sqrt(second)
-        out[n, 2] = np.float32(_hash(int(name & np.uint32(65535)), 7, 3, seed)) * span
+        out[n, 2] = np.float32(_hash(int(name), 7, 3, seed)) * span
 
 
 def fractal(
