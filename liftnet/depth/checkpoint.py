@@ -82,7 +82,7 @@ def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
         return None
     try:
         state = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LiftnetError(path, f"is not a readable checkpoint ({reason})", "Delete it to train anew") from error
     if state.identity != identity:

@@ -209,4 +209,6 @@ def test_colour_jitter_changes_colours_alone():
 def test_sampled_depth_is_bilinear_between_pixel_centres():
     depth = torch.arange(64.0).repeat(64, 1)[None] + 100 * torch.arange(64.0)[None, :, None]
     points = torch.tensor([[[3.0, 5.0], [10.25, 7.5], [63.0, 63.0]]])
-    torch.testing.assert_close(sample_depth(depth, points), torch.tensor([[503.0, 760.25, 6363.0]]), rtol=1e-5, atol=0.01)
+    torch.testing.assert_close(
+        sample_depth(depth, points), torch.tensor([[503.0, 760.25, 6363.0]]), rtol=1e-5, atol=0.01
+    )
