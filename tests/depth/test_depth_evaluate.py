@@ -96,7 +96,7 @@ def test_true_depth_as_prediction_has_no_error_and_explains_the_pairs(
     demo = pd.read_csv(tmp_path / "depth_demo.csv").set_index("method")
     assert demo.loc["liftnet", ["l1", "rmse", "rel_l1", "rel_sq", "rmse_affine"]].max() < 1e-6
     pairs = pd.read_csv(tmp_path / "depth_pairs.csv").set_index("method")
-    assert pairs.loc["liftnet", "median_px"] < 0.6 * pairs.loc["inflated", "median_px"]
+    assert pairs.loc["liftnet", "median_px"] < 0.8 * pairs.loc["inflated", "median_px"]
 
 
 def test_examples_for_the_report(evaluated):
