@@ -62,8 +62,8 @@ MUSEUM_FOLDER = f"{RESULTS}/museum"
 RUN_CONFIG = f"{RESULTS}/run_config.yaml"
 
 # Settings that only the later commands of a stage read: changing one of them does not train again.
-DEPTH_EVALUATION = ("n_examples", "validation_pairs")
-DEPTH_TRAINING = tuple(key for key in config["depth"] if key != "n_examples")
+DEPTH_EVALUATION = ("evaluation_pairs", "n_examples")
+DEPTH_TRAINING = tuple(key for key in config["depth"] if key not in DEPTH_EVALUATION)
 SEGMENT_PREDICTION = (
     "component_share",
     "device",

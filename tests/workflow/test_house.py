@@ -1,5 +1,6 @@
 """The house keeps its plan: rules, environments, schema and config.yaml tell the same story."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ import yaml
 
 from liftnet import config as configuration
 from liftnet.__main__ import STAGES, build_parser
+from liftnet.depth.settings import EVALUATION
+from liftnet.segment.cli import PREDICTION_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = sorted((ROOT / "rules").glob("*.smk"))
@@ -34,6 +37,13 @@ def test_every_rule_has_its_directives(block):
         assert directive in block, f"{directive} is missing"
     assert not re.search(r"^\s+(run|shadow|retries):", block, re.MULTILINE)
     assert "python -m liftnet" in block
+
+
+def test_rules_pass_each_command_the_settings_it_reads():
+    text = (ROOT / "rules" / "common.smk").read_text()
+    for name, expected in (("DEPTH_EVALUATION", EVALUATION), ("SEGMENT_PREDICTION", PREDICTION_SETTINGS)):
+        stated = ast.literal_eval(re.search(rf"^{name} = (\(.*?\))$", text, re.MULTILINE | re.DOTALL)[1])
+        assert sorted(stated) == sorted(expected)
 
 
 def bounds(lines):
