@@ -25,9 +25,9 @@ class SegmentSettings(Settings):
     )
     channels: int = Field(32, ge=8, le=512, multiple_of=8, description="feature channels of the RefineNet decoder")
     image_size: int = Field(
-        256, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
+        224, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
     )
-    iterations: int = Field(300, ge=1, description="training iterations")
+    iterations: int = Field(250, ge=1, description="training iterations")
     batch_size: int = Field(8, ge=2, le=512, description="images an iteration")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="highest AdamW learning rate of the decoder")
     encoder_rate: float = Field(

