@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from liftnet.io.errors import LiftnetError
-from liftnet.report.photographs import Photograph, ordered, photograph_of
-from liftnet.report.pictures import data_uri, depth_colours, enlarged
+from liftnet.io.errors import BadImageError, LiftnetError
+from liftnet.io.log import get_logger
+from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
+from liftnet.report.pictures import data_uri, depth_colours, enlarged, resampled, shrunk
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings
-from liftnet.report.surface import AZIMUTHS, mesh, new_view
+from liftnet.report.surface import AZIMUTHS, mesh, new_view, with_scale
 
 DEPTH_PX = 224
+PHOTOGRAPH_PX = 448
 
 
 @dataclass(frozen=True)
@@ -50,29 +52,60 @@ def depth_figures(run: Run, settings: ReportSettings, seed: int) -> list[DepthFi
 def _depth_figure(run: Run, row: Mapping[Any, Any], with_surface: bool) -> DepthFigure:
     arrays = _prediction(run.root / "predictions" / str(row["npz"]))
     rgb, depth, mask = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool)
-    panels = [("photograph", data_uri(enlarged(rgb, DEPTH_PX))), ("predicted", _coloured(depth, mask))]
+    errors = _errors(row.get("metrics"))
+    rgb = _photograph(run, str(row["image_id"]), arrays.get("box"), rgb)
+    panels = [("photograph", data_uri(shrunk(rgb, DEPTH_PX)))]
+    panels.append((_labelled("predicted", errors.get("liftnet")), _coloured(depth, mask)))
     if "truth" in arrays:
         panels.append(("truth", _coloured(arrays["truth"], mask & np.isfinite(arrays["truth"]))))
     if "inflated" in arrays:
-        panels.append(("inflated mask", _coloured(arrays["inflated"], mask)))
-    stated = row.get("metrics")
-    metrics = (
-        [(str(k), f"{v:.3f}") for k, v in stated.items() if isinstance(v, float)] if isinstance(stated, dict) else []
-    )
-    views = (
-        [(f"{angle:+d}°", data_uri(new_view(rgb, depth, mask, angle))) for angle in AZIMUTHS] if with_surface else []
-    )
-    return DepthFigure(
-        photograph_of(run, str(row["image_id"])),
-        panels,
-        metrics,
-        views,
-        mesh(rgb, depth, mask) if with_surface else None,
-    )
+        panels.append((_labelled("inflated mask", errors.get("inflated")), _coloured(arrays["inflated"], mask)))
+    metrics = [(name.replace("_", " "), f"{value:.3f}") for name, value in errors.get("liftnet", {}).items()]
+    views, solid = _surface(rgb, depth, mask) if with_surface else ([], None)
+    return DepthFigure(photograph_of(run, str(row["image_id"])), panels, metrics, views, solid)
+
+
+def _surface(
+    rgb: npt.NDArray[np.uint8], depth: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]
+) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    depth = with_scale(depth, mask)
+    views = [(f"{angle:+d}°".replace("-", "−"), data_uri(new_view(rgb, depth, mask, angle))) for angle in AZIMUTHS]
+    return views, mesh(rgb, depth, mask)
+
+
+def _photograph(
+    run: Run, image: str, box: npt.NDArray[np.generic] | None, seen: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """What the network saw, from the stored image at full resolution where `box` (left, top, side) says which part."""
+    if box is not None and image in run.images.index:
+        try:
+            pixels = photograph_pixels(run, image)
+        except BadImageError as error:
+            get_logger("report").warning("the photograph of %s is shown as the network saw it: %s", image, error)
+        else:
+            left, top, side = np.rint(np.asarray(box, dtype=float)).astype(int).tolist()
+            rows = np.clip(np.arange(top, top + side), 0, pixels.shape[0] - 1)
+            columns = np.clip(np.arange(left, left + side), 0, pixels.shape[1] - 1)
+            seen = pixels[rows[:, None], columns]
+    return enlarged(seen, PHOTOGRAPH_PX)
+
+
+def _errors(metrics: Any) -> dict[str, dict[str, float]]:
+    """Errors by method and name, of the entry `metrics` of a prediction; what is no number is left out."""
+    methods = metrics.items() if isinstance(metrics, dict) else []
+    return {
+        str(method): {str(name): value for name, value in errors.items() if isinstance(value, float)}
+        for method, errors in methods
+        if isinstance(errors, dict)
+    }
+
+
+def _labelled(label: str, errors: Mapping[str, float] | None) -> str:
+    return f"{label}, rmse {errors['rmse']:.3f}" if errors and "rmse" in errors else label
 
 
 def _coloured(depth: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> str:
-    return data_uri(enlarged(depth_colours(depth, mask), DEPTH_PX))
+    return data_uri(depth_colours(*resampled(depth, mask, DEPTH_PX)))
 
 
 def _prediction(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -26,6 +26,10 @@
     };
   }
 
+  // a photograph and a colour scale carry their own shading; plaster shows its form by light alone
+  const ambient = { photo: 0.75, depth: 0.75, plaster: 0.3 };
+  const diffuse = { photo: 0.3, depth: 0.45, plaster: 0.7 };
+
   function trace(surface) {
     return {
       type: "mesh3d",
@@ -34,8 +38,13 @@
       vertexcolor: surface.photo,
       color: "#d8d0c2",
       hoverinfo: "skip",
-      lighting: { ambient: 0.62, diffuse: 0.6, specular: 0.08, roughness: 0.9 },
-      lightposition: { x: -1000, y: -2500, z: 2500 },
+      lighting: {
+        ambient: ambient.photo, diffuse: diffuse.photo, specular: 0.05, roughness: 0.9,
+        // the triangles are small: below these areas a normal counts as zero
+        facenormalsepsilon: 0, vertexnormalsepsilon: 0,
+      },
+      // light from the viewer's upper left that stays with the viewer; plotly.js wants the opposite signs
+      lightposition: { x: 1500, y: -2000, z: -2500 },
     };
   }
 
@@ -48,8 +57,12 @@
       buttons.forEach(function (button) {
         button.addEventListener("click", function () {
           buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
-          const colours = surface[button.dataset.colours] || null;
-          window.Plotly.restyle(view, { vertexcolor: [colours] });
+          const kind = button.dataset.colours;
+          window.Plotly.restyle(view, {
+            vertexcolor: [surface[kind] || null],
+            "lighting.ambient": ambient[kind],
+            "lighting.diffuse": diffuse[kind],
+          });
         });
       });
     });

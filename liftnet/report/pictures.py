@@ -100,6 +100,27 @@ def depth_colours(depth: FloatArray, mask: BoolArray) -> UInt8Array:
     return picture
 
 
+def resampled(depth: FloatArray, mask: BoolArray, side: int) -> tuple[npt.NDArray[np.float32], BoolArray]:
+    """Square depth and mask on another grid; depth off the object does not leak in.
+
+    Args:
+        depth: (S, S); NaN counts as off the object.
+        mask: (S, S), True on the object.
+        side: Of the new grid.
+
+    Returns:
+        (side, side) float32 depth and (side, side) bool mask.
+    """
+    shown = mask & np.isfinite(depth)
+    weight = _bilinear(shown.astype(np.float32), side)
+    mean = _bilinear(np.where(shown, depth, 0), side) / np.maximum(weight, 1e-6)
+    return mean.astype(np.float32), weight > 0.5
+
+
+def _bilinear(values: FloatArray, side: int) -> npt.NDArray[np.float32]:
+    return np.asarray(Image.fromarray(values.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR))
+
+
 def _dimmed(pixels: UInt8Array) -> UInt8Array:
     grey = pixels.astype(np.float32).mean(axis=-1, keepdims=True)
     return np.rint(0.35 * (0.8 * grey + 0.2 * pixels)).astype(np.uint8)

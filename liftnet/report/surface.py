@@ -9,13 +9,35 @@ import numpy.typing as npt
 from PIL import Image
 
 from liftnet.io.images import BoolArray, UInt8Array
-from liftnet.report.pictures import OFF_OBJECT, depth_colours
+from liftnet.report.pictures import OFF_OBJECT, depth_colours, resampled
 
 FloatArray = npt.NDArray[np.floating]
 AZIMUTHS = (-50, -25, 25, 50)  # degrees; the camera goes round the object to its right for positive angles
-LARGEST_JUMP = 0.2  # of the half width: steeper steps between neighbours are occlusions, not surface
-MESH_SIDE = 96
-ZOOM = 0.9  # leaves room for what turning brings to the sides
+STEEPEST = 8.0  # depth per width: where neighbours differ by more there is an occlusion, not surface
+SPREAD = 0.6  # of the object's smaller extent, see `with_scale`
+MESH_SIDE = 112
+ZOOM = 0.82  # leaves room for what turning brings to the sides
+
+
+def with_scale(depth: FloatArray, mask: BoolArray) -> FloatArray:
+    """Depth about its median, scaled so that its middle 90 % spread over SPREAD of the object's smaller extent.
+
+    Two affine views leave the scale of depth free, so a picture of the surface has to choose one.
+
+    Args:
+        depth: (S, S), growing away from the camera.
+        mask: (S, S), True on the object.
+
+    Returns:
+        (S, S) depth in units of half the image's width.
+    """
+    shown = mask & np.isfinite(depth)
+    if not shown.any():
+        return depth
+    low, middle, high = np.percentile(depth[shown], [5, 50, 95])
+    rows, columns = np.nonzero(shown)
+    extent = min(np.ptp(rows), np.ptp(columns)) * 2 / max(depth.shape)
+    return (depth - middle) * (SPREAD * extent / max(high - low, 1e-6))
 
 
 def new_view(rgb: UInt8Array, depth: FloatArray, mask: BoolArray, azimuth: float, side: int = 260) -> UInt8Array:
@@ -24,7 +46,7 @@ def new_view(rgb: UInt8Array, depth: FloatArray, mask: BoolArray, azimuth: float
     The surface is splatted: its grid is refined, turned about the vertical axis, and drawn from far to near.
 
     Args:
-        rgb: (S, S, 3) photograph.
+        rgb: (R, R, 3) photograph.
         depth: (S, S), growing away from the camera, in units of half the image's width.
         mask: (S, S), True on the object.
         azimuth: Degrees.
@@ -41,42 +63,40 @@ def new_view(rgb: UInt8Array, depth: FloatArray, mask: BoolArray, azimuth: float
     x = np.cos(angle) * points[:, 0] + np.sin(angle) * points[:, 2]
     z = -np.sin(angle) * points[:, 0] + np.cos(angle) * points[:, 2]
     order = np.argsort(-z, kind="stable")  # the nearest is written last and stays
-    columns = np.rint((ZOOM * x[order] + 1) / 2 * (side - 1)).astype(int)
-    rows = np.rint((ZOOM * points[order, 1] + 1) / 2 * (side - 1)).astype(int)
+    columns = np.floor((ZOOM * x[order] + 1) / 2 * side).astype(int)
+    rows = np.floor((ZOOM * points[order, 1] + 1) / 2 * side).astype(int)
     inside = (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
     picture[rows[inside], columns[inside]] = colours[order][inside]
     return picture
 
 
-def mesh(rgb: UInt8Array, depth: FloatArray, mask: BoolArray) -> dict[str, Any]:
-    """The surface as a triangle mesh for the browser, at most MESH_SIDE vertices wide.
+def mesh(rgb: UInt8Array, depth: FloatArray, mask: BoolArray, side: int = MESH_SIDE) -> dict[str, Any]:
+    """The surface as a triangle mesh for the browser.
 
     Args:
-        rgb: (S, S, 3) photograph.
+        rgb: (R, R, 3) photograph.
         depth: (S, S), growing away from the camera, in units of half the image's width.
         mask: (S, S), True on the object.
+        side: Vertices from edge to edge of the image.
 
     Returns:
         x (right), y (away from the camera), z (up), the vertex indices i, j, k of the triangles, and per vertex the
         colours `photo` and `depth` as #rrggbb; empty lists where there is no object.
     """
-    step = -(-max(depth.shape) // MESH_SIDE)
-    rgb, depth, mask = rgb[::step, ::step], depth[::step, ::step], mask[::step, ::step]
-    mask = mask & np.isfinite(depth)
-    height, width = depth.shape
+    depth, mask = resampled(depth, mask, side)
+    photo = np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BOX))
     number = np.cumsum(mask).reshape(mask.shape) - 1
-    triangles = _triangles(depth, mask)
+    corners = number.ravel()[_triangles(depth, mask)]
     rows, columns = np.nonzero(mask)
     middle = np.median(depth[mask]) if mask.any() else 0.0
-    corners = number.ravel()[triangles]
     return {
-        "x": _rounded(columns / max(width - 1, 1) * 2 - 1),
+        "x": _rounded((2 * columns + 1) / side - 1),
         "y": _rounded(depth[mask] - middle),
-        "z": _rounded(1 - rows / max(height - 1, 1) * 2),
+        "z": _rounded(1 - (2 * rows + 1) / side),
         "i": corners[:, 0].tolist(),
         "j": corners[:, 1].tolist(),
         "k": corners[:, 2].tolist(),
-        "photo": _hexadecimal(rgb[mask]),
+        "photo": _hexadecimal(photo[mask]),
         "depth": _hexadecimal(depth_colours(depth, mask)[mask]),
     }
 
@@ -89,7 +109,7 @@ def _triangles(depth: FloatArray, mask: BoolArray) -> npt.NDArray[np.int64]:
     triangles = np.concatenate(cells)
     flat = np.where(mask, depth, 0).ravel()[triangles]
     whole = mask.ravel()[triangles].all(axis=1)
-    return triangles[whole & (np.ptp(flat, axis=1) < LARGEST_JUMP)]
+    return triangles[whole & (np.ptp(flat, axis=1) < STEEPEST * 2 / len(depth))]
 
 
 def _refined(
@@ -98,15 +118,12 @@ def _refined(
     """(P, 3) points (x right, y down, z away) and (P, 3) colours on a grid three times as fine as the picture."""
     from scipy.ndimage import binary_erosion
 
-    fine = (3 * side, 3 * side)
-    mask = binary_erosion(mask & np.isfinite(depth))  # depth at the very rim is the least certain
-    filled = np.where(mask, depth, np.median(depth[mask]) if mask.any() else 0).astype(np.float32)
-    weight = _resized(mask.astype(np.float32), fine)
-    # dividing by the weight keeps the filling off the rim
-    z = _resized(filled * mask, fine) / np.maximum(weight, 1e-6)
-    inside = (weight > 0.5) & (_steepness(z) < LARGEST_JUMP * max(depth.shape) / fine[0])
-    colours = np.asarray(Image.fromarray(rgb).resize(fine, Image.Resampling.BILINEAR))
-    grid = np.linspace(-1, 1, fine[0], dtype=np.float32)
+    fine = 3 * side
+    # depth at the very rim is the least certain
+    z, inside = resampled(depth, binary_erosion(mask & np.isfinite(depth)), fine)
+    inside &= _steepness(z) < STEEPEST * 2 / fine
+    colours = np.asarray(Image.fromarray(rgb).resize((fine, fine), Image.Resampling.BILINEAR))
+    grid = (2 * np.arange(fine, dtype=np.float32) + 1) / fine - 1
     x, y = np.meshgrid(grid, grid)
     middle = np.median(z[inside]) if inside.any() else 0
     points = np.stack([x[inside], y[inside], (z - middle)[inside]], axis=-1)
@@ -124,11 +141,6 @@ def _shaded(colours: UInt8Array, z: FloatArray) -> UInt8Array:
 def _steepness(z: FloatArray) -> FloatArray:
     down, right = np.abs(np.diff(z, axis=0, append=z[-1:])), np.abs(np.diff(z, axis=1, append=z[:, -1:]))
     return np.maximum(down, right)
-
-
-def _resized(values: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    picture = Image.fromarray(values.astype(np.float32))
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 
 
 def _rounded(values: FloatArray) -> list[float]:

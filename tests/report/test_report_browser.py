@@ -35,17 +35,23 @@ window.addEventListener("load", async function () {
   try {
     while (!root.dataset.surfaces) await new Promise((done) => setTimeout(done, 50));
     const view = document.getElementById("surface-0");
-    const picture = new Image();
-    picture.src = await Plotly.toImage(view, { format: "png", width: 160, height: 160 });
-    await picture.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = 160;
-    const context = canvas.getContext("2d");
-    context.drawImage(picture, 0, 0);
-    answer.colours = new Set(new Uint32Array(context.getImageData(0, 0, 160, 160).data.buffer)).size;
-    const photograph = view.data[0].vertexcolor;
+    async function colours() {
+      const picture = new Image();
+      picture.src = await Plotly.toImage(view, { format: "png", width: 160, height: 160 });
+      await picture.decode();
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = 160;
+      const context = canvas.getContext("2d");
+      context.drawImage(picture, 0, 0);
+      return new Set(new Uint32Array(context.getImageData(60, 60, 40, 40).data.buffer)).size;
+    }
+    answer.colours = await colours();
+    view.parentElement.querySelector("[data-colours=plaster]").click();
+    await new Promise((done) => setTimeout(done, 300));
+    answer.plaster = await colours();
     view.parentElement.querySelector("[data-colours=depth]").click();
-    answer.recoloured = view.data[0].vertexcolor !== photograph;
+    const surfaces = JSON.parse(document.getElementById("meshes").textContent);
+    answer.recoloured = view.data[0].vertexcolor[0] === surfaces[0].depth[0];
     const names = performance.getEntriesByType("resource").map((entry) => entry.name);
     answer.loaded = names.filter((name) => !name.startsWith("data:") && !name.startsWith("blob:"));
     answer.overflow = root.scrollWidth - root.clientWidth;
@@ -157,6 +163,7 @@ def test_surface_shows_and_nothing_is_loaded(page, tmp_path, width):
     assert "failure" not in answer, answer
     assert answer["errors"] == "0", answer
     assert answer["colours"] > 50
+    assert answer["plaster"] > 50  # one colour, told apart by light alone
     assert answer["recoloured"]
     assert answer["loaded"] == []
     assert asked == ["/page"]

@@ -15,9 +15,10 @@ from liftnet.report.pictures import (
     intersection_over_union,
     mask_comparison,
     mask_overlay,
+    resampled,
     shrunk,
 )
-from liftnet.report.surface import MESH_SIDE, mesh, new_view
+from liftnet.report.surface import MESH_SIDE, ZOOM, mesh, new_view, with_scale
 
 
 def disc(side, radius=0.6):
@@ -73,15 +74,12 @@ def test_mesh_of_a_plane_is_flat_and_whole():
     mask, x, _ = disc(64)
     rgb = np.zeros((64, 64, 3), np.uint8)
     rgb[..., 0] = 255
-    surface = mesh(rgb, (0.5 * x + 3).astype(np.float32), mask)
+    surface = mesh(rgb, (0.5 * x + 3).astype(np.float32), mask, side=64)
     assert len(surface["x"]) == mask.sum()
-    inner = (mask[:-1, :-1] & mask[1:, :-1] & mask[:-1, 1:]).sum() + (
-        mask[1:, 1:] & mask[1:, :-1] & mask[:-1, 1:]
-    ).sum()
-    assert len(surface["i"]) == inner
-    columns, depth = np.array(surface["x"]), np.array(surface["y"])
-    slope = np.polyfit(columns, depth, 1)[0]
-    assert slope == pytest.approx(0.5, rel=0.03)
+    first = mask[:-1, :-1] & mask[1:, :-1] & mask[:-1, 1:]
+    second = mask[1:, 1:] & mask[1:, :-1] & mask[:-1, 1:]
+    assert len(surface["i"]) == first.sum() + second.sum()
+    np.testing.assert_allclose(surface["y"], 0.5 * np.array(surface["x"]), atol=1e-3)
     assert set(surface["photo"]) == {"#ff0000"}
     assert max(surface["i"] + surface["j"] + surface["k"]) < len(surface["x"])
     # the triangles face the viewer, who looks along +y (x right, z up)
@@ -94,10 +92,30 @@ def test_mesh_is_cut_at_jumps_and_kept_small():
     surface = mesh(np.zeros((300, 300, 3), np.uint8), np.where(x < 0, 0, 1).astype(np.float32), mask)
     assert len(surface["x"]) <= MESH_SIDE**2
     depth = np.array(surface["y"])
+    assert np.ptp(depth) == pytest.approx(1, abs=0.01)
     sides = np.stack([depth[surface[c]] for c in "ijk"])
-    assert np.ptp(sides, axis=0).max() == 0
+    assert np.ptp(sides, axis=0).max() < 0.15
     empty = mesh(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.float32), np.zeros((8, 8), bool))
     assert empty["x"] == empty["i"] == []
+
+
+def test_resampling_keeps_the_surroundings_out():
+    mask, x, _ = disc(32)
+    fine, inside = resampled(np.where(mask, 0.3 * x, 50.0), mask, 96)
+    columns = (2 * np.arange(96) + 1) / 96 - 1
+    truth = np.broadcast_to(0.3 * columns, fine.shape)
+    assert np.abs(fine - truth)[inside].max() < 0.02
+    assert inside.mean() == pytest.approx(mask.mean(), rel=0.05)
+    assert not resampled(np.full((4, 4), np.nan), np.ones((4, 4), bool), 8)[1].any()
+
+
+def test_scale_of_a_surface_does_not_depend_on_that_of_the_depth():
+    mask, x, _ = disc(64)
+    scaled = [with_scale(factor * x + offset, mask)[mask] for factor, offset in ((1, 0), (7, -3))]
+    np.testing.assert_allclose(scaled[0], scaled[1], atol=1e-9)
+    low, high = np.percentile(scaled[0], [5, 95])
+    assert high - low == pytest.approx(0.6 * 1.2, rel=0.05)
+    assert np.isnan(with_scale(np.full((4, 4), np.nan), np.ones((4, 4), bool))).all()
 
 
 def test_new_views_turn_the_right_way_and_hide_what_is_behind():
@@ -117,7 +135,7 @@ def test_new_views_turn_the_right_way_and_hide_what_is_behind():
         return np.nonzero(red)[1].mean() / view.shape[1] * 2 - 1, red.sum(), blue.sum()
 
     straight, right, left = seen(0), seen(30), seen(-30)
-    expected = -0.4 * np.sin(np.radians(30)) * 0.9
+    expected = -0.4 * np.sin(np.radians(30)) * ZOOM
     assert abs(straight[0]) < 0.02
     assert right[0] == pytest.approx(expected, abs=0.05)
     assert left[0] == pytest.approx(-expected, abs=0.05)
@@ -125,5 +143,5 @@ def test_new_views_turn_the_right_way_and_hide_what_is_behind():
     assert straight[2] > 100
     assert seen(60)[2] < 0.1 * straight[2]
     # seen straight on, the picture is the photograph at the renderer's zoom: the area of the bump tells
-    assert straight[1] == pytest.approx(np.pi * (0.1 * 0.9 * 260 / 2) ** 2, rel=0.1)
+    assert straight[1] == pytest.approx(np.pi * (0.1 * ZOOM * 260 / 2) ** 2, rel=0.1)
     assert (new_view(rgb, depth, np.zeros_like(mask), 20) == 237).all()
