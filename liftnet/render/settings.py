@@ -15,9 +15,7 @@ class RenderSettings(Settings):
     views_per_work: int = Field(default=10, ge=1, le=100, description="photographs of each sculpture")
     image_size: int = Field(default=480, ge=64, le=2000, description="long side of a photograph, px")
     mesh_resolution: int = Field(default=144, ge=24, le=512, description="grid cells along a sculpture's longest side")
-    azimuth_span: float = Field(
-        default=120.0, ge=0, le=360, description="mean angle that a work's views span, degrees"
-    )
+    azimuth_span: float = Field(default=90.0, ge=0, le=360, description="mean angle that a work's views span, degrees")
     hand_mask_share: float = Field(
         default=0.5, ge=0, le=1, description="share of every artist's views that come with a mask"
     )
