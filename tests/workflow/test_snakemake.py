@@ -2,15 +2,20 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from workflow_tools import ROOT, copy_workflow, scheduled
+
+from liftnet.io.schemas import MANIFEST, PAIRS, read_table
 
 pytestmark = pytest.mark.workflow
 
@@ -168,3 +173,62 @@ def test_benchmarks_are_kept_per_job(finished):
     tables = list((finished[0].folder / "results/benchmarks/match_work").glob("*.tsv"))
     assert tables
     assert json.loads(pd.read_csv(tables[0], sep="\t").to_json(orient="records"))[0]["s"] > 0
+
+
+def photograph_folder(folder, museum):
+    """Photographs as people have them: three artists from the museum, and every trouble a folder can hold."""
+    by_work = {}
+    for path in sorted((museum / "images").glob("*/*/*.jpg")):
+        by_work.setdefault((path.parts[-3], path.parts[-2]), []).append(path)
+    for (artist, work), paths in list(by_work.items())[:4]:
+        target = folder / f"{artist} Größe" / f"{work} & Söhne"
+        (target / "masks").mkdir(parents=True)
+        for number, path in enumerate(paths):
+            shutil.copy(path, target / f"Ansicht {number} ö.jpg")
+    first = next(iter(sorted(folder.glob("*/*/*.jpg"))))
+    alone = folder / "Alone" / "One view"
+    alone.mkdir(parents=True)
+    turned = Image.open(first)
+    exif = turned.getexif()
+    exif[274] = 6
+    turned.rotate(90, expand=True).save(alone / first.name, exif=exif, quality=95)
+    odd = folder / "Odd" / "Formats"
+    odd.mkdir(parents=True)
+    Image.open(first).convert("L").save(odd / "grey.jpg")
+    Image.open(first).convert("CMYK").save(odd / "cmyk.jpg")
+    Image.fromarray(np.asarray(Image.open(first).convert("L")).astype(np.uint16) * 257).save(odd / "sixteen.png")
+    broken = folder / "Broken" / "Nothing works"
+    broken.mkdir(parents=True)
+    (broken / "page.jpg").write_text("<html>not found</html>")
+    (broken / "empty.jpg").write_bytes(b"")
+    (broken / "cut.jpg").write_bytes(first.read_bytes()[:2000])
+
+
+def test_troublesome_photographs_stop_nothing_and_are_all_counted(finished, tmp_path):
+    done, _ = finished
+    workflow = copy_workflow(tmp_path / "run")
+    photograph_folder(tmp_path / "photographs", done.folder / "results" / "museum")
+    workflow.configure(
+        segment={"weights": str(done.folder / "results/models/segmenter")}, photos=str(tmp_path / "photographs")
+    )
+    run = workflow.run()
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    results = workflow.folder / "results"
+    manifest = read_table(results / "manifest.parquet", MANIFEST).to_pandas()
+    files = [path for path in (tmp_path / "photographs").glob("*/*/*") if path.is_file()]
+    assert len(manifest) == len(files)
+    broken = manifest[manifest.artist == "Broken"]
+    assert len(broken) == 3
+    assert not (broken.status == "ok").any()
+    assert broken.reason.str.len().min() > 10
+    assert (manifest[manifest.artist != "Broken"].status == "ok").all()
+    one = manifest[manifest.artist == "Alone"].iloc[0]
+    assert (one.exif_orientation, one.width) == (6, 320)
+    pairs = pd.concat(read_table(path, PAIRS).to_pandas() for path in (results / "pairs").glob("*.parquet"))
+    views = manifest[manifest.status == "ok"].groupby("work_id").size()
+    assert len(pairs) == (views * (views - 1) // 2).sum()
+    reasons = pd.read_csv(results / "tables/pairs_by_reason.csv")
+    assert reasons["all"].iloc[:-1].sum() == reasons["all"].iloc[-1] == len(pairs)
+    page = (results / "report.html").read_text()
+    assert "not accounted for" not in page
+    assert "Größe" in page
