@@ -45,7 +45,7 @@ class CollectSettings(Settings):
         description="your mail address or page, told to every server in the User-Agent",
     )
     allow_host: list[str] = Field(default=[], description="hosts (or host:port) that may have a private address")
-    val_share: float = Field(default=0.1, ge=0, lt=1, description="share of the artists held out for validation")
+    val_share: float = Field(default=0.25, ge=0, lt=1, description="share of the artists held out for validation")
     test_share: float = Field(default=0.2, ge=0, lt=1, description="share of the artists held out for testing")
     val_artists: list[str] = Field(
         default=[], description="names of the validation artists; none: chosen by val_share"
