@@ -6,14 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.depth.loss import (
-    camera_by_fwl,
-    camera_by_svd,
-    correspondence_loss,
-    correspondence_terms,
-    ransac_inliers,
-    robust_cost,
-)
+from liftnet.depth.affine import camera_by_fwl, camera_by_svd
+from liftnet.depth.loss import correspondence_loss, correspondence_terms, robust_cost
+from liftnet.depth.ransac import ransac_inliers
 
 
 def scene(seed=0, pairs=3, points=60, outliers=0.0, noise=0.3, dtype=torch.float64):
