@@ -20,7 +20,7 @@ class DepthSettings(Settings):
         "mask", description="the network sees the square around the mask or the image"
     )
     crop_margin: float = Field(0.1, ge=0, le=1, description="margin around the mask, share of its longer side")
-    background: Literal["keep", "grey"] = Field("keep", description="what the network sees off the mask (paper: keep)")
+    background: Literal["keep", "grey"] = Field("grey", description="what the network sees off the mask (paper: keep)")
     max_correspondences: int = Field(256, ge=8, le=100_000, description="at most so many correspondences of a pair")
     threshold: float = Field(2.0, gt=0, le=100, description="RANSAC's inlier distance T, px")
     tau: float = Field(2.0, gt=0, le=100, description="distance at which the robust cost saturates, px")
@@ -28,12 +28,15 @@ class DepthSettings(Settings):
     draws: int = Field(100, ge=1, le=10_000, description="four-point draws of RANSAC")
     optimiser: Literal["sgd", "adam"] = Field("adam", description="sgd (paper, momentum .9) or adam")
     learning_rate: float = Field(0.001, gt=0, le=10, description="learning rate (paper, with sgd: 1e-5)")
+    schedule: Literal["constant", "linear"] = Field(
+        "linear", description="learning rate over the steps: constant (paper) or falling linearly to 0"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     gradient_clamp: float = Field(5.0, gt=0, description="gradient values are clamped to +- this")
     batch_size: int = Field(16, ge=1, le=4096, description="image pairs in a step")
-    iterations: int = Field(1000, ge=1, description="steps at most")
-    validate_every: int = Field(50, ge=1, description="steps between two validations")
-    patience: int = Field(8, ge=1, description="stop after so many validations without a better loss")
+    iterations: int = Field(2000, ge=1, description="steps at most")
+    validate_every: int = Field(100, ge=1, description="steps between two validations")
+    patience: int = Field(10, ge=1, description="stop after so many validations without a better loss")
     validation_pairs: int = Field(200, ge=1, description="at most so many pairs, in both directions, in a validation")
     evaluation_pairs: int = Field(2000, ge=1, description="at most so many held-out pairs in `depth evaluate`")
     held_out_share: float = Field(

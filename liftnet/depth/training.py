@@ -207,11 +207,19 @@ def train_step(run: Run, batch: Batch) -> CorrespondenceLoss:
     """One step of the optimiser; returns the loss terms, detached."""
     generator = torch.Generator().manual_seed(stable_seed(run.seed, "draws", str(run.state.iteration)))
     terms = batch_loss(run, batch, generator)
+    for group in run.optimiser.param_groups:
+        group["lr"] = learning_rate(run.settings, run.state.iteration)
     run.optimiser.zero_grad()
     run.accelerator.backward(terms.loss.mean())
     run.accelerator.clip_grad_value_(run.network.parameters(), run.settings.gradient_clamp)
     run.optimiser.step()
     return CorrespondenceLoss(*(term.detach().cpu() for term in terms))
+
+
+def learning_rate(settings: DepthSettings, iteration: int) -> float:
+    """The learning rate of the step after `iteration` steps; a pure function of it, so that a resumed run agrees."""
+    left = 1 - iteration / settings.iterations if settings.schedule == "linear" else 1.0
+    return settings.learning_rate * left
 
 
 def batch_loss(run: Run, batch: Batch, generator: torch.Generator) -> CorrespondenceLoss:
@@ -249,7 +257,7 @@ def validate(run: Run) -> None:
             "saturated_share": training["saturated_share"],
             "camera_scale": training["camera_scale"],
             "val_inlier_share": held_out["inlier_share"],
-            "learning_rate": run.settings.learning_rate,
+            "learning_rate": learning_rate(run.settings, state.iteration - 1),
             "seconds": round(state.seconds, 2),
         }
     )

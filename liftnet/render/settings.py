@@ -12,7 +12,7 @@ class RenderSettings(Settings):
 
     artists: int = Field(default=16, ge=1, le=200, description="invented artists, each with a style of their own")
     works_per_artist: int = Field(default=5, ge=1, le=100, description="sculptures of each artist")
-    views_per_work: int = Field(default=10, ge=1, le=100, description="photographs of each sculpture")
+    views_per_work: int = Field(default=12, ge=1, le=100, description="photographs of each sculpture")
     image_size: int = Field(default=480, ge=64, le=2000, description="long side of a photograph, px")
     mesh_resolution: int = Field(default=144, ge=24, le=512, description="grid cells along a sculpture's longest side")
     azimuth_span: float = Field(default=90.0, ge=0, le=360, description="mean angle that a work's views span, degrees")

@@ -18,7 +18,7 @@ from liftnet.depth.network import build_network
 from liftnet.depth.pairs import PairTable
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.store import CropOptions
-from liftnet.depth.training import hold_out_works, train
+from liftnet.depth.training import hold_out_works, learning_rate, train
 from liftnet.io.errors import LiftnetError
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "max_correspondences": 64}
@@ -42,7 +42,7 @@ def trained(run_folder, tmp_path_factory):
 def test_training_writes_a_model_that_loads_and_its_metrics(trained):
     model = load_model(trained)
     assert model.network.levels == 3
-    assert model.options == CropOptions(32, "mask", 0.1, "keep")
+    assert model.options == CropOptions(32, "mask", 0.1, "grey")
     assert model.sign in (1, -1)
     metrics = pd.read_csv(trained / "metrics.csv")
     assert metrics["iteration"].tolist() == [4, 8]
@@ -248,7 +248,7 @@ def test_a_saved_model_gives_the_same_depth(tmp_path):
 
 @pytest.mark.parametrize("damage", ["config", "no config", "weights", "no weights", "other network"])
 def test_a_damaged_model_is_named(tmp_path, damage):
-    save_model(tmp_path, DepthModel(build_network(3, 4, False, 1), CropOptions(32, "full", 0.0, "keep")))
+    save_model(tmp_path, DepthModel(build_network(3, 4, False, 1), CropOptions(32, "full", 0.0, "grey")))
     config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
     if damage == "config":
         config.write_text("{")
@@ -271,3 +271,9 @@ def test_a_checkpoint_of_another_run_is_not_used(tmp_path):
     assert read_checkpoint(tmp_path / "checkpoint.pt", "another run") is None
     assert read_checkpoint(tmp_path / "checkpoint.pt", "a run").iteration == 7
     assert read_checkpoint(tmp_path / "none.pt", "a run") is None
+
+
+def test_the_learning_rate_falls_linearly_or_stays():
+    linear = DepthSettings(iterations=10, learning_rate=0.2)
+    assert [learning_rate(linear, step) for step in (0, 5, 9)] == pytest.approx([0.2, 0.1, 0.02])
+    assert learning_rate(DepthSettings(iterations=10, schedule="constant"), 9) == 0.001
