@@ -82,11 +82,11 @@ def predict(
     """
     torch.set_num_threads(threads)
     tasks = list_tasks(inputs, out)
-    todo = [t for t in tasks if force or not all(t.result(ending).exists() for ending in OUTPUTS)]
+    pending = [t for t in tasks if force or not all(t.result(ending).exists() for ending in OUTPUTS)]
     failed = 0
-    if todo:
+    if pending:
         model = load_model(model_folder, _checked_device(device))
-        for task in progress(todo, "depth", "predicting depth"):
+        for task in progress(pending, "depth", "predicting depth"):
             try:
                 predict_one(task, model, _find_mask(task, masks, out))
             except LiftnetError as error:
@@ -94,7 +94,7 @@ def predict(
                 LOG.warning("left out: %s", error)
             except torch.OutOfMemoryError as error:
                 raise LiftnetError(device, "memory ran out", "Use `--device cpu`") from error
-    done, there = len(todo) - failed, len(tasks) - len(todo)
+    done, there = len(pending) - failed, len(tasks) - len(pending)
     LOG.info("predicted depth of %d images, %d were there already, %d left out; %s", done, there, failed, out)
     return 1 if failed else 0
 

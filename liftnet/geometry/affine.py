@@ -14,6 +14,7 @@ threshold has it too. Image a is the first image, image b the second.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from liftnet.geometry.flats import BoolArray, Flat, FloatArray, joint_points
 
 
 @dataclass(frozen=True, eq=False)
-class _TwoView:
+class _TwoView(ABC):
     inliers: BoolArray
     residuals: FloatArray
     hypotheses: int
@@ -46,9 +47,9 @@ class _TwoView:
         return float(np.sqrt(np.mean(chosen**2))) if len(chosen) else float("nan")
 
     @property
+    @abstractmethod
     def found(self) -> bool:
         """Whether there is a model; without one its numbers are NaN and no match is an inlier."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         counts = f"{self.n_inliers}/{len(self.inliers)}"

@@ -60,7 +60,7 @@ MANIFEST = _schema(
     ("mask_status", pa.string()),  # null without mask_url; "ok" means hand_masks/<image_id>.png is there
     ("mask_reason", pa.string()),
     ("split", pa.string()),  # train, val, test; by artist
-    ("group_id", pa.string()),  # what must not be divided over splits; the artist_id for now
+    ("group_id", pa.string()),  # what must not be divided over splits: the artist_id
 )
 
 MASKS = _schema(

@@ -95,14 +95,14 @@ def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: in
     works = museum.works()
     total = len(works) * settings.views_per_work
     masks = museum.masks(works)
-    todo = [work for work in works if _missing(museum, work, masks)]
-    if not todo and sources.exists() and (museum.folder / "truth.parquet").exists():
+    pending = [work for work in works if _missing(museum, work, masks)]
+    if not pending and sources.exists() and (museum.folder / "truth.parquet").exists():
         log.info("nothing to do: the museum of %d views is complete in %s", total, museum.folder)
         return sources
     sources.unlink(missing_ok=True)
-    if len(todo) < len(works):
-        log.info("going on: %d of %d works are complete", len(works) - len(todo), len(works))
-    counts = list(map_threads(lambda work: _render_work(museum, work, masks), todo, threads, "render", "works"))
+    if len(pending) < len(works):
+        log.info("going on: %d of %d works are complete", len(works) - len(pending), len(works))
+    counts = list(map_threads(lambda work: _render_work(museum, work, masks), pending, threads, "render", "works"))
     write_table(museum.folder / "truth.parquet", _truth_rows(museum, works), TRUTH)
     rows = list(_source_rows(museum, works, masks))
     if settings.troubles:
