@@ -142,14 +142,14 @@ def test_a_second_run_does_nothing_with_or_without_conda(finished):
 def test_statistics_alone_come_from_the_shards(finished):
     workflow, _ = finished
     (workflow.folder / "results/tables/statistics.csv").unlink()
-    run = workflow.run("--dry-run", "statistics", "--quiet", "none")
-    assert scheduled(run.stdout) == {"count_statistics": 1, "statistics": 1, "total": 2}
+    run = workflow.run("--dry-run", "statistics")
+    assert scheduled(run) == {"count_statistics": 1, "statistics": 1, "total": 2}
     assert workflow.run("statistics").returncode == 0
 
 
 def test_moved_results_leave_the_old_ones_alone(finished):
-    run = finished[0].run("--dry-run", "--config", "results=elsewhere", "--quiet", "none")
-    assert "elsewhere/museum/sources.csv" in run.stdout
+    run = finished[0].run("--dry-run", "--workflow-profile", "none", "--config", "results=elsewhere")
+    assert "elsewhere/museum/sources.csv" in run.stdout + run.stderr
 
 
 def test_snakemakes_own_report_works_offline(finished):
@@ -162,7 +162,7 @@ def test_snakemakes_own_report_works_offline(finished):
 def test_changing_the_cut_verifies_again_but_does_not_match_again(finished):
     workflow, _ = finished
     workflow.configure(verify={"max_rho": 0.75})
-    jobs = scheduled(workflow.run("--dry-run", "--quiet", "none").stdout)
+    jobs = scheduled(workflow.run("--dry-run"))
     workflow.configure()
     assert jobs["verify_work"] >= 3
     assert "match_work" not in jobs
@@ -232,3 +232,10 @@ def test_troublesome_photographs_stop_nothing_and_are_all_counted(finished, tmp_
     page = (results / "report.html").read_text()
     assert "not accounted for" not in page
     assert "Größe" in page
+
+
+@pytest.mark.parametrize("profile", ["slurm", "generic"])
+def test_cluster_profiles_plan_the_whole_line(workflow, profile):
+    run = workflow.run("--dry-run", "--workflow-profile", f"profiles/{profile}")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert scheduled(run)["train_liftnet"] == 1

@@ -48,6 +48,7 @@ def copy_workflow(folder: Path) -> Workflow:
     return workflow
 
 
-def scheduled(output: str) -> dict[str, int]:
+def scheduled(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
     """Jobs per rule, from the table that a dry run prints."""
-    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", output, re.MULTILINE)}
+    rows = re.findall(r"^(\w+)\s+(\d+)$", run.stdout + run.stderr, re.MULTILINE)
+    return {name: int(count) for name, count in rows}
