@@ -129,7 +129,7 @@ def predict_one(task: Task, model: DepthModel, mask_file: Path | None) -> None:
     Raises:
         LiftnetError: The image or mask cannot be read, or a result cannot be written.
     """
-    image = read_image(task.image)
+    image = read_image(task.image, upright=True)
     height, width = image.shape[:2]
     mask = read_mask(mask_file, (width, height)) if mask_file else np.ones((height, width), bool)
     crop, small_mask, box = model.options.apply(image, mask)

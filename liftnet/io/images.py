@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from liftnet.io.errors import BadImageError
 from liftnet.io.files import write_bytes
@@ -19,8 +19,12 @@ UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def read_image(path: Path | str) -> UInt8Array:
-    """Decode a stored image.
+def read_image(path: Path | str, upright: bool = False) -> UInt8Array:
+    """Decode an image.
+
+    Args:
+        path: The file.
+        upright: Apply the EXIF orientation: for pictures that `collect` has not stored.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -28,7 +32,8 @@ def read_image(path: Path | str) -> UInt8Array:
     Raises:
         BadImageError: The file is missing, truncated or not an image.
     """
-    return np.asarray(_open(path).convert("RGB"))
+    picture = _open(path)
+    return np.asarray((ImageOps.exif_transpose(picture) if upright else picture).convert("RGB"))
 
 
 def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> BoolArray:

@@ -187,3 +187,11 @@ def test_the_command_line_trains_evaluates_and_predicts(run_folder, photos, tmp_
     assert (tmp_path / "out" / "bust.mesh.glb").exists()
     assert command_line(["depth", "predict", str(tmp_path / "none.jpg"), *model, *out]) == 1
     assert command_line(["depth", "train", *data, "--image-size=40"]) == 1
+
+
+def test_a_photograph_of_a_turned_camera_is_read_upright(photos, model_folder, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "turned.jpg", exif=exif)
+    predict([tmp_path / "turned.jpg"], model_folder, tmp_path / "out")
+    assert np.load(tmp_path / "out" / "turned.depth.npy").shape == (60, 40)
