@@ -240,3 +240,35 @@ def test_cluster_profiles_plan_the_whole_line(workflow, profile):
     run = workflow.run("--dry-run", "--workflow-profile", f"profiles/{profile}")
     assert run.returncode == 0, run.stdout + run.stderr
     assert scheduled(run)["train_liftnet"] == 1
+
+
+KILL_AT_RENAME = """
+import os, signal, sys
+from liftnet.__main__ import main
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "command"),
+    [
+        ("matches/{work}.parquet", "match --root . --work {work} --out matches/{work}.parquet"),
+        ("pairs/{work}.parquet", "verify run --root . --matches matches/{work}.parquet --out pairs/{work}.parquet"),
+        ("tables/statistics.csv", "shard statistics --dataset dataset --tables tables"),
+        ("report.html", "report --root . --out report.html"),
+    ],
+)
+def test_a_command_killed_when_it_is_done_but_for_the_rename_leaves_the_old_file(finished, tmp_path, output, command):
+    results = tmp_path / "results"
+    shutil.copytree(finished[0].folder / "results", results)
+    work = next(results.glob("pairs/*.parquet")).stem
+    words = command.format(work=work).split()
+    target = results / output.format(work=work)
+    target.write_text("the old file")
+    killed = subprocess.run([sys.executable, "-c", KILL_AT_RENAME, *words], cwd=results, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert target.read_text() == "the old file"
+    again = subprocess.run([sys.executable, "-m", "liftnet", *words], cwd=results, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert target.stat().st_size > len("the old file")
