@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test check browser clean
 

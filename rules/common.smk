@@ -5,13 +5,23 @@ Nothing here computes results: it names files and turns settings into options of
 """
 
 import csv
+import os
 import shlex
+import sys
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
+
+# Jobs find the interpreter that runs Snakemake even where its environment is not activated; with --use-conda the job's
+# own environment comes before it.
+os.environ.update(
+    PATH=os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )
+)
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
 
