@@ -1,8 +1,9 @@
 """
-Putative matches between all image pairs of a work, by OpenMVG, COLMAP or OpenCV.
+Putative matches between the image pairs of a work: features and matching by OpenCV, COLMAP or OpenMVG.
 
 NEEDS   <results>/manifest.parquet, images/ (and masks/ with `mask_first: true`)
-GIVES   <results>/matches/<work>.parquet
+GIVES   <results>/matches/<work>.parquet and, beside it, features/<recipe>/<image>.safetensors: a cache, no output,
+        since Snakemake would delete it before the job
 """
 
 
@@ -19,7 +20,7 @@ rule match_work:
     benchmark:
         "<benchmarks>/match_work/{work}.tsv"
     conda:
-        f"../envs/{'colmap' if config['match']['matcher'] == 'colmap' else 'vision'}.yaml"
+        f"../envs/{'colmap' if 'colmap' in (config['match']['features'], config['match']['matcher']) else 'vision'}.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -27,7 +28,7 @@ rule match_work:
     params:
         seed=config["seed"],
         settings=settings("match"),
-        version=1,
+        version=2,
     shell:
         """
         python -m liftnet match --root "$(dirname {input.manifest:q})" --work {wildcards.work:q} \

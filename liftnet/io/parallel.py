@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from liftnet.io.log import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_AHEAD = 4  # results kept ready for each worker: enough to keep all busy, few enough to bound the memory
 
 
 def default_workers() -> int:
@@ -24,7 +26,8 @@ def map_threads(
     """Yield `function(item)` in the order of `items`, computed by `workers` threads, with progress.
 
     For work that leaves the interpreter (OpenCV, numba with nogil, GEMM). BLAS is held to one thread while it runs, so
-    that results and speed do not depend on how many workers share the machine.
+    that results and speed do not depend on how many workers share the machine. The workers run only a little ahead of
+    whoever takes the results, so long work needs no more memory than short work.
     """
     from threadpoolctl import threadpool_limits
 
@@ -33,4 +36,21 @@ def map_threads(
             yield from progress((function(item) for item in items), stage, doing, len(items))
             return
         with ThreadPoolExecutor(workers) as pool:
-            yield from progress(pool.map(function, items), stage, doing, len(items))
+            yield from progress(_in_order(pool, function, items, _AHEAD * workers), stage, doing, len(items))
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Sequence[Item], ahead: int
+) -> Iterator[Result]:
+    """The results in order, never more than `ahead` of them computed or under way."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

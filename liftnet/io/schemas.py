@@ -5,9 +5,11 @@ This is the contract between stages; docs/architecture.md says who writes and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,8 @@ from liftnet.io.files import atomic_path
 SCHEMA_VERSION = "1"
 COORDINATE_SCALE = 32  # uint16 coordinates of the dataset are in 1/32 px: 0 to 2047.97 px, error at most 1/64 px
 FLOATS = pa.list_(pa.float32())
+ROWS_PER_GROUP = 256  # pairs in a row group of MATCHES and PAIRS: what a job holds in memory at a time
+Row = TypeVar("Row")
 
 
 def _schema(name: str, *fields: tuple[str, pa.DataType]) -> pa.Schema:
@@ -156,10 +160,33 @@ TRUTH = _schema(
 
 def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
     """Write rows (dicts; missing columns become null) or a table as Parquet with `schema`, atomically."""
-    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    table = table.select(schema.names).cast(schema).replace_schema_metadata(schema.metadata)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    with table_writer(path, schema) as write:
+        write(rows)
+
+
+@contextmanager
+def table_writer(
+    path: Path | str, schema: pa.Schema
+) -> Iterator[Callable[[Iterable[Mapping[str, Any]] | pa.Table], None]]:
+    """Write a table piece by piece, so that a long one is never in memory as a whole.
+
+    Yields a function that appends rows (dicts; missing columns become null) or a table as a row group. The file takes
+    its name when the block ends without an error.
+    """
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+
+        def write(rows: Iterable[Mapping[str, Any]] | pa.Table) -> None:
+            table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([dict(row) for row in rows], schema)
+            writer.write_table(table.select(schema.names).cast(schema).replace_schema_metadata(schema.metadata))
+
+        yield write
+
+
+def in_groups(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """The rows in lists of `size`, the last one shorter; nothing for no rows."""
+    iterator = iter(rows)
+    while group := list(islice(iterator, size)):
+        yield group
 
 
 def read_table(path: Path | str, schema: pa.Schema) -> pa.Table:

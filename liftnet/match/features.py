@@ -1,18 +1,21 @@
-"""What all matchers share: usable images, features and the matches of a pair."""
+"""What extractors and matchers share: the images of a work, their features, and the matches of a pair."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.images import BoolArray, UInt8Array
+from liftnet.io.features import Features, Floats, read_features
+from liftnet.io.images import read_mask
 
 MIN_KEYPOINTS = 2  # a ratio test compares two neighbours
-Floats = npt.NDArray[np.float32]
+IMAGES_IN_MEMORY = 1024  # features of an image take at most 1.2 MB with 8000 keypoints
 
 
 @dataclass(frozen=True)
@@ -30,37 +33,6 @@ class Problem:
 
     code: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Features:
-    """Features of one image.
-
-    Attributes:
-        keypoints: (N, 2) float32, x and y in pixels of the stored image, (0, 0) the centre of the top-left pixel.
-        descriptors: (N, 128) uint8.
-    """
-
-    keypoints: Floats
-    descriptors: UInt8Array
-
-    @classmethod
-    def empty(cls) -> Features:
-        """No features."""
-        return cls(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
-
-    def on_mask(self, mask: BoolArray) -> Features:
-        """The features whose nearest pixel lies on the (H, W) mask."""
-        height, width = mask.shape
-        x, y = np.rint(self.keypoints.astype(np.float64)).astype(np.intp).T
-        inside = mask[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
-        return Features(self.keypoints[inside], self.descriptors[inside])
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
-
-    def __repr__(self) -> str:
-        return f"Features({len(self)})"
 
 
 @dataclass(frozen=True)
@@ -88,40 +60,46 @@ class PairMatches:
     problem: Problem | None = None
 
 
-@dataclass(frozen=True)
 class WorkFeatures:
     """The features of a work's images, or why an image has none that can be used.
 
+    Features stay in their files; the last ones read are kept in memory, so the work may be large.
+
     Attributes:
-        features: By image id; also of images with too few keypoints, whose number is wanted in the table.
+        images: By image id, every image of the work.
+        files: The file of features, by image id.
+        sizes: (width, height) by image id, of the images that can be decoded.
+        counts: Keypoints used, by image id; also of images with too few.
         problems: By image id; an image is usable if it is not in here.
     """
 
-    features: dict[str, Features] = field(default_factory=dict)
-    problems: dict[str, Problem] = field(default_factory=dict)
+    def __init__(self, images: Sequence[WorkImage]) -> None:
+        self.images = {image.image_id: image for image in images}
+        self.files: dict[str, Path] = {}
+        self.sizes: dict[str, tuple[int, int]] = {}
+        self.counts: dict[str, int] = {}
+        self.problems: dict[str, Problem] = {}
+        self._recent = lru_cache(IMAGES_IN_MEMORY)(self._read)
 
-    def add(self, image_id: str, found: Features | Problem, masked: bool = False) -> None:
-        """Record what was found in an image; `masked` says whether only its foreground was looked at."""
-        if isinstance(found, Problem):
-            self.problems[image_id] = found
-            return
-        self.features[image_id] = found
-        if len(found) < MIN_KEYPOINTS:
-            where = " on the foreground" if masked else ""
-            reason = f"the image {image_id} has {len(found)} keypoint(s){where}, fewer than {MIN_KEYPOINTS}"
-            self.problems[image_id] = Problem("too_few_keypoints", reason)
+    def load(self, image_id: str) -> Features:
+        """The features of an image that are used: all, or with `mask_first` those on the foreground.
 
-    def pairs(self) -> list[tuple[str, str]]:
+        Raises:
+            LiftnetError: The file of features or the mask is missing or damaged.
+        """
+        return self._recent(image_id)
+
+    def _read(self, image_id: str) -> Features:
+        features, mask = read_features(self.files[image_id]), self.images[image_id].mask
+        return features if mask is None else features.on_mask(read_mask(mask, self.sizes[image_id]))
+
+    def all_pairs(self) -> list[tuple[str, str]]:
         """All pairs (a, b) of the images, usable or not, with a < b, in ascending order."""
-        return list(combinations(sorted(self.features.keys() | self.problems.keys()), 2))
+        return list(combinations(sorted(self.images), 2))
 
     def usable(self) -> list[str]:
         """The ids of the usable images, ascending."""
-        return sorted(self.features.keys() - self.problems.keys())
-
-    def count(self, image_id: str) -> int | None:
-        """The number of keypoints, or None if the image could not be looked at."""
-        return len(self.features[image_id]) if image_id in self.features else None
+        return sorted(self.images.keys() - self.problems.keys())
 
     def unmatched(self, image_a: str, image_b: str) -> PairMatches | None:
         """The row of a pair with an unusable image, which says so; None if both are usable."""
@@ -130,7 +108,7 @@ class WorkFeatures:
             return None
         problem = Problem(problems[0].code, "; ".join(problem.reason for problem in problems))
         points, scores = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
-        counts = self.count(image_a), self.count(image_b)
+        counts = self.counts.get(image_a), self.counts.get(image_b)
         return PairMatches(image_a, image_b, *counts, points, points, scores, problem)
 
     def matched(
@@ -145,7 +123,7 @@ class WorkFeatures:
             scores: (K,).
             one_to_one: See `distinct_matches`.
         """
-        a, b = self.features[image_a].keypoints, self.features[image_b].keypoints
+        a, b = self.load(image_a).keypoints, self.load(image_b).keypoints
         points_a, points_b = a[matches[:, 0]], b[matches[:, 1]]
         kept = distinct_matches(points_a, points_b, scores, one_to_one)
         return PairMatches(image_a, image_b, len(a), len(b), points_a[kept], points_b[kept], scores[kept])

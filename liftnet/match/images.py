@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.compute as pc
 
 from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask
-from liftnet.io.parallel import map_threads
+from liftnet.io.images import UInt8Array, read_image, read_mask
 from liftnet.io.schemas import MANIFEST, read_table
 from liftnet.match.features import Problem, WorkImage
 
@@ -41,37 +39,31 @@ def work_images(root: Path, work: str, masked: bool) -> list[WorkImage]:
     ]
 
 
-def load_image(image: WorkImage) -> tuple[UInt8Array, BoolArray | None] | Problem:
-    """The pixels (H, W, 3) and, where masks are used, the mask (H, W); or why they cannot be had."""
+def load_pixels(image: WorkImage) -> UInt8Array | Problem:
+    """The pixels (H, W, 3), or why they cannot be had."""
     try:
-        pixels = read_image(image.path)
+        return read_image(image.path)
     except BadImageError as error:
         return Problem(f"image_{error.code}", f"the image {image.image_id} {error.reason}")
+
+
+def image_size(image: WorkImage) -> tuple[int, int] | Problem:
+    """(width, height) of an image that can be decoded, with a mask of its size where masks are used; else why not.
+
+    Every image is decoded here, so that programs that accept damaged files never see one.
+    """
+    pixels = load_pixels(image)
+    if isinstance(pixels, Problem):
+        return pixels
+    size = pixels.shape[1], pixels.shape[0]
     if image.mask is None:
-        return pixels, None
+        return size
     try:
-        return pixels, read_mask(image.mask, (pixels.shape[1], pixels.shape[0]))
+        read_mask(image.mask, size)
     except BadImageError as error:
         code = error.code if error.code.startswith("mask_") else f"mask_{error.code}"
         return Problem(code, f"the mask of {image.image_id} {error.reason}")
-
-
-def image_sizes(images: Sequence[WorkImage], threads: int) -> tuple[dict[str, tuple[int, int]], dict[str, Problem]]:
-    """Decode every image (and mask), so that programs that accept damaged files never see one.
-
-    Returns:
-        sizes: (width, height) of each image that can be decoded.
-        problems: Why each of the others cannot.
-    """
-    sizes: dict[str, tuple[int, int]] = {}
-    problems: dict[str, Problem] = {}
-    checked = map_threads(_size, images, threads, "match", "checking images")
-    for image, found in zip(images, checked, strict=True):
-        if isinstance(found, Problem):
-            problems[image.image_id] = found
-        else:
-            sizes[image.image_id] = found
-    return sizes, problems
+    return size
 
 
 def link_image(image: WorkImage, folder: Path) -> Path:
@@ -86,10 +78,3 @@ def link_image(image: WorkImage, folder: Path) -> Path:
     except OSError:
         target.write_bytes(source.read_bytes())
     return target
-
-
-def _size(image: WorkImage) -> tuple[int, int] | Problem:
-    loaded = load_image(image)
-    if isinstance(loaded, Problem):
-        return loaded
-    return loaded[0].shape[1], loaded[0].shape[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,11 @@ from liftnet.io.settings import Settings
 class MatchSettings(Settings):
     """How images of one work are matched; the defaults are those of config.yaml."""
 
-    matcher: Literal["opencv", "openmvg", "colmap"] = Field(
-        "opencv", description="opencv: built-in SIFT and exact matcher; openmvg: its programs; colmap: pycolmap"
+    features: Literal["opencv", "colmap", "openmvg"] = Field(
+        "opencv", description="whose SIFT finds and describes keypoints: OpenCV's, COLMAP's or OpenMVG's"
+    )
+    matcher: Literal["exact", "colmap", "openmvg"] = Field(
+        "exact", description="who compares them: the built-in exact search, COLMAP or OpenMVG; all take any features"
     )
     ratio: float = Field(
         0.8, gt=0, le=1, description="largest distance to the nearest descriptor over that to the second; 1: no test"
@@ -30,23 +33,59 @@ class MatchSettings(Settings):
     max_side: int = Field(
         1600, ge=64, le=16384, description="longest side in px at which features are sought (opencv, colmap)"
     )
+    upright: bool = Field(
+        False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
+    )
+    affine_shape: bool = Field(
+        False,
+        description="seek features under changes of viewpoint too: simulated tilts (opencv, ten times slower) or "
+        "estimated shape (colmap)",
+    )
     mask_first: bool = Field(
         False,
         description="use only keypoints on the predicted foreground; changes which neighbours are second nearest",
     )
+    exhaustive_images: int = Field(
+        300, ge=2, description="images of a work up to which all pairs are tried; above it those most alike"
+    )
+    neighbours: int = Field(
+        50, ge=1, description="how many of the images most like it each image of a larger work is matched with"
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the exact matcher runs; the matches are the same")
     openmvg_bin: str = Field("", description="folder of the openMVG_main_* programs; empty: they are found on PATH")
     openmvg_preset: Literal["NORMAL", "HIGH", "ULTRA"] = Field(
         "HIGH", description="SIFT preset of OpenMVG; NORMAL finds little on smooth stone"
     )
-    openmvg_method: Literal["HNSWL2", "BRUTEFORCEL2", "ANNL2", "CASCADEHASHINGL2", "FASTCASCADEHASHINGL2"] = Field(
-        "HNSWL2", description="matching method of OpenMVG; cascade hashing is faster and much less precise"
+    openmvg_method: Literal["HNSWL2", "BRUTEFORCEL2", "ANNL2", "CASCADEHASHINGL2", "FASTCASCADEHASHINGL2", "AUTO"] = (
+        Field("HNSWL2", description="matching method of OpenMVG; cascade hashing is faster and much less precise")
     )
     openmvg_timeout: float = Field(240, gt=0, description="minutes after which one OpenMVG program is stopped")
 
 
-USED_BY = {
-    "opencv": ("ratio", "mutual", "mask_first", "contrast_threshold", "max_keypoints", "max_side"),
-    "openmvg": ("ratio", "mutual", "mask_first", "openmvg_preset", "openmvg_method"),
-    "colmap": ("ratio", "mutual", "mask_first", "max_keypoints", "max_side"),
+FEATURE_SETTINGS = {
+    "opencv": ("contrast_threshold", "max_keypoints", "max_side", "upright", "affine_shape"),
+    "colmap": ("max_keypoints", "max_side", "upright", "affine_shape"),
+    "openmvg": ("openmvg_preset", "upright"),
 }
-"""The settings that decide the result of each matcher, as recorded in the table of matches."""
+"""The settings that decide the features of each extractor: with the image they are the key of the cache."""
+
+MATCHER_SETTINGS = {
+    "exact": (),
+    "colmap": (),
+    "openmvg": ("openmvg_method",),
+}
+"""The settings that decide the result of each matcher beside those that hold for all."""
+
+_FOR_ALL = ("features", "ratio", "mutual", "mask_first", "exhaustive_images", "neighbours")
+
+
+def feature_settings(settings: MatchSettings) -> dict[str, Any]:
+    """What decides the features of an image."""
+    used = {name: getattr(settings, name) for name in FEATURE_SETTINGS[settings.features]}
+    return {"features": settings.features, **used}
+
+
+def used_settings(settings: MatchSettings) -> dict[str, Any]:
+    """What decides the matches, as recorded in the table of matches."""
+    names = (*_FOR_ALL, *FEATURE_SETTINGS[settings.features], *MATCHER_SETTINGS[settings.matcher])
+    return {name: getattr(settings, name) for name in names}

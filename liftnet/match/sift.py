@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.io.features import Features
 from liftnet.io.images import UInt8Array
-from liftnet.match.features import Features
 from liftnet.match.settings import MatchSettings
+
+_BLUR_PER_DIAMETER = 0.5  # OpenCV's keypoint size is a diameter, twice the blur at which it was found
 
 
 def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
     """SIFT features (Lowe 2004) of an image, at most `max_side` long while they are sought.
 
-    OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down.
+    OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down. With `affine_shape`
+    they are sought in simulated tilts too (ASIFT, Morel and Yu 2009), and the strongest of all tilts are kept.
 
     Args:
         image: (H, W, 3) uint8 RGB or (H, W) uint8.
-        settings: `max_side`, `max_keypoints` and `contrast_threshold` are used.
+        settings: `max_side`, `max_keypoints`, `contrast_threshold`, `upright` and `affine_shape` are used.
 
     Returns:
         The features in pixels of the image as given, (0, 0) the centre of the top-left pixel. A place with several
-        orientations has one keypoint for each.
+        orientations has one feature for each.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) if image.ndim == 3 else image
     small, scale = _shrunk(grey, settings.max_side)
@@ -35,11 +38,24 @@ def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
         contrastThreshold=settings.contrast_threshold,
         enable_precise_upscale=True,
     )
-    found, descriptors = sift.detectAndCompute(small, None)
+    if settings.upright or settings.affine_shape:
+        detector: cv2.Feature2D = cv2.AffineFeature.create(sift) if settings.affine_shape else sift
+        seen = detector.detect(small, None)
+        seen = _upright(seen) if settings.upright else seen
+        strongest = sorted(seen, key=lambda point: -point.response)[: settings.max_keypoints]
+        found, descriptors = detector.compute(small, strongest)
+    else:
+        found, descriptors = sift.detectAndCompute(small, None)
     if descriptors is None or not len(found):
         return Features.empty()
     keypoints = (np.asarray(cv2.KeyPoint.convert(found), np.float64) + 0.5) * scale - 0.5
-    return Features(keypoints.astype(np.float32), root_sift(descriptors))
+    sizes, angles = np.array([(point.size, point.angle) for point in found]).T
+    return Features(
+        keypoints.astype(np.float32),
+        (sizes * _BLUR_PER_DIAMETER * scale.mean()).astype(np.float32),
+        np.deg2rad(angles).astype(np.float32),
+        root_sift(descriptors),
+    )
 
 
 def root_sift(descriptors: npt.NDArray[np.number]) -> UInt8Array:
@@ -67,6 +83,14 @@ def one_opencv_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+def _upright(found: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
+    """One keypoint of angle 0 for each place and scale."""
+    one_each = {(point.pt, point.size, point.class_id): point for point in found}
+    for point in one_each.values():
+        point.angle = 0.0
+    return list(one_each.values())
 
 
 def _shrunk(grey: UInt8Array, max_side: int) -> tuple[UInt8Array, npt.NDArray[np.float64]]:

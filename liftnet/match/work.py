@@ -4,51 +4,96 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
+from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
-from liftnet.io.schemas import MATCHES, write_table
-from liftnet.match.features import PairMatches, WorkImage
+from liftnet.io.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
+from liftnet.match.extract import recipe, work_features
+from liftnet.match.features import PairMatches, WorkFeatures
 from liftnet.match.images import work_images
-from liftnet.match.settings import USED_BY, MatchSettings
+from liftnet.match.settings import MatchSettings, used_settings
 
 
 class Matcher(Protocol):
-    """Yields every pair of `images` once, a < b, whether it could be matched or not."""
+    """Yields the putative matches of each pair, in the order of the pairs."""
 
     def __call__(
-        self, images: Sequence[WorkImage], settings: MatchSettings, threads: int, seed: int
+        self,
+        work: WorkFeatures,
+        pairs: Sequence[tuple[str, str]],
+        settings: MatchSettings,
+        threads: int,
+        seed: int,
     ) -> Iterator[PairMatches]:
-        """Match the images; the result depends neither on `threads` nor on their order."""
+        """Match pairs (a, b) of usable images, a < b; the result does not depend on `threads`."""
 
 
 def match_work(root: Path, work: str, out: Path, settings: MatchSettings, threads: int = 1, seed: int = 0) -> None:
-    """Match all image pairs of a work and write the table of matches.
+    """Match the image pairs of a work and write the table of matches.
 
     Args:
-        root: Folder of `manifest.parquet`, `images/` and, for `mask_first`, `masks/`.
+        root: Folder of `manifest.parquet`, `images/` and, for `mask_first`, `masks/`; features are kept in its folder
+            `features/`.
         work: The work_id.
-        out: Parquet file to write, one row for each pair (schema `MATCHES`); none for fewer than two images.
-        settings: The matcher and its settings.
+        out: Parquet file to write, one row for each pair tried (schema `MATCHES`); none for fewer than two images.
+        settings: The extractor, the matcher and their settings.
         threads: Workers; the result does not depend on it.
         seed: Seed of what a matcher draws at random.
 
     Raises:
-        LiftnetError: The manifest cannot be read, the work is unknown, a program is missing or fails, or the table
-            cannot be written.
+        LiftnetError: The manifest cannot be read, the work is unknown, the settings do not go together, a program is
+            missing or fails, or the table cannot be written.
     """
+    check_settings(settings)
     logger = get_logger("match")
     images = work_images(root, work, settings.mask_first)
     if len(images) < 2:
         logger.info("%s has %d usable image(s): no pair to match", work, len(images))
-    pairs = list(load_matcher(settings.matcher)(images, settings, threads, seed)) if len(images) > 1 else []
-    write_table(out, table_rows(pairs, settings, seed), MATCHES)
-    for problem in sorted({(pair.problem.code, pair.problem.reason) for pair in pairs if pair.problem}):
-        logger.warning("%s: %s (%s)", work, problem[1], problem[0])
-    logger.info("%s -> %s", summary(work, len(images), pairs), out)
+    wanted = images if len(images) > 1 else []
+    features = work_features(wanted, root / "features" / recipe(settings), settings, threads)
+    summary = Summary(work, len(images))
+    with table_writer(out, MATCHES) as write:
+        for pairs in in_groups(match_pairs(features, settings, threads, seed), ROWS_PER_GROUP):
+            write(table_rows(pairs, settings, seed))
+            summary.add(pairs)
+    for code, reason in sorted(summary.problems):
+        logger.warning("%s: %s (%s)", work, reason, code)
+    logger.info("%s -> %s", summary, out)
+
+
+def check_settings(settings: MatchSettings) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        LiftnetError: Says which.
+    """
+    if settings.features == "openmvg" and settings.affine_shape:
+        raise LiftnetError("affine_shape", "is not offered by OpenMVG", "Set features to opencv or colmap")
+    if settings.device == "cuda" and settings.matcher != "exact":
+        raise LiftnetError("device", f"cuda is not offered by the matcher {settings.matcher}", "Set matcher to exact")
+
+
+def match_pairs(work: WorkFeatures, settings: MatchSettings, threads: int, seed: int) -> Iterator[PairMatches]:
+    """The pairs to try, in ascending order, each with its matches or with the reason why it has none."""
+    pairs = pairs_to_try(work, settings, threads, seed)
+    matched: Iterator[PairMatches] = iter(())
+    if usable := [pair for pair in pairs if work.unmatched(*pair) is None]:
+        matched = load_matcher(settings.matcher)(work, usable, settings, threads, seed)
+    for pair in pairs:
+        yield work.unmatched(*pair) or next(matched)
+
+
+def pairs_to_try(work: WorkFeatures, settings: MatchSettings, threads: int, seed: int) -> list[tuple[str, str]]:
+    """All pairs (a, b) of the images, a < b, ascending; in a large work those that look most alike."""
+    if len(work.images) <= settings.exhaustive_images:
+        return work.all_pairs()
+    from liftnet.match.retrieval import similar_pairs
+
+    return similar_pairs(work, settings.neighbours, threads, seed)
 
 
 def load_matcher(name: str) -> Matcher:
@@ -61,16 +106,14 @@ def load_matcher(name: str) -> Matcher:
         from liftnet.match.colmap import match_colmap
 
         return match_colmap
-    from liftnet.match.opencv import match_opencv
+    from liftnet.match.exact import match_exact
 
-    return match_opencv
+    return match_exact
 
 
-def table_rows(pairs: Sequence[PairMatches], settings: MatchSettings, seed: int) -> list[dict[str, Any]]:
+def table_rows(pairs: Iterable[PairMatches], settings: MatchSettings, seed: int) -> list[dict[str, Any]]:
     """The rows of the table of matches."""
-    used = {name: getattr(settings, name) for name in USED_BY[settings.matcher]}
-    if settings.matcher == "colmap":
-        used["seed"] = seed
+    used = used_settings(settings) | ({"seed": seed} if settings.matcher == "colmap" else {})
     common = {"matcher": settings.matcher, "settings": json.dumps(used, sort_keys=True)}
     return [
         {
@@ -91,13 +134,29 @@ def table_rows(pairs: Sequence[PairMatches], settings: MatchSettings, seed: int)
     ]
 
 
-def summary(work: str, images: int, pairs: Sequence[PairMatches]) -> str:
-    """One line: what was matched, and how many pairs could not be."""
-    counts = [len(pair.scores) for pair in pairs if pair.problem is None]
-    line = f"{work}: {images} images, {len(pairs)} pairs, {sum(counts)} putative matches"
-    if counts:
-        line += f" (median per pair {median(counts):.0f})"
-    failed = Counter(pair.problem.code for pair in pairs if pair.problem)
-    if failed:
-        line += "; not matched: " + ", ".join(f"{count} {code}" for code, count in sorted(failed.items()))
-    return line
+class Summary:
+    """Counts of what was matched; as a string one line, with how many pairs could not be."""
+
+    def __init__(self, work: str, images: int) -> None:
+        self.work, self.images = work, images
+        self.counts: list[int] = []
+        self.failed: Counter[str] = Counter()
+        self.problems: set[tuple[str, str]] = set()
+
+    def add(self, pairs: Iterable[PairMatches]) -> None:
+        """Count some more pairs."""
+        for pair in pairs:
+            if pair.problem:
+                self.failed[pair.problem.code] += 1
+                self.problems.add((pair.problem.code, pair.problem.reason))
+            else:
+                self.counts.append(len(pair.scores))
+
+    def __str__(self) -> str:
+        pairs = len(self.counts) + self.failed.total()
+        line = f"{self.work}: {self.images} images, {pairs} pairs, {sum(self.counts)} putative matches"
+        if self.counts:
+            line += f" (median per pair {median(self.counts):.0f})"
+        if self.failed:
+            line += "; not matched: " + ", ".join(f"{count} {code}" for code, count in sorted(self.failed.items()))
+        return line

@@ -13,7 +13,7 @@ from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
 
 needs_pycolmap = pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")
-COLMAP = MatchSettings(matcher="colmap")
+COLMAP = MatchSettings(features="colmap", matcher="colmap")
 
 
 def run(root, settings=COLMAP, threads=1, out="m.parquet"):
@@ -75,7 +75,7 @@ def test_mask_first(two_views):
         mask = np.zeros((240, 320), bool)
         mask[:, columns] = True
         write_mask(two_views.path / "masks" / f"{image_id}.png", mask)
-    row = run(two_views, MatchSettings(matcher="colmap", mask_first=True))["a0", "b1"]
+    row = run(two_views, MatchSettings(features="colmap", matcher="colmap", mask_first=True))["a0", "b1"]
     assert len(row["x1"]) > 30
     assert min(row["x1"]) > 98.5
     assert max(row["x1"]) < 260.5

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from liftnet.io.errors import LiftnetError
+from liftnet.io.features import Features
 from liftnet.io.images import write_image, write_mask
 from liftnet.match.cli import add_commands
-from liftnet.match.features import Features, distinct_matches
-from liftnet.match.settings import USED_BY, MatchSettings
+from liftnet.match.features import distinct_matches
+from liftnet.match.settings import MatchSettings, used_settings
 from liftnet.match.sift import extract_sift, root_sift
 
 
@@ -37,7 +38,7 @@ def test_matches_lie_where_they_should(two_views, motion, caplog):
     caplog.set_level(logging.INFO)
     assert not command(two_views)
     (row,) = two_views.matches()
-    assert (row["image_a"], row["image_b"], row["status"], row["matcher"]) == ("a0", "b1", "ok", "opencv")
+    assert (row["image_a"], row["image_b"], row["status"], row["matcher"]) == ("a0", "b1", "ok", "exact")
     found = errors(row, motion)
     assert len(found) > 150
     assert (found < 1.0).mean() > 0.97
@@ -46,7 +47,8 @@ def test_matches_lie_where_they_should(two_views, motion, caplog):
     assert all(0.2 <= score <= 1 for score in row["score"])
     recorded = json.loads(row["settings"])
     assert recorded["ratio"] == 0.8
-    assert set(recorded) == set(USED_BY["opencv"])
+    assert recorded == used_settings(MatchSettings())
+    assert recorded["contrast_threshold"] == 0.005
     assert "a-work-123abc: 2 images, 1 pairs," in caplog.messages[-1]
     assert "putative matches (median per pair" in caplog.messages[-1]
 
@@ -179,21 +181,22 @@ def test_a_failed_write_keeps_the_old_table(two_views, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("liftnet.io.schemas.pq.write_table", full)
+    monkeypatch.setattr("liftnet.io.schemas.pq.ParquetWriter.write_table", full)
     with pytest.raises(LiftnetError, match="disk is full"):
         command(two_views, "--ratio", 0.7)
     assert (two_views.path / "m.parquet").read_bytes() == before
     assert not list(two_views.path.glob(".*"))
 
 
-def test_a_killed_run_leaves_nothing_and_can_be_repeated(two_views):
+def test_a_killed_run_keeps_the_features_it_found(two_views, textured):
+    two_views.add("c2", textured()[:, 40:])
     code = """
 import argparse, os, sys
 from liftnet.match import cli, opencv
 calls = []
 def killed(pixels, settings, extract=opencv.extract_sift):
     calls.append(1)
-    if len(calls) == 2:
+    if len(calls) == 3:
         os.kill(os.getpid(), 9)
     return extract(pixels, settings)
 opencv.extract_sift = killed
@@ -205,9 +208,12 @@ arguments.run(arguments)
     out = two_views.path / "m.parquet"
     options = ["match", "--root", two_views.path, "--work", "a-work-123abc", "--out", out, "--threads", "1"]
     assert subprocess.run([sys.executable, "-c", code, *map(str, options)], check=False).returncode == -9
-    assert {path.name for path in two_views.path.iterdir()} == {"images", "manifest.parquet"}
+    assert {path.name for path in two_views.path.iterdir()} == {"images", "features", "manifest.parquet"}
+    done = {path: path.stat().st_mtime_ns for path in two_views.path.glob("features/*/[!.]*")}
+    assert len(done) == 2
     command(two_views)
-    assert len(two_views.matches()) == 1
+    assert len(two_views.matches()) == 3
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items())
 
 
 class TestMaskFirst:
@@ -260,7 +266,8 @@ def test_mask_takes_the_nearest_pixel():
     mask = np.zeros((4, 6), bool)
     mask[2, 3] = True
     keypoints = np.array([[3.4, 2.4], [3.6, 2], [3, 1.4], [2.6, 1.6], [-0.4, 9]], np.float32)
-    kept = Features(keypoints, np.zeros((5, 128), np.uint8)).on_mask(mask)
+    nothing = np.zeros(5, np.float32)
+    kept = Features(keypoints, nothing, nothing, np.zeros((5, 128), np.uint8)).on_mask(mask)
     assert kept.keypoints.tolist() == keypoints[[0, 3]].tolist()
 
 
@@ -297,6 +304,6 @@ def test_the_stage_is_light_to_import():
 
 def test_long_work_is_announced(two_views, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("liftnet.match.opencv._OPERATIONS_PER_SECOND", 1e4)
+    monkeypatch.setattr("liftnet.match.exact._OPERATIONS_PER_SECOND", 1e4)
     command(two_views)
     assert any("matching 1 pairs, about" in message for message in caplog.messages)

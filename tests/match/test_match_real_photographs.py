@@ -52,14 +52,19 @@ def epipolar_distance(row):
     return np.maximum(off / np.hypot(*lines_b.T[:2]), off / np.hypot(*lines_a.T[:2]))
 
 
-@pytest.mark.parametrize(("matcher", "correct", "precision"), [("opencv", 300, 0.85), ("colmap", 115, 0.82)])
-def test_matches_of_neighbouring_views_keep_to_the_true_epipolar_lines(tmp_path, matcher, correct, precision):
-    if matcher == "colmap" and importlib.util.find_spec("pycolmap") is None:
+@pytest.mark.parametrize(
+    ("features", "matcher", "correct", "precision"),
+    [("opencv", "exact", 300, 0.85), ("colmap", "colmap", 115, 0.82), ("colmap", "exact", 115, 0.82)],
+)
+def test_matches_of_neighbouring_views_keep_to_true_lines(tmp_path, features, matcher, correct, precision):
+    if "colmap" in (features, matcher) and importlib.util.find_spec("pycolmap") is None:
         pytest.skip("pycolmap is not installed")
-    rows = match(tmp_path, {name: BUDDHA / "images" / f"{name}.jpg" for name in VIEWS}, matcher=matcher)
+    rows = match(
+        tmp_path, {name: BUDDHA / "images" / f"{name}.jpg" for name in VIEWS}, features=features, matcher=matcher
+    )
     assert list(rows) == list(combinations(VIEWS, 2))
     distances = epipolar_distance(rows[VIEWS[0], VIEWS[1]])
-    print(matcher, [(len(d), int((d < 4).sum())) for d in map(epipolar_distance, rows.values())])
+    print(features, matcher, [(len(d), int((d < 4).sum())) for d in map(epipolar_distance, rows.values())])
     assert (distances < 4).sum() > correct
     assert (distances < 4).mean() > precision
     assert np.median(distances[distances < 4]) < 0.6  # half a pixel of bias would show

@@ -32,7 +32,7 @@ def test_lint_finds_nothing():
         ("match", {"ratoi": 0.8}, ["match: unknown key 'ratoi'", "known keys are", "ratio"]),
         ("match", {"ratio": "high"}, ["match.ratio", "'high' is not of type 'number'"]),
         ("match", {"ratio": 7}, ["match.ratio", "7", "maximum"]),
-        ("match", {"matcher": "superglue"}, ["match.matcher", "opencv", "colmap", "openmvg"]),
+        ("match", {"matcher": "superglue"}, ["match.matcher", "exact", "colmap", "openmvg"]),
     ],
 )
 def test_a_wrong_configuration_stops_before_any_job(workflow, section, change, words):

@@ -1,0 +1,53 @@
+"""The matcher `exact`: exact nearest neighbours, on the processor or on a graphics card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from liftnet.io.log import duration, get_logger, progress
+from liftnet.io.parallel import map_threads
+from liftnet.match.features import PairMatches, WorkFeatures
+from liftnet.match.matcher import Descriptors, match_with_ratios
+from liftnet.match.settings import MatchSettings
+
+_OPERATIONS_PER_SECOND = 3e10  # of a thread, in the GEMM with the pass over it; for the estimate of time only
+_WORTH_TELLING = 60.0  # seconds
+
+
+def match_exact(
+    work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings, threads: int, seed: int
+) -> Iterator[PairMatches]:
+    """Match the pairs in order; nothing here is random, so `seed` changes nothing."""
+
+    def match(pair: tuple[str, str]) -> PairMatches:
+        a, b = (work.load(image_id).descriptors for image_id in pair)
+        matches, ratios = match_with_ratios(a, b, settings.ratio, settings.mutual)
+        return work.matched(*pair, matches, 1 - ratios, one_to_one=settings.mutual)
+
+    if settings.device == "cuda":
+        yield from _match_on_device(work, pairs, settings)
+        return
+    _tell_duration(work, pairs, threads)
+    yield from map_threads(match, pairs, threads, "match", "matching pairs")
+
+
+def _match_on_device(
+    work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings
+) -> Iterator[PairMatches]:
+    from liftnet.match.batched import match_pairs_with_ratios
+
+    def descriptors() -> Iterator[tuple[Descriptors, Descriptors]]:
+        for a, b in pairs:
+            yield work.load(a).descriptors, work.load(b).descriptors
+
+    found = match_pairs_with_ratios(descriptors(), settings.ratio, settings.mutual, settings.device)
+    for pair, (matches, ratios) in zip(pairs, progress(found, "match", "matching pairs", len(pairs)), strict=True):
+        yield work.matched(*pair, matches, 1 - ratios, one_to_one=settings.mutual)
+
+
+def _tell_duration(work: WorkFeatures, pairs: Sequence[tuple[str, str]], threads: int) -> None:
+    """Log an estimate before work of more than a minute."""
+    operations = sum(2 * 130 * work.counts[a] * work.counts[b] for a, b in pairs)
+    seconds = operations / _OPERATIONS_PER_SECOND / max(threads, 1)
+    if seconds > _WORTH_TELLING:
+        get_logger("match").info("matching %d pairs, about %s", len(pairs), duration(seconds))

@@ -1,0 +1,109 @@
+"""Features of a work: from the cache, or found once and put there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.features import Features, read_features, write_features
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.match.features import MIN_KEYPOINTS, Problem, WorkFeatures, WorkImage
+from liftnet.match.images import image_size
+from liftnet.match.settings import MatchSettings, feature_settings
+
+CACHE_VERSION = 1  # raised when the features of an extractor change with the same settings
+
+
+class Extractor(Protocol):
+    """Yields what it found in each image, in any order, as soon as it is known."""
+
+    def __call__(
+        self, images: Sequence[WorkImage], settings: MatchSettings, threads: int
+    ) -> Iterator[tuple[WorkImage, Features | Problem]]:
+        """Find features of the whole images, without their masks; the result does not depend on `threads`."""
+
+
+def load_extractor(name: str) -> Extractor:
+    """The function behind the setting `features`; only the one asked for is imported."""
+    if name == "openmvg":
+        from liftnet.match.openmvg import extract_openmvg
+
+        return extract_openmvg
+    if name == "colmap":
+        from liftnet.match.colmap import extract_colmap
+
+        return extract_colmap
+    from liftnet.match.opencv import extract_opencv
+
+    return extract_opencv
+
+
+def recipe(settings: MatchSettings) -> str:
+    """The folder name of features found with these settings: readable, with a hash of all that decides them."""
+    used = feature_settings(settings)
+    text = json.dumps([CACHE_VERSION, used], sort_keys=True)
+    words = [settings.features, settings.openmvg_preset.lower()] if settings.features == "openmvg" else []
+    words = words or [settings.features, f"r{settings.max_side}", f"n{settings.max_keypoints}"]
+    words += [name.split("_")[0] for name in ("upright", "affine_shape") if used.get(name)]
+    return "-".join([*words, hashlib.sha256(text.encode()).hexdigest()[:8]])
+
+
+def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSettings, threads: int = 1) -> WorkFeatures:
+    """The features of the images of a work, each found once and kept in a file of its own.
+
+    The key of a file is the image's id, which is a hash of its content, and the recipe. A killed run goes on where it
+    was; a damaged file is found again and replaced.
+
+    Args:
+        images: The images of the work.
+        cache: Folder of features of this recipe.
+        settings: The extractor and its settings.
+        threads: Workers.
+    """
+    work = WorkFeatures(images)
+    for image, size in zip(images, map_threads(image_size, images, threads, "match", "checking images"), strict=True):
+        if isinstance(size, Problem):
+            work.problems[image.image_id] = size
+        else:
+            work.sizes[image.image_id] = size
+            work.files[image.image_id] = cache / f"{image.image_id}.safetensors"
+    good = [image for image in images if image.image_id in work.files]
+    missing = [image for image in good if not _is_cached(work.files[image.image_id])]
+    if missing:
+        for image, found in load_extractor(settings.features)(missing, settings, threads):
+            if isinstance(found, Problem):
+                work.problems[image.image_id] = found
+            else:
+                write_features(work.files[image.image_id], found, feature_settings(settings))
+    get_logger("match").debug("features: %d images from %s, %d found now", len(good), cache, len(missing))
+    _count(work, threads)
+    return work
+
+
+def _is_cached(path: Path) -> bool:
+    """Whether the file holds features; one that is damaged does not."""
+    if not path.exists():
+        return False
+    try:
+        read_features(path)
+    except LiftnetError as error:
+        get_logger("match").warning("%s; its image is looked at again", error)
+        return False
+    return True
+
+
+def _count(work: WorkFeatures, threads: int) -> None:
+    """Count the keypoints of each image and name those with too few to be matched."""
+    ids = [image_id for image_id in sorted(work.files) if image_id not in work.problems]
+    lengths = map_threads(lambda image_id: len(work.load(image_id)), ids, threads, "match", "reading features")
+    for image_id, count in zip(ids, lengths, strict=True):
+        work.counts[image_id] = count
+        if count < MIN_KEYPOINTS:
+            where = " on the foreground" if work.images[image_id].mask else ""
+            reason = f"the image {image_id} has {count} keypoint(s){where}, fewer than {MIN_KEYPOINTS}"
+            work.problems[image_id] = Problem("too_few_keypoints", reason)
