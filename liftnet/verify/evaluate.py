@@ -1,10 +1,11 @@
-"""`verify evaluate`: pairs by reason, and the precision of the matches after each step against the truth."""
+"""`verify evaluate`: pairs by reason, and precision and recall of the matches after each step against the truth."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from liftnet.io.tables import write_tables
 from liftnet.io.truth import TrueView, load_truth, truth_files
 from liftnet.verify.decide import REASONS
 from liftnet.verify.files import ImageRow, MaskFolder, list_values, read_images, read_matches
+from liftnet.verify.recall import CORRECT_PX, NEARBY_SHARE, KeypointFolder, Oracle, Recall
 from liftnet.verify.truth import transfer_errors
 
 FloatArray = npt.NDArray[np.floating]
@@ -33,10 +35,37 @@ STEPS = {
     "kept": "of kept pairs",
 }
 WITHIN_PX = (1, 2, 4)
+TRUTH_CAPTION = (
+    "Matches against the true geometry of the views: share within 1, 2 and 4 px of the true and visible position in "
+    "the other image, median distance (px) of those on the object, and share off the object. Matching recall: of the "
+    f"keypoints whose true position can be seen in the other image and has a keypoint within {CORRECT_PX:g} px, the "
+    "share that was matched there; empty without cached features. Surface recall: of the surface seen in both images, "
+    f"the share with a match within {CORRECT_PX:g} px of the truth no further away than {NEARBY_SHARE:.0%} of the "
+    "image's long side. Both over all pairs of images of a work."
+)
 VIEWS_IN_MEMORY = 64  # of one work at a time; about 2 MB each
 
-Measured = tuple[FloatArray, npt.NDArray[np.bool_]]  # of one pair: distances in px, whether the true point is visible
-Errors = dict[tuple[str, str], list[Measured]]  # by split and step
+ImagePair = tuple[str, str]
+Points = tuple[FloatArray, FloatArray]  # (N, 2) px in image a and in image b
+StepMatches = dict[str, dict[ImagePair, Points]]  # by step; without the steps that are not known
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The matches of one pair after one step, against the truth.
+
+    Attributes:
+        distance: (N,) px from the true position, infinite off the object.
+        visible: (N,) bool, whether the true position can be seen.
+        recall: How much of what could have been found they are.
+    """
+
+    distance: FloatArray
+    visible: npt.NDArray[np.bool_]
+    recall: Recall
+
+
+MeasuredSteps = dict[tuple[str, str], list[Measured]]  # by split and step
 
 
 def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) -> None:
@@ -61,13 +90,9 @@ def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) ->
     kept = pairs[pairs["kept"]]
     text = f"{len(pairs)} pairs: {len(kept)} kept with {kept['n_f'].sum()} correspondences"
     if museum is not None:
-        precision = _precision(root, museum, files, threads)
-        caption = (
-            "Matches against the true geometry of the views: share within 1, 2 and 4 px of the true and visible "
-            "position in the other image, median distance (px) of those on the object, and share off the object."
-        )
-        write_tables(precision, tables / "correspondences_truth", caption)
-        last = precision.iloc[-1]
+        truth = _against_truth(root, museum, files, threads)
+        write_tables(truth, tables / "correspondences_truth", TRUTH_CAPTION)
+        last = truth.iloc[-1]
         text += f", {last['within_2_px']:.1%} within 2 px of the truth ({last['pairs']} pairs with a truth)"
     LOG.info("%s; tables written to %s", text, tables)
 
@@ -107,68 +132,92 @@ class _Truth:
         return load_truth(self.files[image_id])
 
 
-def _precision(root: Path, museum: Path, files: list[Path], threads: int) -> pd.DataFrame:
+def _against_truth(root: Path, museum: Path, files: list[Path], threads: int) -> pd.DataFrame:
     images = read_images(root)
     truth = _Truth(museum, images)
     masks = MaskFolder(root / "masks") if (root / "masks").is_dir() else None
 
-    def measure(file: Path) -> Errors:
-        return _errors_of_work(file, root / "matches" / file.name, images, truth, masks)
+    def measure(file: Path) -> MeasuredSteps:
+        steps = _steps(file, root / "matches" / file.name, images, masks)
+        return _measure_work(file.stem, steps, images, truth, root / "features")
 
-    errors: Errors = defaultdict(list)
+    measured: MeasuredSteps = defaultdict(list)
     for found in map_threads(measure, files, threads, "verify", "measuring works"):
-        for key, arrays in found.items():
-            errors[key] += arrays
-            errors["all", key[1]] += arrays
-    rows = [_precision_row(split, step, errors[split, step]) for split in (*SPLITS, "all") for step in STEPS]
-    return pd.DataFrame(rows)
+        for (split, step), pairs in found.items():
+            measured[split, step] += pairs
+            measured["all", step] += pairs
+    if not any(pair.recall.matchable is not None for pairs in measured.values() for pair in pairs):
+        LOG.info("%s does not hold the matched keypoints: matching recall is not measured", root / "features")
+    return pd.DataFrame(_row(split, step, measured[split, step]) for split in (*SPLITS, "all") for step in STEPS)
 
 
-def _errors_of_work(
-    pairs: Path, matches: Path, images: dict[str, ImageRow], truth: _Truth, masks: MaskFolder | None
-) -> Errors:
-    errors: Errors = defaultdict(list)
-    for split, step, image_a, image_b, points_a, points_b in _steps(pairs, matches, images, masks):
-        if image_a in truth.files and image_b in truth.files:
-            views = truth.view(image_a), truth.view(image_b)
-            errors[split, step].append(transfer_errors(*views, points_a, points_b))
-    return errors
+def _measure_work(
+    work: str, steps: StepMatches, images: dict[str, ImageRow], truth: _Truth, features: Path
+) -> MeasuredSteps:
+    """Every pair of a work's images with a truth, by split and step; a pair without matches has found nothing."""
+    known = sorted(name for name, image in images.items() if image.work_id == work and name in truth.files)
+    keypoints = KeypointFolder(features, _some_points(steps))
+    measured: MeasuredSteps = defaultdict(list)
+    nothing = np.empty((0, 2))
+    for a, b in combinations(known, 2):
+        views = truth.view(a), truth.view(b)
+        oracle = Oracle(*views, keypoints.keypoints(a)[0], keypoints.keypoints(b)[1])
+        for step, matches in steps.items():
+            points_a, points_b = matches.get((a, b), (nothing, nothing))
+            distance, visible = transfer_errors(*views, points_a, points_b)
+            recall = oracle.recall(points_a, visible & (distance <= CORRECT_PX))
+            measured[images[a].split, step].append(Measured(distance, visible, recall))
+    return measured
 
 
-Step = tuple[str, str, str, str, FloatArray, FloatArray]
+def _some_points(steps: StepMatches) -> dict[str, FloatArray]:
+    """Matched points of the first pair that has any, by image: they tell which keypoints were used."""
+    pairs = (item for matches in steps.values() for item in matches.items() if len(item[1][0]))
+    return next(({a: points_a, b: points_b} for (a, b), (points_a, points_b) in pairs), {})
 
 
-def _steps(pairs: Path, matches: Path, images: dict[str, ImageRow], masks: MaskFolder | None) -> Iterator[Step]:
-    """Split, step, both image ids and the matched points that are left after each step, pair by pair."""
+def _steps(pairs: Path, matches: Path, images: dict[str, ImageRow], masks: MaskFolder | None) -> StepMatches:
+    """The matched points that are left after each step, by pair of images."""
+    steps: StepMatches = {"epipolar": {}, "kept": {}}
     table = read_table(pairs, PAIRS).combine_chunks()
     lists = [list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2")]
-    plain = (table.column(name).to_pylist() for name in ("split", "kept", "n_f", "image_a", "image_b"))
-    for split, kept, n_f, image_a, image_b, x1, y1, x2, y2 in zip(*plain, *lists, strict=True):
+    plain = (table.column(name).to_pylist() for name in ("kept", "image_a", "image_b"))
+    for kept, image_a, image_b, x1, y1, x2, y2 in zip(*plain, *lists, strict=True):
         points = np.column_stack([x1, y1]), np.column_stack([x2, y2])
-        if n_f:
-            yield split, "epipolar", image_a, image_b, *points
+        steps["epipolar"][image_a, image_b] = points
         if kept:
-            yield split, "kept", image_a, image_b, *points
+            steps["kept"][image_a, image_b] = points
     if not matches.is_file():
         LOG.warning("%s is not there any more: its putative matches are not measured", matches)
-        return
+        return steps
+    steps["putative"] = {}
     for pair in read_matches(matches):
         a, b = images.get(pair.image_a), images.get(pair.image_b)
-        if a is None or b is None or not len(pair.score) or not pair.is_consistent:
+        if a is None or b is None or not pair.is_consistent:
             continue
-        yield a.split, "putative", pair.image_a, pair.image_b, pair.points_a, pair.points_b
+        steps["putative"][pair.image_a, pair.image_b] = pair.points_a, pair.points_b
         on = masks.both_on_foreground(pair, a, b) if masks else None
-        if on is not None and on.any():
-            yield a.split, "foreground", pair.image_a, pair.image_b, pair.points_a[on], pair.points_b[on]
+        if on is not None:
+            steps.setdefault("foreground", {})[pair.image_a, pair.image_b] = pair.points_a[on], pair.points_b[on]
+    return steps
 
 
-def _precision_row(split: str, step: str, measured: list[Measured]) -> dict[str, Any]:
-    distance = np.concatenate([np.empty(0), *(distances for distances, _ in measured)])
-    visible = np.concatenate([np.empty(0, np.bool_), *(seen for _, seen in measured)])
+def _row(split: str, step: str, measured: list[Measured]) -> dict[str, Any]:
+    distance = np.concatenate([np.empty(0), *(pair.distance for pair in measured)])
+    visible = np.concatenate([np.empty(0, np.bool_), *(pair.visible for pair in measured)])
     on_object, n = np.isfinite(distance), len(distance)
-    row: dict[str, Any] = {"split": split, "matches": STEPS[step], "pairs": len(measured), "correspondences": n}
+    pairs = sum(len(pair.distance) > 0 for pair in measured)
+    row: dict[str, Any] = {"split": split, "matches": STEPS[step], "pairs": pairs, "correspondences": n}
     for limit in WITHIN_PX:
         row[f"within_{limit}_px"] = float((visible & (distance <= limit)).mean()) if n else float("nan")
     row["median_error_px"] = float(np.median(distance[on_object])) if on_object.any() else float("nan")
     row["off_object"] = float((~on_object).mean()) if n else float("nan")
+    recalls = [pair.recall for pair in measured]
+    known = [recall for recall in recalls if recall.matchable is not None]
+    row["matching_recall"] = _share(sum(r.matched for r in known), sum(r.matchable or 0 for r in known))
+    row["surface_recall"] = _share(sum(r.covered for r in recalls), sum(r.surface for r in recalls))
     return row
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -29,17 +29,33 @@ def transfer_errors(
         (N,) distances in px in image b, infinite where the point in image a is off the object; and (N,) bool, whether
         the true point can be seen in image b.
     """
-    points_a, points_b = np.asarray(points_a, np.float64), np.asarray(points_b, np.float64)
+    true_b, visible = true_positions(view_a, view_b, points_a)
+    distance = np.hypot(*(true_b - np.asarray(points_b, np.float64)).T)
+    return np.where(np.isnan(true_b[:, 0]), np.inf, distance), visible
+
+
+def true_positions(view_a: TrueView, view_b: TrueView, points_a: npt.NDArray[Any]) -> tuple[FloatArray, BoolArray]:
+    """Where the surface seen at points of image a lies in image b.
+
+    Args:
+        view_a: Truth of image a.
+        view_b: Truth of image b.
+        points_a: (N, 2) px.
+
+    Returns:
+        (N, 2) px in image b, NaN where the point in image a is off the object; and (N,) bool, whether it can be seen
+        there: inside the image, and not behind another surface.
+    """
+    points_a = np.asarray(points_a, np.float64)
     depth, _ = depth_at(view_a.depth, points_a)
     on_object = np.isfinite(depth)
-    errors, visible = np.full(len(points_a), np.inf), np.zeros(len(points_a), np.bool_)
+    positions, visible = np.full(points_a.shape, np.nan), np.zeros(len(points_a), np.bool_)
     world = view_a.camera.unproject(points_a[on_object], depth[on_object])
-    true_b, distance = view_b.camera.project(world)
-    _, farthest = depth_at(view_b.depth, true_b)
-    errors[on_object] = np.hypot(*(true_b - points_b[on_object]).T)
+    positions[on_object], distance = view_b.camera.project(world)
+    _, farthest = depth_at(view_b.depth, positions[on_object])
     with np.errstate(invalid="ignore"):  # NaN off the object: not visible
         visible[on_object] = (distance > 0) & (distance <= farthest * (1 + SAME_SURFACE))
-    return errors, visible
+    return positions, visible
 
 
 def depth_at(depth: npt.NDArray[Any], points: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:

@@ -80,7 +80,7 @@ def match_row(image_a, image_b, a, b, status="ok", score=None):
 def tools():
     class Tools:
         row, matches, camera, view = map(staticmethod, (match_row, true_matches, camera_at, view_of_balls))
-        size = (WIDTH, HEIGHT)
+        size, balls = (WIDTH, HEIGHT), BALLS
 
     return Tools
 
