@@ -8,6 +8,7 @@ import csv
 import os
 import shlex
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -134,31 +135,38 @@ def source_option():
     )
 
 
-def work_list():
-    """The works that `collect` found, as rows of works.tsv; the workflow's only checkpoint."""
-    with checkpoints.collect_images.get().output.works.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+def artist_of_works():
+    """The artist of every work that `collect` found, from works.tsv; the workflow's only checkpoint."""
+    works = str(checkpoints.collect_images.get().output.works)
+    return read_works(works, os.stat(works).st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def read_works(path, changed):
+    """Read works.tsv, once a run and again when it has changed: thousands of jobs ask for it."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return {
+            row["work_id"]: row["artist_id"]
+            for row in csv.DictReader(file, delimiter="\t")
+        }
 
 
 def per_work(pattern):
     """An input function: `pattern` for every work."""
     return lambda wildcards: [
-        pattern.format(results=RESULTS, work=row["work_id"]) for row in work_list()
+        pattern.format(results=RESULTS, work=work) for work in artist_of_works()
     ]
 
 
 def mask_table_of_work(wildcards):
     """The mask table of the artist of a work."""
-    artists = {row["work_id"]: row["artist_id"] for row in work_list()}
-    return f"{RESULTS}/masks/{artists[wildcards.work]}.parquet"
+    return f"{RESULTS}/masks/{artist_of_works()[wildcards.work]}.parquet"
 
 
 def all_mask_tables(wildcards):
     """The mask tables of all artists."""
-    return [
-        f"{RESULTS}/masks/{artist}.parquet"
-        for artist in sorted({row["artist_id"] for row in work_list()})
-    ]
+    artists = sorted(set(artist_of_works().values()))
+    return [f"{RESULTS}/masks/{artist}.parquet" for artist in artists]
 
 
 def truth_tables(*names):
