@@ -19,9 +19,10 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_text
 from liftnet.io.ids import stable_id
 from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, read_table, write_table
+from liftnet.io.schemas import MANIFEST, in_groups, read_table, table_writer
 
 Row = dict[str, Any]
+ROWS_PER_GROUP = 10_000  # so that a job that wants one work reads a hundredth of a million rows
 _AS_RECORDED = (
     "status",
     "reason",
@@ -116,7 +117,9 @@ def write_manifest(
     """
     rows = _rows(sources, images, masks)
     _give_splits(rows, settings)
-    write_table(out / "manifest.parquet", rows, MANIFEST)
+    with table_writer(out / "manifest.parquet", MANIFEST) as write:
+        for group in in_groups(rows, ROWS_PER_GROUP):
+            write(group)
     works = _write_works(out / "works.tsv", rows)
     used = {f"images/{row['file']}" for row in rows if row["file"]}
     used |= {f"hand_masks/{row['image_id']}.png" for row in rows if row["mask_status"] == "ok"}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.images import UInt8Array, read_image, read_mask
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.io.rows import read_rows
+from liftnet.io.schemas import MANIFEST
 from liftnet.match.features import Problem, WorkImage
 
 
@@ -24,8 +23,7 @@ def work_images(root: Path, work: str, masked: bool) -> list[WorkImage]:
         LiftnetError: The manifest cannot be read or knows no such work.
     """
     path = root / "manifest.parquet"
-    table = read_table(path, MANIFEST).select(["image_id", "work_id", "status", "file"])
-    rows = table.filter(pc.field("work_id") == work).to_pylist()
+    rows = read_rows(path, MANIFEST, ["image_id", "status", "file"], "work_id", [work]).to_pylist()
     if not rows:
         raise LiftnetError(work, f"is not the work_id of any row of {path}", "See its column work_id, or works.tsv")
     files = {row["image_id"]: row["file"] for row in rows if row["status"] == "ok" and row["image_id"]}

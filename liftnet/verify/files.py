@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.images import read_mask
+from liftnet.io.rows import read_rows
 from liftnet.io.schemas import MANIFEST, MATCHES, read_table
 
 FloatArray = npt.NDArray[np.floating]
@@ -67,11 +68,15 @@ class Matches:
         )
 
 
-def read_images(root: Path) -> dict[str, ImageRow]:
-    """The stored images by id, from `root`/manifest.parquet."""
-    table = read_table(root / "manifest.parquet", MANIFEST)
+def read_images(root: Path, ids: Collection[str] | None = None) -> dict[str, ImageRow]:
+    """The stored images by id, from `root`/manifest.parquet; only those of `ids` where they are given."""
+    path = root / "manifest.parquet"
     columns = ["image_id", "image_url", "artist_id", "work_id", "split", "width", "height", "status"]
-    rows = table.select(columns).to_pylist()
+    if ids is None:
+        table = read_table(path, MANIFEST).select(columns)
+    else:
+        table = read_rows(path, MANIFEST, columns, "image_id", ids)
+    rows = table.to_pylist()
     return {row["image_id"]: ImageRow(**row) for row in rows if row.pop("status") == "ok"}
 
 

@@ -39,9 +39,9 @@ def verify_matches(
     Raises:
         LiftnetError: The manifest or the matches cannot be read, there is no mask folder, or `out` cannot be written.
     """
-    images = read_images(root)
-    masks = MaskFolder(root / "masks") if settings.foreground else None
     pairs = read_matches(matches)
+    images = read_images(root, {image for pair in pairs for image in (pair.image_a, pair.image_b)})
+    masks = MaskFolder(root / "masks") if settings.foreground else None
 
     def decide(pair: Matches) -> Row:
         return _row(pair, images, masks, settings, seed)
