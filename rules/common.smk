@@ -151,6 +151,14 @@ def read_works(path, changed):
         }
 
 
+def match_environment():
+    """The conda environment of `match`: COLMAP's, that of a graphics card, or the plain one."""
+    section = config["match"]
+    if "colmap" in (section["features"], section["matcher"]):
+        return "../envs/colmap.yaml"
+    return f"../envs/{'torch' if section['device'] == 'cuda' else 'vision'}.yaml"
+
+
 def per_work(pattern):
     """An input function: `pattern` for every work."""
     return lambda wildcards: [

@@ -20,7 +20,7 @@ rule match_work:
     benchmark:
         "<benchmarks>/match_work/{work}.tsv"
     conda:
-        f"../envs/{'colmap' if 'colmap' in (config['match']['features'], config['match']['matcher']) else 'vision'}.yaml"
+        match_environment()
     threads: 1
     resources:
         mem_mb=4000,
