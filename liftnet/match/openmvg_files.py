@@ -42,6 +42,16 @@ class View:
         return Path(self.filename).stem
 
 
+@dataclass(frozen=True)
+class Describer:
+    """How SIFT features were found: the lowest octave, the least contrast, whether descriptors stand upright."""
+
+    first_octave: int
+    peak_threshold: float
+    upright: bool
+    root_sift: bool
+
+
 def read_sfm_data(path: Path | str) -> list[View]:
     """Read the views of a scene, by ascending `id_view` (the file lists them in no order).
 
@@ -72,18 +82,24 @@ def read_sfm_data(path: Path | str) -> list[View]:
     return sorted(views, key=lambda view: view.id_view)
 
 
-def read_describer(path: Path | str) -> tuple[str, str]:
-    """The kinds of describer and of regions in `image_describer.json`, such as SIFT_Image_describer, SIFT_Regions.
+def read_describer(path: Path | str) -> Describer:
+    """Read `image_describer.json`: with what the features beside it were found.
 
     Raises:
-        LiftnetError: The file is missing or malformed.
+        LiftnetError: The file is missing or malformed, or describes something other than SIFT.
     """
     content = read_json(path)
     try:
         kinds = content["image_describer"]["polymorphic_name"], content["regions_type"]["polymorphic_name"]
-    except (KeyError, TypeError) as error:
+        if kinds != ("SIFT_Image_describer", "SIFT_Regions"):
+            raise LiftnetError(path, f"names {kinds[0]} and {kinds[1]}, not SIFT", "Use OpenMVG 2.x")
+        data = content["image_describer"]["ptr_wrapper"]["data"]
+        params = data["params"]
+        return Describer(
+            int(params["first_octave"]), float(params["peak_threshold"]), not data["bOrientation"], params["root_sift"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise _malformed(path, f"is not a describer of OpenMVG (at {error})") from error
-    return str(kinds[0]), str(kinds[1])
 
 
 def read_features(path: Path | str) -> npt.NDArray[np.float32]:
@@ -160,13 +176,16 @@ def read_pairs(path: Path | str) -> list[Pair]:
     return [(min(line), max(line)) for line in numbers]
 
 
-def check_matches(path: Path | str, matches: Matches, counts: dict[int, int]) -> None:
+def check_matches(
+    path: Path | str, matches: Matches, counts: dict[int, int], names: dict[int, str] | None = None
+) -> None:
     """Check that matches refer to existing views and features.
 
     Args:
         path: The file they come from, for the message.
         matches: As read by `read_matches`.
         counts: Number of features of each `id_view`.
+        names: What to call each `id_view` in a message.
 
     Raises:
         LiftnetError: A view or a feature is out of range.
@@ -177,9 +196,8 @@ def check_matches(path: Path | str, matches: Matches, counts: dict[int, int]) ->
                 raise _malformed(path, f"matches the view {view}, which the scene does not have")
             largest = int(indices[:, column].max(initial=0))
             if len(indices) and largest >= counts[view]:
-                raise _malformed(
-                    path, f"pair {pair[0]} {pair[1]}: feature {largest} of view {view}, which has {counts[view]}"
-                )
+                name = (names or {}).get(view, f"view {view}")
+                raise _malformed(path, f"matches the feature {largest} of {name}, which has {counts[view]}")
 
 
 def _matches_from_bin(path: Path) -> Matches:

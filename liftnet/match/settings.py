@@ -59,6 +59,10 @@ class MatchSettings(Settings):
     openmvg_method: Literal["HNSWL2", "BRUTEFORCEL2", "ANNL2", "CASCADEHASHINGL2", "FASTCASCADEHASHINGL2", "AUTO"] = (
         Field("HNSWL2", description="matching method of OpenMVG; cascade hashing is faster and much less precise")
     )
+    openmvg_filter: Literal["none", "f", "h"] = Field(
+        "none",
+        description="filter of OpenMVG on its matches: f: fundamental matrix, h: homography, none: left to verify",
+    )
     openmvg_timeout: float = Field(240, gt=0, description="minutes after which one OpenMVG program is stopped")
 
 
@@ -72,7 +76,7 @@ FEATURE_SETTINGS = {
 MATCHER_SETTINGS = {
     "exact": (),
     "colmap": (),
-    "openmvg": ("openmvg_method",),
+    "openmvg": ("openmvg_method", "openmvg_filter"),
 }
 """The settings that decide the result of each matcher beside those that hold for all."""
 

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.io.errors import LiftnetError
+from liftnet.io.features import Features
 from liftnet.match.openmvg_files import (
+    Describer,
+    View,
     check_matches,
     read_describer,
     read_descriptors,
@@ -21,6 +24,7 @@ from liftnet.match.openmvg_files import (
     read_pairs,
     read_sfm_data,
 )
+from liftnet.match.openmvg_writers import write_describer, write_features, write_pairs, write_sfm_data
 
 RECORDING = Path(__file__).resolve().parents[2] / "../shared/data/openmvg_recording"
 real = [
@@ -51,6 +55,12 @@ def view(number, name, width=640, height=480, **changes):
 
 def scene(*views):
     return json.dumps({"sfm_data_version": "0.3", "root_path": "images", "views": list(views), "intrinsics": []})
+
+
+def describer(kind="SIFT", params=("first_octave", "peak_threshold", "root_sift"), orientation=True):
+    data = {"params": dict.fromkeys(params, 0), "bOrientation": orientation}
+    content = {"image_describer": {"polymorphic_name": f"{kind}_Image_describer", "ptr_wrapper": {"data": data}}}
+    return json.dumps(content | {"regions_type": {"polymorphic_name": f"{kind}_Regions"}})
 
 
 SMALL = {(0, 1): [(0, 1), (2, 2)], (0, 2): [], (1, 2): [(7, 70000)]}
@@ -91,7 +101,9 @@ class TestRecording:
 
     def test_pairs_and_describer(self):
         assert read_pairs(RECORDING / "pairs.txt") == list(combinations(range(8), 2))
-        assert read_describer(RECORDING / "image_describer.json") == ("SIFT_Image_describer", "SIFT_Regions")
+        describer = read_describer(RECORDING / "image_describer.json")
+        assert describer.peak_threshold == pytest.approx(0.04)
+        assert (describer.first_octave, describer.upright, describer.root_sift) == (0, False, True)
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -165,9 +177,7 @@ WHOLE = {
     "x.desc": struct.pack("<Q", 2) + bytes(256),
     "pairs.txt": b"0 1\n0 2\n",
     "sfm_data.json": scene(view(0, "a.jpg"), view(1, "b.jpg")).encode(),
-    "image_describer.json": json.dumps(
-        {"image_describer": {"polymorphic_name": "S"}, "regions_type": {"polymorphic_name": "R"}}
-    ).encode(),
+    "image_describer.json": describer().encode(),
 }
 
 
@@ -280,3 +290,57 @@ def test_malformed_pairs(tmp_path, content):
 def test_matches_of_a_view_that_is_not_there():
     with pytest.raises(LiftnetError, match="view 2"):
         check_matches("m.bin", {(0, 2): np.zeros((1, 2), np.uint32)}, {0: 5, 1: 5})
+
+
+def test_matches_of_a_feature_that_is_not_there():
+    matches = {(0, 2): np.array([[4, 0], [1, 9]], np.uint32)}
+    check_matches("m.bin", matches, {0: 5, 2: 10})
+    with pytest.raises(LiftnetError, match="the feature 9 of some-image, which has 9"):
+        check_matches("m.bin", matches, {0: 5, 2: 9}, {2: "some-image"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (describer("AKAZE"), "names AKAZE_Image_describer and AKAZE_Regions, not SIFT"),
+        (describer(params=("first_octave",)), "not a describer of OpenMVG"),
+        ("{}", "not a describer of OpenMVG"),
+        ("[]", "not a describer of OpenMVG"),
+        ("", "not valid JSON"),
+    ],
+)
+def test_malformed_describer(tmp_path, content, message):
+    (tmp_path / "d.json").write_text(content)
+    with pytest.raises(LiftnetError, match=message):
+        read_describer(tmp_path / "d.json")
+
+
+def some_features(n=50, seed=0):
+    rng = np.random.default_rng(seed)
+    numbers = rng.uniform(0, 3000, (n, 4)).astype(np.float32)
+    return Features(numbers[:, :2], numbers[:, 2], numbers[:, 3], rng.integers(0, 256, (n, 128)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("n", [0, 1, 50])
+def test_written_features_are_read_back_exactly(tmp_path, n):
+    features = some_features(n)
+    write_features(tmp_path, "x", features)
+    rows = read_features(tmp_path / "x.feat")
+    np.testing.assert_array_equal(rows[:, :2], features.keypoints)
+    np.testing.assert_array_equal(rows[:, 2], features.scales)
+    np.testing.assert_array_equal(rows[:, 3], features.orientations)
+    np.testing.assert_array_equal(read_descriptors(tmp_path / "x.desc"), features.descriptors)
+
+
+def test_written_scene_pairs_and_describer_are_read_back(tmp_path):
+    write_sfm_data(tmp_path / "sfm_data.json", ["a", "b"], [(640, 480), (30, 40)])
+    assert read_sfm_data(tmp_path / "sfm_data.json") == [View(0, "a.ppm", 640, 480), View(1, "b.ppm", 30, 40)]
+    write_pairs(tmp_path / "pairs.txt", [(0, 1), (0, 2)])
+    assert read_pairs(tmp_path / "pairs.txt") == [(0, 1), (0, 2)]
+    write_describer(tmp_path / "image_describer.json")
+    assert read_describer(tmp_path / "image_describer.json") == Describer(0, 0.01, upright=False, root_sift=True)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(LiftnetError, match=r"x\.feat: cannot be written"):
+        write_features(tmp_path / "missing", "x", some_features())
