@@ -14,7 +14,6 @@ threshold has it too. Image a is the first image, image b the second.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,45 +21,11 @@ import numpy.typing as npt
 
 from liftnet.geometry.consensus import Search, find_flat
 from liftnet.geometry.flats import BoolArray, Flat, FloatArray, joint_points
-
-
-@dataclass(frozen=True, eq=False)
-class _TwoView(ABC):
-    inliers: BoolArray
-    residuals: FloatArray
-    hypotheses: int
-
-    def __post_init__(self) -> None:
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-
-    @property
-    def n_inliers(self) -> int:
-        """Number of inliers."""
-        return int(np.count_nonzero(self.inliers))
-
-    @property
-    def rms(self) -> float:
-        """Root mean square residual of the inliers; NaN without any."""
-        chosen = self.residuals[self.inliers]
-        return float(np.sqrt(np.mean(chosen**2))) if len(chosen) else float("nan")
-
-    @property
-    @abstractmethod
-    def found(self) -> bool:
-        """Whether there is a model; without one its numbers are NaN and no match is an inlier."""
-
-    def __repr__(self) -> str:
-        counts = f"{self.n_inliers}/{len(self.inliers)}"
-        text = (
-            f"inliers={counts}, rms={self.rms:.2g} px" if self.found else f"no model for {len(self.inliers)} matches"
-        )
-        return f"{type(self).__name__}({text})"
+from liftnet.geometry.results import TwoView
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AffineFundamental(_TwoView):
+class AffineFundamental(TwoView):
     """The epipolar geometry of two affine cameras, a x' + b y' + c x + d y + e = 0.
 
     Attributes:
@@ -71,6 +36,7 @@ class AffineFundamental(_TwoView):
         hypotheses: Minimal samples tried.
     """
 
+    hypotheses: int
     f: FloatArray
 
     @property
@@ -86,7 +52,7 @@ class AffineFundamental(_TwoView):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AffineHomography(_TwoView):
+class AffineHomography(TwoView):
     """An affine map of image a to image b, (x', y') = A (x, y) + t.
 
     Attributes:
@@ -97,6 +63,7 @@ class AffineHomography(_TwoView):
         hypotheses: Minimal samples tried.
     """
 
+    hypotheses: int
     matrix: FloatArray
 
     @property
@@ -134,7 +101,7 @@ def estimate_affine_fundamental(
     Raises:
         ValueError: The points are not two finite arrays of one shape (N, 2), or the threshold is not positive.
     """
-    points, threshold = joint_points(points_a, points_b), _positive(threshold)
+    points, threshold = joint_points(points_a, points_b), positive_threshold(threshold)
     flat, tried = find_flat(points, 1, threshold, rng, search or Search())
     inliers, residuals = _consent(points, flat, threshold)
     if flat is None:
@@ -156,7 +123,7 @@ def estimate_affine_homography(
     inliers by Algorithm 4.7 of Hartley & Zisserman until the inliers stay the same. Arguments, errors and the empty
     result as in `estimate_affine_fundamental`, with three matches at least.
     """
-    points, threshold = joint_points(points_a, points_b), _positive(threshold)
+    points, threshold = joint_points(points_a, points_b), positive_threshold(threshold)
     flat, tried = find_flat(points, 2, threshold, rng, search or Search())
     inliers, residuals = _consent(points, flat, threshold)
     if flat is None:
@@ -190,16 +157,18 @@ def distinct_locations(
     return np.sort(chosen)
 
 
-def gric_difference(residuals_f: FloatArray, residuals_h: FloatArray, sigma: float) -> float:
-    """GRIC of the affine homography minus GRIC of the affine fundamental matrix, per match (Torr, 1998).
+def gric_difference(residuals_f: FloatArray, residuals_h: FloatArray, sigma: float, parameters_f: int = 4) -> float:
+    """GRIC of the affine homography minus GRIC of a fundamental matrix, per match (Torr, 1998).
 
     Negative where the homography explains the matches with fewer words. GRIC = sum of min(e^2 / sigma^2, 2 (r - d)) +
-    n d ln r + k ln(r n), with r = 4 coordinates, a flat of dimension d = 3 or 2 and k = 4 or 6 parameters.
+    n d ln r + k ln(r n), with r = 4 coordinates, a manifold of dimension d = 3 for the fundamental matrix and 2 for
+    the homography, and k parameters, 6 of the homography.
 
     Args:
         residuals_f: (N,) px.
         residuals_h: (N,) px, of the same matches.
         sigma: Standard deviation of a coordinate, in px.
+        parameters_f: Degrees of freedom of the fundamental matrix: 4 affine, 7 perspective.
 
     Returns:
         NaN without matches.
@@ -209,7 +178,7 @@ def gric_difference(residuals_f: FloatArray, residuals_h: FloatArray, sigma: flo
         return float("nan")
     values = [
         np.minimum((residuals / sigma) ** 2, 2.0 * (4 - d)).sum() + n * d * np.log(4) + k * np.log(4 * n)
-        for residuals, d, k in ((residuals_h, 2, 6), (residuals_f, 3, 4))
+        for residuals, d, k in ((residuals_h, 2, 6), (residuals_f, 3, parameters_f))
     ]
     return float((values[0] - values[1]) / n)
 
@@ -219,7 +188,12 @@ def _consent(points: FloatArray, flat: Flat | None, threshold: float) -> tuple[B
     return residuals < threshold, residuals
 
 
-def _positive(threshold: float) -> float:
+def positive_threshold(threshold: float) -> float:
+    """The threshold, if it is one.
+
+    Raises:
+        ValueError: It is not positive and finite.
+    """
     if not (np.isfinite(threshold) and threshold > 0):
         raise ValueError(f"the threshold must be positive and finite, not {threshold}")
     return float(threshold)
