@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from liftnet.io.errors import LiftnetError
+from liftnet.io.images import UInt8Array
 from liftnet.io.log import duration, get_logger, progress
 from liftnet.io.parallel import map_threads
 from liftnet.match.features import PairMatches, WorkFeatures
-from liftnet.match.matcher import Descriptors, match_with_ratios
+from liftnet.match.matcher import match_with_ratios
 from liftnet.match.settings import MatchSettings
 
 _OPERATIONS_PER_SECOND = 3e10  # of a thread, in the GEMM with the pass over it; for the estimate of time only
@@ -34,9 +36,14 @@ def match_exact(
 def _match_on_device(
     work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings
 ) -> Iterator[PairMatches]:
+    import torch
+
     from liftnet.match.batched import match_pairs_with_ratios
 
-    def descriptors() -> Iterator[tuple[Descriptors, Descriptors]]:
+    if not torch.cuda.is_available():
+        raise LiftnetError("device", "cuda was asked for, but torch finds no graphics card", "Set match.device to cpu")
+
+    def descriptors() -> Iterator[tuple[UInt8Array, UInt8Array]]:
         for a, b in pairs:
             yield work.load(a).descriptors, work.load(b).descriptors
 

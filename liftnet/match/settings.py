@@ -38,8 +38,7 @@ class MatchSettings(Settings):
     )
     affine_shape: bool = Field(
         False,
-        description="seek features under changes of viewpoint too: simulated tilts (opencv, ten times slower) or "
-        "estimated shape (colmap)",
+        description="fit descriptors to the local tilt of the surface (colmap); more matches at wide angles",
     )
     mask_first: bool = Field(
         False,
@@ -67,7 +66,7 @@ class MatchSettings(Settings):
 
 
 FEATURE_SETTINGS = {
-    "opencv": ("contrast_threshold", "max_keypoints", "max_side", "upright", "affine_shape"),
+    "opencv": ("contrast_threshold", "max_keypoints", "max_side", "upright"),
     "colmap": ("max_keypoints", "max_side", "upright", "affine_shape"),
     "openmvg": ("openmvg_preset", "upright"),
 }

@@ -20,12 +20,11 @@ _BLUR_PER_DIAMETER = 0.5  # OpenCV's keypoint size is a diameter, twice the blur
 def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
     """SIFT features (Lowe 2004) of an image, at most `max_side` long while they are sought.
 
-    OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down. With `affine_shape`
-    they are sought in simulated tilts too (ASIFT, Morel and Yu 2009), and the strongest of all tilts are kept.
+    OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down.
 
     Args:
         image: (H, W, 3) uint8 RGB or (H, W) uint8.
-        settings: `max_side`, `max_keypoints`, `contrast_threshold`, `upright` and `affine_shape` are used.
+        settings: `max_side`, `max_keypoints`, `contrast_threshold` and `upright` are used.
 
     Returns:
         The features in pixels of the image as given, (0, 0) the centre of the top-left pixel. A place with several
@@ -38,12 +37,8 @@ def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
         contrastThreshold=settings.contrast_threshold,
         enable_precise_upscale=True,
     )
-    if settings.upright or settings.affine_shape:
-        detector: cv2.Feature2D = cv2.AffineFeature.create(sift) if settings.affine_shape else sift
-        seen = detector.detect(small, None)
-        seen = _upright(seen) if settings.upright else seen
-        strongest = sorted(seen, key=lambda point: -point.response)[: settings.max_keypoints]
-        found, descriptors = detector.compute(small, strongest)
+    if settings.upright:
+        found, descriptors = sift.compute(small, _upright(sift.detect(small, None)))
     else:
         found, descriptors = sift.detectAndCompute(small, None)
     if descriptors is None or not len(found):
@@ -87,7 +82,7 @@ def one_opencv_thread() -> Iterator[None]:
 
 def _upright(found: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
     """One keypoint of angle 0 for each place and scale."""
-    one_each = {(point.pt, point.size, point.class_id): point for point in found}
+    one_each = {(point.pt, point.size): point for point in found}
     for point in one_each.values():
         point.angle = 0.0
     return list(one_each.values())

@@ -71,8 +71,8 @@ def check_settings(settings: MatchSettings) -> None:
     Raises:
         LiftnetError: Says which.
     """
-    if settings.features == "openmvg" and settings.affine_shape:
-        raise LiftnetError("affine_shape", "is not offered by OpenMVG", "Set features to opencv or colmap")
+    if settings.affine_shape and settings.features != "colmap":
+        raise LiftnetError("affine_shape", f"is not offered with features {settings.features}", "Set features: colmap")
     if settings.device == "cuda" and settings.matcher != "exact":
         raise LiftnetError("device", f"cuda is not offered by the matcher {settings.matcher}", "Set matcher to exact")
 
