@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+from measuring import line_distances
 
 from liftnet.io.files import write_text
 from liftnet.io.images import encode_image, read_mask
@@ -65,14 +66,6 @@ class Reference:
         """The pairs of image ids that lie in one model."""
         names = [sorted(Path(i.name).stem for i in model.images.values() if i.has_pose) for model in self.models]
         return {frozenset((a, b)) for group in names for k, a in enumerate(group) for b in group[k + 1 :]}
-
-
-def line_distances(fundamental: np.ndarray, points_a: np.ndarray, points_b: np.ndarray) -> np.ndarray:
-    """(N,) distances from the epipolar lines, the larger of both images; x_b^T F x_a = 0."""
-    a, b = (np.column_stack([points, np.ones(len(points))]) for points in (points_a, points_b))
-    in_b, in_a = a @ fundamental.T, b @ fundamental
-    residual = np.abs((in_b * b).sum(axis=1))
-    return residual / np.minimum(np.hypot(*in_a.T[:2]), np.hypot(*in_b.T[:2]))
 
 
 def reconstruct(run: Path, work: str, cache: Path, masked: bool, threads: int = 1, limit: int | None = None) -> None:
@@ -123,6 +116,26 @@ def load(cache: Path, work: str) -> Reference:
     models = [pycolmap.Reconstruction(path.parent) for path in sorted(folder.glob("*/cameras.bin"))]
     models.sort(key=lambda model: -model.num_reg_images())
     return Reference(tuple(models), json.loads((folder / SUMMARY).read_text()))
+
+
+def read_correspondences(cache: Path, work: str) -> dict[tuple[str, str], np.ndarray]:
+    """COLMAP's own correspondences, after its two-view geometry, by pair (a, b) with a < b.
+
+    Returns:
+        (K, 4) px each: x and y in image a, x and y in image b, (0, 0) the centre of the top-left pixel.
+    """
+    found = {}
+    with pycolmap.Database.open(cache / work / "database.db") as database:
+        names = {image.image_id: Path(image.name).stem for image in database.read_all_images()}
+        points = {number: database.read_keypoints(number)[:, :2] - HALF_PIXEL for number in names}
+        for pair, geometry in zip(*database.read_two_view_geometries(), strict=True):
+            first, second = pycolmap.pair_id_to_image_pair(pair)
+            matches = np.asarray(geometry.inlier_matches, np.int64).reshape(-1, 2)
+            joint = points[first][matches[:, 0]], points[second][matches[:, 1]]
+            turned = names[first] > names[second]
+            key = (names[second], names[first]) if turned else (names[first], names[second])
+            found[key] = np.hstack(joint[::-1] if turned else joint)
+    return found
 
 
 def _extract(database: Path, folder: Path, run: Path, rows: Sequence[dict], masked: bool, threads: int) -> float:
