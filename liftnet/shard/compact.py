@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +12,39 @@ import pyarrow.compute as pc
 
 from liftnet.io.dataset import SPLITS
 from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS, read_table
+from liftnet.io.rows import read_batches
+from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS
 
 MAX_UNITS = 2**16 - 1
 MAX_SIDE = (MAX_UNITS + 1) // COORDINATE_SCALE  # 2048 px: pixel centres up to 2047, as uint16 reaches 2047.97
+COLUMNS = [name for name in DATASET.names if name != "n"]  # what a row of the dataset is made of
 COORDINATES = {"x1": "width_a", "y1": "height_a", "x2": "width_b", "y2": "height_b"}
 
 
-def kept_pairs(path: Path) -> dict[str, pa.Table]:
-    """The kept pairs of one work by split, as rows of the DATASET schema.
+def kept_pairs(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """The kept pairs of one work, piece by piece: a split, and some rows of PAIRS that belong to it.
 
     Raises:
-        LiftnetError: An image is too large for the fixed-point coordinates, a coordinate lies outside its image, or
-            a pair has no known split.
+        LiftnetError: The table cannot be read, or a pair has no known split.
     """
-    table = read_table(path, PAIRS)
-    table = table.filter(pc.equal(table.column("kept"), True)).combine_chunks()
-    _check_sizes(table)
-    unknown = set(table.column("split").to_pylist()) - set(SPLITS)
-    if unknown:
-        raise LiftnetError(path, f"has pairs of the split {unknown.pop()!r}", "Run `collect` and `verify` again")
-    compact = compact_table(table)
-    return {
-        split: part for split in SPLITS if (part := compact.filter(pc.equal(table.column("split"), split))).num_rows
-    }
+    for batch in read_batches(path, PAIRS, [*columns, "kept", "split"]):
+        kept = pa.table(batch.filter(pc.equal(batch.column("kept"), True)))
+        for split in kept.column("split").unique().to_pylist():
+            if split not in SPLITS:
+                raise LiftnetError(path, f"has pairs of the split {split!r}", "Run `collect` and `verify` again")
+            yield split, kept.filter(pc.equal(kept.column("split"), split)).select(columns).combine_chunks()
 
 
 def compact_table(pairs: pa.Table) -> pa.Table:
     """Rows of the PAIRS schema as rows of the DATASET schema; coordinates rounded to 1/COORDINATE_SCALE px.
 
     A coordinate between the edge of the image (-0.5 px) and the first pixel centre is stored as 0.
+
+    Raises:
+        LiftnetError: An image is too large for the fixed-point coordinates, or a coordinate lies outside its image.
     """
-    counts = _counts(pairs, "x1")
+    _check_sizes(pairs)
+    counts = list_lengths(pairs.column("x1"))
     columns = {name: pairs.column(name) for name in DATASET.names if name in pairs.schema.names}
     columns["n"] = pa.array(counts, pa.int32())
     for name, side in COORDINATES.items():
@@ -80,14 +82,15 @@ def _check_sizes(pairs: pa.Table) -> None:
             )
 
 
-def _counts(pairs: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    lengths = pc.fill_null(pc.list_value_length(pairs.column(name)), 0)
-    return lengths.to_numpy().astype(np.int64)
+def list_lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The number of values in each row of a list column; 0 where the row is null."""
+    return pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
 
 
 def _values(pairs: pa.Table, name: str, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    if not np.array_equal(_counts(pairs, name), counts):
-        row = int(np.argmax(_counts(pairs, name) != counts))
+    lengths = list_lengths(pairs.column(name))
+    if not np.array_equal(lengths, counts):
+        row = int(np.argmax(lengths != counts))
         raise LiftnetError(
             f"pair {pairs.column('pair_id')[row].as_py()}",
             f"has another number of {name} than of x1",

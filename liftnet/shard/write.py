@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,10 +18,11 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger, progress
 from liftnet.io.schemas import COORDINATE_SCALE, DATASET, MANIFEST, read_table
 from liftnet.shard.card import write_card
-from liftnet.shard.compact import COORDINATES, kept_pairs
+from liftnet.shard.compact import COLUMNS, COORDINATES, compact_table, kept_pairs, list_lengths
 from liftnet.shard.cut import cut, shard_files
 from liftnet.shard.folder import replaced_folder
 from liftnet.shard.images import write_image_shards
+from liftnet.shard.runs import SortedRuns
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import tally_dataset
 
@@ -30,8 +34,7 @@ POINT_BYTES = 4 * 2 + 1  # four uint16 coordinates and a uint8 score
 def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     """Write all kept pairs below `root/pairs` as the dataset `out`.
 
-    The same input gives the same bytes. The compact pairs of the whole dataset are held in memory: 9 bytes a
-    correspondence.
+    The same input gives the same bytes.
 
     Args:
         root: Folder with manifest.parquet, images/ and pairs/.
@@ -44,10 +47,11 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     """
     logger = get_logger("shard")
     manifest = read_table(root / "manifest.parquet", MANIFEST)
-    pairs = _sorted_pairs(root)
+    files = sorted((root / "pairs").glob("*.parquet"))
+    if not files:
+        raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
     with replaced_folder(out) as folder:
-        for split in SPLITS:
-            write_pair_shards(folder, split, pairs[split], settings)
+        write_pairs(folder, files, settings)
         missing = write_image_shards(folder, root, manifest, settings) if settings.images else []
         tallies = tally_dataset(folder)
         write_card(folder, tallies, manifest, settings.images, missing)
@@ -65,38 +69,85 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     )
 
 
-def write_pair_shards(folder: Path, split: str, table: pa.Table, settings: ShardSettings) -> None:
-    """Write one split; without pairs, one empty shard, so that readers find the split."""
-    counts = table.column("n").to_numpy().astype(np.int64)
-    parts = cut(counts * POINT_BYTES + ROW_BYTES, settings.shard_mb)
-    metadata = {**DATASET.metadata, SCALE_KEY: str(COORDINATE_SCALE), b"liftnet.split": split}
-    schema = DATASET.with_metadata(metadata)
-    for path, rows in shard_files(folder, split, parts):
-        pq.write_table(
-            table.slice(rows.start, len(rows)).cast(schema),
-            path,
-            row_group_size=settings.rows_per_group,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=["work_id", "artist_id", "image_a", "image_b"],
-            # encodings are per leaf; the name of the list itself would be ignored without a word
-            column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in LISTS},
-            write_page_index=True,
+def write_pairs(folder: Path, files: Sequence[Path], settings: ShardSettings) -> None:
+    """Write the kept pairs of all works as shards of train, val and test.
+
+    Memory holds the ids of all pairs (about 80 bytes each) and one shard: the pairs themselves are sorted on disk,
+    in a hidden folder of `folder` that takes as much room as the shards and is gone at the end.
+
+    Args:
+        folder: Where the shards are written.
+        files: The tables of pairs.
+        settings: How the shards are cut.
+
+    Raises:
+        LiftnetError: A table is unreadable, a pair stands in two of them or cannot be stored.
+    """
+    plans = plan_shards(files, settings)
+    with TemporaryDirectory(dir=folder, prefix=".runs-") as scratch:
+        runs = {split: SortedRuns(Path(scratch) / split, plan.firsts) for split, plan in plans.items()}
+        for path in progress(files, "shard", "sorting pairs"):
+            for split, rows in kept_pairs(path, COLUMNS):
+                runs[split].add(compact_table(rows))
+        for split, sorted_runs in runs.items():
+            sorted_runs.flush()
+            for number, (path, _) in enumerate(shard_files(folder, split, plans[split].parts)):
+                _write_shard(path, split, sorted_runs.shard(number), settings)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the pairs of a split, sorted by their ids, are cut into shards.
+
+    Attributes:
+        parts: The rows of each shard; without pairs one empty shard, so that readers find the split.
+        firsts: The pair_id that each shard begins with.
+    """
+
+    parts: list[range]
+    firsts: list[str]
+
+
+def plan_shards(files: Sequence[Path], settings: ShardSettings) -> dict[str, Plan]:
+    """Decide from ids and numbers of correspondences alone which pairs each shard will hold.
+
+    Raises:
+        LiftnetError: A table is unreadable, or a pair stands in two of them.
+    """
+    ids: dict[str, list[pa.ChunkedArray]] = {split: [] for split in SPLITS}
+    counts: dict[str, list[npt.NDArray[np.int64]]] = {split: [] for split in SPLITS}
+    for path in progress(files, "shard", "listing pairs"):
+        for split, rows in kept_pairs(path, ["pair_id", "x1"]):
+            ids[split].append(rows.column("pair_id").cast(pa.large_string()))
+            counts[split].append(list_lengths(rows.column("x1")))
+    return {split: _plan(ids[split], counts[split], settings) for split in SPLITS}
+
+
+def _plan(ids: list[pa.ChunkedArray], counts: list[npt.NDArray[np.int64]], settings: ShardSettings) -> Plan:
+    if not ids:
+        return Plan([range(0)], [""])
+    unsorted = pa.concat_arrays([chunk for column in ids for chunk in column.chunks])
+    order = pc.sort_indices(unsorted)
+    names = unsorted.take(order)
+    twice = pc.index(pc.equal(names[1:], names[:-1]), True).as_py()
+    if twice >= 0:
+        raise LiftnetError(
+            f"pair {names[twice]}", "stands in two tables of pairs", "Delete pairs/ and run `verify` again"
         )
+    parts = cut(np.concatenate(counts)[order] * POINT_BYTES + ROW_BYTES, settings.shard_mb)
+    return Plan(parts, [names[part.start].as_py() for part in parts])
 
 
-def _sorted_pairs(root: Path) -> dict[str, pa.Table]:
-    files = sorted((root / "pairs").glob("*.parquet"))
-    if not files:
-        raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
-    works = [kept_pairs(path) for path in progress(files, "shard", "reading pairs")]
-    return {split: _sort(work[split] for work in works if split in work) for split in SPLITS}
-
-
-def _sort(tables: Iterable[pa.Table]) -> pa.Table:
-    table = pa.concat_tables([DATASET.empty_table(), *tables]).combine_chunks()
-    ids = table.column("pair_id")
-    if pc.count_distinct(ids).as_py() != len(ids):
-        twice = next(entry["values"] for entry in pc.value_counts(ids).to_pylist() if entry["counts"] > 1)
-        raise LiftnetError(f"pair {twice}", "stands in two tables of pairs", "Delete pairs/ and run `verify` again")
-    return table.sort_by("pair_id")
+def _write_shard(path: Path, split: str, rows: pa.Table, settings: ShardSettings) -> None:
+    metadata = {**DATASET.metadata, SCALE_KEY: str(COORDINATE_SCALE), b"liftnet.split": split}
+    pq.write_table(
+        rows.cast(DATASET.with_metadata(metadata)),
+        path,
+        row_group_size=settings.rows_per_group,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=["work_id", "artist_id", "image_a", "image_b"],
+        # encodings are per leaf; the name of the list itself would be ignored without a word
+        column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in LISTS},
+        write_page_index=True,
+    )

@@ -15,12 +15,12 @@ from liftnet.io.dataset import SPLITS, shard_paths
 from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import DATASET, MANIFEST, PAIRS, write_table
 from liftnet.shard import load_pair, read_pairs
+from liftnet.shard import runs as runs_module
 from liftnet.shard import write as write_module
-from liftnet.shard.compact import compact_table
 from liftnet.shard.cut import cut
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import Tally, tally_dataset, write_statistics
-from liftnet.shard.write import write_dataset, write_pair_shards
+from liftnet.shard.write import write_dataset, write_pairs
 
 
 def pair_row(image_a, image_b, n=5, kept=True, split="train", artist="moore-000001", work="king-000001", **other):
@@ -125,8 +125,8 @@ def test_round_trip_of_any_coordinates(tmp_path_factory, coordinates):
         sizes = dict.fromkeys(("width_a", "height_a", "width_b", "height_b"), 2048)
         rows.append(pair_row(f"{n:04d}", "b", **lists, **sizes))
     folder = tmp_path_factory.mktemp("shards")
-    table = compact_table(pa.Table.from_pylist(rows, schema=PAIRS))
-    write_pair_shards(folder, "train", table, ShardSettings())
+    write_table(folder / "pairs.arrow", rows, PAIRS)
+    write_pairs(folder, [folder / "pairs.arrow"], ShardSettings())
     for pair, values in zip(read_pairs(folder, "train"), coordinates, strict=True):
         assert pair.points_b.shape == (len(values), 2)
         assert np.abs(pair.points_b - np.array(values).reshape(-1, 1)).max(initial=0) <= 1 / 64
@@ -227,11 +227,37 @@ def test_shards_cover_all_rows_and_keep_near_the_cap(sizes):
 
 def test_row_groups_have_the_set_length(tmp_path):
     rows = [pair_row(f"{n:016x}", "f" * 16, 1) for n in range(1300)]
-    write_pair_shards(
-        tmp_path, "train", compact_table(pa.Table.from_pylist(rows, schema=PAIRS)), ShardSettings(rows_per_group=512)
-    )
+    write_table(tmp_path / "pairs.arrow", rows, PAIRS)
+    write_pairs(tmp_path, [tmp_path / "pairs.arrow"], ShardSettings(rows_per_group=512))
     metadata = pq.ParquetFile(tmp_path / "train-00000-of-00001.parquet").metadata
     assert [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)] == [512, 512, 276]
+
+
+@pytest.mark.parametrize("run_bytes", [1, 3000, 10**9])
+def test_shards_hold_the_sorted_pairs_however_they_were_sorted_on_disk(tmp_path, monkeypatch, run_bytes):
+    monkeypatch.setattr(runs_module, "RUN_BYTES", run_bytes)
+    monkeypatch.setattr(write_module, "ROW_BYTES", 10_000_000)  # so that six or seven pairs fill a shard
+    rng = np.random.default_rng(0)
+    ids = [f"{value:016x}" for value in rng.choice(2**40, 80, replace=False)]
+    rows = [
+        pair_row(a, "f" * 16, int(n), split=SPLITS[k % 2])
+        for k, (a, n) in enumerate(zip(ids, rng.integers(0, 40, 80), strict=True))
+    ]
+    files = [tmp_path / f"work-{k}.parquet" for k in range(9)]
+    for k, file in enumerate(files):
+        write_table(file, rows[k::9], PAIRS)
+    out = tmp_path / "out"
+    out.mkdir()
+    write_pairs(out, files, ShardSettings(shard_mb=64))
+    for split in SPLITS:
+        expected = sorted((row for row in rows if row["split"] == split), key=lambda row: row["pair_id"])
+        found = list(read_pairs(out, split))
+        assert [pair.pair_id for pair in found] == [row["pair_id"] for row in expected]
+        for pair, row in zip(found, expected, strict=True):
+            np.testing.assert_allclose(pair.points_a[:, 0], row["x1"], atol=1 / 64 + 1e-6)
+            np.testing.assert_allclose(pair.scores, row["score"], atol=0.5 / 255 + 1e-6)
+    assert [len(shard_paths(out, split)) for split in SPLITS] == [7, 7, 1]
+    assert [path for path in out.iterdir() if path.suffix != ".parquet"] == []
 
 
 def test_too_large_an_image_names_it_and_the_remedy(root, tmp_path):
