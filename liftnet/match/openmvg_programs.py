@@ -15,6 +15,7 @@ from pathlib import Path
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import writing_error
 from liftnet.io.log import get_logger
+from liftnet.match.openmvg_writers import full_disk
 
 LISTING, FEATURES, PAIRS, MATCHES, FILTER = (
     f"openMVG_main_{name}"
@@ -136,7 +137,7 @@ def _without_graphviz(folder: Path) -> Path:
 def _check_space(folder: Path) -> None:
     """OpenMVG does not notice a full disk: it writes half a file and says it succeeded."""
     if shutil.disk_usage(folder).free < _LITTLE_SPACE:
-        raise LiftnetError(folder.parent, "is on a full disk", "Free some space, or set TMPDIR to a folder with more")
+        raise full_disk()
 
 
 def _words_file(folder: Path, name: str) -> Path:

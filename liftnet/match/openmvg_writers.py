@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
+import tempfile
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
+from liftnet.io.errors import LiftnetError
 from liftnet.io.features import Features
 from liftnet.io.files import writing_error
 
@@ -97,4 +100,13 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise full_disk() from error
         raise writing_error(path, error) from error
+
+
+def full_disk() -> LiftnetError:
+    """The error of a full disk under the temporary folders, where all files for OpenMVG lie."""
+    return LiftnetError(
+        tempfile.gettempdir(), "is on a full disk", "Free some space, or set TMPDIR to a folder with more"
+    )

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liftnet.io import features as cache
 from liftnet.io.errors import LiftnetError
-from liftnet.io.features import read_features
 from liftnet.io.images import read_image
 from liftnet.match.openmvg_extract import PRESETS
-from liftnet.match.openmvg_files import read_describer, read_descriptors, read_matches, read_sfm_data
+from liftnet.match.openmvg_files import read_describer, read_descriptors, read_features, read_matches, read_sfm_data
 from liftnet.match.openmvg_programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
@@ -74,6 +74,33 @@ def test_its_filter_keeps_the_true_matches(two_views, motion, model):
     assert (kept < 1).sum() > 0.9 * (all_of_them < 1).sum()
 
 
+@pytest.mark.parametrize("method", ["HNSWL2", "BRUTEFORCEL2", "AUTO"])
+def test_its_own_pipeline_gives_the_same_matches(root, textured, motion, method):
+    """The five programs called by hand, all images in one folder, against a folder for each image."""
+    names = ["a0", "b1", "c2"]
+    first = textured()
+    turned = cv2.warpAffine(first, motion, first.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
+    for name, pixels in zip(names, (first, turned, np.ascontiguousarray(first[:, 40:])), strict=True):
+        save(Image.fromarray(pixels), root.path / f"images/{name}.png")
+        root.add_row(name, file=f"{name}.png")
+    folder, scene = root.path, ("-i", "out/sfm_data.json")
+    program(LISTING, "-i", "images", "-o", "out", cwd=folder)
+    program(FEATURES, *scene, "-o", "out", "-p", "HIGH", cwd=folder)
+    program(PAIRS, *scene, "-o", "out/pairs.txt", cwd=folder)
+    program(MATCHES, *scene, "-p", "out/pairs.txt", "-o", "out/m.bin", "-n", method, cwd=folder)
+    program(FILTER, *scene, "-m", "out/m.bin", "-o", "out/f.bin", "-g", "f", cwd=folder)
+    points = [read_features(folder / f"out/{name}.feat")[:, :2].tolist() for name in names]
+    for filtered, file in (("none", "m.bin"), ("f", "f.bin")):
+        rows = run(root, openmvg_method=method, openmvg_filter=filtered, mutual=False)
+        found = read_matches(folder / "out" / file)
+        assert len(found) == 3
+        for (i, j), matches in found.items():
+            row = rows[names[i], names[j]]
+            ours = set(zip(row["x1"], row["y1"], row["x2"], row["y2"], strict=True))
+            assert ours == {(*points[i][k], *points[j][m]) for k, m in matches.tolist()}
+            assert 50 < len(ours) <= len(matches)  # it repeats places with several orientations
+
+
 @pytest.mark.parametrize("method", ["HNSWL2", "AUTO"])
 def test_runs_and_threads_give_the_same_table(two_views, textured, method, monkeypatch):
     for k in range(2):
@@ -90,7 +117,7 @@ def test_runs_and_threads_give_the_same_table(two_views, textured, method, monke
 def test_upright_and_presets_reach_it(two_views):
     def count():
         (path,) = two_views.path.glob("features/*/a0.safetensors")
-        found = read_features(path)
+        found = cache.read_features(path)
         forget_features(two_views)
         return len(found), len(np.unique(found.keypoints, axis=0)), np.ptp(found.orientations)
 
@@ -135,7 +162,7 @@ def test_every_kind_of_picture_is_read_as_others_read_it(root, textured):
     rows = run(root)
     assert len(rows) == len(list(combinations(files, 2)))
     assert {row["status"] for row in rows.values()} == {"ok"}
-    found = {path: read_features(next(root.path.glob(f"features/*/{k:02d}.*"))) for k, path in enumerate(files)}
+    found = {path: cache.read_features(next(root.path.glob(f"features/*/{k:02d}.*"))) for k, path in enumerate(files)}
     wanted = found[images / "a.png"]
     assert len(wanted) > 200
     for path, features in found.items():
@@ -225,6 +252,34 @@ class TestItFailsSilently:
             LiftnetError, match=r"lists a0\.(jpg and a0\.png|png and a0\.jpg), which would share the features a0\.feat"
         ):
             read_sfm_data(folder / "again/sfm_data.json")
+
+    def test_files_it_does_not_list(self, by_hand):
+        folder, _ = by_hand
+        picture = Image.fromarray(read_image(folder / "images/c2.jpg"))
+        for name in ("d.webp", "d.bmp", "d.gif", "dmask.png", "sub/d.png"):
+            save(picture, folder / "images" / name)
+        (folder / "images/e.jpg").write_bytes(b"<html>")
+        assert program(LISTING, "-i", "images", "-o", "again", cwd=folder)[0] == 0
+        assert [view.stem for view in read_sfm_data(folder / "again/sfm_data.json")] == ["a0", "b1", "c2"]
+
+    def test_truncated_grey_and_turned_pictures(self, by_hand):
+        folder, _ = by_hand
+        picture = Image.fromarray(read_image(folder / "images/c2.jpg"))
+        shutil.rmtree(folder / "images")
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        save(picture.convert("LA"), folder / "images/grey.png")
+        save(picture, folder / "images/turned.jpg", exif=exif)
+        save(picture, folder / "images/whole.jpg")
+        data = (folder / "images/whole.jpg").read_bytes()
+        (folder / "images/cut.jpg").write_bytes(data[: len(data) // 2])
+        assert program(LISTING, "-i", "images", "-o", "again", cwd=folder)[0] == 0
+        sizes = {view.stem: (view.width, view.height) for view in read_sfm_data(folder / "again/sfm_data.json")}
+        assert sizes == dict.fromkeys(["cut", "grey", "turned", "whole"], picture.size)
+        assert program(FEATURES, "-i", "again/sfm_data.json", "-o", "again", cwd=folder)[0] == 0
+        assert not (folder / "again/grey.feat").exists()
+        assert (folder / "again/turned.feat").read_bytes() == (folder / "again/whole.feat").read_bytes()
+        assert 0 < (folder / "again/cut.feat").stat().st_size < (folder / "again/whole.feat").stat().st_size
 
     def test_unknown_kind_of_matches_file(self, by_hand):
         folder, out = by_hand
