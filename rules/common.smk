@@ -135,8 +135,8 @@ def source_option():
     )
 
 
-def artist_of_works():
-    """The artist of every work that `collect` found, from works.tsv; the workflow's only checkpoint."""
+def found_works():
+    """The rows of works.tsv by work, as `collect` found them; the workflow's only checkpoint."""
     works = str(checkpoints.collect_images.get().output.works)
     return read_works(works, os.stat(works).st_mtime_ns)
 
@@ -145,10 +145,7 @@ def artist_of_works():
 def read_works(path, changed):
     """Read works.tsv, once a run and again when it has changed: thousands of jobs ask for it."""
     with open(path, newline="", encoding="utf-8") as file:
-        return {
-            row["work_id"]: row["artist_id"]
-            for row in csv.DictReader(file, delimiter="\t")
-        }
+        return {row["work_id"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
 def match_environment():
@@ -162,19 +159,37 @@ def match_environment():
 def per_work(pattern):
     """An input function: `pattern` for every work."""
     return lambda wildcards: [
-        pattern.format(results=RESULTS, work=work) for work in artist_of_works()
+        pattern.format(results=RESULTS, work=work) for work in found_works()
     ]
 
 
 def mask_table_of_work(wildcards):
     """The mask table of the artist of a work."""
-    return f"{RESULTS}/masks/{artist_of_works()[wildcards.work]}.parquet"
+    return f"{RESULTS}/masks/{found_works()[wildcards.work]['artist_id']}.parquet"
 
 
 def all_mask_tables(wildcards):
     """The mask tables of all artists."""
-    artists = sorted(set(artist_of_works().values()))
+    artists = sorted({row["artist_id"] for row in found_works().values()})
     return [f"{RESULTS}/masks/{artist}.parquet" for artist in artists]
+
+
+def pairs_of_work(wildcards):
+    """About how many image pairs of a work are tried."""
+    images = int(found_works()[wildcards.work]["n_images"])
+    if images > config["match"]["exhaustive_images"]:
+        return images * config["match"]["neighbours"]
+    return images * (images - 1) // 2
+
+
+def threads_of_work(wildcards):
+    """One thread for most works, which run side by side; eight for one that alone would take a thread an hour."""
+    return 1 if pairs_of_work(wildcards) < 2000 else 8
+
+
+def minutes_of_work(wildcards):
+    """An hour, and three seconds of a thread for every pair: a cluster ends a job that takes longer."""
+    return 60 + pairs_of_work(wildcards) // (20 * threads_of_work(wildcards))
 
 
 def truth_tables(*names):

@@ -21,10 +21,10 @@ rule match_work:
         "<benchmarks>/match_work/{work}.tsv"
     conda:
         match_environment()
-    threads: 1
+    threads: threads_of_work
     resources:
         mem_mb=4000,
-        runtime=240,
+        runtime=minutes_of_work,
     params:
         seed=config["seed"],
         settings=settings("match"),

@@ -19,10 +19,10 @@ rule verify_work:
         "<benchmarks>/verify_work/{work}.tsv"
     conda:
         "../envs/vision.yaml"
-    threads: 1
+    threads: threads_of_work
     resources:
         mem_mb=2000,
-        runtime=60,
+        runtime=minutes_of_work,
     params:
         seed=config["seed"],
         settings=settings("verify"),
