@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -22,6 +23,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from liftnet.io.files import atomic_path, write_text
@@ -141,7 +143,7 @@ def bars(axes: Axes, names: Sequence[str], values: Sequence[float], labels: Sequ
     axes.set_xscale("log")
     axes.set_xlabel(unit)
     low, high = min(values), max(values)
-    axes.set_xlim(low / 2, high * (high / low) ** 0.45)
+    axes.set_xlim(low / 2, high * (high / low) ** 0.6)  # room for the labels
     for position, (value, label) in enumerate(zip(values, labels, strict=True)):
         axes.text(value * 1.06, position, label, va="center", fontsize=8, color="#334155")
     tidy(axes)
@@ -156,13 +158,15 @@ def tidy(axes: Axes) -> None:
 
 def new_figure(columns: int, height: float, **options: object) -> tuple[plt.Figure, np.ndarray]:
     """A figure as wide as a page, with `columns` axes side by side."""
-    plt.rcParams.update({"font.size": 9, "svg.hashsalt": "liftnet", "axes.titlesize": 10})
+    plt.rcParams.update({"font.size": 9, "axes.titlesize": 10})
     figure, axes = plt.subplots(1, columns, figsize=(10, height), squeeze=False, layout="constrained", **options)
     return figure, axes[0]
 
 
 def save_figure(figure: plt.Figure, name: str, folder: Path = FIGURES) -> None:
-    """Write a figure as PNG."""
-    with atomic_path(folder / f"{name}.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
+    """Write a figure as a PNG of few colours, so that the file is small."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
+    with atomic_path(folder / f"{name}.png") as temporary, Image.open(buffer) as picture:
+        picture.convert("RGB").quantize(96).save(temporary, optimize=True)

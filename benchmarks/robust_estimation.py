@@ -35,7 +35,8 @@ from liftnet.geometry.consensus import Search
 from liftnet.io.ids import stable_seed
 
 COUNTS, OUTLIERS = (200, 2000, 20000), (0.2, 0.5, 0.7)
-NOISE, THRESHOLD, CONFIDENCE, MOST, RUNS, BATCH = 0.7, 2.0, 0.999, 100_000, 15, 16
+NOISE, THRESHOLD, CONFIDENCE, MOST, BATCH = 0.7, 2.0, 0.999, 100_000, 16
+RUNS, ENOUGH = 15, 5.0  # scenes, and the CPU seconds after which a method sees no further one
 SIDE, DEPTH_OF_DISTANCE = 1000.0, 0.2
 ANGLE = np.deg2rad(20)
 OURS, BATCHED = "liftnet affine F", f"liftnet affine F, torch, {BATCH} pairs at once"
@@ -139,7 +140,7 @@ def one_by_one(method: Method, scenes: Sequence[tuple]) -> dict[str, float]:
         if seed:
             results.append((seconds * 1e3, (inliers & truth).sum() / truth.sum(), (inliers & ~truth).sum()))
             total += seconds
-        if total > 10:
+        if total > ENOUGH:
             break
     cpu, true, wrong = np.median(results, axis=0)
     return {"cpu_ms": cpu, "true": true, "false": wrong, "runs": len(results)}
@@ -152,7 +153,7 @@ def at_once(torch, module, scenes: Sequence[tuple]) -> dict[str, float]:
         return batched(torch, module.estimate_affine_fundamentals, scenes)
 
     run()
-    inliers, seconds, _ = measured(run, 3, enough=10)
+    inliers, seconds, _ = measured(run, 3, enough=ENOUGH)
     truth = np.stack([scene[2] for scene in scenes])
     true = np.median((inliers & truth).sum(axis=1) / truth.sum(axis=1))
     wrong = np.median((inliers & ~truth).sum(axis=1))
@@ -228,7 +229,7 @@ def main() -> None:
             f"`python benchmarks/{Path(__file__).name}`; noise {NOISE} px, threshold {THRESHOLD:.0f} px (each "
             f"method's own kind of distance), confidence {CONFIDENCE}, at most {MOST:,} samples for the peers and "
             f"{Search().max_hypotheses:,} for ours. Medians of {frame['runs'].max()} scenes, fewer where a method "
-            f"needs more than 10 s. {machine(*PACKAGES)}. One thread. The peers fit a perspective F.",
+            f"needs more than {ENOUGH:.0f} s. {machine(*PACKAGES)}. One thread. The peers fit a perspective F.",
             "## Two affine cameras",
             *tables(frame, "affine"),
             f"## Two pinhole cameras, depth of the object {DEPTH_OF_DISTANCE:.0%} of its distance",
