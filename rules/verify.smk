@@ -55,7 +55,7 @@ rule evaluate_pairs:
         runtime=60,
     params:
         museum=museum_option(),
-        version=1,
+        version=2,
     shell:
         """
         python -m liftnet verify evaluate --root "$(dirname {input.manifest:q})" {params.museum} \
