@@ -26,7 +26,7 @@ rule verify_work:
     params:
         seed=config["seed"],
         settings=settings("verify"),
-        version=1,
+        version=2,
     shell:
         """
         python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \

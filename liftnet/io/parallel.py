@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from liftnet.io.log import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Given = TypeVar("Given", covariant=True)
 _AHEAD = 4  # results kept ready for each worker: enough to keep all busy, few enough to bound the memory
+
+
+class Items(Protocol[Given]):
+    """A known number of items, which may come from a file one by one."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Given]: ...
 
 
 def default_workers() -> int:
@@ -21,7 +30,7 @@ def default_workers() -> int:
 
 
 def map_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, stage: str, doing: str
+    function: Callable[[Item], Result], items: Items[Item], workers: int, stage: str, doing: str
 ) -> Iterator[Result]:
     """Yield `function(item)` in the order of `items`, computed by `workers` threads, with progress.
 
@@ -40,7 +49,7 @@ def map_threads(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Sequence[Item], ahead: int
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Items[Item], ahead: int
 ) -> Iterator[Result]:
     """The results in order, never more than `ahead` of them computed or under way."""
     waiting: deque[Future[Result]] = deque()

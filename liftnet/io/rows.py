@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import check_metadata
+from liftnet.io.schemas import open_table
 
 Bounds = tuple[str, str]
 
@@ -41,7 +39,7 @@ def read_rows(
     wanted = pa.array(sorted(values), pa.string())
     bounds = (min(values), max(values)) if values else ("", "")
     found = [pa.schema([schema.field(column) for column in columns]).empty_table()]
-    with _opened(path, schema) as file:
+    with open_table(path, schema) as file:
         for group in range(file.num_row_groups):
             if values and _may_hold(file, group, key, bounds):
                 found += _matching(file, group, columns, key, wanted)
@@ -56,23 +54,9 @@ def read_batches(
     Raises:
         LiftnetError: The file is missing, is not Parquet, is another table or of another version.
     """
-    with _opened(path, schema) as file:
+    with open_table(path, schema) as file:
         for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
             yield batch.select(list(columns))
-
-
-@contextmanager
-def _opened(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
-    """An open Parquet file that is the table meant; trouble with it, also on the way, names the file."""
-    name = schema.metadata[b"liftnet.table"].decode()
-    try:
-        with pq.ParquetFile(path) as file:
-            check_metadata(path, file.schema_arrow, schema)
-            yield file
-    except FileNotFoundError as error:
-        raise LiftnetError(path, "does not exist", f"Run the stage that writes the {name} table") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run its stage") from error
 
 
 def _may_hold(file: pq.ParquetFile, group: int, key: str, bounds: Bounds) -> bool:

@@ -24,8 +24,8 @@ ROWS_PER_GROUP = 256  # pairs in a row group of MATCHES and PAIRS: what a job ho
 Row = TypeVar("Row")
 
 
-def _schema(name: str, *fields: tuple[str, pa.DataType]) -> pa.Schema:
-    metadata = {"liftnet.table": name, "liftnet.schema_version": SCHEMA_VERSION}
+def _schema(name: str, *fields: tuple[str, pa.DataType], version: str = SCHEMA_VERSION) -> pa.Schema:
+    metadata = {"liftnet.table": name, "liftnet.schema_version": version}
     return pa.schema([pa.field(*field) for field in fields], metadata=metadata)
 
 
@@ -107,26 +107,46 @@ PAIRS = _schema(
     ("height_b", pa.int32()),
     ("kept", pa.bool_()),
     ("reason", pa.string()),  # "kept", or why not: see verify.REASONS
+    ("model", pa.string()),  # affine or perspective: whose inliers are the correspondences; null where none was asked
+    # everything a decision rests on, so that a cut can be moved without computing again; px of the stored images
     ("n_putative", pa.int32()),  # putative matches
     ("n_masked", pa.int32()),  # of these, on the foreground of both images
-    ("n_f", pa.int32()),  # of these, inliers of the affine fundamental matrix
-    ("n_h", pa.int32()),  # of these, inliers of an affine homography
-    ("rho", pa.float32()),  # n_h / n_f
-    ("chance_floor", pa.float32()),  # inliers that random matches would reach
-    ("threshold_px", pa.float32()),
+    ("n_used", pa.int32()),  # of these, at different locations: what the models are fitted to
+    ("object_px", pa.float32()),  # mean long side of the object in the two images
+    ("extent_px", pa.float32()),  # width of the region the used matches fill, geometric mean of both images
+    ("threshold_px", pa.float32()),  # of the affine fundamental matrix
+    ("noise_px", pa.float32()),  # threshold of the perspective one; homographies have 1.249 times it
+    ("n_f", pa.int32()),  # used matches that agree with the affine fundamental matrix
+    ("chance_floor", pa.float32()),  # how many of random matches would
+    ("median_residual_f", pa.float32()),
+    ("n_p", pa.int32()),  # used matches that agree with the perspective fundamental matrix
+    ("chance_floor_p", pa.float32()),
+    ("median_residual_p", pa.float32()),
+    ("n_inliers", pa.int32()),  # n_f or n_p, by `model`: the correspondences below
+    ("n_h", pa.int32()),  # of these, explained by one affine homography
+    ("rho", pa.float32()),  # n_h / n_inliers
+    ("median_residual_h", pa.float32()),
+    (
+        "gric_difference",
+        pa.float32(),
+    ),  # GRIC of that homography minus that of the model, per inlier; logged only
+    ("n_ph", pa.int32()),  # of the inliers, explained by one projective homography
+    ("n_duplicate", pa.int32()),  # used matches that one similarity explains to a pixel
+    ("n_watermark", pa.int32()),  # inliers in the border of both images, or moved alike: the fewer of the two
+    ("n_stationary", pa.int32()),  # inliers that stand at the same place in both images
     ("f", FLOATS),  # (a, b, c, d, e): a x' + b y' + c x + d y + e = 0, |(a, b, c, d)| = 1
-    ("gric_difference", pa.float32()),  # GRIC_H - GRIC_F per inlier, logged only
-    ("median_residual_h", pa.float32()),  # px
+    ("f_perspective", FLOATS),  # 9 numbers, row by row, of unit norm: (x', y', 1) F (x, y, 1)^T = 0
     ("x1", FLOATS),  # the inlier correspondences
     ("y1", FLOATS),
     ("x2", FLOATS),
     ("y2", FLOATS),
     ("score", FLOATS),
-    ("residual", FLOATS),  # px, |a x' + b y' + c x + d y + e|
+    ("residual", FLOATS),  # px, distance to the model in the four coordinates: see liftnet.geometry
     ("rejected_x1", FLOATS),  # a sample of at most 200 putative matches that were not kept, for the report
     ("rejected_y1", FLOATS),
     ("rejected_x2", FLOATS),
     ("rejected_y2", FLOATS),
+    version="2",
 )
 
 _COORDINATES = pa.list_(pa.uint16())
@@ -195,15 +215,27 @@ def read_table(path: Path | str, schema: pa.Schema) -> pa.Table:
     Raises:
         LiftnetError: The file is missing, is not Parquet, is another table or of another version.
     """
+    with open_table(path, schema) as file:
+        return file.read()
+
+
+@contextmanager
+def open_table(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet table to read it piece by piece, and check that it is the one meant, in this version.
+
+    Raises:
+        LiftnetError: The file is missing, is not Parquet, is another table or of another version, or turns out to be
+            damaged while it is read.
+    """
     name = schema.metadata[b"liftnet.table"].decode()
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            check_metadata(path, file.schema_arrow, schema)
+            yield file
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", f"Run the stage that writes the {name} table") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run its stage") from error
-    check_metadata(path, table.schema, schema)
-    return table
 
 
 def check_metadata(path: Path | str, found_schema: pa.Schema, schema: pa.Schema) -> None:
@@ -212,12 +244,12 @@ def check_metadata(path: Path | str, found_schema: pa.Schema, schema: pa.Schema)
     Raises:
         LiftnetError: It is another table or of another version.
     """
-    name = schema.metadata[b"liftnet.table"].decode()
-    metadata = found_schema.metadata or {}
-    found = metadata.get(b"liftnet.table", b"?").decode(), metadata.get(b"liftnet.schema_version", b"?").decode()
-    if found != (name, SCHEMA_VERSION):
+    wanted, metadata = schema.metadata, found_schema.metadata or {}
+    keys = b"liftnet.table", b"liftnet.schema_version"
+    (name, version), found = ([held.get(key, b"?").decode() for key in keys] for held in (wanted, metadata))
+    if found != [name, version]:
         raise LiftnetError(
             path,
-            f"holds the table {found[0]!r} in version {found[1]}, not {name!r} in version {SCHEMA_VERSION}",
+            f"holds the table {found[0]!r} in version {found[1]}, not {name!r} in version {version}",
             "Run the stage that writes it again",
         )

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.geometry.affine import (
-    AffineFundamental,
-    AffineHomography,
-    distinct_locations,
-    estimate_affine_fundamental,
-    estimate_affine_homography,
-    gric_difference,
-)
-from liftnet.geometry.chance import chance_floor, joint_extent
-from liftnet.geometry.consensus import Search
+from liftnet.geometry.affine import distinct_locations
+from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, fit_pair
 from liftnet.verify.settings import VerifySettings
 
 FloatArray = npt.NDArray[np.floating]
@@ -29,17 +23,15 @@ REASONS = {
     "few_putative": "too few putative matches",
     "no_mask": "no usable foreground mask for an image of the pair",
     "few_masked": "too few matches on the foreground of both images",
-    "few_inliers": "too few matches agree with an affine fundamental matrix",
-    "chance": "no more matches agree with an affine fundamental matrix than by chance",
-    "affine_homography": "one affine homography explains the matches: a copy, a crop or a flat view",
+    "few_inliers": "too few matches agree with a fundamental matrix",
+    "chance": "no more matches agree with a fundamental matrix than by chance",
+    "duplicate": "one picture twice: a similarity explains the matches to a pixel",
+    "watermark": "the matches are of a watermark: moved alike in the border, or not at all",
+    "affine_homography": "one affine homography explains the matches: a flat view, or almost no turn",
+    "projective_homography": "one projective homography explains the matches: a plane",
 }
 """Why a pair was kept or not, in the order in which it is asked. A pair that the matcher did not match carries the
 matcher's status instead."""
-
-# ratio of the 95 % thresholds for residuals of two and of one degree of freedom, sqrt(5.99 / 3.84); Hartley &
-# Zisserman, table 4.2
-HOMOGRAPHY_THRESHOLD = 1.249
-THRESHOLD_PER_SIGMA = 1.96
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +40,15 @@ class PairDecision:
 
     Attributes:
         reason: A key of REASONS, or the matcher's status.
-        n_putative: Putative matches.
-        n_masked: Of these, on the foreground of both images.
-        threshold_px: Inlier threshold of the affine fundamental matrix.
-        chance_floor: Inliers that random matches would reach.
-        fundamental: Of the matches on the foreground at different locations; None where it was not estimated.
-        homography: Of the inliers of `fundamental`.
-        inliers: (M,) indices of the putative matches that agree with `fundamental`, rising.
+        numbers: Counts, thresholds and shares, as stored.
+        fits: The models; None where there were too few matches for any.
+        inliers: (M,) indices of the putative matches that agree with the chosen model, rising.
         residuals: (M,) px, theirs.
     """
 
     reason: str
-    n_putative: int
-    n_masked: int = 0
-    threshold_px: float | None = None
-    chance_floor: float | None = None
-    fundamental: AffineFundamental | None = None
-    homography: AffineHomography | None = None
+    numbers: PairNumbers
+    fits: Fits | None = None
     inliers: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
@@ -73,40 +57,10 @@ class PairDecision:
         """Whether the pair goes into the dataset."""
         return self.reason == "kept"
 
-    @property
-    def n_f(self) -> int:
-        """Inliers of the affine fundamental matrix."""
-        return len(self.inliers)
-
-    @property
-    def n_h(self) -> int:
-        """Of these, inliers of an affine homography; all of them where they lie on one line."""
-        if self.homography is None:
-            return 0
-        return self.homography.n_inliers if self.homography.found else self.n_f
-
-    @property
-    def rho(self) -> float | None:
-        """Share of the inliers that an affine homography explains; None without inliers."""
-        return self.n_h / self.n_f if self.n_f else None
-
-    @property
-    def gric_difference(self) -> float | None:
-        """GRIC of the homography minus that of the fundamental matrix, per inlier; negative favours the homography."""
-        if self.homography is None or not self.homography.found or not self.threshold_px:
-            return None
-        return gric_difference(self.residuals, self.homography.residuals, self.threshold_px / THRESHOLD_PER_SIGMA)
-
-    @property
-    def median_residual_h(self) -> float | None:
-        """Median residual of the homography over the inliers of the fundamental matrix, in px."""
-        if self.homography is None or not self.homography.found:
-            return None
-        return float(np.median(self.homography.residuals))
-
     def __repr__(self) -> str:
-        rho = "" if self.rho is None else f", rho={self.rho:.2f}"
-        return f"PairDecision({self.reason}: {self.n_putative} putative, {self.n_masked} masked, {self.n_f} F{rho})"
+        n = self.numbers
+        rho = "" if n.rho is None else f", rho={n.rho:.2f}"
+        return f"PairDecision({self.reason}: {n.n_putative} putative, {n.n_used} used, {n.n_inliers} inliers{rho})"
 
 
 def verify_pair(
@@ -114,7 +68,7 @@ def verify_pair(
     points_b: FloatArray,
     score: FloatArray,
     on_foreground: npt.NDArray[np.bool_] | None,
-    long_side: float,
+    views: tuple[View, View],
     rng: np.random.Generator,
     settings: VerifySettings,
 ) -> PairDecision:
@@ -125,69 +79,76 @@ def verify_pair(
         points_b: (N, 2) px in image b.
         score: (N,) higher is better; decides between matches that share a location.
         on_foreground: (N,) whether a match lies on the foreground of both images; None without a mask.
-        long_side: Mean of the long sides of the two images, in px.
+        views: The images: their sizes and the object's.
         rng: Source of the samples.
         settings: Thresholds.
 
     Returns:
-        The decision. Its model is estimated as soon as there are enough matches, also where the pair is rejected
-        later, so that a cut can be moved without computing again.
+        The decision. Its models are estimated as soon as there are enough matches, also where the pair is rejected
+        for another reason, so that a cut can be moved without computing again.
     """
     n = len(points_a)
     if not (np.isfinite(points_a).all() and np.isfinite(points_b).all()):
-        return PairDecision("bad_matches", n)
-    if n < settings.min_inliers:
-        return PairDecision("few_putative", n, 0 if on_foreground is None else int(on_foreground.sum()))
+        return PairDecision("bad_matches", PairNumbers(n))
     if on_foreground is None:
-        return PairDecision("no_mask", n)
+        return PairDecision("few_putative" if n < settings.min_inliers else "no_mask", PairNumbers(n))
     masked = np.flatnonzero(on_foreground)
     used = masked[distinct_locations(points_a[masked], points_b[masked], score[masked])]
-    if len(used) < settings.min_inliers:
-        return PairDecision("few_masked", n, len(masked))
-    a, b = points_a[used], points_b[used]
-    threshold = inlier_threshold(a, b, long_side, settings)
-    fundamental = estimate_affine_fundamental(
-        a, b, threshold, rng, Search(settings.confidence, settings.max_hypotheses)
-    )
-    agree = fundamental.inliers
-    homography = estimate_affine_homography(
-        a[agree],
-        b[agree],
-        HOMOGRAPHY_THRESHOLD * threshold,
-        rng,
-        Search(settings.confidence, settings.max_homography_hypotheses),
-    )
-    decision = PairDecision(
-        reason="kept",
-        n_putative=n,
-        n_masked=len(masked),
-        threshold_px=threshold,
-        chance_floor=chance_floor(len(used), threshold, joint_extent(a, b)),
-        fundamental=fundamental,
-        homography=homography,
-        inliers=used[agree],
-        residuals=fundamental.residuals[agree],
-    )
-    return _with_reason(decision, settings)
+    known = PairNumbers(n, len(masked), len(used))
+    if len(used) < MIN_USED:
+        return PairDecision(_reason(known, settings), known)
+    fits = fit_pair(points_a[used], points_b[used], views, known, rng, settings)
+    reason = _reason(fits.numbers, settings)
+    return PairDecision(reason, fits.numbers, fits, used[fits.inliers], fits.residuals[fits.inliers])
 
 
-def inlier_threshold(points_a: FloatArray, points_b: FloatArray, long_side: float, settings: VerifySettings) -> float:
-    """The threshold of a pair, in px: a share of the long side of its images or objects, but not below a minimum.
+def reasons(numbers: Mapping[str, npt.ArrayLike], settings: VerifySettings) -> npt.NDArray[np.str_]:
+    """Why pairs are kept or not, from their stored numbers alone.
 
-    A share, because what an affine camera leaves unexplained grows with the size of the object in the image.
+    Args:
+        numbers: The columns of PAIRS named in DECIDING, one value for each pair; NaN where not known.
+        settings: Where the cuts lie; `model`, `foreground` and thresholds are of no matter here.
+
+    Returns:
+        (N,) keys of REASONS. Of a pair without usable matches the first of the questions that it fails, although what
+        happened to it before (no image, no mask) may have another name.
     """
-    if settings.threshold_of == "object":
-        long_side = float(np.mean([np.ptp(points, axis=0).max() for points in (points_a, points_b)]))
-    return max(settings.min_threshold_px, settings.threshold_share * long_side)
+    column = {name: np.asarray(numbers[name], np.float64) for name in DECIDING if name != "model"}
+    perspective = np.asarray(numbers["model"]) == "perspective"
+    floor = np.where(perspective, column["chance_floor_p"], column["chance_floor"])
+    inliers = column["n_inliers"]
+    still = np.maximum(column["n_watermark"], column["n_stationary"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho, rho_projective, marked = (part / inliers for part in (column["n_h"], column["n_ph"], still))
+        questions = {
+            "few_putative": column["n_putative"] < settings.min_inliers,
+            "few_masked": column["n_used"] < settings.min_inliers,
+            "few_inliers": inliers < settings.min_inliers,
+            "chance": inliers < settings.floor_factor * floor,
+            "duplicate": column["n_duplicate"] / column["n_used"] > settings.max_duplicate,
+            "watermark": marked > settings.max_watermark,
+            "affine_homography": rho > settings.max_rho,
+            "projective_homography": settings.projective_check & (rho_projective > settings.max_rho),
+        }
+    return np.select(list(questions.values()), list(questions), "kept")
 
 
-def _with_reason(decision: PairDecision, settings: VerifySettings) -> PairDecision:
-    if decision.n_f < settings.min_inliers:
-        reason = "few_inliers"
-    elif decision.n_f < settings.floor_factor * (decision.chance_floor or 0):
-        reason = "chance"
-    elif (decision.rho or 0) > settings.max_rho:
-        reason = "affine_homography"
-    else:
-        reason = "kept"
-    return replace(decision, reason=reason)
+DECIDING = (
+    "n_putative",
+    "n_used",
+    "model",
+    "n_inliers",
+    "chance_floor",
+    "chance_floor_p",
+    "n_duplicate",
+    "n_watermark",
+    "n_stationary",
+    "n_h",
+    "n_ph",
+)
+"""The columns of PAIRS from which a decision can be taken again."""
+
+
+def _reason(numbers: PairNumbers, settings: VerifySettings) -> str:
+    values: dict[str, Any] = {name: [value] for name, value in asdict(numbers).items()}
+    return str(reasons(values, settings)[0])

@@ -34,6 +34,7 @@ STEPS = {
     "epipolar": "agree with an affine F",
     "kept": "of kept pairs",
 }
+TOO_FEW = ("few_putative", "few_masked")
 WITHIN_PX = (1, 2, 4)
 TRUTH_CAPTION = (
     "Matches against the true geometry of the views: share within 1, 2 and 4 px of the true and visible position in "
@@ -83,12 +84,12 @@ def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) ->
     files = sorted((root / "pairs").glob("*.parquet"))
     if not files:
         raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
-    light = ["split", "kept", "reason", "n_f"]
+    light = ["split", "kept", "reason", "n_inliers"]
     pairs = pa.concat_tables([read_table(file, PAIRS).select(light) for file in files]).to_pandas()
     by_reason = count_by_reason(pairs)
     write_tables(by_reason, tables / "pairs_by_reason", "Pairs of images by what was decided on them.")
     kept = pairs[pairs["kept"]]
-    text = f"{len(pairs)} pairs: {len(kept)} kept with {kept['n_f'].sum()} correspondences"
+    text = f"{len(pairs)} pairs: {len(kept)} kept with {kept['n_inliers'].sum()} correspondences"
     if museum is not None:
         truth = _against_truth(root, museum, files, threads)
         write_tables(truth, tables / "correspondences_truth", TRUTH_CAPTION)
@@ -181,10 +182,11 @@ def _steps(pairs: Path, matches: Path, images: dict[str, ImageRow], masks: MaskF
     steps: StepMatches = {"epipolar": {}, "kept": {}}
     table = read_table(pairs, PAIRS).combine_chunks()
     lists = [list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2")]
-    plain = (table.column(name).to_pylist() for name in ("kept", "image_a", "image_b"))
-    for kept, image_a, image_b, x1, y1, x2, y2 in zip(*plain, *lists, strict=True):
+    plain = (table.column(name).to_pylist() for name in ("kept", "reason", "image_a", "image_b"))
+    for kept, reason, image_a, image_b, x1, y1, x2, y2 in zip(*plain, *lists, strict=True):
         points = np.column_stack([x1, y1]), np.column_stack([x2, y2])
-        steps["epipolar"][image_a, image_b] = points
+        if reason not in TOO_FEW:  # their models are stored too, but were not asked
+            steps["epipolar"][image_a, image_b] = points
         if kept:
             steps["kept"][image_a, image_b] = points
     if not matches.is_file():

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.images import read_mask
-from liftnet.io.rows import read_rows
-from liftnet.io.schemas import MANIFEST, MATCHES, read_table
+from liftnet.io.rows import read_batches, read_rows
+from liftnet.io.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, open_table, read_table
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
+OUTERMOST = 0.01  # share of a mask that may lie outside the object's box, on each side
 MASKS_IN_MEMORY = 256  # about 1 MB each; pairs come sorted by their first image
 
 
@@ -80,16 +81,43 @@ def read_images(root: Path, ids: Collection[str] | None = None) -> dict[str, Ima
     return {row["image_id"]: ImageRow(**row) for row in rows if row.pop("status") == "ok"}
 
 
+class MatchTable:
+    """A table of matches on disk, read some pairs at a time, so that its length does not matter.
+
+    Iterating gives each pair in the order of the table; coordinates are views of the memory of their row group.
+
+    Raises:
+        LiftnetError: The file is missing, is not Parquet, is another table or of another version; also on the way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with open_table(path, MATCHES) as file:
+            self._length = int(file.metadata.num_rows)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Matches]:
+        names = ("x1", "y1", "x2", "y2", "score")
+        for batch in read_batches(self.path, MATCHES, ("image_a", "image_b", "status", *names), ROWS_PER_GROUP):
+            ids = (batch.column(name).to_pylist() for name in ("image_a", "image_b", "status"))
+            lists = (list_values(pa.chunked_array([batch.column(name)])) for name in names)
+            for image_a, image_b, status, x1, y1, x2, y2, score in zip(*ids, *lists, strict=True):
+                yield Matches(image_a, image_b, status, _points(x1, y1), _points(x2, y2), score)
+
+    def image_ids(self) -> set[str]:
+        """The ids of all images of the pairs."""
+        found: set[str] = set()
+        for batch in read_batches(self.path, MATCHES, ("image_a", "image_b")):
+            for column in batch.columns:
+                found.update(column.unique().to_pylist())
+        return found - {None}
+
+
 def read_matches(path: Path) -> list[Matches]:
-    """The rows of a table of matches; coordinates are views of the table's memory."""
-    table = read_table(path, MATCHES).combine_chunks()
-    names = ("x1", "y1", "x2", "y2", "score")
-    lists = zip(*(list_values(table.column(name)) for name in names), strict=True)
-    ids = zip(*(table.column(name).to_pylist() for name in ("image_a", "image_b", "status")), strict=True)
-    return [
-        Matches(image_a, image_b, status, _points(x1, y1), _points(x2, y2), score)
-        for (image_a, image_b, status), (x1, y1, x2, y2, score) in zip(ids, lists, strict=True)
-    ]
+    """All rows of a table of matches at once."""
+    return list(MatchTable(path))
 
 
 def list_values(column: pa.ChunkedArray) -> Iterator[FloatArray]:
@@ -112,6 +140,7 @@ class MaskFolder:
             )
         self.folder = folder
         self.problems: dict[str, str] = {}  # image_id -> why its mask cannot be used
+        self._sides: dict[str, float | None] = {}
         self._read = lru_cache(MASKS_IN_MEMORY)(self._read_uncached)
 
     def on_foreground(self, image: ImageRow, points: FloatArray) -> BoolArray | None:
@@ -132,12 +161,34 @@ class MaskFolder:
         on_a, on_b = self.on_foreground(a, pair.points_a), self.on_foreground(b, pair.points_b)
         return None if on_a is None or on_b is None else on_a & on_b
 
+    def object_side(self, image: ImageRow) -> float | None:
+        """The long side of the box around the object, px; None where the mask is not usable or empty.
+
+        The box holds all but the outermost hundredth of the mask on each side, so that a stray spot changes little.
+        """
+        if image.image_id not in self._sides:
+            mask = self._read(image.image_id, image.width, image.height)
+            self._sides[image.image_id] = None if mask is None else object_side(mask)
+        return self._sides[image.image_id]
+
     def _read_uncached(self, image_id: str, width: int, height: int) -> BoolArray | None:
         try:
             return read_mask(self.folder / f"{image_id}.png", (width, height))
         except BadImageError as error:
             self.problems[image_id] = str(error)
             return None
+
+
+def object_side(mask: BoolArray) -> float | None:
+    """The long side, px, of the box that holds all but 1 % of a (H, W) mask on each of its sides; None if empty."""
+    sides = []
+    for counts in (mask.sum(axis=0), mask.sum(axis=1)):
+        total = np.cumsum(counts)
+        if total[-1] == 0:
+            return None
+        first, last = np.searchsorted(total, total[-1] * np.array([OUTERMOST, 1 - OUTERMOST]))
+        sides.append(last - first + 1)
+    return float(max(sides))
 
 
 def points_on_mask(mask: BoolArray, points: FloatArray) -> BoolArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import numpy as np
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import get_logger
 from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import PAIRS, write_table
+from liftnet.io.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.verify.decide import PairDecision, verify_pair
-from liftnet.verify.files import ImageRow, MaskFolder, Matches, read_images, read_matches
+from liftnet.verify.files import ImageRow, MaskFolder, Matches, MatchTable, read_images
+from liftnet.verify.fits import PairNumbers, View
 from liftnet.verify.settings import VerifySettings
 
 Row = dict[str, Any]
 LOG = get_logger("verify")
+LISTS = ("x1", "y1", "x2", "y2", "score", "residual")
 
 
 def verify_matches(
@@ -39,17 +42,21 @@ def verify_matches(
     Raises:
         LiftnetError: The manifest or the matches cannot be read, there is no mask folder, or `out` cannot be written.
     """
-    pairs = read_matches(matches)
-    images = read_images(root, {image for pair in pairs for image in (pair.image_a, pair.image_b)})
+    pairs = MatchTable(matches)
+    images = read_images(root, pairs.image_ids())
     masks = MaskFolder(root / "masks") if settings.foreground else None
 
     def decide(pair: Matches) -> Row:
         return _row(pair, images, masks, settings, seed)
 
-    rows = list(map_threads(decide, pairs, threads, "verify", "deciding on pairs"))
-    write_table(out, rows, PAIRS)
-    counts = Counter(row["reason"] for row in rows)
-    _tell(out, rows, counts, masks)
+    counts: Counter[str] = Counter()
+    correspondences = 0
+    with table_writer(out, PAIRS) as write:
+        for rows in in_groups(map_threads(decide, pairs, threads, "verify", "deciding on pairs"), ROWS_PER_GROUP):
+            write(rows)
+            counts.update(row["reason"] for row in rows)
+            correspondences += sum(row["n_inliers"] for row in rows if row["kept"])
+    _tell(out, counts, correspondences, masks)
     return counts
 
 
@@ -85,39 +92,34 @@ def _decide(
 ) -> PairDecision:
     n = len(pair.score)
     if pair.status != "ok":
-        return PairDecision(pair.status, n)
+        return PairDecision(pair.status, PairNumbers(n))
     if a is None or b is None:
-        return PairDecision("no_image", n)
+        return PairDecision("no_image", PairNumbers(n))
     if not pair.is_consistent:
-        return PairDecision("bad_matches", n)
+        return PairDecision("bad_matches", PairNumbers(n))
     on_foreground = masks.both_on_foreground(pair, a, b) if masks else np.ones(n, np.bool_)
-    long_side = (max(a.width, a.height) + max(b.width, b.height)) / 2
+    views = _view(a, masks), _view(b, masks)
     rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
-    return verify_pair(pair.points_a, pair.points_b, pair.score, on_foreground, long_side, rng, settings)
+    return verify_pair(pair.points_a, pair.points_b, pair.score, on_foreground, views, rng, settings)
+
+
+def _view(image: ImageRow, masks: MaskFolder | None) -> View:
+    return View(image.width, image.height, masks.object_side(image) if masks else None)
 
 
 def _numbers(decision: PairDecision) -> Row:
-    model = decision.fundamental
-    return {
-        "kept": decision.kept,
-        "reason": decision.reason,
-        "n_putative": decision.n_putative,
-        "n_masked": decision.n_masked,
-        "n_f": decision.n_f,
-        "n_h": decision.n_h,
-        "rho": decision.rho,
-        "chance_floor": decision.chance_floor,
-        "threshold_px": decision.threshold_px,
-        "f": model.f.astype(np.float32) if model is not None and model.found else None,
-        "gric_difference": decision.gric_difference,
-        "median_residual_h": decision.median_residual_h,
-    }
+    row = {"kept": decision.kept, "reason": decision.reason, **asdict(decision.numbers), "f": None}
+    if decision.fits is not None and decision.fits.affine.found:
+        row["f"] = decision.fits.affine.f.astype(np.float32)
+    if decision.fits is not None and decision.fits.perspective.found:
+        row["f_perspective"] = decision.fits.perspective.F.ravel().astype(np.float32)
+    return row
 
 
 def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySettings, seed: int) -> Row:
     """The inliers of every pair that has a model, and a sample of the other matches for pictures."""
     if not pair.is_consistent:
-        return {name: [] for name in PAIRS.names if PAIRS.field(name).type == PAIRS.field("x1").type and name != "f"}
+        return {name: [] for name in (*LISTS, *(f"rejected_{name}" for name in LISTS[:4]))}
     rest = np.setdiff1d(np.arange(len(pair.score)), decision.inliers)
     if len(rest) > settings.rejected_sample:
         rng = np.random.default_rng(stable_seed(seed, "verify rejected", pair.pair_id))
@@ -129,15 +131,14 @@ def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySett
     return row
 
 
-def _tell(out: Path, rows: list[Row], counts: Counter[str], masks: MaskFolder | None) -> None:
+def _tell(out: Path, counts: Counter[str], correspondences: int, masks: MaskFolder | None) -> None:
     if masks and masks.problems:
         first = next(iter(sorted(masks.problems.items())))[1]
         LOG.warning("%d images have no usable mask, the first: %s", len(masks.problems), first)
-    correspondences = sum(row["n_f"] for row in rows if row["kept"])
     rejected = ", ".join(f"{n} {reason}" for reason, n in counts.most_common() if reason != "kept")
     LOG.info(
         "%d pairs: %d kept with %d correspondences%s; written to %s",
-        len(rows),
+        counts.total(),
         counts["kept"],
         correspondences,
         f"; rejected: {rejected}" if rejected else "",

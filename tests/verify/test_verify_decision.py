@@ -6,18 +6,20 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from liftnet.verify.decide import REASONS, inlier_threshold, verify_pair
+from liftnet.verify.decide import REASONS, reasons, verify_pair
+from liftnet.verify.fits import PairNumbers, View, fit_pair, homography_samples, inlier_threshold
 from liftnet.verify.settings import VerifySettings
 
 SETTINGS = VerifySettings()
+VIEW = View(800, 800, 600.0)
 
 
-def decide(a, b, on_foreground=True, long_side=800, settings=SETTINGS, seed=0, score=None):
+def decide(a, b, on_foreground=True, views=(VIEW, VIEW), settings=SETTINGS, seed=0, score=None):
     on = on_foreground
     if isinstance(on, bool):
         on = np.full(len(a), on)
     score = np.zeros(len(a)) if score is None else score
-    return verify_pair(a, b, score, on, long_side, np.random.default_rng(seed), settings)
+    return verify_pair(a, b, score, on, views, np.random.default_rng(seed), settings)
 
 
 def statue(rng, n, degrees, relief=1.0, noise=0.7, outliers=0.3, radius=300):
@@ -39,30 +41,148 @@ def test_turning_statue_is_kept(degrees):
     a, b = statue(np.random.default_rng(degrees), 400, degrees)
     decision = decide(a, b)
     assert decision.kept, decision
-    assert 280 * 0.95 < decision.n_f < 400
+    assert 280 * 0.95 < decision.numbers.n_f < 400
     assert np.mean(decision.inliers >= 120) > 0.95
-    assert decision.rho < 0.6
-    assert decision.gric_difference > 0
+    assert decision.numbers.rho < 0.6
+    assert decision.numbers.gric_difference > 0
 
 
-@pytest.mark.parametrize("kind", ["copy", "crop", "warp", "mirrored", "no turn", "low relief"])
+COPIES = {
+    "copy": [[1, 0], [0, 1]],
+    "crop": [[0.7, 0], [0, 0.7]],
+    "turned": [[0.57, -0.57], [0.57, 0.57]],
+    "mirrored": [[-1, 0], [0, 1]],
+}
+FLAT = {"shorter": [[0.8, 0], [0, 1]], "warp": [[0.9, 0.3], [-0.2, 1.1]]}
+
+
+@pytest.mark.parametrize("kind", [*COPIES, *FLAT, "low relief"])
 def test_pair_explained_by_an_affine_homography_is_rejected(kind):
+    """Copies (one scale, tiny residuals) have a name of their own; flat views are shortened or have some parallax."""
     rng = np.random.default_rng(0)
-    a, b = statue(rng, 400, 0, noise=0)
-    good = slice(120, None)
-    if kind in ("crop", "warp", "mirrored"):
-        matrix = {"crop": [[0.7, 0], [0, 0.7]], "warp": [[0.9, 0.3], [-0.2, 1.1]], "mirrored": [[-1, 0], [0, 1]]}[kind]
-        b[good] = a[good] @ np.array(matrix).T + 30
+    a, b = statue(rng, 400, 0, noise=0, outliers=0.1)
     if kind == "low relief":
-        a, b = statue(rng, 400, 4, relief=0.05, noise=0)
+        a, b = statue(rng, 400, 4, relief=0.05, noise=0, outliers=0.1)
+        a, b = a + rng.normal(size=a.shape) * 0.5, b + rng.normal(size=b.shape) * 0.5
+    else:
+        b[40:] = a[40:] @ np.array((COPIES | FLAT)[kind]).T + 30
     if kind != "copy":
-        a, b = a + rng.normal(size=a.shape) * 0.3, b + rng.normal(size=b.shape) * 0.3
+        a, b = a + rng.normal(size=a.shape) * 0.2, b + rng.normal(size=b.shape) * 0.2
     decision = decide(a, b)
-    assert decision.reason == "affine_homography", decision
-    assert decision.rho > 0.9
-    assert decision.gric_difference < 0
-    assert decision.n_f > 250
-    assert decision.median_residual_h < 1
+    numbers = decision.numbers
+    assert decision.reason == ("duplicate" if kind in COPIES else "affine_homography"), decision
+    assert numbers.rho > 0.9
+    assert numbers.gric_difference < 0
+    assert numbers.n_f > 320
+    assert numbers.median_residual_h < 1
+    assert (numbers.n_duplicate > 320) == (kind in COPIES)
+    without = VerifySettings(max_duplicate=1)
+    assert decide(a, b, settings=without).reason == "affine_homography"
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_watermark_is_named(still):
+    """A logo in the corner of two different sculptures, or across the middle, is what matches; the rest is wrong."""
+    rng = np.random.default_rng(1)
+    logo = rng.uniform(0, 1, (60, 2)) * [150, 40]
+    shift = np.array([0, 0]) if still else np.array([300, 100])  # the pictures differ in size, the corner does not
+    logo = logo + ([320, 380] if still else [640, 755])
+    sculpture = rng.uniform(100, 700, (2, 20, 2))
+    a, b = np.vstack([logo, sculpture[0]]), np.vstack([logo + shift, sculpture[1]])
+    views = View(800, 800, 600.0), View(*(np.array([800, 800]) + shift), 600.0)
+    decision = decide(a, b + rng.normal(size=b.shape) * 0.3, views=views)
+    assert decision.reason == "watermark", decision
+    assert (decision.numbers.n_stationary > 50) == still
+    assert (decision.numbers.n_watermark > 50) == (not still)
+
+
+def test_sculpture_that_fills_the_border_is_no_watermark():
+    a, b = statue(np.random.default_rng(2), 400, 15)
+    numbers = decide(a, b).numbers
+    assert numbers.n_watermark < 0.3 * numbers.n_inliers
+    assert numbers.n_stationary < 0.1 * numbers.n_inliers
+
+
+def plane_in_perspective(rng, n=300):
+    points = np.column_stack([rng.uniform(-1, 1, (n, 2)), np.zeros(n)])
+    angle = np.deg2rad(40)
+    turned = points @ np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]]).T
+    a, b = (700 * p[:, :2] / (p[:, 2:] + 3.0) + 400 for p in (points, turned))
+    return a + rng.normal(size=a.shape) * 0.3, b + rng.normal(size=b.shape) * 0.3
+
+
+def test_plane_in_perspective_is_refused_where_that_is_asked():
+    a, b = plane_in_perspective(np.random.default_rng(3))
+    decision = decide(a, b)
+    assert decision.kept, decision
+    assert decision.numbers.n_ph > 0.95 * decision.numbers.n_inliers
+    checked = decide(a, b, settings=VerifySettings(projective_check=True))
+    assert checked.reason == "projective_homography"
+    statue_a, statue_b = statue(np.random.default_rng(4), 400, 20)
+    assert decide(statue_a, statue_b, settings=VerifySettings(projective_check=True)).kept
+
+
+def near_views(rng, n=300, outliers=0.2):
+    """A ball seen by two pinhole cameras from a distance of three radii: affine cameras do not suffice."""
+    points = rng.normal(size=(n, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    angle = np.deg2rad(15)
+    turned = points @ np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]]).T
+    a, b = (700 * p[:, :2] / (p[:, 2:] + 3.0) + 400 for p in (points, turned))
+    b[: int(n * outliers)] = rng.uniform(100, 700, (int(n * outliers), 2))
+    return a + rng.normal(size=a.shape) * 0.3, b + rng.normal(size=b.shape) * 0.3
+
+
+def test_model_decides_whose_inliers_are_kept_and_both_are_counted():
+    a, b = near_views(np.random.default_rng(5))
+    found = {model: decide(a, b, settings=VerifySettings(model=model)) for model in ("affine", "perspective")}
+    for model, decision in found.items():
+        assert decision.kept, decision
+        numbers = decision.numbers
+        assert numbers.model == model
+        assert numbers.n_inliers == len(decision.inliers) == {"affine": numbers.n_f, "perspective": numbers.n_p}[model]
+    affine, perspective = (decision.numbers for decision in found.values())
+    assert (affine.n_f, affine.n_p) == (perspective.n_f, perspective.n_p)
+    assert affine.n_p > 0.95 * 240 > 0.8 * 240 > affine.n_f
+    assert perspective.chance_floor_p == affine.chance_floor_p
+    assert perspective.median_residual_p < affine.median_residual_f
+    assert np.mean(found["perspective"].inliers >= 60) > 0.97
+    assert found["perspective"].residuals.max() < SETTINGS.min_threshold_px
+
+
+def test_models_are_estimated_below_the_least_number_too():
+    """So that `min_inliers` can be lowered later from the stored numbers."""
+    a, b = statue(np.random.default_rng(6), 12, 20, outliers=0)
+    decision = decide(a, b)
+    assert decision.reason == "few_putative"
+    assert decision.numbers.n_f >= 8
+    assert len(decision.inliers) == decision.numbers.n_inliers
+    assert decision.numbers.rho is not None
+    lower = VerifySettings(min_inliers=5, floor_factor=0, max_rho=1, max_duplicate=1)
+    assert decide(a, b, settings=lower).kept
+    assert decide(a[:4], b[:4]).fits is None
+    assert decide(a[:5], b[:5]).numbers.n_f >= 4
+
+
+def test_budget_of_the_homography_follows_from_the_share_it_must_reach():
+    assert homography_samples(VerifySettings(max_rho=0.8, lowest_rho=0.8)) == 10
+    assert homography_samples(VerifySettings(max_rho=0.8, lowest_rho=0.5)) == 52
+    assert homography_samples(VerifySettings(max_rho=0.0)) == SETTINGS.max_hypotheses
+    assert homography_samples(VerifySettings(max_rho=1.0, lowest_rho=1.0)) == 1
+
+
+@pytest.mark.parametrize("rho", [0.55, 0.7, 0.85])
+def test_budget_suffices(rho):
+    """The share found within the budget is that of an exhaustive search."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        a, b = statue(rng, 200, 25, outliers=0, noise=0.2)
+        flat = rng.permutation(200) < 200 * rho
+        b[flat] = a[flat] @ np.array([[0.9, 0.1], [0, 1]]).T + rng.normal(size=(flat.sum(), 2)) * 0.2
+        short = fit_pair(a, b, (VIEW, VIEW), PairNumbers(200), np.random.default_rng(seed), SETTINGS).homography
+        patient = SETTINGS.model_copy(update={"lowest_rho": 0.2, "confidence": 0.999999})
+        long = fit_pair(a, b, (VIEW, VIEW), PairNumbers(200), np.random.default_rng(seed), patient).homography
+        assert short.n_inliers >= 0.95 * long.n_inliers
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.2, 1.0])
@@ -89,9 +209,9 @@ def test_chance_beats_the_fixed_number_on_a_small_object():
     rng = np.random.default_rng(2)
     a, b = rng.uniform(0, 150, (2, 500, 2))
     decision = decide(a, b)
-    assert decision.n_f >= SETTINGS.min_inliers
+    assert decision.numbers.n_f >= SETTINGS.min_inliers
     assert decision.reason == "chance"
-    assert len(decision.inliers) == decision.n_f == len(decision.residuals)
+    assert len(decision.inliers) == decision.numbers.n_f == len(decision.residuals)
 
 
 def test_reasons_come_in_the_order_of_the_questions():
@@ -102,7 +222,8 @@ def test_reasons_come_in_the_order_of_the_questions():
     mask = np.zeros(400, bool)
     mask[:19] = True
     few = decide(a, b, on_foreground=mask)
-    assert (few.reason, few.n_masked, few.n_f, few.rho) == ("few_masked", 19, 0, None)
+    assert decide(a[:4], b[:4]).numbers.n_inliers == 0
+    assert (few.reason, few.numbers.n_masked) == ("few_masked", 19)
     assert decide(a[:0], b[:0]).reason == "few_putative"
     broken = a.copy()
     broken[0, 0] = np.nan
@@ -119,8 +240,8 @@ def test_only_matches_on_the_foreground_count():
     with_mask, without = decide(a, b, on_statue), decide(a, b)
     assert with_mask.kept
     assert with_mask.inliers.max() < 200
-    assert with_mask.n_masked == 200
-    assert without.rho > with_mask.rho
+    assert with_mask.numbers.n_masked == 200
+    assert without.numbers.rho > with_mask.numbers.rho
 
 
 def test_repeated_locations_count_once():
@@ -129,17 +250,43 @@ def test_repeated_locations_count_once():
     a, b = np.repeat(a, 10, axis=0), np.repeat(b, 10, axis=0)
     decision = decide(a, b)
     assert decision.reason == "few_masked"
-    assert decision.n_masked == 120
+    assert decision.numbers.n_masked == 120
 
 
-def test_threshold_grows_with_the_image_or_the_object():
+def test_threshold_grows_with_the_object_or_the_image():
     rng = np.random.default_rng(6)
     a, b = rng.uniform(0, 1000, (2, 500, 2))
-    assert inlier_threshold(a, b, 400, SETTINGS) == 2
-    assert inlier_threshold(a, b, 1600, SETTINGS) == 4
-    of_object = VerifySettings(threshold_of="object", min_threshold_px=0.1)
-    assert inlier_threshold(a, b, 9999, of_object) == pytest.approx(2.5, rel=0.02)
-    assert inlier_threshold(a, b / 4, 9999, of_object) == pytest.approx(2.5 * 5 / 8, rel=0.02)
+    views = View(1600, 900, 700.0), View(1200, 800, 500.0)
+    assert inlier_threshold(a, b, views, SETTINGS) == pytest.approx(0.006 * 600)
+    of_image = VerifySettings(threshold_of="image", threshold_share=0.0025)
+    assert inlier_threshold(a, b, views, of_image) == pytest.approx(0.0025 * 1400)
+    assert inlier_threshold(a, b, (View(100, 90, 80.0),) * 2, SETTINGS) == SETTINGS.min_threshold_px
+    unknown = View(1600, 900), View(1200, 800)
+    assert inlier_threshold(a, b, unknown, SETTINGS) == pytest.approx(6, rel=0.02)  # the box around the matches
+    assert inlier_threshold(a, b / 4, unknown, SETTINGS) == pytest.approx(6 * 5 / 8, rel=0.02)
+
+
+def test_background_around_an_object_changes_nothing():
+    """The same object in a wider picture: the same matches are kept, since the threshold is the object's."""
+    a, b = statue(np.random.default_rng(7), 300, 15)
+    wide = (View(3000, 2000, 600.0),) * 2
+    one, other = decide(a, b), decide(a + 900, b + 900, views=wide)
+    assert one.numbers.threshold_px == other.numbers.threshold_px
+    assert one.inliers.tolist() == other.inliers.tolist()
+    of_image = VerifySettings(threshold_of="image", threshold_share=0.0025)
+    assert decide(a, b, settings=of_image).numbers.threshold_px == 2
+    assert decide(a, b, views=wide, settings=of_image).numbers.threshold_px == 7.5
+
+
+def test_decision_can_be_taken_again_from_the_numbers():
+    rng = np.random.default_rng(8)
+    pairs = [statue(rng, int(rng.integers(10, 120)), degrees) for degrees in rng.uniform(0, 40, 30)]
+    rows = [vars(decide(a, b).numbers) for a, b in pairs]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    for settings in (SETTINGS, VerifySettings(min_inliers=10, max_rho=0.6, floor_factor=1.0)):
+        again = [decide(a, b, settings=settings).reason for a, b in pairs]
+        assert reasons(columns, settings).tolist() == again
+    assert len(set(again)) > 2
 
 
 @given(
@@ -162,15 +309,19 @@ def test_counts_add_up(n, kind, masked, seed, no_mask):
     on = None if no_mask else rng.uniform(size=n) < masked
     decision = decide(a, b, on, seed=seed, settings=VerifySettings(min_inliers=5))
     assert decision.reason in REASONS
-    assert decision.n_putative == n >= decision.n_masked >= decision.n_f >= decision.n_h >= 0
-    assert (decision.rho is None) == (decision.n_f == 0)
-    assert len(decision.residuals) == decision.n_f
-    if decision.n_f:
+    numbers = decision.numbers
+    assert numbers.n_putative == n >= numbers.n_masked >= numbers.n_used >= numbers.n_inliers >= numbers.n_h >= 0
+    assert numbers.n_inliers >= numbers.n_ph >= numbers.n_h
+    assert max(numbers.n_f, numbers.n_p, numbers.n_duplicate) <= numbers.n_used
+    assert max(numbers.n_watermark, numbers.n_stationary) <= numbers.n_inliers
+    assert (numbers.rho is None) == (numbers.n_inliers == 0)
+    assert len(decision.residuals) == numbers.n_inliers
+    if numbers.n_inliers:
         assert on[decision.inliers].all()
-        assert decision.residuals.max() < decision.threshold_px
+        assert decision.residuals.max() < decision.numbers.threshold_px
     if decision.kept:
-        assert decision.n_f >= 1.5 * decision.chance_floor
-        assert decision.rho <= 0.8
+        assert decision.numbers.n_f >= 1.5 * decision.numbers.chance_floor
+        assert decision.numbers.rho <= 0.8
 
 
 def test_settings_refuse_impossible_values():

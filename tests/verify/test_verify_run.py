@@ -51,7 +51,13 @@ def test_turned_views_are_kept_with_their_correspondences(run, tools):
     assert row["n_putative"] == 310
     assert row["n_masked"] == pytest.approx(260, abs=15)  # noise moves some points over the edge
     assert 170 <= row["n_f"] <= 220
-    assert row["threshold_px"] == 2
+    assert row["noise_px"] == 1.5
+    assert row["threshold_px"] == 1.5  # the balls are about 220 px wide, 0.6 % of which is less
+    assert row["model"] == "affine"
+    assert row["n_inliers"] == row["n_f"]
+    assert 170 <= row["n_p"] <= 220
+    assert len(row["f_perspective"]) == 9
+    assert 200 < row["object_px"] < 240
     lists = ("x1", "y1", "x2", "y2", "score", "residual")
     assert {len(row[name]) for name in lists} == {row["n_f"]}
     x1, y1, x2, y2 = (np.array(row[name]) for name in lists[:4])
@@ -85,7 +91,7 @@ def test_every_pair_is_a_row_with_its_reason(run, tools):
     found = pairs_of(run, rows)
     wanted = ["kept", "no_mask", "no_mask", "no_image", "few_putative", "no_keypoints", "bad_matches", "few_masked"]
     assert [row["reason"] for row in found[:8]] == wanted
-    assert found[8]["reason"] == "affine_homography"
+    assert found[8]["reason"] == "duplicate"
     assert found[8]["rho"] > 0.95
     assert len(found[8]["x1"]) == found[8]["n_f"] > 200  # stored, so that the cut can be moved
     assert found[9]["reason"] == "bad_matches"

@@ -1,0 +1,212 @@
+"""Every number that is known of a pair: the models of its matches and what they explain. No decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.geometry.affine import (
+    AffineFundamental,
+    AffineHomography,
+    estimate_affine_fundamental,
+    estimate_affine_homography,
+    gric_difference,
+)
+from liftnet.geometry.chance import chance_floor, joint_extent
+from liftnet.geometry.consensus import Search
+from liftnet.geometry.perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
+from liftnet.verify.copies import count_copied, count_stationary, count_watermark
+from liftnet.verify.settings import VerifySettings
+
+FloatArray = npt.NDArray[np.floating]
+
+MIN_USED = 5  # four matches always agree with an affine fundamental matrix
+# ratio of the 95 % thresholds for residuals of two and of one degree of freedom, sqrt(5.99 / 3.84); Hartley &
+# Zisserman, table 4.2
+HOMOGRAPHY_THRESHOLD = 1.249
+THRESHOLD_PER_SIGMA = 1.96
+PARAMETERS = {"affine": 4, "perspective": 7}
+
+
+@dataclass(frozen=True)
+class View:
+    """An image of a pair.
+
+    Attributes:
+        width: px.
+        height: px.
+        object_px: Long side of the object in it; None where that is not known.
+    """
+
+    width: int
+    height: int
+    object_px: float | None = None
+
+
+@dataclass(frozen=True)
+class PairNumbers:
+    """The numbers of a pair as they are stored; meaning of each in the schema PAIRS. None: not known."""
+
+    n_putative: int
+    n_masked: int = 0
+    n_used: int = 0
+    model: str | None = None
+    object_px: float | None = None
+    extent_px: float | None = None
+    threshold_px: float | None = None
+    noise_px: float | None = None
+    n_f: int = 0
+    chance_floor: float | None = None
+    median_residual_f: float | None = None
+    n_p: int = 0
+    chance_floor_p: float | None = None
+    median_residual_p: float | None = None
+    n_inliers: int = 0
+    n_h: int = 0
+    rho: float | None = None
+    median_residual_h: float | None = None
+    gric_difference: float | None = None
+    n_ph: int = 0
+    n_duplicate: int = 0
+    n_watermark: int = 0
+    n_stationary: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """The models of a pair's matches.
+
+    Attributes:
+        numbers: What is stored of them.
+        affine: Affine fundamental matrix of all matches.
+        perspective: Perspective fundamental matrix of all matches.
+        homography: Affine homography of the inliers of the chosen fundamental matrix.
+        inliers: (N,) bool, of the chosen fundamental matrix.
+        residuals: (N,) px, its.
+    """
+
+    numbers: PairNumbers
+    affine: AffineFundamental
+    perspective: Fundamental
+    homography: AffineHomography
+    inliers: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+
+def fit_pair(
+    points_a: FloatArray,
+    points_b: FloatArray,
+    views: tuple[View, View],
+    known: PairNumbers,
+    rng: np.random.Generator,
+    settings: VerifySettings,
+) -> Fits:
+    """Estimate all models of a pair.
+
+    Args:
+        points_a: (N, 2) px, the matches that are used, at different locations.
+        points_b: (N, 2) px.
+        views: The images.
+        known: The numbers known before.
+        rng: Source of the samples; each model has a stream of its own.
+        settings: Thresholds, and which model is chosen.
+
+    Returns:
+        All models and numbers.
+    """
+    streams, search = rng.spawn(6), Search(settings.confidence, settings.max_hypotheses)
+    threshold, noise = inlier_threshold(points_a, points_b, views, settings), settings.min_threshold_px
+    affine = estimate_affine_fundamental(points_a, points_b, threshold, streams[0], search)
+    perspective = estimate_fundamental(points_a, points_b, noise, streams[1], search)
+    chosen = affine if settings.model == "affine" else perspective
+    a, b = points_a[chosen.inliers], points_b[chosen.inliers]
+    short = Search(settings.confidence, homography_samples(settings))
+    homography = estimate_affine_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[2], short)
+    projective = estimate_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[3], short)
+    n, n_inliers, extent = len(points_a), chosen.n_inliers, joint_extent(points_a, points_b)
+    n_h = _explained(homography, n_inliers)
+    sizes = (views[0].width, views[0].height), (views[1].width, views[1].height)
+    numbers = PairNumbers(
+        n_putative=known.n_putative,
+        n_masked=known.n_masked,
+        n_used=n,
+        model=settings.model,
+        object_px=object_side(points_a, points_b, views),
+        extent_px=extent,
+        threshold_px=threshold,
+        noise_px=noise,
+        n_f=affine.n_inliers,
+        chance_floor=_single(chance_floor(n, threshold, extent)),
+        median_residual_f=_known(affine.median_residual),
+        n_p=perspective.n_inliers,
+        chance_floor_p=_single(chance_floor(n, noise, extent, "perspective")),
+        median_residual_p=_known(perspective.median_residual),
+        n_inliers=n_inliers,
+        n_h=n_h,
+        rho=n_h / n_inliers if n_inliers else None,
+        median_residual_h=float(np.median(homography.residuals)) if homography.found else None,
+        gric_difference=_gric(chosen.residuals[chosen.inliers], homography, settings),
+        n_ph=max(_explained(projective, n_inliers), n_h),
+        n_duplicate=count_copied(points_a, points_b, streams[4], short),
+        n_watermark=count_watermark(a, b, sizes, streams[5]),
+        n_stationary=count_stationary(a, b),
+    )
+    return Fits(numbers, affine, perspective, homography, chosen.inliers, chosen.residuals)
+
+
+def inlier_threshold(
+    points_a: FloatArray, points_b: FloatArray, views: tuple[View, View], settings: VerifySettings
+) -> float:
+    """The threshold of the affine model, in px: a share of the long side of the objects or images, or the noise.
+
+    A share, because what an affine camera leaves unexplained grows with the size of the object in the image.
+    """
+    if settings.threshold_of == "object":
+        long_side = object_side(points_a, points_b, views)
+    else:
+        long_side = sum(max(view.width, view.height) for view in views) / 2
+    return max(settings.min_threshold_px, settings.threshold_share * long_side)
+
+
+def object_side(points_a: FloatArray, points_b: FloatArray, views: tuple[View, View]) -> float:
+    """The mean long side of the object in the two images, px; without masks that of the box around the matches."""
+    sides = [
+        float(np.ptp(points, axis=0).max()) if view.object_px is None else view.object_px
+        for points, view in zip((points_a, points_b), views, strict=True)
+    ]
+    return sum(sides) / 2
+
+
+def homography_samples(settings: VerifySettings) -> int:
+    """How many samples of three find a homography that reaches the lowest rho of interest.
+
+    A homography that explains fewer inliers rejects nothing, so it need not be found (COLMAP's budget).
+    """
+    share = min(settings.max_rho, settings.lowest_rho)
+    if share <= 0:
+        return settings.max_hypotheses
+    needed = np.log(1 - settings.confidence) / np.log1p(-min(share**3, 1 - 1e-12))
+    return int(np.clip(np.ceil(needed), 1, settings.max_hypotheses))
+
+
+def _explained(homography: AffineHomography | Homography, n_inliers: int) -> int:
+    """Inliers a homography explains; all of them where they lie on one line, so that there is none."""
+    return homography.n_inliers if homography.found else n_inliers
+
+
+def _gric(residuals: FloatArray, homography: AffineHomography, settings: VerifySettings) -> float | None:
+    if not homography.found:
+        return None
+    sigma = settings.min_threshold_px / THRESHOLD_PER_SIGMA
+    return gric_difference(np.asarray(residuals, np.float64), homography.residuals, sigma, PARAMETERS[settings.model])
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _single(value: float) -> float:
+    """As it is stored, so that a decision taken from the table is the same."""
+    return float(np.float32(value))
