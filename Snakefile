@@ -53,9 +53,10 @@ rule dataset:
 
 
 rule statistics:
-    """Only the statistics tables, from the shards."""
+    """Only the tables of counts: of the shards, and of what other cuts would keep."""
     input:
         "<results>/tables/statistics.csv",
+        "<results>/tables/cuts.csv",
 
 
 rule depth:

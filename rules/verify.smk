@@ -1,8 +1,8 @@
 """
-Verified pairs: foreground, affine fundamental matrix under RANSAC, affine homography thrown out.
+Verified pairs: foreground, fundamental matrix under RANSAC; chance, copies, watermarks and planes thrown out.
 
 NEEDS   <results>/matches/, masks/, manifest.parquet (and the museum's truth to measure precision)
-GIVES   <results>/pairs/<work>.parquet, <results>/tables/pairs_by_reason.* and correspondences_truth.*
+GIVES   <results>/pairs/<work>.parquet, <results>/tables/pairs_by_reason.*, correspondences_truth.* and cuts.*
 """
 
 
@@ -60,4 +60,36 @@ rule evaluate_pairs:
         """
         python -m liftnet verify evaluate --root "$(dirname {input.manifest:q})" {params.museum} \
             --tables "$(dirname {output.tables[0]:q})" 2>&1 | tee {log:q}
+        """
+
+
+rule count_cuts:
+    input:
+        manifest="<results>/manifest.parquet",
+        pairs=per_work("{results}/pairs/{work}.parquet"),
+        truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
+    output:
+        table=report(
+            "<results>/tables/cuts.csv",
+            caption="../workflow/report/cuts.rst",
+            category="Dataset",
+            labels={"table": "cuts"},
+        ),
+    log:
+        "<logs>/count_cuts.log",
+    benchmark:
+        "<benchmarks>/count_cuts.tsv"
+    conda:
+        "../envs/vision.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        museum=museum_option(),
+        settings=settings("verify"),
+        version=1,
+    shell:
+        """
+        python -m liftnet verify cuts --root "$(dirname {input.manifest:q})" {params.museum} {params.settings} \
+            --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
         """

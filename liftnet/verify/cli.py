@@ -11,7 +11,7 @@ from liftnet.verify.settings import VerifySettings
 
 
 def add_commands(stages: Subparsers) -> None:
-    """Add `verify run` and `verify evaluate`."""
+    """Add `verify run`, `verify evaluate` and `verify cuts`."""
     commands = add_stage(stages, "verify", "keep the matches that two affine views of one solid object explain")
     run = add_command(commands, "run", _run, "decide on every pair of one work", VerifySettings)
     run.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and masks/")
@@ -21,6 +21,10 @@ def add_commands(stages: Subparsers) -> None:
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, matches/ and pairs/")
     evaluate.add_argument("--museum", type=Path, help="museum with the true depth and cameras of the images")
     evaluate.add_argument("--tables", type=Path, required=True, help="folder for the tables")
+    cuts = add_command(commands, "cuts", _cuts, "count what other cuts would keep", VerifySettings)
+    cuts.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and pairs/")
+    cuts.add_argument("--museum", type=Path, help="museum with the truth, to measure the precision")
+    cuts.add_argument("--tables", type=Path, required=True, help="folder for the tables")
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -34,3 +38,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from liftnet.verify.evaluate import evaluate
 
     evaluate(arguments.root, arguments.museum, arguments.tables, arguments.threads)
+
+
+def _cuts(arguments: argparse.Namespace) -> None:
+    from liftnet.verify.cuts import write_cuts
+
+    settings = settings_from(arguments, VerifySettings)
+    write_cuts(arguments.root, arguments.museum, arguments.tables, settings, arguments.threads)

@@ -11,8 +11,8 @@ from liftnet.io.images import write_mask
 from liftnet.io.schemas import PAIRS, read_table, write_table
 from liftnet.verify.cli import add_commands
 from liftnet.verify.decide import REASONS
-from liftnet.verify.files import points_on_mask
-from liftnet.verify.run import verify_matches
+from liftnet.verify.files import MatchTable, object_side, points_on_mask
+from liftnet.verify.run import _row, verify_matches
 from liftnet.verify.settings import VerifySettings
 
 
@@ -172,3 +172,56 @@ def test_rounding_to_the_pixel_of_the_mask():
     points = np.array([[2, 1], [2.4, 0.6], [2.6, 1], [1.4, 1], [-1, 0], [4, 1], [2, 3], [-2, -2]])
     assert points_on_mask(mask, points).tolist() == [True, True, False, False, False, False, False, False]
     assert points_on_mask(mask, np.empty((0, 2))).shape == (0,)
+
+
+def test_long_tables_are_read_and_written_in_groups(run, tools, monkeypatch):
+    """A work of any size needs the memory of a few row groups, and comes out as if done at once."""
+    a, b = noisy_matches(run, tools, "v0", "v1", n=30, wrong=5, off=0)
+    rows = [tools.row(f"v{k % 3}", "v3", a, b) for k in range(30)]
+    at_once = pairs_of(run, rows)
+    for module in ("run", "files"):
+        monkeypatch.setattr(f"liftnet.verify.{module}.ROWS_PER_GROUP", 4)
+    waiting, most = [], 0
+
+    class Watched(MatchTable):
+        def __iter__(self):
+            nonlocal most
+            for pair in super().__iter__():
+                waiting.append(pair)
+                most = max(most, len(waiting))
+                yield pair
+
+    def watched_rows(*arguments):
+        row = _row(*arguments)
+        waiting.pop(0)
+        return row
+
+    monkeypatch.setattr("liftnet.verify.run.MatchTable", Watched)
+    monkeypatch.setattr("liftnet.verify.run._row", watched_rows)
+    in_groups = pairs_of(run, rows, threads=2)
+    assert pq.read_metadata(run.root / "pairs/balls.parquet").num_row_groups == 8
+    assert in_groups == at_once
+    assert most <= 16
+
+
+def test_table_damaged_in_the_middle_leaves_no_output(run, tools):
+    a, b = noisy_matches(run, tools, "v0", "v1")
+    rng = np.random.default_rng(0)
+    path = run.match("balls", [tools.row("v0", "v1", a + rng.normal(size=a.shape), b) for _ in range(40)])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+    path.write_bytes(data)
+    out = run.root / "pairs" / "balls.parquet"
+    with pytest.raises(LiftnetError, match=r"balls\.parquet.*not a readable Parquet"):
+        verify_matches(run.root, path, out, VerifySettings())
+    assert not out.exists()
+
+
+def test_side_of_the_object_ignores_stray_spots():
+    mask = np.zeros((300, 400), bool)
+    assert object_side(mask) is None
+    mask[50:150, 100:300] = True
+    assert object_side(mask) == pytest.approx(200, abs=5)
+    mask[290:293, 390:393] = True
+    assert object_side(mask) == pytest.approx(200, abs=5)
+    assert object_side(mask.T) == object_side(mask)

@@ -144,7 +144,7 @@ def test_statistics_alone_come_from_the_shards(finished):
     workflow, _ = finished
     (workflow.folder / "results/tables/statistics.csv").unlink()
     run = workflow.run("--dry-run", "statistics")
-    assert scheduled(run) == {"count_statistics": 1, "statistics": 1, "total": 2}
+    assert scheduled(run) == {"count_cuts": 1, "count_statistics": 1, "statistics": 1, "total": 3}
     assert workflow.run("statistics").returncode == 0
 
 

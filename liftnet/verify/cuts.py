@@ -1,0 +1,165 @@
+"""`verify cuts`: what other cuts would keep, from the numbers stored of every pair. No model is estimated again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.io.rows import read_batches
+from liftnet.io.schemas import PAIRS, ROWS_PER_GROUP
+from liftnet.io.tables import write_tables
+from liftnet.io.truth import TrueView, load_truth, truth_files
+from liftnet.verify.decide import DECIDING, reasons
+from liftnet.verify.files import list_values, read_images
+from liftnet.verify.settings import VerifySettings
+from liftnet.verify.truth import transfer_errors
+
+LOG = get_logger("verify")
+SPLITS = ("train", "val", "test")
+MIN_INLIERS, MAX_RHO, FLOOR_FACTOR = (10, 20, 30, 50), (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (1.0, 1.5, 2.0)
+CUTS = ("min_inliers", "max_rho", "floor_factor")
+CORRECT_PX = 2.0
+VIEWS_IN_MEMORY = 64
+HARD = ("no_mask", "no_image", "bad_matches")  # reasons that no cut can move; so is the matcher's own status
+
+
+def write_cuts(root: Path, museum: Path | None, tables: Path, settings: VerifySettings, threads: int = 1) -> None:
+    """Write `cuts` as CSV, Markdown and LaTeX: a row for each combination of cuts, and one for those of the run.
+
+    Args:
+        root: Folder with manifest.parquet and pairs/.
+        museum: Museum with the truth of the images, for the precision.
+        tables: Folder to write to.
+        settings: The cuts of the run; those that the grid does not vary hold in all rows.
+        threads: Worker threads, parallel over works.
+
+    Raises:
+        LiftnetError: A table cannot be read, was made with another model, or the tables cannot be written.
+    """
+    files = sorted((root / "pairs").glob("*.parquet"))
+    if not files:
+        raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
+    truth = None if museum is None else _Truth(root, museum)
+
+    def numbers(file: Path) -> pd.DataFrame:
+        return read_numbers(file, settings, truth)
+
+    pairs = pd.concat(map_threads(numbers, files, threads, "verify", "reading pairs"), ignore_index=True)
+    table = count_cuts(pairs, settings)
+    caption = (
+        "Pairs and correspondences that each combination of cuts keeps, counted from the stored numbers of all pairs. "
+        "min_inliers: least inliers; floor_factor: least inliers over what random matches reach; max_rho: largest "
+        "share that one affine homography may explain; this_run: the cuts of this run."
+    )
+    if museum is not None:
+        caption += f" within_{CORRECT_PX:g}_px: share of the correspondences that near the true and visible position."
+    write_tables(table, tables / "cuts", caption)
+    own = table[table["this_run"]].iloc[0]
+    LOG.info(
+        "%d combinations of cuts on %d pairs, this run's keeps %d with %d correspondences; table written to %s",
+        len(table),
+        len(pairs),
+        own["pairs"],
+        own["correspondences"],
+        tables,
+    )
+
+
+def count_cuts(pairs: pd.DataFrame, settings: VerifySettings) -> pd.DataFrame:
+    """Pairs and correspondences that are left at each combination of cuts.
+
+    Args:
+        pairs: The columns DECIDING, `split`, `movable` and, with a truth, `correct` and `measured` (correspondences
+            within CORRECT_PX, and those with a truth).
+        settings: The run's cuts.
+
+    Returns:
+        One row for each combination, the run's own included once: the cuts, `this_run`, `pairs` and `correspondences`
+        of all and by split, and with a truth `within_2_px`.
+    """
+    numbers = {name: pairs[name].to_numpy() for name in DECIDING}
+    own = (settings.min_inliers, settings.max_rho, settings.floor_factor)
+    grid = sorted({*product(MIN_INLIERS, MAX_RHO, FLOOR_FACTOR), own})
+    rows = []
+    for values in grid:
+        cuts = settings.model_copy(update=dict(zip(CUTS, values, strict=True)))
+        kept = pairs[pairs["movable"].to_numpy() & (reasons(numbers, cuts) == "kept")]
+        rows.append({**dict(zip(CUTS, values, strict=True)), "this_run": values == own, **_counts(kept)})
+    return pd.DataFrame(rows)
+
+
+def read_numbers(path: Path, settings: VerifySettings, truth: _Truth | None = None) -> pd.DataFrame:
+    """The numbers of every pair of a table from which a decision can be taken, and how many matches are correct.
+
+    Raises:
+        LiftnetError: The file is not a table of pairs, or was made with another model than `settings.model`.
+    """
+    columns = ["split", "reason", "image_a", "image_b", *DECIDING, *(("x1", "y1", "x2", "y2") if truth else ())]
+    frames = [_no_pairs(columns)]
+    for batch in read_batches(path, PAIRS, columns, ROWS_PER_GROUP):
+        table = pa.Table.from_batches([batch])
+        frame = table.select(["split", "reason", *DECIDING]).to_pandas()
+        if truth is not None:
+            frame["correct"], frame["measured"] = zip(*truth.count(table), strict=True) if len(frame) else ((), ())
+        frames.append(frame)
+    pairs = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    others = set(pairs["model"].dropna()) - {settings.model}
+    if others:
+        remedy = "Run `verify run` again, or give the settings it ran with"
+        raise LiftnetError(path, f"was made with the {others.pop()} model, not the {settings.model} one", remedy)
+    pairs["movable"] = pairs["model"].notna() & ~pairs["reason"].isin(HARD)
+    return pairs
+
+
+class _Truth:
+    """How many stored correspondences are right, by the museum's truth."""
+
+    def __init__(self, root: Path, museum: Path) -> None:
+        files = truth_files(museum)
+        images = read_images(root).values()
+        self.files = {image.image_id: files[image.image_url] for image in images if image.image_url in files}
+        self._view = lru_cache(VIEWS_IN_MEMORY)(self._load)
+        if not self.files:
+            raise LiftnetError(museum, "knows none of the images in the manifest", "Name the museum they come from")
+
+    def count(self, table: pa.Table) -> Iterator[tuple[int, int]]:
+        """For each pair the correspondences within CORRECT_PX of the truth, and those that have a truth."""
+        lists = (list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2"))
+        for a, b, x1, y1, x2, y2 in zip(
+            table.column("image_a").to_pylist(), table.column("image_b").to_pylist(), *lists, strict=True
+        ):
+            if not len(x1) or a not in self.files or b not in self.files:
+                yield 0, 0
+                continue
+            points = np.column_stack([x1, y1]), np.column_stack([x2, y2])
+            distance, visible = transfer_errors(self._view(a), self._view(b), *points)
+            yield int(np.count_nonzero(visible & (distance <= CORRECT_PX))), len(x1)
+
+    def _load(self, image_id: str) -> TrueView:
+        return load_truth(self.files[image_id])
+
+
+def _no_pairs(columns: list[str]) -> pd.DataFrame:
+    empty = pa.schema([PAIRS.field(name) for name in columns]).empty_table().to_pandas()
+    return empty.assign(correct=0, measured=0)
+
+
+def _counts(kept: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {"pairs": len(kept), "correspondences": int(kept["n_inliers"].sum())}
+    for split in SPLITS:
+        part = kept[kept["split"] == split]
+        row |= {f"pairs_{split}": len(part), f"correspondences_{split}": int(part["n_inliers"].sum())}
+    if "measured" in kept:
+        measured = int(kept["measured"].sum())
+        row[f"within_{CORRECT_PX:g}_px"] = float(kept["correct"].sum() / measured) if measured else float("nan")
+    return row
