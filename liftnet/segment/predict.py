@@ -11,7 +11,8 @@ import numpy.typing as npt
 from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.images import read_image, write_mask
 from liftnet.io.log import get_logger, progress
-from liftnet.io.schemas import MANIFEST, MASKS, read_table, write_table
+from liftnet.io.rows import read_rows
+from liftnet.io.schemas import MANIFEST, MASKS, write_table
 from liftnet.segment.clean import clean_mask
 from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
@@ -53,9 +54,8 @@ def predict_artist(
     Raises:
         LiftnetError: The manifest cannot be read, has no such artist, or the folder cannot be written.
     """
-    rows = [
-        row for row in read_table(root / "manifest.parquet", MANIFEST).to_pylist() if row["artist_id"] == artist_id
-    ]
+    columns = ("image_id", "status", "file")
+    rows = read_rows(root / "manifest.parquet", MANIFEST, columns, "artist_id", [artist_id]).to_pylist()
     if not rows:
         raise LiftnetError(
             f"artist {artist_id!r}", f"is not in {root / 'manifest.parquet'}", "See its artist_id column"
