@@ -30,9 +30,12 @@ WORDS = {
     "few_putative": "too few putative matches",
     "no_mask": "an image has no usable mask",
     "few_masked": "too few matches on the foreground",
-    "few_inliers": "too few matches agree with an affine fundamental matrix",
+    "few_inliers": "too few matches agree with a fundamental matrix",
     "chance": "no better than chance",
+    "duplicate": "one picture twice",
+    "watermark": "the matches are of a watermark",
     "affine_homography": "an affine homography explains it",
+    "projective_homography": "a projective homography explains it: a plane",
     "no_image": "an image is not in the manifest",
     "bad_matches": "damaged matches",
 }  # codes that underscores turned into spaces would not explain
@@ -123,7 +126,7 @@ def _pairs(run: Run) -> Chain:
 
 def _correspondences(run: Run) -> Chain:
     assert run.pairs is not None
-    pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_f": 0})
+    pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_inliers": 0})
     chain = Chain("correspondences")
     chain.step("putative matches", int(pairs["n_putative"].sum()))
     # without a foreground match the masks were either not reached or left nothing; the reason tells
@@ -131,13 +134,13 @@ def _correspondences(run: Run) -> Chain:
     lost = {"on the background": int((pairs["n_putative"] - pairs["n_masked"])[reached].sum())}
     lost |= _by_reason(pairs[~reached], "n_putative", "masks not reached: ")
     chain.step("on the foreground of both images", int(pairs["n_masked"].sum()), lost)
-    fitted = pairs["n_f"] > 0
-    lost = {"no inlier of the affine fundamental matrix": int((pairs["n_masked"] - pairs["n_f"])[fitted].sum())}
+    fitted = pairs["n_inliers"] > 0
+    lost = {"no inlier of the fundamental matrix": int((pairs["n_masked"] - pairs["n_inliers"])[fitted].sum())}
     lost |= _by_reason(pairs[~fitted], "n_masked", "no matrix was fitted: ")
-    chain.step("inliers of the affine fundamental matrix", int(pairs["n_f"].sum()), lost)
+    chain.step("inliers of the fundamental matrix", int(pairs["n_inliers"].sum()), lost)
     kept = pairs["kept"]
-    lost = _by_reason(pairs[~kept], "n_f", "pair rejected: ")
-    lost["dropped from a kept pair"] = int((pairs["n_f"] - pairs["n_kept"])[kept].sum())
+    lost = _by_reason(pairs[~kept], "n_inliers", "pair rejected: ")
+    lost["dropped from a kept pair"] = int((pairs["n_inliers"] - pairs["n_kept"])[kept].sum())
     chain.step("correspondences of kept pairs", int(pairs["n_kept"][kept].sum()), lost)
     if run.dataset_correspondences is not None:
         chain.step("correspondences in the dataset", run.dataset_correspondences)

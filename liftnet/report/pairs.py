@@ -96,7 +96,12 @@ def _draw(run: Run, row: dict[str, Any], settings: ReportSettings, seed: int) ->
     )
 
 
-_COUNTS = (("n_putative", "putative"), ("n_masked", "on the foreground"), ("n_f", "agree with F"), ("n_h", "with H"))
+_COUNTS = (
+    ("n_putative", "putative"),
+    ("n_masked", "on the foreground"),
+    ("n_inliers", "agree with F"),
+    ("n_h", "with H"),
+)
 
 
 def _lines(

@@ -17,7 +17,7 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json
 from liftnet.io.schemas import MANIFEST, MASKS, PAIRS, check_metadata, read_table
 
-PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_f"]
+PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_inliers"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -150,5 +150,5 @@ DECIDING = (
 
 
 def _reason(numbers: PairNumbers, settings: VerifySettings) -> str:
-    values: dict[str, Any] = {name: [value] for name, value in asdict(numbers).items()}
+    values: dict[str, Any] = {name: [value] for name, value in vars(numbers).items()}
     return str(reasons(values, settings)[0])

@@ -31,7 +31,7 @@ SPLITS = ("train", "val", "test")
 STEPS = {
     "putative": "putative",
     "foreground": "on the foreground",
-    "epipolar": "agree with an affine F",
+    "epipolar": "agree with F",
     "kept": "of kept pairs",
 }
 TOO_FEW = ("few_putative", "few_masked")

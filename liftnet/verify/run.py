@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ def _view(image: ImageRow, masks: MaskFolder | None) -> View:
 
 
 def _numbers(decision: PairDecision) -> Row:
-    row = {"kept": decision.kept, "reason": decision.reason, **asdict(decision.numbers), "f": None}
+    row = {"kept": decision.kept, "reason": decision.reason, **vars(decision.numbers), "f": None}
     if decision.fits is not None and decision.fits.affine.found:
         row["f"] = decision.fits.affine.f.astype(np.float32)
     if decision.fits is not None and decision.fits.perspective.found:

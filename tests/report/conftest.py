@@ -96,6 +96,7 @@ def pair_row(root, work_id, split, a, b, reason):
         "n_putative": n_putative,
         "n_masked": n_masked if reason != "few_putative" else None,
         "n_f": n_f,
+        "n_inliers": n_f,
         "n_h": n_f // 3,
     }
 
