@@ -37,7 +37,7 @@ VARIANTS: dict[str, tuple[dict, dict]] = {  # settings of `match` and of `verify
     "OpenMVG ULTRA, its matches": ({"features": "openmvg", "matcher": "openmvg", "openmvg_preset": "ULTRA"}, {}),
 }
 SHARES = ("within_1_px", "within_2_px", "within_4_px", "matching_recall", "surface_recall")
-STEPS = {"putative": "putative", "agree with an affine F": "agree with F", "of kept pairs": "of kept pairs"}
+STEPS = ("putative", "agree with F", "of kept pairs")
 
 
 def measure(run: Path, works: list[str], match: dict, verify: dict) -> tuple[pd.DataFrame, float]:
@@ -74,7 +74,7 @@ def compare(run: Path, works: list[str], programs: Path | None) -> pd.DataFrame:
             print(f"{name} is left out: {error}", flush=True)
             continue
         for row in table[table["matches"].isin(STEPS)].to_dict("records"):
-            rows.append({"variant": name, "CPU s": seconds, **row, "matches": STEPS[row["matches"]]})
+            rows.append({"variant": name, "CPU s": seconds, **row})
         print(f"{name}: {seconds:.0f} CPU s", flush=True)
     return pd.DataFrame(rows)
 
@@ -82,7 +82,7 @@ def compare(run: Path, works: list[str], programs: Path | None) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> None:
     """Recall of the surface and precision of the kept pairs, and time."""
     figure, axes = new_figure(3, 3.9, sharey=True, width_ratios=[1.2, 1, 1])
-    kept = frame[frame["matches"] == STEPS["of kept pairs"]]
+    kept = frame[frame["matches"] == STEPS[-1]]
     colours = [OURS if name.startswith("liftnet") else PEER for name in kept["variant"]]
     place = range(len(kept))
     axes[0].barh(place, kept["surface_recall"] * 100, color=colours)

@@ -95,15 +95,20 @@ def ours(run: Path, masks: Path | None, work: str, folder: Path) -> dict[str, Re
     images = work_images(folder, work, masked=False)
     work_features(images, folder / "features" / recipe(settings), settings)
     features = spent() - start
-    results = {}
+    results: dict[str, Result] = {}
+    matching: dict[str, tuple[Path, float]] = {}  # the table of matches and its CPU seconds, by settings
     for name, (match, verify) in VARIANTS.items():
         if masks is None and match.get("mask_first"):
             continue
-        start = spent()
-        match_work(folder, work, folder / "matches.parquet", MatchSettings(**match))
-        cpu, start = {"features": features, "matching": spent() - start}, spent()
+        key = json.dumps(match)
+        if key not in matching:
+            path, start = folder / f"matches-{len(matching)}.parquet", spent()
+            match_work(folder, work, path, MatchSettings(**match))
+            matching[key] = path, spent() - start
+        path, seconds = matching[key]
+        cpu, start = {"features": features, "matching": seconds}, spent()
         own = VerifySettings(foreground=masks is not None, **verify)
-        verify_matches(folder, folder / "matches.parquet", folder / "pairs.parquet", own)
+        verify_matches(folder, path, folder / "pairs.parquet", own)
         cpu["geometry"] = spent() - start
         results[name] = Result(kept_pairs(folder / "pairs.parquet"), cpu, len(images))
     return results

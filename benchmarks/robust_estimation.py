@@ -36,7 +36,7 @@ from liftnet.io.ids import stable_seed
 
 COUNTS, OUTLIERS = (200, 2000, 20000), (0.2, 0.5, 0.7)
 NOISE, THRESHOLD, CONFIDENCE, MOST, BATCH = 0.7, 2.0, 0.999, 100_000, 16
-RUNS, ENOUGH = 15, 5.0  # scenes, and the CPU seconds after which a method sees no further one
+RUNS, ENOUGH = 15, 3.0  # scenes, and the CPU seconds after which a method sees no further one
 SIDE, DEPTH_OF_DISTANCE = 1000.0, 0.2
 ANGLE = np.deg2rad(20)
 OURS, BATCHED = "liftnet affine F", f"liftnet affine F, torch, {BATCH} pairs at once"
