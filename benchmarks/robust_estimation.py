@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from measuring import (
@@ -27,6 +28,7 @@ from measuring import (
     peer,
     save_figure,
     shown,
+    tidy,
     write_report,
 )
 
@@ -181,36 +183,31 @@ def tables(frame: pd.DataFrame, cameras: str) -> list[str]:
 def draw(frame: pd.DataFrame) -> None:
     """CPU time against the number of matches, a panel for each share of wrong matches; and what was found."""
     affine = frame[frame["cameras"] == "affine"]
-    figure, axes = new_figure(4, 3.8, width_ratios=[1, 1, 1, 1.35])
-    colours = {name: f"C{k}" for k, name in enumerate(n for n in frame["method"].unique() if n != OURS)}
+    figure, axes = new_figure(4, 4.0, width_ratios=[1, 1, 1, 1.2])
+    names = list(frame["method"].unique())
+    colours = {name: f"C{k}" for k, name in enumerate(name for name in names if name != OURS)} | {OURS: "#c2410c"}
     for axis, (wrong, group) in zip(axes, affine.groupby("wrong"), strict=False):
         for name, line in group.groupby("method", sort=False):
-            mine = name == OURS
-            axis.plot(
-                line["N"], line["cpu_ms"], "o-", ms=3, lw=2.4 if mine else 1.1, color=colours.get(name, "#c2410c")
-            )
+            axis.plot(line["N"], line["cpu_ms"], "o-", ms=3, lw=2.4 if name == OURS else 1.1, color=colours[name])
         axis.set(xscale="log", yscale="log", xlabel="matches", title=f"{wrong:.0%} wrong")
         axis.set_ylim(affine["cpu_ms"].min() / 1.5, affine["cpu_ms"].max() * 1.5)
-        axis.grid(color="#e2e8f0", linewidth=0.7)
+        axis.set_xticks(COUNTS, [f"{count:,}" for count in COUNTS])
+        axis.minorticks_off()
         axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(color="#e2e8f0", linewidth=0.7)
     axes[0].set_ylabel("CPU ms, one thread (affine cameras)")
-    case = frame[(frame["N"] == 2000) & (frame["wrong"] == 0.5)] if 2000 in set(frame["N"]) else frame
-    for k, (cameras, mark) in enumerate((("affine", "o"), ("near pinhole", "s"))):
-        for row in case[case["cameras"] == cameras].itertuples():
-            axes[3].scatter(
-                row.true * 100,
-                row.false,
-                marker=mark,
-                s=34,
-                color=colours.get(row.method, "#c2410c"),
-                label=row.method if k == 0 else None,
-                facecolor=None if k == 0 else "none",
-            )
-    axes[3].set(xlabel="true matches found, %", ylabel="wrong ones taken for true", title="2,000 matches, 50% wrong")
-    axes[3].grid(color="#e2e8f0", linewidth=0.7)
-    axes[3].spines[["top", "right"]].set_visible(False)
-    handles, labels = axes[3].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    case = frame[(frame["N"] == 2000) & (frame["wrong"] == 0.5)]
+    for cameras, mark in (("affine", "o"), ("near pinhole", "D")):
+        rows = case[case["cameras"] == cameras].set_index("method").loc[names]
+        shades = [colours[name] for name in names]
+        fill = shades if cameras == "affine" else "none"
+        axes[3].scatter(rows["true"] * 100, range(len(names)), marker=mark, s=40, edgecolors=shades, facecolors=fill)
+    axes[3].set(xlabel="% of 1,000 true (50% wrong)", title="dots affine, diamonds near")
+    axes[3].set_yticks([])
+    axes[3].invert_yaxis()
+    tidy(axes[3])
+    handles = [plt.Line2D([], [], marker="o", color=colours[name], label=name) for name in names]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     save_figure(figure, "robust_estimation")
 
 
@@ -220,15 +217,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="200 and 2,000 matches, three runs")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
+    counts, runs = (COUNTS[:2], 3) if arguments.quick else (COUNTS, RUNS)
     with one_thread():
-        frame = compare(COUNTS[:2] if arguments.quick else COUNTS, 3 if arguments.quick else RUNS)
+        frame = compare(counts, runs)
     write_report(
         arguments.out,
         [
             "# Robust epipolar geometry",
             f"`python benchmarks/{Path(__file__).name}`; noise {NOISE} px, threshold {THRESHOLD:.0f} px (each "
             f"method's own kind of distance), confidence {CONFIDENCE}, at most {MOST:,} samples for the peers and "
-            f"{Search().max_hypotheses:,} for ours. Medians of {frame['runs'].max()} scenes, fewer where a method "
+            f"{Search().max_hypotheses:,} for ours. Medians of {runs} scenes, fewer where a method "
             f"needs more than {ENOUGH:.0f} s. {machine(*PACKAGES)}. One thread. The peers fit a perspective F.",
             "## Two affine cameras",
             *tables(frame, "affine"),
