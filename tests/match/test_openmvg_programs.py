@@ -4,6 +4,7 @@ They are taken from the folder in the environment variable OPENMVG_BIN, or from 
 """
 
 import os
+import re
 import shutil
 import subprocess
 from itertools import combinations
@@ -174,7 +175,7 @@ def test_a_picture_it_dies_of_is_named(two_views, motion):
     two_views.add("tiny", np.full((1, 1, 3), 90, np.uint8))
     rows = run(two_views)
     assert rows["a0", "tiny"]["status"] == "openmvg_failed"
-    assert "ComputeFeatures was ended by signal 6 on the image tiny" in rows["a0", "tiny"]["reason"]
+    assert re.search(r"ComputeFeatures was ended by signal \d+ on the image tiny", rows["a0", "tiny"]["reason"])
     assert np.median(errors(rows["a0", "b1"], motion)) < 0.2
 
 
