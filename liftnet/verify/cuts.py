@@ -30,7 +30,6 @@ MIN_INLIERS, MAX_RHO, FLOOR_FACTOR = (10, 20, 30, 50), (0.5, 0.6, 0.7, 0.8, 0.9,
 CUTS = ("min_inliers", "max_rho", "floor_factor")
 CORRECT_PX = 2.0
 VIEWS_IN_MEMORY = 64
-HARD = ("no_mask", "no_image", "bad_matches")  # reasons that no cut can move; so is the matcher's own status
 
 
 def write_cuts(root: Path, museum: Path | None, tables: Path, settings: VerifySettings, threads: int = 1) -> None:
@@ -79,7 +78,7 @@ def count_cuts(pairs: pd.DataFrame, settings: VerifySettings) -> pd.DataFrame:
     """Pairs and correspondences that are left at each combination of cuts.
 
     Args:
-        pairs: The columns DECIDING, `split`, `movable` and, with a truth, `correct` and `measured` (correspondences
+        pairs: The columns DECIDING, `split` and, with a truth, `correct` and `measured` (correspondences
             within CORRECT_PX, and those with a truth).
         settings: The run's cuts.
 
@@ -93,7 +92,7 @@ def count_cuts(pairs: pd.DataFrame, settings: VerifySettings) -> pd.DataFrame:
     rows = []
     for values in grid:
         cuts = settings.model_copy(update=dict(zip(CUTS, values, strict=True)))
-        kept = pairs[pairs["movable"].to_numpy() & (reasons(numbers, cuts) == "kept")]
+        kept = pairs[reasons(numbers, cuts) == "kept"]
         rows.append({**dict(zip(CUTS, values, strict=True)), "this_run": values == own, **_counts(kept)})
     return pd.DataFrame(rows)
 
@@ -104,11 +103,11 @@ def read_numbers(path: Path, settings: VerifySettings, truth: _Truth | None = No
     Raises:
         LiftnetError: The file is not a table of pairs, or was made with another model than `settings.model`.
     """
-    columns = ["split", "reason", "image_a", "image_b", *DECIDING, *(("x1", "y1", "x2", "y2") if truth else ())]
+    columns = ["split", "image_a", "image_b", *DECIDING, *(("x1", "y1", "x2", "y2") if truth else ())]
     frames = [_no_pairs(columns)]
     for batch in read_batches(path, PAIRS, columns, ROWS_PER_GROUP):
         table = pa.Table.from_batches([batch])
-        frame = table.select(["split", "reason", *DECIDING]).to_pandas()
+        frame = table.select(["split", *DECIDING]).to_pandas()
         if truth is not None:
             frame["correct"], frame["measured"] = zip(*truth.count(table), strict=True) if len(frame) else ((), ())
         frames.append(frame)
@@ -117,7 +116,6 @@ def read_numbers(path: Path, settings: VerifySettings, truth: _Truth | None = No
     if others:
         remedy = "Run `verify run` again, or give the settings it ran with"
         raise LiftnetError(path, f"was made with the {others.pop()} model, not the {settings.model} one", remedy)
-    pairs["movable"] = pairs["model"].notna() & ~pairs["reason"].isin(HARD)
     return pairs
 
 

@@ -150,6 +150,24 @@ def test_model_decides_whose_inliers_are_kept_and_both_are_counted():
     assert found["perspective"].residuals.max() < SETTINGS.min_threshold_px
 
 
+def test_each_model_is_held_to_its_own_chance():
+    numbers = vars(PairNumbers(100, 100, 100, n_f=30, n_p=30, n_inliers=30, chance_floor=15.0, chance_floor_p=22.0))
+    found = reasons(
+        {name: [value] * 2 for name, value in numbers.items()} | {"model": ["affine", "perspective"]}, SETTINGS
+    )
+    assert found.tolist() == ["kept", "chance"]
+
+
+def test_small_parallax_of_a_large_object_counts():
+    """The affine threshold grows with the object; what noise moves the points of a flat picture by does not."""
+    a, b = statue(np.random.default_rng(9), 400, 3, relief=0.5, noise=0.3, outliers=0.1)
+    large = (View(1600, 1600, 800.0),) * 2
+    decision = decide(a, b, views=large)
+    assert decision.numbers.threshold_px == pytest.approx(4.8)
+    assert decision.kept, decision
+    assert decision.numbers.rho < 0.6
+
+
 def test_models_are_estimated_below_the_least_number_too():
     """So that `min_inliers` can be lowered later from the stored numbers."""
     a, b = statue(np.random.default_rng(6), 12, 20, outliers=0)
