@@ -63,13 +63,15 @@ class Cost:
     memory: float
 
 
-def cost_of_command(*words: str) -> Cost:
-    """Run `python -m ...` and measure it."""
+def cost_of_command(*words: str, says: str = "") -> Cost:
+    """Run `python -m ...` and measure it; without an error, and saying what is expected, or there is no benchmark."""
     start = time.monotonic()
     command = [sys.executable, "-S", "-E", "-c", LAUNCHER, sys.executable, "-m", *words]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        raise SystemExit(f"{' '.join(words)} failed\n{run.stdout[-1000:]}{run.stderr[-3000:]}")
+    if run.returncode != 0 or says not in run.stdout + run.stderr:
+        raise SystemExit(
+            f"{' '.join(words)} failed, or does not say {says!r}\n{run.stdout[-1000:]}{run.stderr[-3000:]}"
+        )
     cpu, memory = map(float, run.stdout.splitlines()[-1].split())
     return Cost(cpu, time.monotonic() - start, memory)
 
@@ -118,10 +120,10 @@ def features_of_all(root: Path, works: list[Work]) -> None:
         write_features_of(work, root, MatchSettings())
 
 
-def snakemake(folder: Path, *words: str) -> Cost:
+def snakemake(folder: Path, *words: str, says: str = "") -> Cost:
     """Run Snakemake with the project's rules in the folder of the simulated run."""
     options = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "2"]
-    return cost_of_command("snakemake", *options, "--configfile", str(folder / "config.yaml"), *words)
+    return cost_of_command("snakemake", *options, "--configfile", str(folder / "config.yaml"), *words, says=says)
 
 
 def measure(folder: Path, share: float) -> dict[str, float]:
@@ -134,7 +136,7 @@ def measure(folder: Path, share: float) -> dict[str, float]:
     row: dict[str, float] = {"share": share, "works": len(works), "images": sum(len(work.images) for work in works)}
     row["pairs"] = sum(work.pairs for work in works)
     row["largest"] = max(len(work.images) for work in works)
-    row |= labelled("plan", snakemake(folder, "--dry-run"))
+    row |= labelled("plan", snakemake(folder, "--dry-run", says="match_work "))
     cost_of_call(features_of_all, root, works)
     row |= labelled("match", cost_of_call(match_all, root, works))
     row |= labelled("verify", cost_of_call(verify_all, root, works))
@@ -151,7 +153,7 @@ def measure(folder: Path, share: float) -> dict[str, float]:
     )
     write_other_outputs(root)
     snakemake(folder, "--touch", "--forceall")
-    row |= labelled("check", snakemake(folder, "--dry-run"))
+    row |= labelled("check", snakemake(folder, "--dry-run", says="Nothing to be done"))
     row["kept"] = pd.read_csv(root / "tables" / "statistics.csv").set_index("quantity").at["matching pairs", "all"]
     row["dataset MB"] = sum(path.stat().st_size for path in (root / "dataset").iterdir()) / 1e6
     return row
