@@ -1,6 +1,6 @@
 """OpenMVG's settings through `match` and `verify`, beside the built-in features and matcher on the same photographs.
 
-    python benchmarks/openmvg_settings.py --run RESULTS --openmvg-bin DIR [--photos DIR] [--works ID ...]
+    python benchmarks/openmvg_settings.py --run RESULTS --openmvg-bin DIR [--build TEXT] [--photos DIR] [--works ID ...]
 
 RESULTS is a run on photographs, with images/, masks/ and manifest.parquet. Right is what lies within 4 px of the
 epipolar lines, in both images, for the works with calibrated cameras. CPU seconds on one thread, of one run; whether
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--openmvg-bin", type=Path, required=True)
     parser.add_argument("--photos", type=Path, default=PHOTOS)
+    parser.add_argument("--build", default="as found", help="how OpenMVG was compiled, for the table")
     parser.add_argument("--works", nargs="*", help="work ids; default: those with calibrated cameras")
     arguments = parser.parse_args()
     cameras = read_cameras(arguments.run, arguments.photos)
@@ -73,7 +74,8 @@ def main() -> None:
                 row = measure(arguments.run, work, settings, cameras)
                 rows.append({"work": work, "features, matcher": name} | row)
                 print(rows[-1], flush=True)
-    note = f"CPU seconds on one thread, one run; right: within {RIGHT_PX:g} px. {machine('numpy', 'opencv-python')}."
+    note = f"CPU seconds on one thread, one run; right: within {RIGHT_PX:g} px. {machine('numpy', 'opencv-python')}; "
+    note += f"OpenMVG {arguments.build}."
     report = ["# OpenMVG's settings", note, shown(pd.DataFrame(rows), FORMATS)]
     write_report(Path(__file__).with_suffix(".md"), report)
 
