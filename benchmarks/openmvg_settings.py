@@ -1,6 +1,6 @@
 """OpenMVG's settings through `match` and `verify`, beside the built-in features and matcher on the same photographs.
 
-    python benchmarks/openmvg_settings.py --run RESULTS --openmvg-bin DIR [--build TEXT] [--photos DIR] [--works ID ...]
+    python benchmarks/openmvg_settings.py --run RESULTS --openmvg-bin DIR [--build TEXT] [--photos DIR] [--works ID]
 
 RESULTS is a run on photographs, with images/, masks/ and manifest.parquet. Right is what lies within 4 px of the
 epipolar lines, in both images, for the works with calibrated cameras. CPU seconds on one thread, of one run; whether
