@@ -329,12 +329,14 @@ def main() -> None:
         "--cache", type=Path, default=Path.home() / ".cache/liftnet-benchmarks", help="kept between runs"
     )
     parser.add_argument("--openmvg-bin", type=Path, help="folder of the openMVG_main_* programs")
+    parser.add_argument("--work", nargs="*", default=[], help="only the works whose id holds one of these words")
     parser.add_argument("--quick", action="store_true", help="the two smallest works")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     run = collected(arguments.photos, arguments.cache)
     manifest = read_table(run / "manifest.parquet", MANIFEST).select(["work_id", "status"]).to_pandas()
     works = manifest[manifest["status"] == "ok"]["work_id"].value_counts(ascending=True).index.tolist()
+    works = [work for work in works if not arguments.work or any(word in work for word in arguments.work)]
     works = works[:2] if arguments.quick else works
     rows: list[dict] = []
     with one_thread():
