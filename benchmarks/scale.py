@@ -28,6 +28,7 @@ from scale_collection import (
     SIZE,
     Work,
     collection,
+    simulated_work,
     write_features_of,
     write_lists,
     write_other_outputs,
@@ -35,7 +36,6 @@ from scale_collection import (
     write_run,
 )
 
-from liftnet.io.ids import stable_id
 from liftnet.io.rows import read_rows
 from liftnet.io.schemas import MANIFEST, read_table
 from liftnet.match.settings import MatchSettings
@@ -195,15 +195,7 @@ def manifest_costs(folder: Path, lengths: list[int]) -> list[dict[str, float]]:
     """What one work's rows of a manifest cost, by its length."""
     rows = []
     for length in lengths:
-        works = [
-            Work(
-                "artist",
-                stable_id("artist", f"work {n}"),
-                "train",
-                tuple(f"{n * 12 + view:016x}" for view in range(12)),
-            )
-            for n in range(length // 12)
-        ]
+        works = [simulated_work(number, 12) for number in range(length // 12)]
         root = folder / f"manifest-{length}"
         write_lists(root, works)
         row: dict[str, float] = {"rows": length}

@@ -69,10 +69,11 @@ def collection(share: float) -> list[Work]:
     spread = np.array([NormalDist().inv_cdf(q) for q in quantiles])
     sizes = np.maximum(np.rint(MEDIAN_IMAGES * np.exp(SPREAD * spread)), 2).astype(int)
     order = np.random.default_rng(0).permutation(count)  # large works lie anywhere in the list
-    return [_work(number, int(sizes[rank])) for number, rank in enumerate(order)]
+    return [simulated_work(number, int(sizes[rank])) for number, rank in enumerate(order)]
 
 
-def _work(number: int, images: int) -> Work:
+def simulated_work(number: int, images: int) -> Work:
+    """A work of so many images; its number decides its name, its artist and the ids of its images."""
     artist = number // WORKS_PER_ARTIST
     name = f"Sculptor {artist}", f"Work {number}"
     ids = sorted(sha256(f"{number}/{view}".encode()).hexdigest()[:16] for view in range(images))

@@ -72,7 +72,7 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
 def write_pairs(folder: Path, files: Sequence[Path], settings: ShardSettings) -> None:
     """Write the kept pairs of all works as shards of train, val and test.
 
-    Memory holds the ids of all pairs (about 80 bytes each) and one shard: the pairs themselves are sorted on disk,
+    Memory holds the ids of all pairs (about 100 bytes each) and one shard: the pairs themselves are sorted on disk,
     in a hidden folder of `folder` that takes as much room as the shards and is gone at the end.
 
     Args:
@@ -89,8 +89,9 @@ def write_pairs(folder: Path, files: Sequence[Path], settings: ShardSettings) ->
         for path in progress(files, "shard", "sorting pairs"):
             for split, rows in kept_pairs(path, COLUMNS):
                 runs[split].add(compact_table(rows))
-        for split, sorted_runs in runs.items():
+        for sorted_runs in runs.values():
             sorted_runs.flush()
+        for split, sorted_runs in runs.items():
             for number, (path, _) in enumerate(shard_files(folder, split, plans[split].parts)):
                 _write_shard(path, split, sorted_runs.shard(number), settings)
 
