@@ -257,6 +257,7 @@ def draw(frame: pd.DataFrame) -> None:
             bottom += value
         right.text(bottom * 1.02, k, f"{bottom:,.0f} s", va="center", fontsize=8)
     left.set_yticks(range(len(works)), [work.rsplit("-", 1)[0].replace("-", " ") for work in works])
+    left.locator_params(axis="x", nbins=4)
     left.set_xlabel("correspondences within 2 px of the reference")
     middle.set_yticks([])
     middle.set_xlabel("% within 2 px")
