@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -169,9 +170,9 @@ def colmap_database(pycolmap, work: Work, folder: Path) -> Method:
     return Method(BOTH, match_all=match_all)
 
 
-def openmvg_methods(programs: Path, work: Work, folder: Path) -> dict[str, Method]:
+def openmvg_methods(programs: Path, build: str, work: Work, folder: Path) -> dict[str, Method]:
     """OpenMVG's matching program; its time holds reading the features, which it does anew each time."""
-    scene = Scene(folder / "openmvg", programs, work.files)
+    scene = Scene(folder / f"openmvg {build}", programs, work.files)
     scene.find_features("NORMAL")
     for name, features in work.features.items():
         scene.give_features(name, features)
@@ -182,6 +183,6 @@ def openmvg_methods(programs: Path, work: Work, folder: Path) -> dict[str, Metho
 
     names = {"AUTO": "AUTO (cascade hashing)", "HNSWL2": "HNSWL2", "BRUTEFORCEL2": "BRUTEFORCEL2"}
     return {
-        f"OpenMVG {label}": Method(ONE_WAY, match_all=lambda method=method: match_all(method))
+        f"OpenMVG {label} {build}".rstrip(): Method(ONE_WAY, match_all=partial(match_all, method))
         for method, label in names.items()
     }

@@ -1,6 +1,6 @@
 """Matching real SIFT descriptors: ours beside OpenCV, faiss, COLMAP, kornia, torch, OpenMVG and the bare product.
 
-    python benchmarks/matching.py [--quick] [--photos DIR] [--openmvg-bin DIR]
+    python benchmarks/matching.py [--quick] [--photos DIR] [--openmvg-bin [BUILD=]DIR ...]
 
 Descriptors are those of our SIFT on the calibrated photographs of a plaster head; every method gets the same ones.
 Time is CPU seconds on one thread, the median of several runs over all pairs. A match is right if it lies within 4 px
@@ -164,7 +164,12 @@ def main() -> None:
     """Measure every method on the same descriptors and write table and figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder with buddha/images and buddha/cameras")
-    parser.add_argument("--openmvg-bin", type=Path, help="folder of the openMVG_main_* programs")
+    parser.add_argument(
+        "--openmvg-bin",
+        nargs="+",
+        default=[],
+        help="folders of its programs, perhaps with a word on the build: BUILD=DIR",
+    )
     parser.add_argument("--quick", action="store_true", help="five photographs, one run, no slow peers")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
@@ -176,8 +181,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, one_thread():
         if pycolmap:
             methods["pycolmap database (faiss)"] = colmap_database(pycolmap, work, Path(folder))
-        if arguments.openmvg_bin:
-            methods |= openmvg_methods(arguments.openmvg_bin, work, Path(folder))
+        for given in arguments.openmvg_bin:
+            build, _, programs = given.rpartition("=")
+            methods |= openmvg_methods(Path(programs), build, work, Path(folder))
         frame = compare(work, methods, runs)
         single = by_size(work, methods, sizes, runs)
     report(arguments, work, frame, single)
