@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 
 import liftnet.match
 from liftnet.match import match_descriptors
-from liftnet.match.matcher import find_neighbours, match_with_ratios, score_matches
+from liftnet.match.matcher import match_with_ratios, score_matches
+from liftnet.match.neighbours import find_neighbours
 
 
 def brute_force(a, b, ratio, mutual):
@@ -160,11 +161,13 @@ def test_ratios_and_scores():
     assert score_matches(a, b[:1], np.array([[0, 0]])).tolist() == [0]
 
 
-def test_inputs_are_left_alone_and_results_do_not_depend_on_the_tile(monkeypatch):
-    a, b = noisy_copies(300, seed=4)
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_inputs_are_left_alone_and_results_do_not_depend_on_the_tile(monkeypatch, kind):
+    a, b = (array.astype(kind) for array in noisy_copies(300, seed=4))
     kept = a.copy(), b.copy()
     first = match_descriptors(a, b)
-    monkeypatch.setattr("liftnet.match.matcher._ROWS_PER_TILE", 7)
+    monkeypatch.setattr("liftnet.match.neighbours._ROWS_PER_TILE", 7)
+    monkeypatch.setattr("liftnet.match.neighbours._BYTES_PER_TILE", 4 * 300 * 7)
     assert np.array_equal(match_descriptors(a, b), first)
     assert np.array_equal(a, kept[0])
     assert np.array_equal(b, kept[1])
