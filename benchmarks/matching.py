@@ -156,7 +156,7 @@ def draw(frame: pd.DataFrame, sizes: pd.DataFrame, title: str) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     right.grid(color="#e2e8f0", linewidth=0.7)
     right.spines[["top", "right"]].set_visible(False)
-    right.set_title("One pair of N x N real descriptors", loc="left")
+    right.set_title("One pair of N x N", loc="left")
     save_figure(figure, "matching")
 
 

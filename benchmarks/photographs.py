@@ -56,6 +56,7 @@ VARIANTS: dict[str, tuple[dict, dict]] = {  # settings of `match` and of `verify
     "liftnet": ({}, {}),
     "liftnet, masks first": ({"mask_first": True}, {}),
     "liftnet, perspective F": ({}, {"model": "perspective"}),
+    "liftnet, masks first, perspective F": ({"mask_first": True}, {"model": "perspective"}),
 }
 PACKAGES = ("numpy", "opencv-python", "pycolmap")
 Found = dict[tuple[str, str], np.ndarray]  # (K, 4) px in image a and b, by pair of image ids
@@ -243,7 +244,7 @@ def draw(frame: pd.DataFrame) -> None:
     """Right correspondences and precision of each work and method, and the CPU time of all."""
     figure, (left, middle, right) = new_figure(3, 3.9, width_ratios=[1.5, 1, 1])
     methods, works = list(frame["method"].unique()), list(frame["work"].unique())
-    own = iter(("#c2410c", "#f59e0b", "#fcd34d"))
+    own = iter(("#c2410c", "#f59e0b", "#fcd34d", "#84cc16"))
     colours = {name: next(own) if name in VARIANTS else "#334155" if name == COLMAP else "#94a3b8" for name in methods}
     for k, name in enumerate(methods):
         rows = frame[frame["method"] == name].set_index("work").loc[works]
@@ -269,7 +270,7 @@ def draw(frame: pd.DataFrame) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="x", color="#e2e8f0", linewidth=0.7)
         axis.set_axisbelow(True)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     save_figure(figure, "photographs")
 
 
