@@ -33,6 +33,9 @@ class MatchSettings(Settings):
     max_side: int = Field(
         1600, ge=64, le=16384, description="longest side in px at which features are sought (opencv, colmap)"
     )
+    octave_layers: int = Field(
+        3, ge=1, le=10, description="scales sought in each octave (opencv); 5 finds more, in more time"
+    )
     upright: bool = Field(
         False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
     )
@@ -66,7 +69,7 @@ class MatchSettings(Settings):
 
 
 FEATURE_SETTINGS = {
-    "opencv": ("contrast_threshold", "max_keypoints", "max_side", "upright"),
+    "opencv": ("contrast_threshold", "max_keypoints", "max_side", "octave_layers", "upright"),
     "colmap": ("max_keypoints", "max_side", "upright", "affine_shape"),
     "openmvg": ("openmvg_preset", "upright"),
 }

@@ -24,7 +24,7 @@ def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
 
     Args:
         image: (H, W, 3) uint8 RGB or (H, W) uint8.
-        settings: `max_side`, `max_keypoints`, `contrast_threshold` and `upright` are used.
+        settings: `max_side`, `max_keypoints`, `contrast_threshold`, `octave_layers` and `upright` are used.
 
     Returns:
         The features in pixels of the image as given, (0, 0) the centre of the top-left pixel. A place with several
@@ -34,6 +34,7 @@ def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
     small, scale = _shrunk(grey, settings.max_side)
     sift = cv2.SIFT.create(
         nfeatures=settings.max_keypoints,
+        nOctaveLayers=settings.octave_layers,
         contrastThreshold=settings.contrast_threshold,
         enable_precise_upscale=True,
     )

@@ -113,6 +113,12 @@ class TestVariants:
             matches[name] = len(batched_matches(a, b))
         assert matches["free"] > 10 * max(matches["upright"], 1)
 
+    def test_more_layers_find_more(self, textured):
+        image = textured()
+        counts = [len(extract_sift(image, MatchSettings(octave_layers=layers))) for layers in (2, 3, 5)]
+        assert counts == sorted(counts)
+        assert counts[2] > 1.1 * counts[1]
+
     def test_affine_shape_matches_a_strong_tilt(self, root, textured):
         pytest.importorskip("pycolmap")
         image = textured(300, 400, seed=4)
