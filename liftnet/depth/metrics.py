@@ -93,8 +93,6 @@ def mean_errors(errors: list[DepthErrors]) -> dict[str, float]:
 def true_crop(view: TrueView, box: CropBox, size: int) -> FloatArray:
     """True depth over a crop, in its half widths, with the median at `VIEWING_DISTANCE`.
 
-    A half width is measured at the object's median depth z: side / 2 * z / focal length, in world units.
-
     Args:
         view: Depth and camera of the whole image.
         box: The crop in it.
@@ -107,5 +105,9 @@ def true_crop(view: TrueView, box: CropBox, size: int) -> FloatArray:
     if not np.isfinite(depth).any():
         return depth
     middle = float(np.nanmedian(depth))
-    half_width = box.side / 2 * middle / float(np.sqrt(view.camera.intrinsics[0, 0] * view.camera.intrinsics[1, 1]))
-    return VIEWING_DISTANCE + (depth - middle) / half_width
+    return VIEWING_DISTANCE + (depth - middle) / half_width(view, box, middle)
+
+
+def half_width(view: TrueView, box: CropBox, depth: float) -> float:
+    """Half the width of a crop in world units, at a depth: what turns lengths in half widths into world units."""
+    return box.side / 2 / view.camera.pixels_per_unit(depth)

@@ -1,4 +1,4 @@
-"""Pinhole cameras: x right, y down, z away from the camera; (0, 0) is the centre of the top-left pixel."""
+"""Pinhole and orthographic cameras: x right, y down, z away; (0, 0) is the centre of the top-left pixel."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class Camera:
         homogeneous = in_camera @ self.intrinsics.T
         return homogeneous[:, :2] / homogeneous[:, 2:], in_camera[:, 2]
 
+    def pixels_per_unit(self, depth: float) -> float:
+        """How many pixels a unit of length across the optical axis takes at a depth."""
+        return float(np.sqrt(self.intrinsics[0, 0] * self.intrinsics[1, 1])) / depth
+
     def unproject(self, pixels: FloatArray, depth: FloatArray) -> FloatArray:
         """World points at the given pixels and depths.
 
@@ -49,3 +53,52 @@ class Camera:
         """
         rays = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(self.intrinsics).T
         return (rays * depth[:, None] - self.translation) @ self.rotation
+
+
+@dataclass(frozen=True)
+class OrthographicCamera:
+    """A camera of parallel rays, x ~ s (R X + t) + c in its first two coordinates.
+
+    Attributes:
+        scale: s, pixels a world unit, the same along x and y.
+        centre: (2,) c, the pixel on the optical axis.
+        rotation: (3, 3) R, world to camera.
+        translation: (3,) t, in world units.
+    """
+
+    scale: float
+    centre: FloatArray
+    rotation: FloatArray
+    translation: FloatArray
+
+    def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Project world points.
+
+        Args:
+            points: (N, 3) world coordinates.
+
+        Returns:
+            (N, 2) pixels and (N,) depth along the optical axis.
+        """
+        in_camera = points @ self.rotation.T + self.translation
+        return in_camera[:, :2] * self.scale + self.centre, in_camera[:, 2]
+
+    def pixels_per_unit(self, depth: float) -> float:
+        """How many pixels a unit of length across the optical axis takes: the same at every depth."""
+        return self.scale
+
+    def unproject(self, pixels: FloatArray, depth: FloatArray) -> FloatArray:
+        """World points at the given pixels and depths.
+
+        Args:
+            pixels: (N, 2).
+            depth: (N,) along the optical axis.
+
+        Returns:
+            (N, 3) world coordinates.
+        """
+        in_camera = np.column_stack([(pixels - self.centre) / self.scale, depth])
+        return (in_camera - self.translation) @ self.rotation
+
+
+AnyCamera = Camera | OrthographicCamera

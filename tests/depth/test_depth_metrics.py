@@ -107,3 +107,13 @@ def test_truth_is_measured_in_half_widths_of_the_crop():
     assert np.nanmedian(crop) == pytest.approx(VIEWING_DISTANCE, abs=0.01)
     assert np.nanmax(crop) - np.nanmin(crop) == pytest.approx(1.0, abs=0.1)
     assert np.isnan(crop[0, 0])
+
+
+def test_parallel_rays_measure_a_half_width_without_the_depth():
+    from liftnet.geometry.cameras import OrthographicCamera
+
+    depth = np.full((100, 100), 7.0)
+    depth[:, 50:] = 7.5
+    camera = OrthographicCamera(50.0, np.array([49.5, 49.5]), np.eye(3), np.zeros(3))  # the image is 2 units wide
+    crop = true_crop(TrueView(depth, camera), CropBox(25, 25, 50), 50)  # its half width is half a unit
+    assert np.ptp(crop) == pytest.approx(1.0)
