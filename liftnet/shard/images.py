@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from liftnet.io.dataset import SPLITS
 from liftnet.io.log import progress
 from liftnet.io.schemas import MANIFEST
-from liftnet.shard.cut import cut, shard_files
+from liftnet.io.sharding.cut import cut, shard_files
 from liftnet.shard.settings import ShardSettings
 
 IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))  # as Hugging Face's Image

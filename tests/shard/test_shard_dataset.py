@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from liftnet.io.dataset import SPLITS, shard_paths
 from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import DATASET, MANIFEST, PAIRS, write_table
+from liftnet.io.sharding import runs as runs_module
+from liftnet.io.sharding import write as cutting_module
+from liftnet.io.sharding.cut import cut
+from liftnet.io.sharding.write import Cutting, write_pairs
 from liftnet.shard import load_pair, read_pairs
-from liftnet.shard import runs as runs_module
 from liftnet.shard import write as write_module
-from liftnet.shard.cut import cut
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import Tally, tally_dataset, write_statistics
-from liftnet.shard.write import write_dataset, write_pairs
+from liftnet.shard.write import write_dataset
 
 
 def pair_row(image_a, image_b, n=5, kept=True, split="train", artist="moore-000001", work="king-000001", **other):
@@ -126,7 +128,7 @@ def test_round_trip_of_any_coordinates(tmp_path_factory, coordinates):
         rows.append(pair_row(f"{n:04d}", "b", **lists, **sizes))
     folder = tmp_path_factory.mktemp("shards")
     write_table(folder / "pairs.arrow", rows, PAIRS)
-    write_pairs(folder, [folder / "pairs.arrow"], ShardSettings())
+    write_pairs(folder, [folder / "pairs.arrow"], Cutting(), "shard")
     for pair, values in zip(read_pairs(folder, "train"), coordinates, strict=True):
         assert pair.points_b.shape == (len(values), 2)
         assert np.abs(pair.points_b - np.array(values).reshape(-1, 1)).max(initial=0) <= 1 / 64
@@ -228,7 +230,7 @@ def test_shards_cover_all_rows_and_keep_near_the_cap(sizes):
 def test_row_groups_have_the_set_length(tmp_path):
     rows = [pair_row(f"{n:016x}", "f" * 16, 1) for n in range(1300)]
     write_table(tmp_path / "pairs.arrow", rows, PAIRS)
-    write_pairs(tmp_path, [tmp_path / "pairs.arrow"], ShardSettings(rows_per_group=512))
+    write_pairs(tmp_path, [tmp_path / "pairs.arrow"], Cutting(rows_per_group=512), "shard")
     metadata = pq.ParquetFile(tmp_path / "train-00000-of-00001.parquet").metadata
     assert [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)] == [512, 512, 276]
 
@@ -236,7 +238,7 @@ def test_row_groups_have_the_set_length(tmp_path):
 @pytest.mark.parametrize("run_bytes", [1, 3000, 10**9])
 def test_shards_hold_the_sorted_pairs_however_they_were_sorted_on_disk(tmp_path, monkeypatch, run_bytes):
     monkeypatch.setattr(runs_module, "RUN_BYTES", run_bytes)
-    monkeypatch.setattr(write_module, "ROW_BYTES", 10_000_000)  # so that six or seven pairs fill a shard
+    monkeypatch.setattr(cutting_module, "ROW_BYTES", 10_000_000)  # so that six or seven pairs fill a shard
     rng = np.random.default_rng(0)
     ids = [f"{value:016x}" for value in rng.choice(2**40, 80, replace=False)]
     rows = [
@@ -248,7 +250,7 @@ def test_shards_hold_the_sorted_pairs_however_they_were_sorted_on_disk(tmp_path,
         write_table(file, rows[k::9], PAIRS)
     out = tmp_path / "out"
     out.mkdir()
-    write_pairs(out, files, ShardSettings(shard_mb=64))
+    write_pairs(out, files, Cutting(shard_mb=64), "shard")
     for split in SPLITS:
         expected = sorted((row for row in rows if row["split"] == split), key=lambda row: row["pair_id"])
         found = list(read_pairs(out, split))

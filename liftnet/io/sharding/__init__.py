@@ -1,0 +1,1 @@
+"""Writing the dataset of correspondences from tables of pairs, for every stage that makes some."""
