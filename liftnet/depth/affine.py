@@ -11,72 +11,70 @@ DEGENERATE = 1e-6  # relative volume, area or length below which points span not
 
 
 class CameraFit(NamedTuple):
-    """Least squares of the target on 1, x, y and d: what is left over, and the pieces of the camera."""
+    """A camera and what it leaves over.
 
-    residual: Tensor  # (B, 2, N), target minus projection
-    depth_column: Tensor  # (B, 2)
-    planar: Tensor  # (B, 2, 3), coefficients of the orthonormal basis
-    change: Tensor  # (B, 3, 3), the basis as combinations of 1, x, y
-
-
-def camera_by_fwl(source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> Tensor:
-    """The affine camera that maps `[x, y, d, 1]` to the target with the least squared error, by Frisch-Waugh-Lovell.
-
-    Args:
-        source_xy: (B, N, 2), px.
-        depth: (B, N); carries the gradient.
-        target_xy: (B, N, 2), px.
-        weight: (B, N), 1 for points that count and 0 for others.
-
-    Returns:
-        (B, 2, 4). For flat depth, where the depth column is not determined, that column is 0.
+    Attributes:
+        camera: (B, 2, 4), maps `[x, y, d, 1]` to the target, px.
+        residual: (B, 2, N), target minus projection, px.
     """
-    fit = fit_camera(source_xy, depth, target_xy, weight)
-    affine = fit.planar @ fit.change  # coefficients of 1, x, y
-    return torch.stack([affine[..., 1], affine[..., 2], fit.depth_column, affine[..., 0]], dim=2)
+
+    camera: Tensor
+    residual: Tensor
 
 
-def camera_by_svd(source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> Tensor:
-    """The same camera through the pseudo-inverse of X by its singular value decomposition (equations 3 to 6).
+class Relief(NamedTuple):
+    """What of depth no plane explains.
 
-    The reference. Its gradient is not finite where two singular values are equal or one is 0.
-
-    Args:
-        source_xy: (B, N, 2), px.
-        depth: (B, N); carries the gradient.
-        target_xy: (B, N, 2), px.
-        weight: (B, N), 1 for points that count and 0 for others.
-
-    Returns:
-        (B, 2, 4).
+    Attributes:
+        left: (B, N), depth made orthogonal to 1, x and y.
+        planar: (B, 1, 3), the part taken off, as coefficients of the basis.
+        energy: (B,), weighted sum of squares of `left`.
+        is_flat: (B,) bool, whether the energy is but rounding error.
     """
-    points = homogeneous_points(source_xy, depth) * weight[..., None]
-    left, singular, right = torch.linalg.svd(points, full_matrices=False)
-    inverse = right.mT @ (left.mT / singular[..., None])
-    return (inverse @ (target_xy * weight[..., None])).mT
+
+    left: Tensor
+    planar: Tensor
+    energy: Tensor
+    is_flat: Tensor
 
 
 def fit_camera(source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> CameraFit:
-    """Fit as `camera_by_fwl` does, and keep what is left over; shapes as there."""
+    """The affine camera of least squared reprojection error, by the theorem of Frisch, Waugh and Lovell.
+
+    Args:
+        source_xy: (B, N, 2), px.
+        depth: (B, N); carries the gradient.
+        target_xy: (B, N, 2), px.
+        weight: (B, N), 1 for points that count and 0 for others.
+
+    Returns:
+        The camera and its residuals. For flat depth, where the depth column is not determined, that column is 0.
+    """
     basis, change = planar_basis(source_xy, weight)
-    weighted = basis * weight[:, None]
+    relief = relief_of(depth, basis, weight)
     target = target_xy.mT
-    target_planar = target @ weighted.mT  # (B, 2, 3)
+    target_planar = target @ (basis * weight[:, None]).mT  # (B, 2, 3)
     target_left = target - target_planar @ basis
-    depth_planar = (weighted @ depth[..., None]).mT  # (B, 1, 3)
-    depth_left = depth - (depth_planar @ basis)[:, 0]
-    relief = (weight * depth_left.square()).sum(1)
-    # below a few rounding errors the relief is noise: flat depth, whose depth column is not determined
-    noise = (4 * torch.finfo(depth.dtype).eps) ** 2 * (weight * depth.detach().square()).sum(1)
-    is_flat = relief.detach() <= noise + torch.finfo(depth.dtype).tiny
-    inverse = torch.where(is_flat, 0, 1 / torch.where(is_flat, 1, relief))
-    column = ((weight * depth_left)[:, None] * target_left).sum(2) * inverse[:, None]
+    inverse = torch.where(relief.is_flat, 0, 1 / torch.where(relief.is_flat, 1, relief.energy))
+    column = ((weight * relief.left)[:, None] * target_left).sum(2, keepdim=True) * inverse[:, None, None]
+    affine = (target_planar - column @ relief.planar) @ change  # coefficients of 1, x, y
     return CameraFit(
-        residual=target_left - column[..., None] * depth_left[:, None],
-        depth_column=column,
-        planar=target_planar - column[..., None] @ depth_planar,
-        change=change,
+        camera=torch.cat([affine[..., 1:], column, affine[..., :1]], dim=2),
+        residual=target_left - column * relief.left[:, None],
     )
+
+
+def fit_camera_by_svd(source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> CameraFit:
+    """The same camera through the pseudo-inverse of X by its singular value decomposition (equations 3 to 6).
+
+    The paper's route, kept as the reference. Its gradient is not finite where two singular values are equal or one
+    is 0. Shapes as in `fit_camera`.
+    """
+    points = homogeneous_points(source_xy, depth)
+    left, singular, right = torch.linalg.svd(points * weight[..., None], full_matrices=False)
+    inverse = right.mT @ (left.mT / singular[..., None])
+    camera = (inverse @ (target_xy * weight[..., None])).mT
+    return CameraFit(camera, target_xy.mT - camera @ points.mT)
 
 
 def planar_basis(source_xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,6 +100,22 @@ def planar_basis(source_xy: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         rows.append(row * scale)
         changes.append(change * scale)
     return torch.stack(rows, 1), torch.stack(changes, 1)
+
+
+def relief_of(depth: Tensor, basis: Tensor, weight: Tensor) -> Relief:
+    """Take off depth its best plane.
+
+    Args:
+        depth: (B, N).
+        basis: (B, 3, N), of `planar_basis` under the same weights.
+        weight: (B, N).
+    """
+    planar = ((basis * weight[:, None]) @ depth[..., None]).mT
+    left = depth - (planar @ basis)[:, 0]
+    energy = (weight * left.square()).sum(1)
+    # below a few rounding errors the relief is noise: flat depth, whose camera column is not determined
+    noise = (4 * torch.finfo(depth.dtype).eps) ** 2 * (weight * depth.detach().square()).sum(1)
+    return Relief(left, planar, energy, energy.detach() <= noise + torch.finfo(depth.dtype).tiny)
 
 
 def homogeneous_points(source_xy: Tensor, depth: Tensor) -> Tensor:

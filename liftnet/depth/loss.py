@@ -5,20 +5,25 @@ lifts points of the source image, `X = [x, y, d, 1]`; the affine camera that bes
 found by RANSAC and least squares, and the loss is the robust distance that remains. Depth is known only up to
 `d -> a d + b x + c y + e`: the camera absorbs any such change, so the loss does not see it.
 
+With `CameraModel` the loss goes beyond the paper: a camera nearer to scaled orthography leaves less of depth free
+(`liftnet.depth.orthographic`).
+
 The camera is solved by the theorem of Frisch, Waugh and Lovell: of the columns x, y, d, 1 only depth depends on the
 network, so target and depth are first made orthogonal to 1, x and y, and one number a target coordinate is left to
 fit. It is exact least squares, costs O(N), and has finite gradients where the singular value decomposition of the
-paper (`camera_by_svd`, the reference) has none: at equal singular values and flat depth.
+paper (`fit_camera_by_svd`, the reference) has none: at equal singular values and flat depth.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from liftnet.depth.affine import camera_by_svd, fit_camera, homogeneous_points
+from liftnet.depth.affine import CameraFit, fit_camera, fit_camera_by_svd
+from liftnet.depth.orthographic import fit_orthographic, orthography_defect
 from liftnet.depth.ransac import DRAWS, ransac_inliers
 
 
@@ -31,6 +36,7 @@ class CorrespondenceLoss(NamedTuple):
         inlier_share: Share of correspondences within the RANSAC threshold.
         saturated_share: Share of correspondences on the plateau of the robust cost, without gradient.
         camera_scale: Length of the camera's depth column: target pixels a unit of depth.
+        defect: How far the camera is from scaled orthography, 0 to 1 (`orthography_defect`).
     """
 
     loss: Tensor
@@ -38,6 +44,34 @@ class CorrespondenceLoss(NamedTuple):
     inlier_share: Tensor
     saturated_share: Tensor
     camera_scale: Tensor
+    defect: Tensor
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """What the loss asks of the camera.
+
+    Attributes:
+        kind: "affine" as in the paper; "affine by svd" for the paper's route to it (equation 6); "orthographic" for
+            the scaled orthographic camera of least reprojection error.
+        calibration: Weight of the camera's defect in the loss, px^2; 0 as in the paper.
+        unit: Pixels of the source a unit of depth, which makes depth and x, y one space; half the image's side.
+    """
+
+    kind: Literal["affine", "affine by svd", "orthographic"] = "affine"
+    calibration: float = 0.0
+    unit: float = 1.0
+
+    def fit(self, source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> CameraFit:
+        """The camera of least squared reprojection error; shapes as in `fit_camera`."""
+        solve = fit_camera_by_svd if self.kind == "affine by svd" else fit_camera
+        affine = solve(source_xy, depth, target_xy, weight)
+        if self.kind != "orthographic":
+            return affine
+        return fit_orthographic(source_xy, depth, target_xy, weight, affine.camera.detach(), self.unit)
+
+
+AFFINE = CameraModel()
 
 
 def robust_cost(squared_error: Tensor, tau: float) -> Tensor:
@@ -91,7 +125,7 @@ def correspondence_terms(
     tau: float,
     generator: torch.Generator,
     draws: int = DRAWS,
-    by_svd: bool = False,
+    camera: CameraModel = AFFINE,
 ) -> CorrespondenceLoss:
     """`correspondence_loss` with the figures that training logs.
 
@@ -104,26 +138,23 @@ def correspondence_terms(
         tau: Saturation of the robust cost, px.
         generator: Source of the RANSAC draws.
         draws: Number of RANSAC draws.
-        by_svd: Solve the camera as the paper does (equation 6) instead.
+        camera: The camera and what is asked of it.
     """
     inliers = ransac_inliers(source_xy, depth.detach(), target_xy, mask, threshold, generator, draws)
     # rows that only fill up the batch may hold anything, even NaN: keep them out of every sum
     source_xy, target_xy = (points.masked_fill(~mask[..., None], 0) for points in (source_xy, target_xy))
     depth = depth.masked_fill(~mask, 0)
-    weight = inliers.to(depth.dtype)
-    if by_svd:
-        camera = camera_by_svd(source_xy, depth, target_xy, weight)
-        residual, column = target_xy.mT - camera @ homogeneous_points(source_xy, depth).mT, camera[:, :, 2]
-    else:
-        fit = fit_camera(source_xy, depth, target_xy, weight)
-        residual, column = fit.residual, fit.depth_column
-    squared = residual.square().sum(1)
+    fit = camera.fit(source_xy, depth, target_xy, inliers.to(depth.dtype))
+    squared = fit.residual.square().sum(1)
     count = mask.sum(1).clamp_min(1)
+    loss = robust_cost(squared, tau).masked_fill(~mask, 0).sum(1) / count
+    defect = orthography_defect(fit.camera, camera.unit)
     error = squared.detach().sqrt()
     return CorrespondenceLoss(
-        loss=robust_cost(squared, tau).masked_fill(~mask, 0).sum(1) / count,
+        loss=loss + camera.calibration * defect if camera.calibration else loss,
         median_error=error.masked_fill(~mask, torch.nan).nanmedian(1).values.nan_to_num(0),
         inlier_share=((error < threshold) & mask).sum(1) / count,
         saturated_share=((error >= tau) & mask).sum(1) / count,
-        camera_scale=column.detach().norm(dim=1),
+        camera_scale=fit.camera[:, :, 2].detach().norm(dim=1),
+        defect=defect.detach(),
     )

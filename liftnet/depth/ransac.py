@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from liftnet.depth.affine import DEGENERATE, planar_basis
+from liftnet.depth.affine import DEGENERATE, planar_basis, relief_of
 
 DRAWS = 100  # 72 four-point draws find four inliers among half outliers with 99 %: log(.01) / log(1 - .5^4)
 SCORED_POINTS = 2048  # inliers are counted among at most so many points
@@ -56,15 +56,11 @@ def _whitened(source_xy: Tensor, depth: Tensor, target_xy: Tensor, mask: Tensor)
     """(B, 3, N) source space of unit mean square in each coordinate, and (B, 2, N) target; 0 where masked."""
     source_xy, target_xy = (points.masked_fill(~mask[..., None], 0) for points in (source_xy, target_xy))
     weight = mask.to(depth.dtype)
-    fit_depth = depth.masked_fill(~mask, 0)
     basis, _ = planar_basis(source_xy, weight)
-    left = fit_depth - (((basis * weight[:, None]) @ fit_depth[..., None]).mT @ basis)[:, 0]
-    relief = (weight * left.square()).sum(1, keepdim=True)
-    noise = (4 * torch.finfo(depth.dtype).eps) ** 2 * (weight * fit_depth.square()).sum(1, keepdim=True)
-    is_flat = relief <= noise + torch.finfo(depth.dtype).tiny
-    left = torch.where(is_flat, 0, left * torch.where(is_flat, 1, relief).rsqrt())
-    space = torch.stack([basis[:, 1], basis[:, 2], left], 1) * weight.sum(1).sqrt()[:, None, None]
-    return space * weight[:, None], target_xy.mT
+    relief = relief_of(depth.masked_fill(~mask, 0), basis, weight)
+    length = torch.where(relief.is_flat, torch.inf, relief.energy).sqrt()
+    space = torch.stack([basis[:, 1], basis[:, 2], relief.left / length[:, None]], 1)
+    return space * (weight * weight.sum(1, keepdim=True).sqrt())[:, None], target_xy.mT
 
 
 def _draw(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:

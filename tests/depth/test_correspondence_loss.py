@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.depth.affine import camera_by_fwl, camera_by_svd
-from liftnet.depth.loss import correspondence_loss, correspondence_terms, robust_cost
+from liftnet.depth.affine import fit_camera, fit_camera_by_svd
+from liftnet.depth.loss import AFFINE, CameraModel, correspondence_loss, correspondence_terms, robust_cost
 from liftnet.depth.ransac import ransac_inliers
+
+BY_SVD = CameraModel("affine by svd")
 
 
 def scene(seed=0, pairs=3, points=60, outliers=0.0, noise=0.3, dtype=torch.float64):
@@ -54,9 +56,11 @@ def test_camera_equals_the_singular_value_route_and_numpy(dtype):
     source, depth, target, mask, _ = scene(dtype=dtype)
     weight = mask.to(dtype)
     weight[:, ::3] = 0
-    camera = camera_by_fwl(source, depth, target, weight)
+    camera = fit_camera(source, depth, target, weight).camera
     tolerance = 1e-9 if dtype == torch.float64 else 2e-3
-    torch.testing.assert_close(camera, camera_by_svd(source, depth, target, weight), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(
+        camera, fit_camera_by_svd(source, depth, target, weight).camera, rtol=tolerance, atol=tolerance
+    )
     kept = weight[0] > 0
     columns = np.column_stack([source[0, kept], depth[0, kept], np.ones(int(kept.sum()))])
     expected = np.linalg.lstsq(columns.astype(float), target[0, kept].double().numpy(), rcond=None)[0].T
@@ -66,7 +70,7 @@ def test_camera_equals_the_singular_value_route_and_numpy(dtype):
 def test_loss_and_gradient_equal_the_singular_value_route():
     data = scene(outliers=0.3)[:4]
     loss, gradient = loss_and_gradient(*data)
-    svd_loss, svd_gradient = loss_and_gradient(*data, by_svd=True)
+    svd_loss, svd_gradient = loss_and_gradient(*data, camera=BY_SVD)
     torch.testing.assert_close(loss, svd_loss)
     torch.testing.assert_close(gradient, svd_gradient)
     assert gradient.abs().max() > 1e-4
@@ -105,7 +109,7 @@ def test_ransac_finds_the_inliers_among_outliers():
     assert inliers[:, 40:].float().mean() > 0.97
     assert inliers[:, :40].float().mean() < 0.1
     weight = inliers.double()
-    torch.testing.assert_close(camera_by_fwl(source, depth, target, weight), camera, rtol=0.1, atol=0.1)
+    torch.testing.assert_close(fit_camera(source, depth, target, weight).camera, camera, rtol=0.1, atol=0.1)
 
 
 def test_true_depth_explains_more_than_wrong_depth():
@@ -123,13 +127,13 @@ def test_gradient_is_finite_at_equal_singular_values_where_the_singular_value_ro
     target = torch.randn(1, 8, 2, generator=seeded(), dtype=torch.float64)
     mask = torch.ones(1, 8, dtype=torch.bool)
 
-    def gradient(by_svd):
+    def gradient(camera):
         d = depth.clone().requires_grad_()
-        terms = correspondence_terms(source, d, target, mask, 100.0, math.inf, seeded(), by_svd=by_svd)
+        terms = correspondence_terms(source, d, target, mask, 100.0, math.inf, seeded(), camera=camera)
         return torch.autograd.grad(terms.loss.sum(), d)[0]
 
-    assert torch.isfinite(gradient(by_svd=False)).all()
-    assert not torch.isfinite(gradient(by_svd=True)).all()
+    assert torch.isfinite(gradient(AFFINE)).all()
+    assert not torch.isfinite(gradient(BY_SVD)).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
