@@ -37,9 +37,9 @@ class Checkpoint:
         bad_validations: Validations since.
         metrics: One row for each validation.
         terms: Loss terms of the steps since the last validation.
-        network: Weights now.
+        networks: Weights of each network now.
         optimiser: State of the optimiser.
-        best: Weights of the best validation.
+        best: Weights of the depth network at the best validation.
     """
 
     identity: str
@@ -50,16 +50,16 @@ class Checkpoint:
     best_iteration: int = 0
     bad_validations: int = 0
     metrics: list[dict[str, float]] = field(default_factory=list)
-    terms: list[list[list[float]]] = field(default_factory=list)
-    network: dict[str, Tensor] = field(default_factory=dict)
+    terms: list[dict[str, list[float]]] = field(default_factory=list)
+    networks: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     optimiser: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
-def fingerprint(settings: DepthSettings, seed: int, pair_ids: Sequence[str]) -> str:
-    """A hash of all that decides the weights of a run: settings, seed, pairs."""
+def fingerprint(settings: DepthSettings, seed: int, items: Sequence[str]) -> str:
+    """A hash of all that decides the weights of a run: settings, seed, items."""
     relevant = {name: value for name, value in settings.model_dump().items() if name not in UNRELATED}
-    text = json.dumps([relevant, seed, list(pair_ids)], sort_keys=True)
+    text = json.dumps([relevant, seed, list(items)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

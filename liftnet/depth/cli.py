@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.depth.settings import EVALUATION, TRAINING, DepthSettings
+from liftnet.depth.experiments.cli import add_experiment_commands
+from liftnet.depth.settings import EVALUATION, SFM, TRAINING, DepthSettings
 from liftnet.io.command import Subparsers, add_command, add_stage
 from liftnet.io.settings import settings_from
 
@@ -21,6 +22,7 @@ def add_commands(stages: Subparsers) -> None:
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     train.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     train.add_argument("--model", type=Path, required=True, help="folder of the model to write")
+    train.add_argument("--targets", type=Path, help="folder with truth.parquet, for methods that learn from depth")
 
     evaluate = add_command(
         commands, "evaluate", _evaluate, "Measure a model on held-out pairs and true depth", DepthSettings, EVALUATION
@@ -31,6 +33,13 @@ def add_commands(stages: Subparsers) -> None:
     evaluate.add_argument("--tables", type=Path, required=True, help="folder for depth_pairs.* and depth_demo.*")
     evaluate.add_argument("--museum", type=Path, help="folder of the museum, for true depth")
 
+    sfm = add_command(commands, "sfm", _sfm, "Reconstruct works with COLMAP: depth to regress", DepthSettings, SFM)
+    sfm.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
+    sfm.add_argument("--out", type=Path, required=True, help="folder for truth.parquet, truth/ and works.parquet")
+    sfm.add_argument("--tables", type=Path, required=True, help="folder for sfm.*")
+    sfm.add_argument("--splits", nargs="+", default=["train", "val"], help="splits (default: train val)")
+    sfm.add_argument("--truth", type=Path, help="museum or rendered set with true depth, to measure it")
+
     predict = add_command(commands, "predict", _predict, "Predict depth and a mesh of images and folders of images")
     predict.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
     predict.add_argument("--model", type=Path, required=True, help="folder of the model")
@@ -38,13 +47,17 @@ def add_commands(stages: Subparsers) -> None:
     predict.add_argument("--masks", type=Path, help="folder of masks named as the images, .png; else the whole image")
     predict.add_argument("--force", action="store_true", help="predict again what is there already")
     predict.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1 (default: cpu)")
+    add_experiment_commands(commands)
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.objectives import Sources
     from liftnet.depth.training import train
 
-    settings = settings_from(arguments, DepthSettings)
-    train(arguments.root, arguments.dataset, arguments.model, settings, arguments.seed, arguments.threads)
+    sources = Sources(
+        arguments.root, arguments.dataset, arguments.targets, arguments.model, arguments.threads, arguments.seed
+    )
+    train(sources, arguments.model, settings_from(arguments, DepthSettings))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -54,6 +67,20 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.root, arguments.dataset, arguments.model, arguments.tables, arguments.museum, arguments.threads
     )
     evaluate(inputs, settings_from(arguments, DepthSettings), arguments.seed)
+
+
+def _sfm(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.sfm import SfmInputs, reconstruct_works
+
+    inputs = SfmInputs(
+        arguments.root,
+        arguments.out,
+        arguments.tables,
+        tuple(arguments.splits),
+        arguments.truth,
+        arguments.threads,
+    )
+    reconstruct_works(inputs, settings_from(arguments, DepthSettings), arguments.seed)
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, move_points, network_input
 from liftnet.depth.store import CropStore
 from liftnet.io.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
-from liftnet.io.ids import stable_seed
+from liftnet.io.ids import stable_fraction, stable_seed
 
 IntArray = npt.NDArray[np.int64]
 WINDOW = 8  # row groups that are shuffled together
@@ -35,40 +35,37 @@ class PairRow(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pairs as the loss wants them; N is the largest number of correspondences in the batch.
+    """Pairs as they are read; N is the largest number of correspondences in the batch.
 
     Attributes:
-        images: (B, 3, S, S) float32 in [-1, 1], the source crops.
+        images: (B, S, S, 3) uint8, the source crops.
         source_xy: (B, N, 2) float32, px of the source crop.
         target_xy: (B, N, 2) float32, px of the target's own crop.
         mask: (B, N) bool, False for rows that only fill up.
+        changes: Augmentation drawn for the source images and not yet applied.
     """
 
     images: Tensor
     source_xy: Tensor
     target_xy: Tensor
     mask: Tensor
+    changes: Changes = Changes()
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        images, source_xy, target_xy, mask = (part.to(device, non_blocking=True) for part in self[:4])
+        return Batch(images, source_xy, target_xy, mask, self.changes.to(device))
 
+    def augmented(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The changes applied where the batch lies.
 
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of the source image; geometric ones move the correspondences with it.
+        Targets stay as they are. Correspondences that leave the image are masked out.
 
-    Attributes:
-        flip: Mirror every other image left and right.
-        rotation: Largest rotation, degrees.
-        zoom: Largest change of scale.
-        colour_jitter: Largest change of brightness, contrast and tint.
-    """
-
-    flip: bool = False
-    rotation: float = 0.0
-    zoom: float = 0.0
-    colour_jitter: float = 0.0
+        Returns:
+            (B, 3, S, S) float32 network input in [-1, 1], (B, N, 2) source_xy and (B, N) mask.
+        """
+        images = change_images(network_input(self.images), self.changes)
+        return images, *move_points(self.source_xy, self.mask, self.images.shape[1], self.changes)
 
 
 class PairTable:
@@ -110,19 +107,33 @@ class PairTable:
         return self._cache[row.group][row.row]
 
 
-def epoch_order(groups: Sequence[int], seed: int, epoch: int, window: int = WINDOW) -> IntArray:
-    """The order of an epoch: row groups shuffled, then both directions of the pairs of `window` groups at a time.
+def hold_out_works(rows: list[PairRow], share: float) -> tuple[list[PairRow], list[PairRow]]:
+    """Set about `share` of the works aside, at least one where there are two; chosen by a hash of their ids."""
+    works = sorted({row.work_id for row in rows}, key=lambda work: (stable_fraction(work, "held out"), work))
+    chosen = set(works[: min(max(round(share * len(works)), 1), len(works) - 1)]) if works else set()
+    return [row for row in rows if row.work_id not in chosen], [row for row in rows if row.work_id in chosen]
+
+
+def limit_rows(rows: list[PairRow], limit: int) -> list[PairRow]:
+    """At most `limit` pairs, chosen by a hash of their ids, in their order."""
+    chosen = sorted(rows, key=lambda row: (stable_fraction(row.pair_id, "validation"), row.pair_id))[:limit]
+    return sorted(chosen, key=lambda row: row.pair_id)
+
+
+def epoch_order(groups: Sequence[int], seed: int, epoch: int, window: int = WINDOW, directions: int = 2) -> IntArray:
+    """The order of an epoch: row groups shuffled, then the items of `window` groups at a time in each direction.
 
     It depends on the seed and the number of the epoch alone, so a resumed run goes on where it was.
 
     Args:
-        groups: Row group of each pair, in any order.
+        groups: Row group of each item, in any order.
         seed: The run's seed.
         epoch: Number of the epoch.
         window: Row groups shuffled together.
+        directions: 2 for pairs, which are seen from a to b and from b to a; 1 for single images.
 
     Returns:
-        (2 n, 2): index of the pair, and 0 for a to b or 1 for b to a.
+        (directions n, 2): index of the item, and 0 for a to b or 1 for b to a.
     """
     random = np.random.default_rng(stable_seed(seed, "epoch", str(epoch)))
     group_of = np.asarray(groups, dtype=np.int64)
@@ -130,16 +141,26 @@ def epoch_order(groups: Sequence[int], seed: int, epoch: int, window: int = WIND
     parts = [np.empty((0, 2), np.int64)]
     for start in range(0, len(numbers), window):
         members = np.flatnonzero(np.isin(group_of, numbers[start : start + window]))
-        both = np.stack([np.repeat(members, 2), np.tile([0, 1], len(members))], axis=1)
-        parts.append(random.permutation(both))
+        parts.append(random.permutation(in_directions(members, directions)))
     return np.concatenate(parts)
+
+
+def in_directions(items: IntArray, directions: int) -> IntArray:
+    """(directions n, 2): each item with each direction."""
+    return np.stack([np.repeat(items, directions), np.tile(np.arange(directions), len(items))], axis=1)
 
 
 class PairLoader:
     """Makes batches of pairs whose images are in a store."""
 
     def __init__(
-        self, table: PairTable, rows: Sequence[PairRow], store: CropStore, limit: int, augmentation: Augmentation
+        self,
+        table: PairTable,
+        rows: Sequence[PairRow],
+        store: CropStore,
+        limit: int,
+        augmentation: Augmentation,
+        fixed: bool = False,
     ) -> None:
         """Choose what to load.
 
@@ -147,10 +168,12 @@ class PairLoader:
             table: The pairs of a split.
             rows: Those to use; pairs with an image that the store lacks are dropped.
             store: The crops.
-            limit: At most so many correspondences of a pair, drawn anew each time.
+            limit: At most so many correspondences of a pair.
             augmentation: How source images are changed.
+            fixed: Always the same correspondences of a pair, instead of others each time.
         """
         self.table, self.store, self.limit, self.augmentation = table, store, limit, augmentation
+        self.fixed = fixed
         self.rows = [row for row in rows if row.image_a in store and row.image_b in store]
 
     def batch(self, chosen: IntArray, seed: int) -> Batch:
@@ -162,14 +185,20 @@ class PairLoader:
             pair = self.table.load(row)
             ends = [(row.image_a, pair.points_a), (row.image_b, pair.points_b)]
             (source, source_xy), (target, target_xy) = ends[::-1] if direction else ends
-            kept = random.permutation(len(source_xy))[: self.limit]
+            kept = self._chosen(row, len(source_xy), random)
             sources.append(self.store.index[source])
             source_points.append(self._in_crop(source, source_xy[kept]))
             target_points.append(self._in_crop(target, target_xy[kept]))
-        images = torch.from_numpy(self.store.images[sources]).permute(0, 3, 1, 2).float() / 127.5 - 1
         points, mask = _fill_up(source_points)
-        batch = Batch(images, points, _fill_up(target_points)[0], mask)
-        return augment(batch, self.augmentation, random)
+        changes = draw_changes(self.augmentation, len(chosen), random)
+        images = torch.from_numpy(self.store.images[sources])
+        return Batch(images, points, _fill_up(target_points)[0], mask, changes)
+
+    def _chosen(self, row: PairRow, count: int, random: np.random.Generator) -> IntArray:
+        """Which of the correspondences of a pair are used this time."""
+        if self.fixed:
+            random = np.random.default_rng(stable_seed(0, "correspondences", row.pair_id))
+        return random.permutation(count)[: self.limit]
 
     def _in_crop(self, image_id: str, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         box = self.store.boxes[self.store.index[image_id]]
@@ -186,46 +215,6 @@ def _fill_up(points: list[npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
     return filled, mask
 
 
-def augment(batch: Batch, options: Augmentation, random: np.random.Generator) -> Batch:
-    """Mirror, rotate, scale and recolour source images, moving their correspondences; targets stay as they are.
-
-    Correspondences that leave the image are masked out.
-    """
-    count, size = len(batch.images), batch.images.shape[-1]
-    images, source_xy, mask = batch.images, batch.source_xy, batch.mask
-    if options.flip or options.rotation or options.zoom:
-        angle = np.radians(random.uniform(-options.rotation, options.rotation, count))
-        scale = np.exp(random.uniform(-1, 1, count) * np.log1p(options.zoom))
-        mirror = np.where(random.random(count) < 0.5, -1.0, 1.0) if options.flip else np.ones(count)
-        cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
-        matrix = np.stack([np.stack([cosine * mirror, -sine], 1), np.stack([sine * mirror, cosine], 1)], 1)
-        images, source_xy = transform(images, source_xy, torch.from_numpy(matrix).float())
-        mask = mask & ((source_xy > -0.5) & (source_xy < size - 0.5)).all(2)
-    if options.colour_jitter:
-        images = _recolour(images, options.colour_jitter, random)
-    return Batch(images, source_xy, batch.target_xy, mask)
-
-
-def transform(images: Tensor, points: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply a linear map about the image centre to images and to points on them.
-
-    Args:
-        images: (B, C, S, S); what comes in from outside repeats the border.
-        points: (B, N, 2), px.
-        matrix: (B, 2, 2), where a point at `c + v` moves to `c + matrix v`.
-
-    Returns:
-        Images and points of the same shapes.
-    """
-    centre = (images.shape[-1] - 1) / 2
-    moved = (points - centre) @ matrix.mT + centre
-    inverse = torch.linalg.inv(matrix)
-    theta = torch.cat([inverse, torch.zeros_like(inverse[..., :1])], dim=2)
-    grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
-    warped = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    return warped, moved
-
-
 def sample_depth(depth: Tensor, points: Tensor) -> Tensor:
     """Bilinear depth at points.
 
@@ -237,16 +226,19 @@ def sample_depth(depth: Tensor, points: Tensor) -> Tensor:
         (B, N).
     """
     size = depth.shape[-1]
+    if depth.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return sample_depth_by_index(depth, points)
     grid = ((points + 0.5) * (2 / size) - 1)[:, None]
     return torch.nn.functional.grid_sample(depth[:, None], grid, padding_mode="border", align_corners=False)[:, 0, 0]
 
 
-def _recolour(images: Tensor, amount: float, random: np.random.Generator) -> Tensor:
-    """Change contrast, brightness and the gain of each channel by at most `amount`."""
-    count = len(images)
-    contrast = torch.from_numpy(1 + random.uniform(-amount, amount, (count, 1, 1, 1))).float()
-    brightness = torch.from_numpy(random.uniform(-amount, amount, (count, 1, 1, 1))).float()
-    tint = torch.from_numpy(1 + 0.5 * random.uniform(-amount, amount, (count, 3, 1, 1))).float()
-    mean = images.mean((1, 2, 3), keepdim=True)
-    light = (images - mean) * contrast + mean + brightness
-    return ((light + 1) * tint - 1).clamp(-1, 1)
+def sample_depth_by_index(depth: Tensor, points: Tensor) -> Tensor:
+    """`sample_depth` by four lookups: slower, but its gradient on a GPU is summed in the same order each time."""
+    size = depth.shape[-1]
+    inside = points.clamp(0, size - 1)
+    low = inside.floor().clamp(max=size - 2)
+    (x, y), (right, down) = low.long().unbind(2), (inside - low).unbind(2)
+    batch = torch.arange(len(depth), device=depth.device)[:, None]
+    upper = depth[batch, y, x] * (1 - right) + depth[batch, y, x + 1] * right
+    lower = depth[batch, y + 1, x] * (1 - right) + depth[batch, y + 1, x + 1] * right
+    return upper * (1 - down) + lower * down

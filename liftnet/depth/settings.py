@@ -12,6 +12,11 @@ from liftnet.io.settings import Settings
 class DepthSettings(Settings):
     """How LiftNet is built, trained and evaluated. Pixels are those of the network's square input."""
 
+    method: Literal["correspondences", "regression", "ordinal", "photometric"] = Field(
+        "correspondences",
+        description="what the network learns from: correspondences (LiftNet), true or reconstructed depth, order of"
+        " depths, photometric error",
+    )
     image_size: int = Field(64, ge=16, le=1024, description="side of the network's square input, px")
     levels: int = Field(6, ge=2, le=10, description="halvings in the U-Net (paper: 8 at 256 px)")
     width: int = Field(16, ge=4, le=256, description="channels of the U-Net's first level (paper: 64)")
@@ -22,10 +27,31 @@ class DepthSettings(Settings):
     crop_margin: float = Field(0.1, ge=0, le=1, description="margin around the mask, share of its longer side")
     background: Literal["keep", "grey"] = Field("grey", description="what the network sees off the mask (paper: keep)")
     max_correspondences: int = Field(256, ge=8, le=100_000, description="at most so many correspondences of a pair")
+    correspondences_fixed: bool = Field(False, description="always the same of a pair's correspondences")
     threshold: float = Field(2.0, gt=0, le=100, description="RANSAC's inlier distance T, px")
     tau: float = Field(2.0, gt=0, le=100, description="distance at which the robust cost saturates, px")
     robust: bool = Field(True, description="use the robust cost R (section 3.2 of the paper)")
     draws: int = Field(100, ge=1, le=10_000, description="four-point draws of RANSAC")
+    ordinal_pairs: int = Field(
+        100, ge=1, le=100_000, description="ordinal: pairs of points of an image whose order is known (DIW: 1)"
+    )
+    ordinal_margin: float = Field(
+        0.02, ge=0, lt=1, description="ordinal: depths are in order where their ratio is beyond 1 + this, else equal"
+    )
+    photometric_focal: float = Field(
+        0.7, gt=0, le=100, description="photometric: focal length, widths of the network's input (paper: .7)"
+    )
+    photometric_smoothness: float = Field(
+        0.5, ge=0, description="photometric: weight of second differences of disparity (Zhou et al.: .5)"
+    )
+    photometric_explainability: float = Field(
+        0.2, ge=0, description="photometric: weight that keeps the explainability mask at 1 (Zhou et al.: .2); 0: none"
+    )
+    photometric_scales: int = Field(
+        4, ge=1, le=8, description="photometric: scales at which images are compared, each half the one before"
+    )
+    sfm_masks: bool = Field(True, description="sfm: COLMAP sees features of the foreground only")
+    sfm_min_images: int = Field(3, ge=2, description="sfm: a work fails without a model of so many images")
     optimiser: Literal["sgd", "adam"] = Field("adam", description="sgd (paper, momentum .9) or adam")
     learning_rate: float = Field(0.001, gt=0, le=10, description="learning rate (paper, with sgd: 1e-5)")
     schedule: Literal["constant", "linear"] = Field(
@@ -49,6 +75,9 @@ class DepthSettings(Settings):
         0.3, ge=0, lt=1, description="augment: change brightness, contrast and tint by so much"
     )
     precision: Literal["no", "bf16"] = Field("no", description="mixed precision of the network")
+    channels_last: bool = Field(False, description="keep the channels of a pixel together in memory; faster on a GPU")
+    compile: bool = Field(False, description="compile the networks with torch.compile; worth it for long runs")
+    deterministic: bool = Field(True, description="the same numbers each time on a GPU too, at some cost in speed")
     cache_mb: int = Field(4000, ge=1, description="decoded crops beyond this size lie in a scratch file, MB")
     tensorboard: bool = Field(False, description="also write TensorBoard logs (needs tensorboard)")
     n_examples: int = Field(8, ge=0, le=1000, description="held-out images whose prediction is kept for the report")
@@ -61,4 +90,5 @@ class DepthSettings(Settings):
 
 
 EVALUATION = ("evaluation_pairs", "n_examples")  # read by `depth evaluate`; changing them does not train again
-TRAINING = tuple(name for name in DepthSettings.model_fields if name not in EVALUATION)
+SFM = ("sfm_masks", "sfm_min_images")  # read by `depth sfm`
+TRAINING = tuple(name for name in DepthSettings.model_fields if name not in (*EVALUATION, *SFM))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.depth.crops import CropBox, box_around, box_of_image, make_crop
+from liftnet.depth.settings import DepthSettings
 from liftnet.io.errors import BadImageError
 from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask
 from liftnet.io.log import get_logger
@@ -33,6 +34,11 @@ class CropOptions:
     crop: str
     crop_margin: float
     background: str
+
+    @classmethod
+    def of(cls, settings: DepthSettings) -> CropOptions:
+        """The options that a run's settings ask for."""
+        return cls(settings.image_size, settings.crop, settings.crop_margin, settings.background)
 
     def apply(self, image: UInt8Array, mask: BoolArray | None) -> tuple[UInt8Array, BoolArray, CropBox]:
         """Cut the network's input out of (H, W, 3) pixels; without a mask all pixels are foreground."""

@@ -1,87 +1,96 @@
-"""Training LiftNet: a plain loop over batches of pairs, with validation, early stop and bit-exact resume.
+"""Training a depth network: a plain loop over batches, with validation, early stop and bit-exact resume.
 
-Everything random in a step (its pairs, their order, augmentation, RANSAC) comes from a seed derived from the run's
+Everything random in a step (its items, their order, augmentation, RANSAC) comes from a seed derived from the run's
 seed and the step's number. There is no generator whose state could be lost: a run that is killed and started again
 goes on from its last checkpoint with the same numbers as a run that was never stopped.
+
+Several processes (`torchrun --nproc-per-node 4 -m liftnet depth train ...`) share each step: the batch is divided
+among them and their gradients are averaged. Only the first writes.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from accelerate.utils import gather_object
+from torch import Tensor, nn
 
+from liftnet.depth.batches import Order, read_ahead
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint, write_metrics
-from liftnet.depth.loss import CorrespondenceLoss, correspondence_terms
 from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import build_network
-from liftnet.depth.pairs import Augmentation, Batch, PairLoader, PairRow, PairTable, epoch_order, sample_depth
-from liftnet.depth.priors import inflated_depth
+from liftnet.depth.network import LiftNet, build_network
+from liftnet.depth.objectives import Sources, Terms, Training, load_training
+from liftnet.depth.pairs import in_directions
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropOptions, CropStore
+from liftnet.depth.sign import viewer_sign
 from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_fraction, stable_seed
-from liftnet.io.log import LineMeter, duration, get_logger
+from liftnet.io.ids import stable_seed
+from liftnet.io.log import duration, get_logger, meter
 
 LOG = get_logger("depth")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-SIGN_IMAGES = 256  # training images that choose the sign of depth
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run trains and validates on."""
-
-    train: PairLoader
-    val: PairLoader
-    held_out: str  # in words
 
 
 @dataclass
 class Run:
-    """A training run in progress."""
+    """A training run in progress.
+
+    Attributes:
+        settings: Its settings.
+        seed: Its seed.
+        data: What it learns from.
+        accelerator: Where it computes.
+        networks: The networks, with the weights that checkpoints hold.
+        prepared: The same as they are called: compiled, and with gradients shared among processes.
+        optimiser: Of all networks.
+        state: What a checkpoint holds.
+        since_validation: Terms of the steps since the last validation.
+    """
 
     settings: DepthSettings
     seed: int
-    data: TrainingData
+    data: Training
     accelerator: Accelerator
-    network: torch.nn.Module
+    networks: dict[str, nn.Module]
+    prepared: dict[str, nn.Module]
     optimiser: torch.optim.Optimizer
     state: Checkpoint
-    since_validation: list[CorrespondenceLoss] = field(default_factory=list)
+    since_validation: list[Terms] = field(default_factory=list)
 
 
-def train(root: Path, dataset: Path, model_folder: Path, settings: DepthSettings, seed: int, threads: int) -> None:
-    """Train on the pairs of `dataset`, whose images and masks lie in `root`, and write the best model.
+def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None:
+    """Train with the method of the settings, and write the best model.
 
     Raises:
-        LiftnetError: There is no pair to train on, or a file cannot be read or written.
+        LiftnetError: There is nothing to train on, or a file cannot be read or written.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(sources.threads)
     start = time.monotonic()
-    data = load_data(root, dataset, settings, threads, model_folder)
-    run = start_run(data, settings, seed, model_folder)
+    run = start_run(load_training(sources, settings), settings, sources.seed, model_folder)
     if run.state.iteration:
         LOG.info("going on from step %d", run.state.iteration)
     if not run.state.finished:
         train_loop(run, model_folder)
-    network = run.accelerator.unwrap_model(run.network)
+    if not run.accelerator.is_main_process:
+        return
+    network = depth_network(settings, sources.seed)
     network.load_state_dict(run.state.best)
-    model = DepthModel(network.eval(), data.train.store.options)
-    model.sign = viewer_sign(model, data.train)
+    model = DepthModel(network.eval(), run.data.store.options)
+    if not run.data.signed:
+        model.sign = viewer_sign(model, run.data.store, run.data.images)
     model.notes = _notes(run)
     save_model(model_folder, model)
     LOG.info(
-        "trained on %d pairs of %d works for %d steps in %s; best validation loss %.4f px^2 at step %d; %s",
-        len(data.train.rows),
-        len({row.work_id for row in data.train.rows}),
+        "trained on %d items of %d works for %d steps in %s; best validation loss %.4f at step %d; %s",
+        len(run.data.train.items),
+        run.data.works,
         run.state.iteration,
         duration(time.monotonic() - start),
         run.state.best_loss,
@@ -90,130 +99,112 @@ def train(root: Path, dataset: Path, model_folder: Path, settings: DepthSettings
     )
 
 
-def load_data(root: Path, dataset: Path, settings: DepthSettings, threads: int, scratch: Path) -> TrainingData:
-    """Read the pairs' list and decode their images.
+def depth_network(settings: DepthSettings, seed: int) -> LiftNet:
+    """The depth network that the settings ask for, initialised from the seed alone."""
+    return build_network(settings.levels, settings.width, settings.align_corners, seed)
+
+
+def start_run(data: Training, settings: DepthSettings, seed: int, folder: Path) -> Run:
+    """Build networks and optimiser, and load the checkpoint of the same run if there is one.
 
     Raises:
-        LiftnetError: No pair to train or to validate on.
+        LiftnetError: The batch cannot be divided among the processes, or the checkpoint is damaged.
     """
-    table, val_table = PairTable(dataset, "train"), PairTable(dataset, "val")
-    train_rows, val_rows = table.rows, val_table.rows
-    held_out = "pairs of the val artists"
-    if not val_rows:
-        val_table = table
-        train_rows, val_rows = hold_out_works(table.rows, settings.held_out_share)
-        held_out = f"pairs of {len({row.work_id for row in val_rows})} training works, as no val artist has any"
-        LOG.info("validating on %s", held_out)
-    options = CropOptions(settings.image_size, settings.crop, settings.crop_margin, settings.background)
-    image_ids = [image for row in (*train_rows, *val_rows) for image in (row.image_a, row.image_b)]
-    scratch.mkdir(parents=True, exist_ok=True)
-    store = CropStore(root, image_ids, options, threads, settings.cache_mb, scratch)
-    augmentation = Augmentation(settings.flip, settings.rotation, settings.zoom, settings.colour_jitter)
-    limit = settings.max_correspondences
-    data = TrainingData(
-        PairLoader(table, train_rows, store, limit, augmentation),
-        PairLoader(val_table, limit_rows(val_rows, settings.validation_pairs), store, limit, Augmentation()),
-        held_out,
-    )
-    lost = len(train_rows) - len(data.train.rows)
-    if lost:
-        LOG.warning("%d of %d training pairs left out, as an image of theirs cannot be read", lost, len(train_rows))
-    if not data.train.rows or not data.val.rows:
+    if settings.deterministic and torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
+        torch.use_deterministic_algorithms(True)
+    accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
+    if settings.batch_size % accelerator.num_processes:
         raise LiftnetError(
-            dataset,
-            f"has {len(data.train.rows)} pairs to train on and {len(data.val.rows)} to validate on; it takes both",
-            "Collect more works with several photographs each, or loosen `verify`",
+            f"depth.batch_size {settings.batch_size}",
+            f"cannot be divided among {accelerator.num_processes} processes",
+            "Use a multiple of their number",
         )
-    return data
-
-
-def hold_out_works(rows: list[PairRow], share: float) -> tuple[list[PairRow], list[PairRow]]:
-    """Set about `share` of the works aside, at least one where there are two; chosen by a hash of their ids."""
-    works = sorted({row.work_id for row in rows}, key=lambda work: (stable_fraction(work, "held out"), work))
-    chosen = set(works[: min(max(round(share * len(works)), 1), len(works) - 1)]) if works else set()
-    return [row for row in rows if row.work_id not in chosen], [row for row in rows if row.work_id in chosen]
-
-
-def limit_rows(rows: list[PairRow], limit: int) -> list[PairRow]:
-    """At most `limit` pairs, chosen by a hash of their ids, in their order."""
-    chosen = sorted(rows, key=lambda row: (stable_fraction(row.pair_id, "validation"), row.pair_id))[:limit]
-    return sorted(chosen, key=lambda row: row.pair_id)
-
-
-def start_run(data: TrainingData, settings: DepthSettings, seed: int, folder: Path) -> Run:
-    """Build network and optimiser, and load the checkpoint of the same run if there is one."""
-    accelerator = Accelerator(mixed_precision=settings.precision)
-    network: torch.nn.Module = build_network(settings.levels, settings.width, settings.align_corners, seed)
-    if settings.optimiser == "sgd":
-        optimiser: torch.optim.Optimizer = torch.optim.SGD(
-            network.parameters(), lr=settings.learning_rate, momentum=settings.momentum
-        )
-    else:
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    pairs = [row.pair_id for loader in (data.train, data.val) for row in loader.rows]
-    identity = fingerprint(settings, seed, pairs)
+    networks: dict[str, nn.Module] = {"depth": depth_network(settings, seed), **data.networks}
+    identity = fingerprint(settings, seed, [*data.train.items, *data.val.items])
     state = read_checkpoint(folder / "checkpoint.pt", identity)
-    if state is None:
-        state = Checkpoint(identity)
-    else:
-        network.load_state_dict(state.network)
+    if state is not None:
+        for name, network in networks.items():
+            network.load_state_dict(state.networks[name])
+    prepared = {name: _prepared(network, settings, accelerator) for name, network in networks.items()}
+    optimiser = _optimiser(networks, settings)
+    if state is not None:
         optimiser.load_state_dict(state.optimiser)
-    network, optimiser = accelerator.prepare(network, optimiser)
-    terms = [CorrespondenceLoss(*map(torch.tensor, values)) for values in state.terms]
-    return Run(settings, seed, data, accelerator, network, optimiser, state, terms)
+    state = state or Checkpoint(identity)
+    terms = [{name: torch.tensor(values) for name, values in step.items()} for step in state.terms]
+    return Run(settings, seed, data, accelerator, networks, prepared, optimiser, state, terms)
+
+
+def _prepared(network: nn.Module, settings: DepthSettings, accelerator: Accelerator) -> nn.Module:
+    """Place a network on its device, and wrap it as the settings and the number of processes ask for."""
+    if settings.channels_last:
+        network.to(memory_format=torch.channels_last)
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    prepared: nn.Module = accelerator.prepare(network)
+    if settings.compile:
+        prepared.compile()  # in place: the names of the weights stay as they are
+    return prepared
+
+
+def _optimiser(networks: dict[str, nn.Module], settings: DepthSettings) -> torch.optim.Optimizer:
+    parameters = [parameter for network in networks.values() for parameter in network.parameters()]
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=settings.momentum)
+    return torch.optim.Adam(parameters, lr=settings.learning_rate)
 
 
 def train_loop(run: Run, folder: Path) -> None:
     """Step until the iterations are used up or validation has not improved for `patience` times."""
-    settings, state = run.settings, run.state
-    meter = LineMeter("depth", "training steps", settings.iterations - state.iteration)
+    settings, state, accelerator = run.settings, run.state, run.accelerator
+    order = Order(run.data.train, settings.batch_size, run.seed)
+    batches = read_ahead(run.data.train, order, state.iteration, accelerator.process_index, accelerator.num_processes)
     start, saved = time.monotonic() - state.seconds, time.monotonic()
-    position = _Position(run)
-    while not state.finished:
-        run.network.train()
-        run.since_validation.append(train_step(run, position.next_batch(state.iteration)))
-        state.iteration += 1
-        last = state.iteration >= settings.iterations
-        state.seconds = time.monotonic() - start
-        if last or state.iteration % settings.validate_every == 0:
-            validate(run)
-            state.finished = last or state.bad_validations >= settings.patience
-            _save(run, folder)
-            saved = time.monotonic()
-        elif time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            _save(run, folder)
-            saved = time.monotonic()
-        meter.advance(f", best validation loss {state.best_loss:.4f}")
+    with meter("depth", "training steps", settings.iterations - state.iteration) as advance:
+        while not state.finished:
+            _set_mode(run, training=True)
+            run.since_validation.append(train_step(run, next(batches)))
+            state.iteration += 1
+            last = state.iteration >= settings.iterations
+            state.seconds = time.monotonic() - start
+            if last or state.iteration % settings.validate_every == 0:
+                validate(run)
+                state.finished = last or state.bad_validations >= settings.patience
+                _save(run, folder)
+                saved = time.monotonic()
+            elif time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                _save(run, folder)
+                saved = time.monotonic()
+            advance(f", best validation loss {state.best_loss:.4f}")
+    batches.close()
 
 
-class _Position:
-    """Where in the data a step is: a function of the step's number."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.epoch, self.order = run, -1, np.empty((0, 2), np.int64)
-        self.groups = [row.group for row in run.data.train.rows]
-        self.size = min(run.settings.batch_size, 2 * len(self.groups))
-        self.steps = 2 * len(self.groups) // self.size  # an epoch's last pairs that fill no batch wait for the next
-
-    def next_batch(self, iteration: int) -> Batch:
-        epoch, step = divmod(iteration, self.steps)
-        if epoch != self.epoch:
-            self.epoch, self.order = epoch, epoch_order(self.groups, self.run.seed, epoch)
-        chosen = self.order[step * self.size : (step + 1) * self.size]
-        return self.run.data.train.batch(chosen, stable_seed(self.run.seed, "batch", str(iteration)))
+def _set_mode(run: Run, training: bool) -> None:
+    for network in run.prepared.values():
+        network.train(training)
 
 
-def train_step(run: Run, batch: Batch) -> CorrespondenceLoss:
-    """One step of the optimiser; returns the loss terms, detached."""
-    generator = torch.Generator().manual_seed(stable_seed(run.seed, "draws", str(run.state.iteration)))
-    terms = batch_loss(run, batch, generator)
+def train_step(run: Run, batch: Any) -> Terms:
+    """One step of the optimiser; returns the terms, detached and on the host."""
+    names = ["draws", str(run.state.iteration)]
+    if run.accelerator.num_processes > 1:
+        names.append(str(run.accelerator.process_index))
+    generator = torch.Generator().manual_seed(stable_seed(run.seed, *names))
+    terms = run.data.train.terms(run.prepared, batch.to(run.accelerator.device), generator)
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(run.settings, run.state.iteration)
     run.optimiser.zero_grad()
-    run.accelerator.backward(terms.loss.mean())
-    run.accelerator.clip_grad_value_(run.network.parameters(), run.settings.gradient_clamp)
+    run.accelerator.backward(terms["loss"].mean())
+    for network in run.networks.values():
+        nn.utils.clip_grad_value_(network.parameters(), run.settings.gradient_clamp)
     run.optimiser.step()
-    return CorrespondenceLoss(*(term.detach().cpu() for term in terms))
+    return _detached(terms)
+
+
+def _detached(terms: Terms) -> Terms:
+    """The terms on the host, brought there together: each transfer from a GPU waits for it."""
+    stacked = torch.stack([term.detach().float() for term in terms.values()]).cpu()
+    return dict(zip(terms, stacked, strict=True))
 
 
 def learning_rate(settings: DepthSettings, iteration: int) -> float:
@@ -222,41 +213,26 @@ def learning_rate(settings: DepthSettings, iteration: int) -> float:
     return settings.learning_rate * left
 
 
-def batch_loss(run: Run, batch: Batch, generator: torch.Generator) -> CorrespondenceLoss:
-    """Predict depth of the batch's images and measure how well it explains the correspondences."""
-    settings = run.settings
-    batch = batch.to(run.accelerator.device)
-    depth = sample_depth(run.network(batch.images).float(), batch.source_xy)
-    tau = settings.tau if settings.robust else math.inf
-    return correspondence_terms(
-        batch.source_xy, depth, batch.target_xy, batch.mask, settings.threshold, tau, generator, settings.draws
-    )
-
-
 @torch.no_grad()
 def validate(run: Run) -> None:
-    """Measure the loss on the held-out pairs, note it, and keep the weights if it is the best so far."""
-    run.network.eval()
-    state, loader, size = run.state, run.data.val, run.settings.batch_size
-    order = np.stack([np.repeat(np.arange(len(loader.rows)), 2), np.tile([0, 1], len(loader.rows))], axis=1)
+    """Measure the terms on the held-out items, note them, and keep the weights if the loss is the best so far."""
+    _set_mode(run, training=False)
+    state, objective, size, here = run.state, run.data.val, run.settings.batch_size, run.accelerator
+    order = in_directions(torch.arange(len(objective.items)).numpy(), objective.directions)
     terms = []
-    for start in range(0, len(order), size):
+    for start in range(size * here.process_index, len(order), size * here.num_processes):
         seed = stable_seed(run.seed, "validation", str(start))
-        terms.append(
-            batch_loss(run, loader.batch(order[start : start + size], seed), torch.Generator().manual_seed(seed))
-        )
-    held_out, training = _means(terms), _means(run.since_validation)
+        batch = objective.batch(order[start : start + size], seed).to(here.device)
+        terms.append(_detached(objective.terms(run.prepared, batch, torch.Generator().manual_seed(seed))))
+    held_out, training = _means(gathered(run, terms)), _means(gathered(run, run.since_validation))
     run.since_validation.clear()
     state.metrics.append(
         {
             "iteration": state.iteration,
-            "train_loss": training["loss"],
+            "train_loss": training.pop("loss"),
             "val_loss": held_out["loss"],
-            "val_median_px": held_out["median_error"],
-            "inlier_share": training["inlier_share"],
-            "saturated_share": training["saturated_share"],
-            "camera_scale": training["camera_scale"],
-            "val_inlier_share": held_out["inlier_share"],
+            **training,
+            **{f"val_{name}": value for name, value in held_out.items() if name != "loss"},
             "learning_rate": learning_rate(run.settings, state.iteration - 1),
             "seconds": round(state.seconds, 2),
         }
@@ -264,37 +240,35 @@ def validate(run: Run) -> None:
     state.bad_validations += 1
     if held_out["loss"] < state.best_loss:
         state.best_loss, state.best_iteration, state.bad_validations = held_out["loss"], state.iteration, 0
-        weights = run.accelerator.unwrap_model(run.network).state_dict()
+        weights = run.networks["depth"].state_dict()
         state.best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
 
-def _means(terms: list[CorrespondenceLoss]) -> dict[str, float]:
-    def mean(values: list[Tensor]) -> float:
-        return float(torch.cat([value.float().cpu() for value in values]).mean()) if values else math.nan
+def gathered(run: Run, terms: list[Terms]) -> list[Terms]:
+    """The terms of all processes."""
+    return terms if run.accelerator.num_processes == 1 else gather_object(terms)
 
-    return {name: mean([getattr(term, name) for term in terms]) for name in CorrespondenceLoss._fields}
+
+def _means(terms: list[Terms]) -> dict[str, float]:
+    """The mean of each term over items."""
+    names = terms[0] if terms else {"loss": torch.empty(0)}
+    columns = {name: [step[name] for step in terms] for name in names}
+    return {name: float(torch.cat(values).mean()) if values else math.nan for name, values in columns.items()}
 
 
 def _save(run: Run, folder: Path) -> None:
-    run.state.network = run.accelerator.unwrap_model(run.network).state_dict()
+    """Write checkpoint and metrics, by the first process alone."""
+    if not run.accelerator.is_main_process:
+        return
+    run.state.networks = {name: _on_host(network.state_dict()) for name, network in run.networks.items()}
     run.state.optimiser = run.optimiser.state_dict()
-    run.state.terms = [[value.tolist() for value in terms] for terms in run.since_validation]
+    run.state.terms = [{name: value.tolist() for name, value in step.items()} for step in run.since_validation]
     write_checkpoint(folder / "checkpoint.pt", run.state)
     write_metrics(folder, run.state.metrics, run.settings.tensorboard)
 
 
-def viewer_sign(model: DepthModel, loader: PairLoader) -> int:
-    """1 or -1: the sign under which predicted depth agrees with the inflated masks of training images."""
-    images = sorted({image for row in loader.rows for image in (row.image_a, row.image_b)})[:SIGN_IMAGES]
-    rows = [loader.store.index[image] for image in images]
-    depth = model.predict(loader.store.images[rows], loader.store.masks[rows])
-    agreement = 0.0
-    for predicted, mask in zip(depth, loader.store.masks[rows], strict=True):
-        if mask.sum() > 1:
-            ours, rounded = predicted[mask] - predicted[mask].mean(), inflated_depth(mask)[mask]
-            length = np.linalg.norm(ours) * np.linalg.norm(rounded - rounded.mean())
-            agreement += float(ours @ (rounded - rounded.mean()) / length) if length > 0 else 0.0
-    return -1 if agreement < 0 else 1
+def _on_host(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu() for name, tensor in weights.items()}
 
 
 def _notes(run: Run) -> dict[str, Any]:
@@ -303,9 +277,9 @@ def _notes(run: Run) -> dict[str, Any]:
         "settings": run.settings.model_dump(),
         "seed": run.seed,
         "training": {
-            "pairs": len(data.train.rows),
-            "works": len({row.work_id for row in data.train.rows}),
-            "validation_pairs": len(data.val.rows),
+            "items": len(data.train.items),
+            "works": data.works,
+            "validation_items": len(data.val.items),
             "validated_on": data.held_out,
             "best_iteration": state.best_iteration,
             "best_validation_loss": state.best_loss,

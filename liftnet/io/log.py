@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -46,6 +47,22 @@ def progress(items: Iterable[Item], stage: str, doing: str, total: int | None = 
     for item in items:
         yield item
         meter.advance()
+
+
+@contextmanager
+def meter(stage: str, doing: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Progress of a loop without a list of items: yields a function to call after each, with a text to append.
+
+    A bar on a terminal, else at most a line a minute with the time left.
+    """
+    if not sys.stderr.isatty():
+        yield LineMeter(stage, doing, total).advance
+        return
+    from rich.progress import Progress
+
+    with Progress() as bar:
+        task = bar.add_task(f"{stage}: {doing}", total=total)
+        yield lambda extra: bar.update(task, advance=1, description=f"{stage}: {doing}{extra}")
 
 
 class LineMeter:

@@ -2,18 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, move_points, network_input, warp
 from liftnet.depth.crops import CropBox, box_around, box_of_image, cut, cut_mask, cut_nearest, make_crop
 from liftnet.depth.loss import correspondence_loss
-from liftnet.depth.pairs import (
-    Augmentation,
-    Batch,
-    PairLoader,
-    PairTable,
-    augment,
-    epoch_order,
-    sample_depth,
-    transform,
-)
+from liftnet.depth.pairs import Batch, PairLoader, PairTable, epoch_order, sample_depth, sample_depth_by_index
 from liftnet.depth.store import CropOptions, CropStore
 
 OPTIONS = CropOptions(64, "mask", 0.1, "keep")
@@ -121,7 +113,7 @@ def test_batch_maps_true_correspondences_into_each_image_s_own_crop(loader, run_
     views = {view.image_id: view for view in run_views}
     chosen = np.array([[0, 0], [0, 1], [4, 1]])
     batch = loader.batch(chosen, seed=0)
-    assert batch.images.shape == (3, 3, 64, 64)
+    assert batch.images.shape == (3, 64, 64, 3)
     assert batch.mask.sum(1).tolist() == [50, 50, 50]
     for k, (index, direction) in enumerate(chosen.tolist()):
         row = loader.rows[index]
@@ -154,10 +146,20 @@ def test_pairs_with_an_unreadable_image_are_dropped(loader):
     assert loader.rows[0] not in rest.rows
 
 
-def dots_batch():
-    images = torch.full((4, 3, 64, 64), -1.0)
+def test_fixed_correspondences_are_the_same_each_time_and_the_first_of_more(loader):
+    few, many = (
+        PairLoader(loader.table, loader.rows, loader.store, limit, Augmentation(), fixed=True) for limit in (10, 30)
+    )
+    chosen = np.array([[1, 0], [1, 1]])
+    first, other = few.batch(chosen, 0), few.batch(chosen, 1)
+    assert torch.equal(first.source_xy, other.source_xy)
+    assert torch.equal(first.source_xy[0], first.target_xy[1])
+    torch.testing.assert_close(many.batch(chosen, 2).source_xy[:, :10], first.source_xy)
+
+
+def dots():
     points = torch.tensor([[[20.0, 30.0], [40.0, 35.0], [31.0, 12.0]]]).repeat(4, 1, 1)
-    return Batch(images, points, points + 3, torch.ones(4, 3, dtype=torch.bool))
+    return torch.zeros(4, 64, 64, 3, dtype=torch.uint8), points
 
 
 @pytest.mark.parametrize(
@@ -165,24 +167,35 @@ def dots_batch():
     [Augmentation(flip=True), Augmentation(rotation=40), Augmentation(zoom=0.3), Augmentation(True, 30, 0.2)],
 )
 def test_geometric_augmentation_moves_image_and_correspondences_together(options):
-    batch = dots_batch()
+    pixels, points = dots()
     for k in range(4):
-        x, y = batch.source_xy[k, 0].long().tolist()
-        batch.images[k, :, y - 1 : y + 2, x - 1 : x + 2] = 1
-    changed = augment(batch, options, np.random.default_rng(3))
-    assert not torch.allclose(changed.source_xy, batch.source_xy)
-    assert torch.equal(changed.target_xy, batch.target_xy)
+        x, y = points[k, 0].long().tolist()
+        pixels[k, y - 1 : y + 2, x - 1 : x + 2] = 255
+    changes = draw_changes(options, 4, np.random.default_rng(3))
+    images, moved, mask = Batch(pixels, points, points + 3, torch.ones(4, 3, dtype=torch.bool), changes).augmented()
+    assert not torch.allclose(moved, points)
+    assert mask.all()
     for k in range(4):
-        light = centre_of_light(changed.images[k].permute(1, 2, 0).numpy() + 1)
-        np.testing.assert_allclose(light, changed.source_xy[k, 0].numpy(), atol=0.25)
+        light = centre_of_light(images[k].permute(1, 2, 0).numpy() + 1)
+        np.testing.assert_allclose(light, moved[k, 0].numpy(), atol=0.25)
 
 
 def test_correspondences_that_leave_the_image_are_masked_out():
-    batch = dots_batch()._replace(source_xy=torch.tensor([[[1.0, 1.0], [32.0, 32.0], [62.0, 5.0]]]).repeat(4, 1, 1))
-    changed = augment(batch, Augmentation(rotation=45), np.random.default_rng(0))
-    outside = ((changed.source_xy < -0.5) | (changed.source_xy > 63.5)).any(2)
+    points = torch.tensor([[[1.0, 1.0], [32.0, 32.0], [62.0, 5.0]]]).repeat(4, 1, 1)
+    changes = draw_changes(Augmentation(rotation=45), 4, np.random.default_rng(0))
+    moved, mask = move_points(points, torch.ones(4, 3, dtype=torch.bool), 64, changes)
+    outside = ((moved < -0.5) | (moved > 63.5)).any(2)
     assert outside.any()
-    assert torch.equal(changed.mask, ~outside)
+    assert torch.equal(mask, ~outside)
+
+
+def test_no_changes_leave_everything_as_it_is():
+    pixels, points = dots()
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    images, moved, kept = Batch(pixels, points, points, mask, draw_changes(Augmentation(), 4, None)).augmented()
+    assert torch.equal(images, network_input(pixels))
+    assert torch.equal(moved, points)
+    assert torch.equal(kept, mask)
 
 
 def test_mirrored_depth_keeps_the_loss():
@@ -190,7 +203,8 @@ def test_mirrored_depth_keeps_the_loss():
     depth, points = torch.randn(2, 64, 64, generator=g), torch.rand(2, 50, 2, generator=g) * 60 + 2
     target, mask = torch.rand(2, 50, 2, generator=g) * 64, torch.ones(2, 50, dtype=torch.bool)
     mirror = torch.tensor([[-1.0, 0], [0, 1]]).expand(2, 2, 2)
-    _, mirrored_points = transform(depth[:, None], points, mirror)
+    mirrored_points, _ = move_points(points, mask, 64, Changes(mirror))
+    torch.testing.assert_close(warp(depth[:, None], mirror)[:, 0], depth.flip(2), atol=1e-4, rtol=1e-4)
     losses = [
         correspondence_loss(xy, sample_depth(d, xy), target, mask, 20.0, 20.0, torch.Generator().manual_seed(0))
         for xy, d in ((points, depth), (mirrored_points, depth.flip(2)))
@@ -199,11 +213,31 @@ def test_mirrored_depth_keeps_the_loss():
 
 
 def test_colour_jitter_changes_colours_alone():
-    batch = dots_batch()._replace(images=torch.rand(4, 3, 64, 64) * 2 - 1)
-    changed = augment(batch, Augmentation(colour_jitter=0.3), np.random.default_rng(0))
-    assert torch.equal(changed.source_xy, batch.source_xy)
-    assert not torch.equal(changed.images, batch.images)
-    assert changed.images.abs().max() <= 1
+    images = torch.rand(4, 3, 64, 64) * 2 - 1
+    changes = draw_changes(Augmentation(colour_jitter=0.3), 4, np.random.default_rng(0))
+    assert changes.matrix is None
+    changed = change_images(images, changes)
+    assert not torch.equal(changed, images)
+    assert changed.abs().max() <= 1
+    # where nothing is clipped, each channel is an affine function of what it was
+    inside = changed[0, 0].abs() < 1
+    slope, offset = np.polyfit(images[0, 0][inside].numpy(), changed[0, 0][inside].numpy(), 1)
+    np.testing.assert_allclose(changed[0, 0][inside], slope * images[0, 0][inside] + offset, atol=1e-5)
+
+
+def test_depth_by_lookup_equals_depth_by_grid_sample_in_values_and_gradients():
+    g = torch.Generator().manual_seed(0)
+    depth = torch.randn(2, 16, 16, generator=g, dtype=torch.float64)
+    points = torch.rand(2, 200, 2, generator=g, dtype=torch.float64) * 18 - 1
+    points[0, 0], points[0, 1] = torch.tensor([0.0, 15.0]), torch.tensor([15.0, 15.0])
+    weight = torch.randn(2, 200, generator=g, dtype=torch.float64)
+    found = []
+    for sample in (sample_depth, sample_depth_by_index):
+        leaf = depth.clone().requires_grad_()
+        values = sample(leaf, points)
+        (values * weight).sum().backward()
+        found.append((values.detach(), leaf.grad))
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_sampled_depth_is_bilinear_between_pixel_centres():

@@ -12,13 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.depth import training
+from liftnet.depth.batches import Order, read_ahead
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint
 from liftnet.depth.model import DepthModel, load_model, save_model
 from liftnet.depth.network import build_network
-from liftnet.depth.pairs import PairTable
+from liftnet.depth.objectives import Sources, load_training
+from liftnet.depth.pairs import PairTable, hold_out_works
 from liftnet.depth.settings import DepthSettings
+from liftnet.depth.sign import viewer_sign
 from liftnet.depth.store import CropOptions
-from liftnet.depth.training import hold_out_works, learning_rate, train
+from liftnet.depth.training import learning_rate, train
 from liftnet.io.errors import LiftnetError
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "max_correspondences": 64}
@@ -28,8 +31,16 @@ def tiny(**changes):
     return DepthSettings(**{**TINY, "iterations": 8, **changes})
 
 
+def sources(root, model, seed=0, dataset=None):
+    return Sources(root, dataset or root / "dataset", None, model, 1, seed)
+
+
 def run(root, model, settings, seed=0, dataset=None):
-    train(root, dataset or root / "dataset", model, settings, seed, threads=1)
+    train(sources(root, model, seed, dataset), model, settings)
+
+
+def started(root, model, settings, seed=0):
+    return training.start_run(load_training(sources(root, model, seed), settings), settings, seed, model)
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +181,8 @@ def test_one_pair_is_learnt_by_heart(run_folder, tmp_path, optimiser):
         zoom=0,
         colour_jitter=0,
     )
-    data = training.load_data(run_folder, run_folder / "dataset", settings, 1, tmp_path)
-    data.train.rows[:] = data.train.rows[:1]
+    data = load_training(sources(run_folder, tmp_path), settings)
+    data.train.loader.rows[:] = data.train.loader.rows[:1]
     one = training.start_run(data, settings, 0, tmp_path)
     training.train_loop(one, tmp_path)
     losses = [row["train_loss"] for row in one.state.metrics]
@@ -181,11 +192,11 @@ def test_one_pair_is_learnt_by_heart(run_folder, tmp_path, optimiser):
 
 def test_gradients_are_clamped_by_value(run_folder, tmp_path):
     settings = tiny(optimiser="sgd", learning_rate=1.0, momentum=0.0, gradient_clamp=1e-4, batch_size=4)
-    data = training.load_data(run_folder, run_folder / "dataset", settings, 1, tmp_path)
-    started = training.start_run(data, settings, 0, tmp_path)
-    before = {name: p.detach().clone() for name, p in started.network.named_parameters()}
-    training.train_step(started, training._Position(started).next_batch(0))
-    moved = torch.cat([(p.detach() - before[n]).abs().flatten() for n, p in started.network.named_parameters()])
+    first = started(run_folder, tmp_path, settings)
+    network = first.networks["depth"]
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    training.train_step(first, next(read_ahead(first.data.train, Order(first.data.train, 4, 0), 0)))
+    moved = torch.cat([(p.detach() - before[n]).abs().flatten() for n, p in network.named_parameters()])
     assert moved.max() <= 1e-4 * 1.01
     assert (moved > 0.9e-4).float().mean() > 0.01
 
@@ -227,14 +238,14 @@ def test_a_missing_image_costs_its_pairs_alone(run_folder, run_views, tmp_path, 
 def test_the_sign_makes_depth_bulge_towards_the_viewer(run_folder, tmp_path):
     """The network and its negative are one to the loss; the model's sign tells them apart."""
     settings = tiny()
-    data = training.load_data(run_folder, run_folder / "dataset", settings, 1, tmp_path)
+    data = load_training(sources(run_folder, tmp_path), settings)
     network = build_network(3, 8, False, 0).eval()
-    model = DepthModel(network, data.train.store.options)
-    sign = training.viewer_sign(model, data.train)
+    model = DepthModel(network, data.store.options)
+    sign = viewer_sign(model, data.store, data.images)
     last = network.up[-1][-1].weight
     with torch.no_grad():
         last.neg_()
-    assert training.viewer_sign(model, data.train) == -sign
+    assert viewer_sign(model, data.store, data.images) == -sign
 
 
 def test_a_saved_model_gives_the_same_depth(tmp_path):
