@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +19,19 @@ SLACK = 2.2  # how far a field may overstate the distance
 
 @dataclass(frozen=True)
 class Mesh:
-    """A closed triangle mesh, z up.
+    """A triangle mesh, z up.
 
     Attributes:
         vertices: (V, 3) float32.
         faces: (F, 3) int32.
         normals: (V, 3) float32, outward, of length 1.
+        colours: (V, 3) float32 linear colours of the vertices, or None where the material gives them.
     """
 
     vertices: FloatArray
     faces: IntArray
     normals: FloatArray
+    colours: FloatArray | None = None
 
     def __repr__(self) -> str:
         return f"Mesh({len(self.vertices)} vertices, {len(self.faces)} faces)"
@@ -101,7 +103,7 @@ def normalise(mesh: Mesh) -> Mesh:
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     scale = 1 / np.linalg.norm(mesh.vertices - (low + high) / 2, axis=1).max()
     foot = np.array([*((low + high) / 2)[:2], low[2]], np.float32)
-    return Mesh(((mesh.vertices - foot) * scale).astype(np.float32), mesh.faces, mesh.normals)
+    return replace(mesh, vertices=((mesh.vertices - foot) * scale).astype(np.float32))
 
 
 def _bounds(field: Field, cells: int = 40) -> tuple[FloatArray, FloatArray]:

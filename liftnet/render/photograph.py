@@ -8,7 +8,7 @@ import numpy.typing as npt
 from liftnet.geometry.cameras import Camera
 from liftnet.io.truth import TrueView
 from liftnet.render.materials import Material, Surface
-from liftnet.render.scene import OBJECT, SKY, Hits, Place
+from liftnet.render.scene import OBJECT, SKY, Bodies, Hits, Place
 from liftnet.render.views import Light, View
 
 FloatArray = npt.NDArray[np.floating]
@@ -50,7 +50,7 @@ def photograph(place: Place, material: Material, view: View) -> tuple[UInt8Array
         part = place.trace(origins, ways)
         shaded = _shade(place, material, view, part, origins, ways, rng)
         linear[edge] += np.minimum(shaded, 1.5) / np.float32(len(SUBPIXELS))
-    return _develop(linear.reshape(height, width, 3), hits, rng), TrueView(depth, view.camera)
+    return develop(linear.reshape(height, width, 3), hits.kind == OBJECT, rng), TrueView(depth, view.camera)
 
 
 def _edges(kind: IntArray, distance: FloatArray) -> npt.NDArray[np.bool_]:
@@ -82,7 +82,7 @@ def _shade(
         colour[open_sky] = place.sky(ways[open_sky]) * view.light.ambient.mean().astype(np.float32) * np.float32(2)
     solid = np.flatnonzero(hits.kind != SKY)
     points = origins[solid] + ways[solid] * hits.distance[solid, None]
-    lit = _shadows(place, view.light, points, hits.normal[solid], rng)
+    lit = key_light_reach(place.bodies, view.light, points, hits.normal[solid], rng)
     footprint = hits.distance[solid] / np.float32(view.camera.intrinsics[0, 0])
     for kind, texture in {OBJECT: material, **place.textures}.items():
         mine = np.flatnonzero(hits.kind[solid] == kind)
@@ -90,12 +90,12 @@ def _shade(
             continue
         surface = texture(points[mine], footprint[mine])
         rows = solid[mine]
-        colour[rows] = _light(surface, view.light, hits.normal[rows], ways[rows], lit[mine], hits.occlusion[rows])
+        colour[rows] = reflect(surface, view.light, hits.normal[rows], ways[rows], lit[mine], hits.occlusion[rows])
     return colour
 
 
-def _shadows(
-    place: Place, light: Light, points: FloatArray, normals: FloatArray, rng: np.random.Generator
+def key_light_reach(
+    bodies: Bodies, light: Light, points: FloatArray, normals: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """(N,) share of the key light that reaches each point, from a few rays spread over the light."""
     start = points + normals * np.float32(0.006)
@@ -104,11 +104,11 @@ def _shadows(
     for _ in range(SHADOW_RAYS):
         spread = rng.normal(size=(len(facing), 3)).astype(np.float32) * np.float32(light.spread * 0.6)
         towards = light.direction.astype(np.float32) + spread
-        reach[facing] += ~place.bodies.blocked(start[facing], towards)
+        reach[facing] += ~bodies.blocked(start[facing], towards)
     return reach / np.float32(SHADOW_RAYS)
 
 
-def _light(
+def reflect(
     surface: Surface, light: Light, normals: FloatArray, ways: FloatArray, lit: FloatArray, openness: FloatArray
 ) -> FloatArray:
     """Lambert and Blinn-Phong under the key light, and a surrounding that is brighter above than below."""
@@ -130,9 +130,15 @@ def _light(
     return colour.astype(np.float32)
 
 
-def _develop(linear: FloatArray, hits: Hits, rng: np.random.Generator) -> UInt8Array:
-    """Expose for the sculpture, apply the sRGB curve and add noise."""
-    own = linear.reshape(-1, 3)[hits.kind == OBJECT]
+def develop(linear: FloatArray, subject: npt.NDArray[np.bool_], rng: np.random.Generator) -> UInt8Array:
+    """Expose for the subject, apply the sRGB curve and add noise.
+
+    Args:
+        linear: (H, W, 3) light.
+        subject: (H * W,) bool, what to expose for.
+        rng: Of the exposure and the noise.
+    """
+    own = linear.reshape(-1, 3)[subject]
     bright = float(np.percentile(own.mean(1), 90)) if len(own) else 0.5
     exposed = np.maximum(linear * np.float32(rng.uniform(0.5, 0.72) / max(bright, 0.02)), 0)
     exposed = np.where(exposed > 0.7, 0.7 + 0.3 * np.tanh((exposed - 0.7) / 0.3), exposed)

@@ -211,26 +211,42 @@ def _round_plinth(reach: float, height: float, rng: np.random.Generator) -> Mesh
 
 
 def ambient_openness(mesh: Mesh, rays: int = 24, reach: float = 0.8) -> FloatArray:
-    """(V,) share of the surrounding that each vertex sees within `reach`, over a ground at z = 0.
+    """(V,) share of the surrounding that each vertex sees within `reach`, over a ground at z = 0."""
+    return openness_at(Bodies(mesh), mesh.vertices, mesh.normals, rays, reach)
+
+
+def openness_at(
+    bodies: Bodies, points: FloatArray, normals: FloatArray, rays: int, reach: float = 0.8, ground: bool = True
+) -> FloatArray:
+    """(N,) share of the surrounding that is open within `reach` of points on surfaces.
 
     The directions are cosine-weighted about the normal: a Fibonacci lattice on the disk, projected up (Malley's
     method).
+
+    Args:
+        bodies: What blocks.
+        points: (N, 3).
+        normals: (N, 3).
+        rays: Directions at each point.
+        reach: How far a ray goes at most.
+        ground: Whether there is a ground at z = 0.
     """
-    bodies = Bodies(mesh)
-    n = mesh.normals
+    n = normals
     helper = np.where(np.abs(n[:, :1]) < 0.7, np.array([[1, 0, 0]], np.float32), np.array([[0, 1, 0]], np.float32))
     tangent = np.cross(n, helper)
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-6)
     other = np.cross(n, tangent)
-    start = mesh.vertices + n * np.float32(0.004)
+    start = points + n * np.float32(0.004)
     total = np.zeros(len(n), np.float32)
     for i in range(rays):
         radius, angle = np.sqrt((i + 0.5) / rays), i * np.pi * (3 - np.sqrt(5))
         x, y = radius * np.cos(angle), radius * np.sin(angle)
         way = (tangent * x + other * y + n * np.sqrt(1 - radius**2)).astype(np.float32)
         distance = np.minimum(bodies.distances(start, way), np.float32(reach))
-        ground = np.where(way[:, 2] < -1e-3, start[:, 2] / np.maximum(-way[:, 2], 1e-3), np.float32(reach))
-        total += np.minimum(distance, np.maximum(ground, 0))
+        if ground:
+            down = np.where(way[:, 2] < -1e-3, start[:, 2] / np.maximum(-way[:, 2], 1e-3), np.float32(reach))
+            distance = np.minimum(distance, np.maximum(down, 0))
+        total += distance
     return (total / np.float32(rays * reach)).astype(np.float32)
 
 

@@ -95,11 +95,11 @@ def _view(
         target = target + rng.uniform(-0.2, 0.2, 3) * (high - low) + [0, 0, 0.08 * (high - low)[2]]
     else:
         target = target + rng.uniform(-0.04, 0.04, 3) * (high - low)
-    out = np.array([np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
+    out = towards(azimuth, elevation)
     focal = 0.5 * size / np.tan(np.radians(angle) / 2)
     intrinsics = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     camera = _fit(vertices[:: max(len(vertices) // 2000, 1)], intrinsics, target, out, roll, fill)
-    light = _light(rng, azimuth)
+    light = draw_light(rng, azimuth)
     return View(camera, light, width, height, place, flavour, int(rng.integers(1 << 40)))
 
 
@@ -121,18 +121,28 @@ def _fit(
 
 def look_at(intrinsics: FloatArray, eye: FloatArray, target: FloatArray, roll: float = 0.0) -> Camera:
     """The camera at `eye` that has `target` in its centre, z up, turned by `roll` radians in its plane."""
-    forward = (target - eye) / np.linalg.norm(target - eye)
+    turn = facing((target - eye) / np.linalg.norm(target - eye), roll)
+    return Camera(intrinsics, turn, -turn @ eye)
+
+
+def facing(forward: FloatArray, roll: float = 0.0) -> FloatArray:
+    """(3, 3) world to camera for a camera that looks along `forward` (of length 1), z up, turned by `roll`."""
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
     c, s = np.cos(roll), np.sin(roll)
-    turn = np.stack([c * right + s * down, c * down - s * right, forward])
-    return Camera(intrinsics, turn, -turn @ eye)
+    return np.stack([c * right + s * down, c * down - s * right, forward])
 
 
-def _light(rng: np.random.Generator, azimuth: float) -> Light:
+def towards(azimuth: float, elevation: float) -> FloatArray:
+    """(3,) from the object to a camera or a light; azimuth 0 is the front, -y, and grows to +x. Radians."""
+    return np.array([np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
+
+
+def draw_light(rng: np.random.Generator, azimuth: float) -> Light:
+    """A key light from above, at most 72 degrees to the side of a camera at `azimuth` (radians)."""
     side, height = azimuth + rng.uniform(-1.25, 1.25), np.radians(rng.uniform(22, 68))
-    direction = np.array([np.sin(side) * np.cos(height), -np.cos(side) * np.cos(height), np.sin(height)])
+    direction = towards(side, height)
     warmth, strength = rng.uniform(-1, 1), rng.uniform(0.75, 1.15)
     colour = strength * np.array([1 + 0.13 * warmth, 1.0, 1 - 0.16 * warmth])
     around = rng.uniform(0.2, 0.5) * np.array([1 - 0.08 * warmth, 1.0, 1 + 0.1 * warmth])
