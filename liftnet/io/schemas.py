@@ -178,6 +178,44 @@ TRUTH = _schema(
 )
 
 
+SCORES = _schema(
+    "scores",  # one row per image of a split of a set: the errors of one run's depth
+    ("run", pa.string()),  # name of the trained model, or of the prior
+    ("seed", pa.int32()),  # of its training; 0 for a prior
+    ("set", pa.string()),
+    ("split", pa.string()),
+    ("class", pa.string()),  # artist_id: the class of a rendered shape
+    ("work_id", pa.string()),  # the shape
+    ("image_id", pa.string()),
+    ("status", pa.string()),  # "ok", or why there are no errors
+    ("reason", pa.string()),
+    ("l1", pa.float64()),  # the errors of liftnet.depth.metrics.DepthErrors
+    ("rmse", pa.float64()),
+    ("rel_l1", pa.float64()),
+    ("rel_sq", pa.float64()),
+    ("rmse_affine", pa.float64()),
+    ("n_pixels", pa.int32()),  # pixels measured: those of the crop that truly show the object
+    ("unit", pa.string()),  # of l1, rmse, rel_sq and rmse_affine: half width or cm
+    ("resolution", pa.int32()),  # side of the crop in which errors are measured, px
+)
+
+SFM = _schema(
+    "sfm",  # one row per work that COLMAP was to reconstruct
+    ("work_id", pa.string()),
+    ("artist_id", pa.string()),
+    ("split", pa.string()),
+    ("status", pa.string()),  # ok, or no_model, too_few_images, colmap_failed
+    ("reason", pa.string()),
+    ("n_images", pa.int32()),
+    ("n_models", pa.int32()),
+    ("n_registered", pa.int32()),  # images of the largest model
+    ("n_points", pa.int32()),  # its points
+    ("reprojection_px", pa.float32()),  # their mean error
+    ("relative_error", pa.float32()),  # of depth at the points, where the truth is known; median over images
+    ("correlation", pa.float32()),  # with true depth, likewise
+)
+
+
 def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
     """Write rows (dicts; missing columns become null) or a table as Parquet with `schema`, atomically."""
     with table_writer(path, schema) as write:

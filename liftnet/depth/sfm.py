@@ -1,0 +1,240 @@
+"""COLMAP depth regression, its first half: reconstruct each work, keep the sparse depth, count the works that fail.
+
+The paper runs COLMAP on each cluster of photographs and regresses the depth of what it reconstructs (section 5.5);
+77 % of its clusters failed. What is written here has the form of a rendered set's truth, so that
+`depth train --method regression --targets` reads either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from liftnet.depth.metrics import align_as_paper
+from liftnet.depth.settings import DepthSettings
+from liftnet.depth.sfm_colmap import SfmImage, SfmModel, load_pycolmap, reconstruct
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import read_json, write_json
+from liftnet.io.ids import stable_seed
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
+from liftnet.io.tables import write_tables
+from liftnet.io.truth import load_truth, save_truth, truth_files
+
+LOG = get_logger("depth")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A work and its usable images."""
+
+    work_id: str
+    artist_id: str
+    split: str
+    images: list[SfmImage]
+    urls: dict[str, str]  # image_url of each image id
+
+
+@dataclass(frozen=True)
+class SfmInputs:
+    """Where things are.
+
+    Attributes:
+        root: Folder with manifest.parquet, images/ and masks/.
+        out: Folder to write truth.parquet, truth/ and works.parquet to.
+        tables: Folder of the tables.
+        splits: Splits to reconstruct.
+        truth: Folder with true depth (a museum or a rendered set), to measure the reconstructed depth; or None.
+        threads: Works at a time; each has one thread.
+    """
+
+    root: Path
+    out: Path
+    tables: Path
+    splits: tuple[str, ...]
+    truth: Path | None
+    threads: int
+
+
+def reconstruct_works(inputs: SfmInputs, settings: DepthSettings, seed: int) -> None:
+    """Write the sparse depth of all works that COLMAP can reconstruct, and tables/sfm.*; a stopped run goes on.
+
+    Raises:
+        LiftnetError: pycolmap or the manifest is missing, no work has two images, or a folder cannot be written.
+    """
+    pycolmap = load_pycolmap()
+    works = list_works(inputs.root, inputs.splits, settings.sfm_masks)
+    truths = truth_files(inputs.truth) if inputs.truth else {}
+
+    def work_rows(work: Work) -> tuple[Row, list[Row]]:
+        return _do_work(pycolmap, work, inputs.out, settings, seed, truths)
+
+    rows: list[Row] = []
+    views: list[Row] = []
+    for row, found in map_threads(work_rows, works, inputs.threads, "depth", "reconstructing works"):
+        rows.append(row)
+        views += found
+    write_table(inputs.out / "works.parquet", rows, SFM)
+    write_table(inputs.out / "truth.parquet", views, TRUTH)
+    table = sfm_table(pd.DataFrame(rows), measured=bool(truths))
+    write_tables(table, inputs.tables / "sfm", caption(settings, measured=bool(truths)))
+    failed = sum(row["status"] != "ok" for row in rows)
+    LOG.info(
+        "COLMAP failed for %d of %d works; sparse depth of %d images; %s", failed, len(rows), len(views), inputs.out
+    )
+
+
+def list_works(root: Path, splits: tuple[str, ...], masks: bool) -> list[Work]:
+    """The works of some splits, by id.
+
+    Raises:
+        LiftnetError: The manifest cannot be read, or there is no work.
+    """
+    columns = ["image_id", "image_url", "artist_id", "work_id", "split", "status", "file"]
+    table = read_table(root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
+    works: dict[str, Work] = {}
+    for row in sorted((r for r in table if r["status"] == "ok"), key=lambda r: (r["work_id"], r["image_id"])):
+        if row["split"] not in splits:
+            continue
+        work = works.setdefault(row["work_id"], Work(row["work_id"], row["artist_id"], row["split"], [], {}))
+        mask = root / "masks" / f"{row['image_id']}.png"
+        work.images.append(
+            SfmImage(row["image_id"], root / "images" / row["file"], mask if masks and mask.exists() else None)
+        )
+        work.urls[row["image_id"]] = row["image_url"]
+    if not works:
+        raise LiftnetError(root / "manifest.parquet", f"has no work in the splits {', '.join(splits)}", "See --splits")
+    return list(works.values())
+
+
+def _do_work(
+    pycolmap: ModuleType, work: Work, out: Path, settings: DepthSettings, seed: int, truths: dict[str, Path]
+) -> tuple[Row, list[Row]]:
+    """The row of a work and those of its images with depth, from its journal where it was done before."""
+    journal = out / "journal" / f"{work.work_id}.json"
+    names = [[image.image_id, image.mask is not None] for image in work.images]
+    asked = json.dumps([names, settings.sfm_min_images, seed, pycolmap.__version__, sorted(truths)])
+    identity = hashlib.sha256(asked.encode()).hexdigest()
+    if journal.exists():
+        done = read_json(journal)
+        if done["identity"] == identity:
+            return done["row"], done["views"]
+    row: Row = {"work_id": work.work_id, "artist_id": work.artist_id, "split": work.split}
+    row |= {"n_images": len(work.images), "n_models": 0, "n_registered": 0, "n_points": 0}
+    views: list[Row] = []
+    try:
+        models = reconstruct(pycolmap, work.images, stable_seed(seed, "sfm", work.work_id))
+    except (RuntimeError, ValueError) as error:
+        row |= {"status": "colmap_failed", "reason": f"COLMAP stopped: {error}"}
+    else:
+        row |= _judge(models, settings.sfm_min_images)
+        if row["status"] == "ok":
+            views, errors = _keep(models, work, out, settings.sfm_min_images, truths)
+            row |= errors
+    write_json(journal, {"identity": identity, "row": row, "views": views})
+    return row, views
+
+
+def _judge(models: list[SfmModel], least: int) -> Row:
+    """What became of a work; figures are those of its largest model."""
+    if not models:
+        return {"status": "no_model", "reason": "COLMAP found no pair of images to begin with"}
+    first = models[0]
+    row: Row = {"n_models": len(models), "n_registered": len(first.views), "n_points": first.n_points}
+    row |= {"reprojection_px": first.reprojection_px}
+    if len(first.views) < least:
+        reason = f"the largest model has {len(first.views)} images, fewer than {least}"
+        return row | {"status": "too_few_images", "reason": reason}
+    return row | {"status": "ok", "reason": ""}
+
+
+def _keep(
+    models: list[SfmModel], work: Work, out: Path, least: int, truths: dict[str, Path]
+) -> tuple[list[Row], dict[str, float]]:
+    """Write the depth of the images of all models that are large enough; an image belongs to the largest it is in."""
+    rows: list[Row] = []
+    errors: list[tuple[float, float]] = []
+    seen: set[str] = set()
+    for model in models:
+        for image_id, view in sorted(model.views.items()) if len(model.views) >= least else ():
+            if image_id in seen or not view.mask.any():
+                continue
+            seen.add(image_id)
+            name = f"truth/{work.work_id}/{image_id}.npz"
+            save_truth(out / name, view)
+            url = work.urls[image_id]
+            rows.append({"image_url": url, "artist_id": work.artist_id, "work_id": work.work_id, "truth": name})
+            if url in truths:
+                errors.append(_depth_error(view.depth, load_truth(truths[url]).depth))
+    if not errors:
+        return rows, {}
+    median = np.nanmedian(np.array(errors), axis=0)
+    return rows, {"relative_error": float(median[0]), "correlation": float(median[1])}
+
+
+def _depth_error(depth: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """How far reconstructed depth is off at its points: rmse over the spread of the truth there, and correlation.
+
+    Depth is aligned by median and scale; a plane of constant depth has a relative error of about 1.
+    """
+    known = np.isfinite(depth) & np.isfinite(true)
+    d, gt = depth[known].astype(np.float64), true[known].astype(np.float64)
+    if len(gt) < 3 or np.ptp(d) == 0 or np.ptp(gt) == 0:
+        return float("nan"), float("nan")
+    error = np.sqrt(np.mean(np.square(align_as_paper(d, gt) - gt)))
+    return float(error / np.std(gt)), float(np.corrcoef(d, gt)[0, 1])
+
+
+def sfm_table(works: pd.DataFrame, measured: bool) -> pd.DataFrame:
+    """One row a split and one for all: how many works failed and what is left.
+
+    Args:
+        works: Rows of SFM.
+        measured: Whether true depth is known.
+    """
+    groups = [(str(split), members) for split, members in works.groupby("split", sort=True)]
+    rows = []
+    for split, members in [*groups, ("all", works)] if len(groups) > 1 else groups:
+        good = members[members["status"] == "ok"]
+        row: Row = {
+            "split": split,
+            "works": len(members),
+            "failed": len(members) - len(good),
+            "failed_share": 1 - len(good) / len(members),
+            "no_model_share": float((members["n_models"] == 0).mean()),
+            "below_half_share": float((members["n_registered"] < members["n_images"] / 2).mean()),
+            "images": int(members["n_images"].sum()),
+            "registered_share": float(good["n_registered"].sum() / members["n_images"].sum()),
+            "points_per_work": float(good["n_points"].median()),
+        }
+        if measured:
+            found = good.reindex(columns=["relative_error", "correlation"]).astype(float).median()
+            row |= {"relative_error": found["relative_error"], "correlation": found["correlation"]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def caption(settings: DepthSettings, measured: bool) -> str:
+    """What tables/sfm.* shows."""
+    masks = "features on the mask" if settings.sfm_masks else "no masks"
+    text = (
+        f"Works that COLMAP (incremental, its defaults, {masks},"
+        f" one camera an image) reconstructs. A work fails without a model of {settings.sfm_min_images} images (paper:"
+        " 77 % of its clusters failed). no_model_share: works without any model; below_half_share: works whose largest"
+        " model has fewer than half of the images; registered_share: images in the largest models kept."
+    )
+    if not measured:
+        return text
+    return text + (
+        " relative_error: rmse of the points' depth after alignment by median and scale over the spread of the true"
+        " depth, median over images and works; correlation: with true depth, likewise."
+    )
