@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from liftnet.segment.encoder import build_encoder, encoder_normalisation
+from liftnet.io.encoders import build_encoder, encoder_normalisation
 
 LEVELS = 4  # the paper's four paths: strides 4, 8, 16 and 32
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from liftnet.io.encoders import start_encoder
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_bytes, write_text
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import LineMeter, duration, get_logger
 from liftnet.segment.augment import augment, background_plate
-from liftnet.segment.encoder import start_encoder
 from liftnet.segment.metrics import iou, mask_loss
 from liftnet.segment.refinenet import RefineNet
 from liftnet.segment.samples import Division, Sample, digest, load_samples

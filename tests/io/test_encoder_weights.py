@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from liftnet.io import encoders
+from liftnet.io.encoders import build_encoder, imagenet_weights, load_encoder, read_state_dict, start_encoder
 from liftnet.io.errors import LiftnetError
-from liftnet.segment import encoder as encoders
-from liftnet.segment.encoder import build_encoder, imagenet_weights, load_encoder, read_state_dict, start_encoder
 from liftnet.segment.settings import SegmentSettings
 
 LITE0 = Path(__file__).resolve().parents[2] / (

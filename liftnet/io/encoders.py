@@ -71,7 +71,7 @@ def start_encoder(encoder: nn.Module, name: str, sources: Sequence[str]) -> str:
     Raises:
         LiftnetError: A named file is missing, unreadable or of another network.
     """
-    logger = get_logger("segment")
+    logger = get_logger("encoder")
     for source in sources:
         found = imagenet_weights(name) if source == "imagenet" else (Path(source), source)
         if found is None:
@@ -201,7 +201,7 @@ def _hub_file(repository: str, revision: str | None) -> Path | None:
     try:
         return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
     except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.LocalEntryNotFoundError, OSError) as error:
-        get_logger("segment").info("%s cannot be fetched: %s", repository, str(error).splitlines()[0])
+        get_logger("encoder").info("%s cannot be fetched: %s", repository, str(error).splitlines()[0])
         return None
 
 
