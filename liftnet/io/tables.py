@@ -9,7 +9,9 @@ import pandas as pd
 from liftnet.io.files import write_text
 
 
-def write_tables(frame: pd.DataFrame, stem: Path | str, caption: str, decimals: int = 3) -> None:
+def write_tables(
+    frame: pd.DataFrame, stem: Path | str, caption: str, decimals: int = 3, shown: pd.DataFrame | None = None
+) -> None:
     """Write `frame` to `<stem>.csv`, `<stem>.md` and `<stem>.tex` (booktabs).
 
     Args:
@@ -17,13 +19,15 @@ def write_tables(frame: pd.DataFrame, stem: Path | str, caption: str, decimals: 
         stem: Path without suffix.
         caption: One sentence that says what the table shows, in what units.
         decimals: Decimals of floats in Markdown and LaTeX; CSV keeps all.
+        shown: What Markdown and LaTeX hold where they are to say less than the CSV; `frame` itself if None.
     """
     stem = Path(stem)
-    shown = frame.map(lambda value: _cell(value, decimals))
     write_text(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
-    write_text(stem.with_suffix(".md"), f"{caption}\n\n{markdown_table(shown)}\n")
-    escaped = shown.map(_tex).rename(columns=lambda name: _tex(str(name)))
-    columns = "".join("r" if pd.api.types.is_numeric_dtype(kind) else "l" for kind in frame.dtypes)
+    read = frame if shown is None else shown
+    cells = read.map(lambda value: _cell(value, decimals))
+    write_text(stem.with_suffix(".md"), f"{caption}\n\n{markdown_table(cells)}\n")
+    escaped = cells.map(_tex).rename(columns=lambda name: _tex(str(name)))
+    columns = "".join("r" if pd.api.types.is_numeric_dtype(kind) else "l" for kind in read.dtypes)
     lines = [
         r"\begin{table}",
         rf"\caption{{{_tex(caption)}}}",

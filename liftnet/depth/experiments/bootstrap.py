@@ -1,0 +1,137 @@
+"""Means of errors over images, with what chance there is in them: intervals over shapes, spread over seeds.
+
+Views of one shape resemble each other, so the shape is what is drawn again, with all its images (the cluster
+bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.floating]
+RESAMPLES = 10_000
+COVERAGE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images and its uncertainty.
+
+    Attributes:
+        mean: Mean over images of the mean over seeds.
+        low: Lower end of the 95 % percentile interval over shapes; NaN with fewer than two shapes.
+        high: Upper end.
+        spread: Standard deviation (n - 1) of the seeds' means; NaN with one seed.
+        n_images: Images.
+        n_shapes: Shapes they show.
+        n_seeds: Trained models.
+    """
+
+    mean: float
+    low: float
+    high: float
+    spread: float
+    n_images: int
+    n_shapes: int
+    n_seeds: int
+
+    def times(self, factor: float) -> Estimate:
+        """All lengths multiplied."""
+        lengths = (factor * value for value in (self.mean, self.low, self.high, self.spread))
+        return Estimate(*lengths, self.n_images, self.n_shapes, self.n_seeds)
+
+
+def estimate(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """Summarise the scores of one run on one set.
+
+    Args:
+        scores: Rows of SCORES with status ok; columns seed, work_id, image_id and `metric` at least.
+        metric: The column.
+        seed: Seed of the resampling.
+        resamples: Resamples of the shapes.
+    """
+    shapes = by_shape(scores, metric)
+    low, high = interval(resampled_means(shapes, seed, resamples)) if len(shapes) > 1 else (np.nan, np.nan)
+    seeds = scores.groupby("seed")[metric].mean()
+    return Estimate(
+        mean=overall_mean(shapes),
+        low=low,
+        high=high,
+        spread=float(seeds.std(ddof=1)),
+        n_images=int(shapes["count"].sum()),
+        n_shapes=len(shapes),
+        n_seeds=len(seeds),
+    )
+
+
+def by_shape(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Sum over images (of their mean over seeds) and count of images, a row a shape, in the order of their ids."""
+    images = scores.groupby(["work_id", "image_id"])[metric].mean()
+    return images.groupby("work_id").agg(["sum", "count"])
+
+
+def overall_mean(shapes: pd.DataFrame) -> float:
+    """The mean over images; NaN without any."""
+    return float(shapes["sum"].sum() / shapes["count"].sum()) if len(shapes) else float("nan")
+
+
+def resampled_means(shapes: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> FloatArray:
+    """(resamples,) means over the images of as many shapes, drawn with replacement."""
+    times = np.random.default_rng(seed).multinomial(len(shapes), np.full(len(shapes), 1 / len(shapes)), resamples)
+    return np.asarray((times @ shapes["sum"].to_numpy()) / (times @ shapes["count"].to_numpy()))
+
+
+def interval(means: FloatArray) -> tuple[float, float]:
+    """The percentile interval of resampled means."""
+    low, high = np.quantile(means, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return float(low), float(high)
+
+
+def mean_of_classes(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+    """The mean of the classes' means, each class of equal weight; shapes are drawn again within their class.
+
+    Args:
+        scores: As for `estimate`, with the column class.
+        metric: The column.
+        seed: Seed of the resampling.
+        resamples: Resamples of the shapes.
+    """
+    shapes = {name: by_shape(rows, metric) for name, rows in scores.groupby("class")}
+    draws = [resampled_means(members, seed + k, resamples) for k, members in enumerate(shapes.values())]
+    repeated = any(len(members) > 1 for members in shapes.values())
+    low, high = interval(np.mean(draws, axis=0)) if repeated else (np.nan, np.nan)
+    seeds = scores.groupby(["seed", "class"])[metric].mean().groupby("seed").mean()
+    return Estimate(
+        mean=float(np.mean([overall_mean(members) for members in shapes.values()])),
+        low=low,
+        high=high,
+        spread=float(seeds.std(ddof=1)),
+        n_images=sum(int(members["count"].sum()) for members in shapes.values()),
+        n_shapes=sum(map(len, shapes.values())),
+        n_seeds=len(seeds),
+    )
+
+
+def difference(scores: pd.DataFrame, reference: pd.DataFrame, metric: str, seed: int = 0) -> Estimate:
+    """How much larger the errors of a run are than those of another one on the same images, as `estimate` has it.
+
+    Differences are taken image by image, so that what makes a shape hard for both does not count. The spread is that
+    of the difference between one seed of each: the root of the sum of both variances.
+    """
+    per_image = [run.groupby(["work_id", "image_id"])[metric].mean() for run in (scores, reference)]
+    both = (per_image[0] - per_image[1]).dropna().rename(metric).reset_index().assign(seed=0)
+    found = estimate(both, metric, seed)
+    variances = [run.groupby("seed")[metric].mean().var(ddof=1) for run in (scores, reference)]
+    return Estimate(
+        found.mean,
+        found.low,
+        found.high,
+        float(np.sqrt(sum(variances))),
+        found.n_images,
+        found.n_shapes,
+        min(scores["seed"].nunique(), reference["seed"].nunique()),
+    )

@@ -1,0 +1,204 @@
+"""Tables 2 to 5 and our own, from score files and the plan of the experiments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from liftnet.depth.experiments.bootstrap import Estimate, difference, estimate, mean_of_classes
+from liftnet.depth.experiments.plan import METRICS, Experiments, RowPlan, TablePlan, read_plan
+from liftnet.depth.metrics import ALIGNMENT
+from liftnet.io.errors import LiftnetError
+from liftnet.io.log import get_logger
+from liftnet.io.schemas import SCORES, read_table
+from liftnet.io.tables import write_tables
+
+LOG = get_logger("depth")
+MASK = "true foreground"
+MEAN = "mean of the classes"
+HEADS = {"l1": "L1", "rmse": "RMSE", "rel_l1": "rel. L1", "rel_sq": "rel. sq.", "rmse_affine": "RMSE affine"}
+HOW = (
+    "Depth is aligned by {alignment} ({affine} for RMSE affine) on the {mask}; means over images, then seeds; in"
+    " brackets the 95 % bootstrap interval over shapes, after ± the standard deviation over seeds."
+)
+
+
+def write_table_of(name: str, plan_file: Path, score_files: Sequence[Path], out: Path, seed: int) -> None:
+    """Compile the table `name` of the plan into `<out>.csv` (all numbers), `.md` and `.tex` (for reading).
+
+    A row whose run has no scores is left out, with a word in the log.
+
+    Raises:
+        LiftnetError: The plan or a score file cannot be read, or there is nothing to compile.
+    """
+    plan = read_plan(plan_file)
+    table = plan.table(name)
+    scores = read_scores(score_files)
+    make = class_table if table.layout == "classes" else method_table
+    full, shown = make(table, plan, scores, seed)
+    if not len(full):
+        raise LiftnetError(out, "would be empty: no run of the table has scores", "Run `depth score` first")
+    write_tables(full, out, f"{table.caption} {_how(scores)}", shown=shown)
+    LOG.info("table %s: %d rows; %s", name, len(full), out.with_suffix(".csv"))
+
+
+def read_scores(files: Sequence[Path]) -> pd.DataFrame:
+    """All rows of the files whose status is ok; rows that have no errors are counted in the log.
+
+    Raises:
+        LiftnetError: A file cannot be read.
+    """
+    tables = [read_table(path, SCORES).to_pandas() for path in files]
+    rows = pd.concat(tables, ignore_index=True) if tables else SCORES.empty_table().to_pandas()
+    failed = int((rows["status"] != "ok").sum())
+    if failed:
+        LOG.warning("%d of %d images have no errors; the score files say why", failed, len(rows))
+    return rows[rows["status"] == "ok"].reset_index(drop=True)
+
+
+def method_table(
+    table: TablePlan, plan: Experiments, scores: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row a method and set, as Tables 3, 4 and 5 are: all numbers, and what a reader is shown."""
+    full, shown = [], []
+    for set_name in table.sets:
+        here = scores[scores["set"] == set_name]
+        reference = here[here["run"] == table.reference]
+        for row in table.rows:
+            mine = _of_run(here, row, set_name)
+            if not len(mine):
+                continue
+            about = {
+                "set": plan.sets[set_name].title,
+                "method": row.method,
+                "trained with": row.supervision,
+                "trained on": row.trained_on,
+            }
+            found = {metric: estimate(mine, metric, seed).times(table.factor) for metric in METRICS}
+            compared = _compared(mine, reference, table, seed)
+            paper = _paper_of(row, set_name)
+            full.append(about | _all_numbers(found, compared, paper) | _conditions(mine, found["rmse"]))
+            shown.append(about | _shown(found, compared, paper, mine["unit"].iloc[0]))
+    return pd.DataFrame(full), pd.DataFrame(shown)
+
+
+def class_table(
+    table: TablePlan, plan: Experiments, scores: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row a class and the mean of all classes, as Table 2 is (there a class is a column)."""
+    here = scores[scores["set"] == table.sets[0]]
+    runs = [(row, mine) for row in table.rows if len(mine := _of_run(here, row, table.sets[0]))]
+    if not runs:
+        return pd.DataFrame(), pd.DataFrame()
+    classes = sorted(set.intersection(*(set(mine["class"]) for _, mine in runs)))
+    full, shown = [], []
+    for name in [*classes, MEAN]:
+        parts = {row.run: _part(mine, name, classes, table, seed) for row, mine in runs}
+        best = min(parts.values(), key=lambda found: found.mean)
+        winner = next(row.method for row, _ in runs if parts[row.run] is best)
+        line: dict[str, Any] = {"class": name}
+        text: dict[str, Any] = {"class": name}
+        for row, _ in runs:
+            found = parts[row.run]
+            line |= _named(row.method, found)
+            text[row.method] = _cell(found, 2)
+        for row, _ in runs:
+            paper = row.paper.get(name)
+            line[f"{row.method} (paper)"] = text[f"{row.method} (paper)"] = paper if name in row.paper else None
+        counts = {"lower": winner, "n": best.n_images, "shapes": best.n_shapes, "seeds": best.n_seeds}
+        full.append(line | counts | _conditions(runs[0][1], best, counted=False) | {"metric": table.metric})
+        shown.append(text | counts)
+    return pd.DataFrame(full), pd.DataFrame(shown)
+
+
+def _of_run(scores: pd.DataFrame, row: RowPlan, set_name: str) -> pd.DataFrame:
+    mine = scores[scores["run"] == row.run]
+    if not len(mine):
+        LOG.warning("%s has no scores on %s; its row is left out", row.run, set_name)
+    elif mine["unit"].nunique() > 1 or mine["resolution"].nunique() > 1:
+        raise LiftnetError(row.run, f"has scores of several units or resolutions on {set_name}", "Score it again")
+    return mine
+
+
+def _part(mine: pd.DataFrame, name: str, classes: list[str], table: TablePlan, seed: int) -> Estimate:
+    if name == MEAN:
+        found = mean_of_classes(mine[mine["class"].isin(classes)], table.metric, seed)
+    else:
+        found = estimate(mine[mine["class"] == name], table.metric, seed)
+    return found.times(table.factor)
+
+
+def _compared(mine: pd.DataFrame, reference: pd.DataFrame, table: TablePlan, seed: int) -> Estimate | None:
+    """The difference of the table's metric from the reference's, where the table has one and this is another run."""
+    if table.reference is None or not len(reference) or mine["run"].iloc[0] == table.reference:
+        return None
+    return difference(mine, reference, table.metric, seed).times(table.factor)
+
+
+def _all_numbers(found: dict[str, Estimate], compared: Estimate | None, paper: dict[str, float]) -> dict[str, Any]:
+    line: dict[str, Any] = {}
+    for metric, value in found.items():
+        line |= _named(metric, value)
+    line |= _named("difference", compared) if compared else dict.fromkeys(_names("difference"))
+    return line | {f"{metric} (paper)": paper.get(metric) for metric in METRICS[:-1]}
+
+
+def _shown(
+    found: dict[str, Estimate], compared: Estimate | None, paper: dict[str, float], unit: str
+) -> dict[str, Any]:
+    length = " (cm)" if unit == "cm" else ""
+    text: dict[str, Any] = {}
+    for metric, value in found.items():
+        relative = metric.startswith("rel")
+        decimals = 4 if relative else 2 if unit == "cm" else 3
+        text[HEADS[metric] + ("" if relative else length)] = _cell(value, decimals)
+    if compared:
+        text["difference"] = _cell(compared, 2 if unit == "cm" else 4)
+    else:
+        text["difference"] = ""
+    text["RMSE (paper)"] = paper.get("rmse")
+    one = found["rmse"]
+    return text | {"n": one.n_images, "shapes": one.n_shapes, "seeds": one.n_seeds}
+
+
+def _conditions(mine: pd.DataFrame, found: Estimate, counted: bool = True) -> dict[str, Any]:
+    """What every row of a metric says: how it was aligned, where, at what resolution, in what unit."""
+    counts = {"n": found.n_images, "shapes": found.n_shapes, "seeds": found.n_seeds} if counted else {}
+    return counts | {
+        "split": mine["split"].iloc[0],
+        "alignment": ALIGNMENT,
+        "mask": MASK,
+        "resolution": int(mine["resolution"].iloc[0]),
+        "unit": mine["unit"].iloc[0],
+    }
+
+
+def _names(name: str) -> list[str]:
+    return [name, f"{name} low", f"{name} high", f"{name} seeds"]
+
+
+def _named(name: str, found: Estimate) -> dict[str, float]:
+    return dict(zip(_names(name), dataclasses.astuple(found)[:4], strict=True))
+
+
+def _cell(found: Estimate, decimals: int) -> str:
+    """`.254 [.240, .270] ± .003`."""
+    text = f"{found.mean:.{decimals}f}"
+    if not pd.isna(found.low):
+        text += f" [{found.low:.{decimals}f}, {found.high:.{decimals}f}]"
+    return text if pd.isna(found.spread) else f"{text} ± {found.spread:.{decimals}f}"
+
+
+def _paper_of(row: RowPlan, set_name: str) -> dict[str, float]:
+    value = row.paper.get(set_name, {})
+    return {str(name): number for name, number in value.items()} if isinstance(value, dict) else {}
+
+
+def _how(scores: pd.DataFrame) -> str:
+    sizes = ", ".join(f"{size} px" for size in sorted(scores["resolution"].unique()))
+    how = HOW.format(alignment=ALIGNMENT, affine="the best a d + b x + c y + e", mask=MASK)
+    return f"{how} Network input and errors at {sizes}."
