@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
@@ -99,9 +100,11 @@ def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None
     )
 
 
-def depth_network(settings: DepthSettings, seed: int) -> LiftNet:
-    """The depth network that the settings ask for, initialised from the seed alone."""
-    return build_network(settings.levels, settings.width, settings.align_corners, seed)
+def depth_network(settings: DepthSettings, seed: int) -> DepthNetwork:
+    """The depth network that the settings ask for, initialised from the seed and its encoder's weights alone."""
+    return build_network(
+        settings.levels, settings.width, settings.align_corners, seed, settings.encoder, settings.encoder_weights
+    )
 
 
 def start_run(data: Training, settings: DepthSettings, seed: int, folder: Path) -> Run:
@@ -113,6 +116,7 @@ def start_run(data: Training, settings: DepthSettings, seed: int, folder: Path) 
     if settings.deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
         torch.use_deterministic_algorithms(True)
+    AcceleratorState._reset_state()  # a second run in one process may ask for another precision
     accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
     if settings.batch_size % accelerator.num_processes:
         raise LiftnetError(
