@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,11 +85,8 @@ class CropStore:
         self.files = image_files(root)
         size = options.image_size
         shape = (len(ids), size, size, 3)
-        if np.prod(shape) * 4 / 3 > cache_mb * 1e6:
-            with tempfile.TemporaryFile(dir=scratch) as file:  # the mapping outlives the name and the handle
-                self.images: npt.NDArray[np.uint8] = np.memmap(file, np.uint8, "w+", shape=shape)
-        else:
-            self.images = np.zeros(shape, np.uint8)
+        # with the masks a third more than the crops alone
+        self.images: npt.NDArray[np.uint8] = zeros_in_memory(shape, np.uint8, 0.75 * cache_mb, scratch)
         self.masks = np.zeros(shape[:3], np.bool_)
         self.boxes: list[CropBox] = []
         self.index: dict[str, int] = {}
@@ -127,6 +125,23 @@ class CropStore:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+def zeros_in_memory(
+    shape: tuple[int, ...], kind: type[np.generic], limit_mb: float, scratch: Path | None
+) -> npt.NDArray[Any]:
+    """Zeros in memory, or beyond a size in a scratch file that vanishes with the process.
+
+    Args:
+        shape: Any.
+        kind: Type of the numbers.
+        limit_mb: The size, MB.
+        scratch: Folder of the scratch file; the system's when None.
+    """
+    if np.prod(shape) * np.dtype(kind).itemsize <= limit_mb * 1e6:
+        return np.zeros(shape, kind)
+    with tempfile.TemporaryFile(dir=scratch) as file:  # the mapping outlives the name and the handle
+        return np.memmap(file, kind, "w+", shape=shape)
 
 
 def image_files(root: Path) -> dict[str, Path]:

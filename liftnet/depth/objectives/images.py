@@ -1,0 +1,183 @@
+"""What methods that learn from single images share: which images train and which validate, and reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, network_input
+from liftnet.depth.objectives import IntArray, Sources
+from liftnet.depth.settings import DepthSettings
+from liftnet.depth.store import CropOptions, CropStore
+from liftnet.io.errors import LiftnetError
+from liftnet.io.ids import stable_fraction
+from liftnet.io.log import get_logger
+from liftnet.io.schemas import MANIFEST, read_table
+
+LOG = get_logger("depth")
+
+
+class ImageRow(NamedTuple):
+    """An image of a run."""
+
+    image_id: str
+    work_id: str
+    split: str
+
+
+class ImageBatch(NamedTuple):
+    """Images and what is known of their depth.
+
+    Attributes:
+        images: (B, S, S, 3) uint8 crops.
+        targets: Of each image, as the method wants it; the first axis is B.
+        relations: (B, N) of pairs of points, or empty.
+        changes: Augmentation drawn for the images and not yet applied.
+    """
+
+    images: Tensor
+    targets: Tensor
+    relations: Tensor
+    changes: Changes = Changes()
+
+    def to(self, device: torch.device) -> ImageBatch:
+        """The batch on a device."""
+        images, targets, relations = (part.to(device, non_blocking=True) for part in self[:3])
+        return ImageBatch(images, targets, relations, self.changes.to(device))
+
+    def network_images(self) -> Tensor:
+        """(B, 3, S, S) float32 network input in [-1, 1], augmented."""
+        return change_images(network_input(self.images), self.changes)
+
+
+@dataclass(frozen=True)
+class Division:
+    """Images that train and images that validate.
+
+    Attributes:
+        train: Ids of training images.
+        val: Ids of the others.
+        works: Number of training works.
+        held_out: What validates, in words.
+    """
+
+    train: Sequence[str]
+    val: Sequence[str]
+    works: int
+    held_out: str
+
+
+def usable_images(root: Path) -> list[ImageRow]:
+    """All stored images of a run, by id.
+
+    Raises:
+        LiftnetError: The manifest cannot be read.
+    """
+    table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "work_id", "split", "status"])
+    rows = {row["image_id"]: row for row in table.to_pylist() if row["status"] == "ok" and row["image_id"]}
+    return [ImageRow(image_id, rows[image_id]["work_id"], rows[image_id]["split"]) for image_id in sorted(rows)]
+
+
+def crops_of(sources: Sources, settings: DepthSettings, wanted: Collection[str]) -> CropStore:
+    """The crops of the training and validation images among those wanted."""
+    ids = [row.image_id for row in usable_images(sources.root) if row.split != "test" and row.image_id in wanted]
+    sources.scratch.mkdir(parents=True, exist_ok=True)
+    options = CropOptions.of(settings)
+    return CropStore(sources.root, ids, options, sources.threads, settings.cache_mb, sources.scratch)
+
+
+def divide(sources: Sources, settings: DepthSettings, usable: Collection[str]) -> Division:
+    """Divide images by the split of the manifest; training works are held out where no val image is usable.
+
+    Args:
+        sources: Where they are.
+        settings: Settings of the run.
+        usable: Ids of images that have a target.
+
+    Raises:
+        LiftnetError: No image to train or to validate on.
+    """
+    rows = [row for row in usable_images(sources.root) if row.image_id in usable]
+    train = [row for row in rows if row.split == "train"]
+    val = [row for row in rows if row.split == "val"]
+    held_out = "images of the val artists"
+    if not val and train:
+        works = sorted({row.work_id for row in train}, key=lambda work: (stable_fraction(work, "held out"), work))
+        chosen = set(works[: min(max(round(settings.held_out_share * len(works)), 1), len(works) - 1)])
+        train, val = ([row for row in train if (row.work_id in chosen) is held] for held in (False, True))
+        held_out = f"images of {len(chosen)} training works, as no val image has a target"
+        LOG.info("validating on %s", held_out)
+    if not train or not val:
+        raise LiftnetError(
+            sources.targets,
+            f"has targets for {len(train)} images to train on and {len(val)} to validate on; it takes both",
+            f"Give a folder (--targets) that belongs to {sources.root}",
+        )
+    limited = sorted(val, key=lambda row: (stable_fraction(row.image_id, "validation"), row.image_id))
+    return Division(
+        [row.image_id for row in train],
+        sorted(row.image_id for row in limited[: settings.validation_pairs]),
+        len({row.work_id for row in train}),
+        held_out,
+    )
+
+
+@dataclass(frozen=True)
+class ImageItems:
+    """Single images as items of an objective.
+
+    Attributes:
+        store: The crops.
+        images: Ids of the items, each in the store.
+        augmentation: How images are changed.
+    """
+
+    store: CropStore
+    images: Sequence[str]
+    augmentation: Augmentation
+    directions: int = 1
+
+    @property
+    def items(self) -> Sequence[str]:
+        """The ids of the images."""
+        return self.images
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """One group: all crops are in memory."""
+        return [0] * len(self.images)
+
+    def rows(self, chosen: IntArray) -> list[int]:
+        """Rows of the store of chosen (item, direction)."""
+        return [self.store.index[self.images[item]] for item in chosen[:, 0].tolist()]
+
+    def read(self, rows: list[int], seed: int) -> tuple[Tensor, Changes]:
+        """Crops (B, S, S, 3) uint8 of rows of the store, and the changes drawn for them."""
+        changes = draw_changes(self.augmentation, len(rows), np.random.default_rng(seed))
+        return torch.from_numpy(self.store.images[rows]), changes
+
+
+def augmentation_of(settings: DepthSettings) -> Augmentation:
+    """The augmentation that the settings ask for."""
+    return Augmentation(settings.flip, settings.rotation, settings.zoom, settings.colour_jitter)
+
+
+def targets_folder(sources: Sources, method: str) -> Path:
+    """The folder or file of targets.
+
+    Raises:
+        LiftnetError: None was given.
+    """
+    if sources.targets is None:
+        raise LiftnetError(
+            "--targets",
+            f"is missing: the method {method} learns from depth",
+            "Name a folder with truth.parquet: a rendered set, the museum, or what `depth sfm` wrote",
+        )
+    return sources.targets

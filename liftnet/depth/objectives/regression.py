@@ -1,0 +1,132 @@
+"""Regression of depth, right up to scale and shift: the paper's supervised baseline (pix2pix, section 5.1).
+
+The same network as LiftNet. The prediction is aligned with the true depth by median and scale before the mean squared
+error is taken, as in evaluation. The targets are true depth, or what COLMAP reconstructed (COLMAP depth regression).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from liftnet.depth.augment import Augmentation
+from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
+from liftnet.depth.objectives.images import (
+    ImageBatch,
+    ImageItems,
+    augmentation_of,
+    crops_of,
+    divide,
+    targets_folder,
+)
+from liftnet.depth.settings import DepthSettings
+from liftnet.depth.targets import SMALLEST, TargetStore, change_targets, target_files
+
+
+class AlignedError(NamedTuple):
+    """The error of depth after alignment, (B,) each.
+
+    Attributes:
+        loss: Mean squared error over the known pixels; carries the gradient.
+        scale: The scale alpha by which the prediction was multiplied; negative where near and far are swapped.
+        known: Number of known pixels.
+    """
+
+    loss: Tensor
+    scale: Tensor
+    known: Tensor
+
+
+def masked_median(values: Tensor, mask: Tensor) -> Tensor:
+    """The median of each row over a mask: the mean of the two middle values where their number is even, as in numpy.
+
+    Args:
+        values: (B, N).
+        mask: (B, N) bool.
+
+    Returns:
+        (B,), 0 for a row without a value; carries the gradient of the middle values.
+    """
+    count = mask.sum(1)
+    ordered = values.masked_fill(~mask, torch.inf).sort(1).values
+    lower, upper = (count - 1).clamp_min(0) // 2, count // 2
+    middle = torch.stack([lower, upper.clamp_max(values.shape[1] - 1)], 1)
+    found = ordered.gather(1, middle)
+    return found.masked_fill((count == 0)[:, None], 0).mean(1)
+
+
+def aligned_error(depth: Tensor, target: Tensor) -> AlignedError:
+    """`aligned_mse` with what training logs beside it."""
+    target = target.flatten(1)
+    mask = torch.isfinite(target)
+    count = mask.sum(1)
+    d, gt = depth.flatten(1), target.masked_fill(~mask, 0)
+    d = (d - masked_median(d, mask)[:, None]).masked_fill(~mask, 0)
+    gt = (gt - masked_median(gt, mask)[:, None]).masked_fill(~mask, 0)
+    energy = d.square().sum(1)
+    flat = energy <= torch.finfo(d.dtype).tiny  # a constant prediction has no scale; its error is that of the median
+    alpha = (d * gt).sum(1) / energy.masked_fill(flat, 1)
+    error = (alpha[:, None] * d - gt).square().sum(1) / count.clamp_min(1)
+    return AlignedError(error * (count >= SMALLEST), alpha.detach(), count)
+
+
+def aligned_mse(depth: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of `alpha (d - beta_1) + beta_2` (section 5.1 of the paper).
+
+    `beta_1` and `beta_2` are the medians of prediction and target over the known pixels and `alpha` the least squares
+    scale of the centred values: see `liftnet.depth.metrics.align_as_paper`, of which this is the differentiable form.
+    The gradient goes through `alpha` and `beta_1`.
+
+    Args:
+        depth: (B, S, S) predicted depth; carries the gradient.
+        target: (B, S, S) true depth, NaN where unknown.
+
+    Returns:
+        (B,) in squared units of the target. An image with fewer than 8 known pixels has loss 0 and gradient 0.
+    """
+    return aligned_error(depth, target).loss
+
+
+@dataclass(frozen=True)
+class RegressionObjective(ImageItems):
+    """Images with target depth."""
+
+    targets: TargetStore | None = None
+
+    def batch(self, chosen: IntArray, seed: int) -> ImageBatch:
+        """Read images; chosen is (n, 2), image and 0."""
+        assert self.targets is not None
+        rows = self.rows(chosen)
+        images, changes = self.read(rows, seed)
+        return ImageBatch(images, torch.from_numpy(self.targets.values[rows]), torch.empty(len(rows), 0), changes)
+
+    def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> Terms:
+        """Predict depth and compare it with the targets; nothing is random."""
+        depth = networks["depth"](batch.network_images()).float()
+        error = aligned_error(depth, change_targets(batch.targets, batch.changes))
+        rmse = error.loss.detach().sqrt()
+        return {"loss": error.loss, "rmse": rmse, "scale": error.scale, "target_pixels": error.known.float()}
+
+
+def load(sources: Sources, settings: DepthSettings) -> Training:
+    """Read images and targets.
+
+    Raises:
+        LiftnetError: No folder of targets, or none that belongs to an image.
+    """
+    folder = targets_folder(sources, "regression")
+    store = crops_of(sources, settings, target_files(sources.root, folder)[0])
+    targets = TargetStore(folder, store, sources.threads, settings.cache_mb, sources.scratch)
+    usable = {image for image, row in store.index.items() if targets.known[row] >= SMALLEST}
+    division = divide(sources, settings, usable)
+    return Training(
+        train=RegressionObjective(store, division.train, augmentation_of(settings), targets=targets),
+        val=RegressionObjective(store, division.val, Augmentation(), targets=targets),
+        held_out=division.held_out,
+        store=store,
+        images=division.train,
+        works=division.works,
+    )

@@ -1,0 +1,118 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from liftnet.depth.metrics import align_as_paper
+from liftnet.depth.model import load_model
+from liftnet.depth.objectives import Sources
+from liftnet.depth.objectives.regression import aligned_error, aligned_mse, masked_median
+from liftnet.depth.settings import DepthSettings
+from liftnet.depth.training import train
+from liftnet.io.errors import LiftnetError
+
+TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
+
+
+def random_maps(seed=0, count=5, size=12, known=0.6):
+    g = torch.Generator().manual_seed(seed)
+    depth = torch.randn(count, size, size, generator=g, dtype=torch.float64)
+    target = torch.randn(count, size, size, generator=g, dtype=torch.float64) + 2.7
+    target[torch.rand(count, size, size, generator=g) > known] = torch.nan
+    return depth, target
+
+
+def test_aligned_mse_is_the_error_of_the_evaluation_s_alignment():
+    depth, target = random_maps()
+    expected = []
+    for d, gt in zip(depth.numpy(), target.numpy(), strict=True):
+        known = np.isfinite(gt)
+        expected.append(np.square(align_as_paper(d[known], gt[known]) - gt[known]).mean())
+    np.testing.assert_allclose(aligned_mse(depth, target).numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 11])
+def test_masked_median_is_numpy_s(count):
+    values = torch.randn(1, 17, generator=torch.Generator().manual_seed(count))
+    mask = torch.zeros(1, 17, dtype=torch.bool)
+    mask[0, torch.randperm(17)[:count]] = True
+    expected = np.median(values[mask].numpy()) if count else 0.0
+    assert masked_median(values, mask).item() == pytest.approx(float(expected))
+    full = torch.ones_like(mask)
+    assert masked_median(values, full).item() == pytest.approx(float(np.median(values.numpy())))
+
+
+def test_aligned_mse_has_the_right_gradient():
+    depth, target = random_maps(count=3, size=5)
+    depth.requires_grad_()
+    assert torch.autograd.gradcheck(lambda d: aligned_mse(d, target), (depth,))
+
+
+def test_aligned_mse_does_not_see_scale_shift_and_sign():
+    depth, target = random_maps()
+    loss = aligned_mse(depth, target)
+    for changed in (3 * depth + 1, -0.2 * depth - 7):
+        torch.testing.assert_close(aligned_mse(changed, target), loss)
+    torch.testing.assert_close(aligned_mse(target.nan_to_num(0) * -0.5, target), torch.zeros_like(loss))
+
+
+def test_images_without_enough_target_and_flat_predictions_are_harmless():
+    depth, target = random_maps(count=4)
+    target[0], target[1] = torch.nan, torch.nan
+    target[1, 0, :7] = torch.arange(7.0, dtype=torch.float64)  # one pixel short of eight
+    depth[2] = 0.25
+    depth.requires_grad_()
+    error = aligned_error(depth, target)
+    error.loss.sum().backward()
+    assert error.loss[:2].tolist() == [0, 0]
+    assert (depth.grad[:2] == 0).all()
+    assert torch.isfinite(depth.grad).all()
+    known = target[2][torch.isfinite(target[2])]
+    assert error.loss[2].item() == pytest.approx(float((known - np.median(known)).square().mean()))
+    assert depth.grad[3].abs().max() > 0
+
+
+def sources(root, model, targets=None, seed=0):
+    return Sources(root, root / "dataset", targets or root / "museum", model, 1, seed)
+
+
+def test_regression_learns_true_depth_and_resumes(run_folder, tmp_path, monkeypatch):
+    """A few hundred steps on nine images: the error of the training images falls to a fraction of a plane's."""
+    settings = DepthSettings(
+        **TINY | {"method": "regression", "iterations": 120, "validate_every": 60, "learning_rate": 0.005},
+        flip=False,
+        rotation=0,
+        zoom=0,
+        colour_jitter=0,
+    )
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(sources(run_folder, whole), whole, settings)
+    metrics = pd.read_csv(whole / "metrics.csv")
+    assert metrics["rmse"].iloc[-1] < 0.13  # a plane has .27
+    assert {"scale", "target_pixels", "val_rmse"} <= set(metrics)
+    model = load_model(whole)
+    assert model.notes["training"]["items"] == 9
+    assert model.notes["training"]["validated_on"] == "images of the val artists"
+
+    from liftnet.depth import training
+
+    step = training.train_step
+
+    def stop(run, batch):
+        if run.state.iteration == 70:
+            raise KeyboardInterrupt
+        return step(run, batch)
+
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(training, "train_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(sources(run_folder, stopped), stopped, settings)
+    monkeypatch.setattr(training, "train_step", step)
+    train(sources(run_folder, stopped), stopped, settings)
+    assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_regression_without_targets_says_what_to_give(run_folder, tmp_path):
+    settings = DepthSettings(**TINY, method="regression")
+    with pytest.raises(LiftnetError, match=r"--targets.*truth\.parquet"):
+        train(Sources(run_folder, run_folder / "dataset", None, tmp_path, 1, 0), tmp_path, settings)
