@@ -1,22 +1,29 @@
-"""The stage `depth`: depth from one image, learnt from correspondences.
+"""The stage `depth`: LiftNet, depth from one photograph, trained without depth.
 
-`liftnet.depth.correspondence_loss` is the paper's loss, to be used in other networks' training too.
+For users of the library: `load_model(folder).predict_image(rgb, mask)`, and `correspondence_loss` to train other
+networks with. Names are imported when they are first used,
+so that the command line's help does not load torch.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from liftnet.depth.loss import correspondence_loss
+    from liftnet.depth.model import DepthModel, load_model, save_model
 
-__all__ = ["correspondence_loss"]
+_HOMES = {
+    "DepthModel": "liftnet.depth.model",
+    "correspondence_loss": "liftnet.depth.loss",
+    "load_model": "liftnet.depth.model",
+    "save_model": "liftnet.depth.model",
+}
+__all__ = ["DepthModel", "correspondence_loss", "load_model", "save_model"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load torch only when the loss is asked for: the command line reads this package for its settings."""
-    if name == "correspondence_loss":
-        from liftnet.depth.loss import correspondence_loss
-
-        return correspondence_loss
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

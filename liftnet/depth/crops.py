@@ -11,6 +11,7 @@ import numpy.typing as npt
 from liftnet.io.images import BoolArray, UInt8Array
 
 FloatArray = npt.NDArray[np.floating]
+Float32Array = npt.NDArray[np.float32]
 GREY = 128
 
 
@@ -74,6 +75,26 @@ def cut(pixels: UInt8Array, box: CropBox, size: int) -> UInt8Array:
     square = cv2.copyMakeBorder(inside, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
     interpolation = cv2.INTER_AREA if size < box.side else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(square, (size, size), interpolation=interpolation), dtype=np.uint8)
+
+
+def put_back(values: Float32Array, box: CropBox, shape: tuple[int, int]) -> Float32Array:
+    """The inverse of `cut` for a map of numbers.
+
+    Args:
+        values: (S, S), of the crop.
+        box: Where the crop lies in its image.
+        shape: (H, W) of the image.
+
+    Returns:
+        (H, W) float32, bilinear between the crop's pixel centres; NaN outside the crop.
+    """
+    height, width = shape
+    full = np.full(shape, np.nan, np.float32)
+    square = cv2.resize(values, (box.side, box.side), interpolation=cv2.INTER_LINEAR)
+    top, left = max(box.top, 0), max(box.left, 0)
+    part = square[top - box.top : height - box.top, left - box.left : width - box.left]
+    full[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return full
 
 
 def cut_mask(mask: BoolArray, box: CropBox, size: int) -> BoolArray:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from liftnet.depth.network import LiftNet
+from liftnet.depth.crops import put_back
+from liftnet.depth.network import DepthNetwork, network_from
 from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import atomic_path, read_json, write_json
@@ -33,7 +34,7 @@ class DepthModel:
         notes: What config.json says besides: settings, training, data.
     """
 
-    network: LiftNet
+    network: DepthNetwork
     options: CropOptions
     sign: int = 1
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -59,17 +60,38 @@ class DepthModel:
             depth.append(self.sign * self.network(images).float().cpu().numpy())
         return np.concatenate(depth)
 
+    def predict_image(self, image: UInt8Array, mask: BoolArray | None = None) -> Float32Array:
+        """Depth of a photograph at its own size.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, as displayed.
+            mask: (H, W) bool, the sculpture; without one all of the image counts as foreground.
+
+        Returns:
+            (H, W) float32 in [-1, 1], growing away from the viewer; NaN off the mask and outside the crop. It has no
+            unit, and is known up to `a d + b x + c y + e` with `a > 0`.
+
+        Raises:
+            ValueError: The mask is not of the image's size.
+        """
+        if mask is not None and mask.shape != image.shape[:2]:
+            raise ValueError(f"the mask is {mask.shape}, the image {image.shape[:2]}")
+        crop, small_mask, box = self.options.apply(image, mask)
+        depth = put_back(self.predict(crop[None], small_mask[None])[0], box, (image.shape[0], image.shape[1]))
+        if mask is not None:
+            depth[~mask] = np.nan
+        return depth
+
 
 def save_model(folder: Path, model: DepthModel) -> None:
     """Write model.safetensors and config.json, each atomically."""
     from safetensors.torch import save_file
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    network = model.network
     config = {
         "format": FORMAT,
         "model": "liftnet",
-        "network": {"levels": network.levels, "width": network.width, "align_corners": network.align_corners},
+        "network": model.network.config,
         "input": dataclasses.asdict(model.options),
         "sign": model.sign,
         **model.notes,
@@ -94,7 +116,7 @@ def load_model(folder: Path, device: str = "cpu") -> DepthModel:
     if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("model") != "liftnet":
         raise LiftnetError(folder / "config.json", f"does not describe a LiftNet of format {FORMAT}", again)
     try:
-        network = LiftNet(**config["network"])
+        network = network_from(config["network"])
         network.load_state_dict(load_file(weights))
         options = CropOptions(**config["input"])
         known = ("format", "model", "network", "input", "sign")

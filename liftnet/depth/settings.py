@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,17 @@ class DepthSettings(Settings):
         " depths, photometric error",
     )
     image_size: int = Field(64, ge=16, le=1024, description="side of the network's square input, px")
+    encoder: str = Field(
+        "unet",
+        min_length=1,
+        description="unet (the paper's network), or a pretrained encoder by its segmentation-models-pytorch name, such"
+        " as tu-tf_efficientnet_lite0, with a decoder of depth.width",
+    )
+    encoder_weights: list[str] = Field(
+        ["imagenet"],
+        description="where such an encoder starts from, tried in this order: imagenet, or the path of a .safetensors"
+        " or .pth file; with an empty list, or if none can be had, it starts from random weights",
+    )
     levels: int = Field(6, ge=2, le=10, description="halvings in the U-Net (paper: 8 at 256 px)")
     width: int = Field(16, ge=4, le=256, description="channels of the U-Net's first level (paper: 64)")
     align_corners: bool = Field(False, description="upsample with corner pixels on corner pixels, as PyTorch in 2017")
@@ -28,6 +39,15 @@ class DepthSettings(Settings):
     background: Literal["keep", "grey"] = Field("grey", description="what the network sees off the mask (paper: keep)")
     max_correspondences: int = Field(256, ge=8, le=100_000, description="at most so many correspondences of a pair")
     correspondences_fixed: bool = Field(False, description="always the same of a pair's correspondences")
+    camera: Literal["affine", "orthographic"] = Field(
+        "affine", description="the loss's camera: affine (paper) or scaled orthographic, fitted to RANSAC's inliers"
+    )
+    calibration: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="weight of the affine camera's distance from scaled orthography, px^2 (paper: 0)",
+    )
     threshold: float = Field(2.0, gt=0, le=100, description="RANSAC's inlier distance T, px")
     tau: float = Field(2.0, gt=0, le=100, description="distance at which the robust cost saturates, px")
     robust: bool = Field(True, description="use the robust cost R (section 3.2 of the paper)")
@@ -84,11 +104,28 @@ class DepthSettings(Settings):
 
     @model_validator(mode="after")
     def _size_fits_levels(self) -> DepthSettings:
-        if self.image_size % 2**self.levels:
-            raise ValueError(f"image_size must be a multiple of 2**levels = {2**self.levels}")
+        levels = self.levels if self.encoder == "unet" else 5  # encoders halve five times
+        if self.image_size % 2**levels:
+            raise ValueError(f"image_size must be a multiple of 2**levels = {2**levels}")
         return self
 
 
 EVALUATION = ("evaluation_pairs", "n_examples")  # read by `depth evaluate`; changing them does not train again
 SFM = ("sfm_masks", "sfm_min_images")  # read by `depth sfm`
 TRAINING = tuple(name for name in DepthSettings.model_fields if name not in (*EVALUATION, *SFM))
+
+
+class ExperimentSettings(Settings):
+    """How often and with what settings the experiments of the paper are run; what they are stands in their plan."""
+
+    plan: str = Field(
+        "workflow/experiments.yaml", min_length=1, description="runs, tables and figures, a path below the workflow"
+    )
+    seeds: int = Field(3, ge=1, le=100, description="trainings of each run, with the seeds seed, seed + 1, ...")
+    overrides: dict[str, dict[str, Any]] = Field(
+        {},
+        description="settings of `depth` that differ, by training set or run: {sketchfab: {learning_rate: 0.001}}",
+    )
+    scans: str | None = Field(
+        None, description="folder of a rendered set of real meshes on which Table 4 is measured as well"
+    )

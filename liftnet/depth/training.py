@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from liftnet.depth.batches import Order, read_ahead
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint, write_metrics
 from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import LiftNet, build_network
+from liftnet.depth.network import UNET, DepthNetwork, initial_network, network_from
 from liftnet.depth.objectives import Sources, Terms, Training, load_training
 from liftnet.depth.pairs import in_directions
 from liftnet.depth.settings import DepthSettings
@@ -81,7 +81,7 @@ def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None
         train_loop(run, model_folder)
     if not run.accelerator.is_main_process:
         return
-    network = depth_network(settings, sources.seed)
+    network = network_from(network_config(settings))
     network.load_state_dict(run.state.best)
     model = DepthModel(network.eval(), run.data.store.options)
     if not run.data.signed:
@@ -102,9 +102,14 @@ def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None
 
 def depth_network(settings: DepthSettings, seed: int) -> DepthNetwork:
     """The depth network that the settings ask for, initialised from the seed and its encoder's weights alone."""
-    return build_network(
-        settings.levels, settings.width, settings.align_corners, seed, settings.encoder, settings.encoder_weights
-    )
+    return initial_network(network_config(settings), seed, settings.encoder_weights)
+
+
+def network_config(settings: DepthSettings) -> dict[str, Any]:
+    """What builds the network that the settings ask for: the `config` of `liftnet.depth.network`."""
+    if settings.encoder != UNET:
+        return {"encoder": settings.encoder, "width": settings.width}
+    return {"levels": settings.levels, "width": settings.width, "align_corners": settings.align_corners}
 
 
 def start_run(data: Training, settings: DepthSettings, seed: int, folder: Path) -> Run:

@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from liftnet.depth.network import LiftNet, build_network
+from liftnet.depth.model import DepthModel, load_model, save_model
+from liftnet.depth.network import LiftNet, build_network, initial_network, network_from
+from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
 
 
@@ -58,3 +60,49 @@ def test_the_seed_alone_decides_the_initial_weights():
 def test_a_size_that_cannot_be_halved_is_refused():
     with pytest.raises(LiftnetError, match="multiple of 8"):
         LiftNet(levels=3, width=4)(torch.zeros(1, 3, 36, 36))
+
+
+LITE = "tu-tf_efficientnet_lite0"
+
+
+def test_a_pretrained_encoder_takes_the_place_of_the_u_net_s():
+    network = initial_network({"encoder": LITE, "width": 8}, 0, ["imagenet"]).eval()
+    depth = network(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
+    assert depth.shape == (2, 64, 96)
+    assert depth.abs().max() <= 1
+    again, other = (initial_network({"encoder": LITE, "width": 8}, seed, ["imagenet"]) for seed in (0, 1))
+    same = {name: torch.equal(value, network.state_dict()[name]) for name, value in other.state_dict().items()}
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), network.parameters(), strict=True))
+    assert all(agrees for name, agrees in same.items() if name.startswith("unet.encoder."))
+    assert not all(same.values())
+
+
+def test_the_encoder_sees_what_its_weights_were_trained_on():
+    network = initial_network({"encoder": LITE, "width": 8}, 0).eval()
+    seen = []
+    network.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(torch.full((1, 3, 32, 32), -1.0))
+    network(torch.full((1, 3, 32, 32), 1.0))
+    black, white = (values[0, :, 0, 0] * network.deviation.flatten() + network.mean.flatten() for values in seen)
+    torch.testing.assert_close(black, torch.zeros(3))
+    torch.testing.assert_close(white, torch.ones(3))
+
+
+def test_networks_are_rebuilt_from_their_config():
+    for config in ({"levels": 3, "width": 4, "align_corners": True}, {"encoder": "resnet18", "width": 4}):
+        network = initial_network(config, 0)
+        assert network.config == config
+        network_from(network.config).load_state_dict(network.state_dict())
+
+
+def test_an_unknown_encoder_is_refused():
+    with pytest.raises(LiftnetError, match="cannot be built"):
+        network_from({"encoder": "no-such-net", "width": 4})
+
+
+@pytest.mark.parametrize("config", [{"levels": 3, "width": 4, "align_corners": False}, {"encoder": LITE, "width": 4}])
+def test_models_of_both_kinds_are_read_back(tmp_path, config):
+    network = initial_network(config, 0).eval()
+    save_model(tmp_path, DepthModel(network, CropOptions(32, "full", 0.0, "grey")))
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(load_model(tmp_path).network(images), network(images))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from liftnet.depth.augment import Augmentation
-from liftnet.depth.loss import correspondence_terms
+from liftnet.depth.loss import CameraModel, correspondence_terms
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.pairs import Batch, PairLoader, PairTable, hold_out_works, limit_rows, sample_depth
 from liftnet.depth.settings import DepthSettings
@@ -48,8 +48,9 @@ class CorrespondenceObjective:
         images, source_xy, mask = batch.augmented()
         depth = sample_depth(networks["depth"](images).float(), source_xy)
         tau = settings.tau if settings.robust else math.inf
+        camera = CameraModel(settings.camera, settings.calibration, unit=settings.image_size / 2)
         found = correspondence_terms(
-            source_xy, depth, batch.target_xy, mask, settings.threshold, tau, generator, settings.draws
+            source_xy, depth, batch.target_xy, mask, settings.threshold, tau, generator, settings.draws, camera
         )
         return found._asdict()
 
