@@ -1,0 +1,41 @@
+"""The classes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.ids import stable_seed
+from liftnet.render.classes import bikes, boats, lamps, planes, rifles, road, screens, seating, storage, trains
+from liftnet.render.classes.model import Dice, Model
+from liftnet.render.mesh import Mesh
+
+MAKERS: dict[str, Callable[[Dice], Model]] = {
+    maker.__name__: maker
+    for maker in (
+        *(rifles.rifle, storage.bookshelf, road.bus, seating.bed, storage.speaker, storage.cabinet, lamps.lamp),
+        *(seating.chair, trains.train, planes.airplane, storage.table, screens.display, bikes.motorbike, road.car),
+        *(boats.watercraft, screens.telephone, seating.sofa),
+    )
+}
+CLASSES: tuple[str, ...] = tuple(MAKERS)  # in the order of the paper's table 2
+
+
+def make_shape(name: str, seed: int) -> Mesh:
+    """One shape of a class: z up, its front towards -y, in the unit sphere about the origin.
+
+    Args:
+        name: One of `CLASSES`.
+        seed: Which shape of the class; the same seed gives the same shape.
+
+    Returns:
+        A mesh of overlapping closed parts, with normals split at sharp edges and a colour at each vertex.
+
+    Raises:
+        LiftnetError: There is no such class.
+    """
+    if name not in MAKERS:
+        raise LiftnetError(name, "is not a class of generated shapes", f"Choose one of {', '.join(CLASSES)}")
+    return MAKERS[name](Dice(np.random.default_rng(stable_seed(seed, "class", name)))).mesh()

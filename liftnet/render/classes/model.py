@@ -1,0 +1,121 @@
+"""The model of one shape: dice, colours, and parts on the way to a mesh.
+
+A part may be put into another one, as in shapes drawn by hand; the rays see the outermost surface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from liftnet.render.classes.parts import FloatArray, IntArray, Part
+from liftnet.render.mesh import Mesh
+
+Colour = tuple[float, float, float]
+Choice = TypeVar("Choice")
+CREASE = np.cos(np.radians(38.0))  # faces that meet at a wider angle keep their edge
+WOODS: tuple[Colour, ...] = ((0.35, 0.18, 0.08), (0.5, 0.3, 0.14), (0.16, 0.08, 0.04), (0.6, 0.45, 0.27))
+METALS: tuple[Colour, ...] = ((0.5, 0.5, 0.52), (0.1, 0.1, 0.11), (0.6, 0.55, 0.45))
+BLACK: Colour = (0.02, 0.02, 0.022)
+GLASS: Colour = (0.03, 0.05, 0.08)
+LIGHT: Colour = (0.75, 0.72, 0.6)
+WHITE: Colour = (0.75, 0.75, 0.75)
+
+
+class Dice:
+    """The random numbers of one shape."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def between(self, low: float, high: float) -> float:
+        """A uniform number."""
+        return float(self.rng.uniform(low, high))
+
+    def whole(self, low: int, high: int) -> int:
+        """A uniform whole number from `low` to `high`, both included."""
+        return int(self.rng.integers(low, high + 1))
+
+    def chance(self, probability: float) -> bool:
+        """True with the given probability."""
+        return bool(self.rng.random() < probability)
+
+    def pick(self, choices: Sequence[Choice]) -> Choice:
+        """One of `choices`."""
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def colour(self, *palette: Colour) -> Colour:
+        """One colour of `palette` (linear RGB), or any hue where none is given, a little off."""
+        base = np.array(self.pick(palette)) if palette else 0.08 + 0.6 * self.rng.random(3) ** 1.5
+        red, green, blue = np.clip(base * self.rng.uniform(0.8, 1.2, 3), 0.01, 0.9)
+        return float(red), float(green), float(blue)
+
+
+class Model:
+    """Parts with their colours, on the way to a mesh."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Part, Colour]] = []
+
+    def add(self, colour: Colour, *parts: Part) -> None:
+        """Add parts of one colour."""
+        self._parts += [(_facing_out(part), colour) for part in parts]
+
+    def mesh(self) -> Mesh:
+        """The whole in a unit sphere about the origin, its vertices split where faces meet at an edge."""
+        sizes = [len(part.vertices) for part, _ in self._parts]
+        offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        vertices = np.concatenate([part.vertices for part, _ in self._parts])
+        faces = np.concatenate([part.faces + offset for (part, _), offset in zip(self._parts, offsets, strict=True)])
+        colours = np.repeat([colour for _, colour in self._parts], sizes, axis=0)
+        vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
+        return _creased(vertices / np.linalg.norm(vertices, axis=1).max(), faces, colours)
+
+
+def _facing_out(part: Part) -> Part:
+    a, b, c = (part.vertices[part.faces[:, i]] for i in range(3))
+    volume = float(np.einsum("ij,ij->", np.cross(a, b), c))
+    return part if volume >= 0 else Part(part.vertices, part.faces[:, ::-1])
+
+
+def _creased(vertices: FloatArray, faces: IntArray, colours: FloatArray) -> Mesh:
+    """A mesh whose normals are the mean over those faces about a vertex that meet at less than the crease angle."""
+    corners = vertices[faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(cross, axis=1)
+    keep = area > 1e-9
+    faces, cross, area = faces[keep], cross[keep], area[keep]
+    unit = cross / area[:, None]
+    grid = np.round((vertices + 1) * (1 << 19)).astype(np.int64) @ np.array([1 << 42, 1 << 21, 1])
+    _, place = np.unique(grid, return_inverse=True)
+    at = place[faces.ravel()]
+    owner = np.repeat(np.arange(len(faces)), 3)
+    order = np.argsort(at, kind="stable")
+    sizes = np.bincount(at)
+    mine, other = _pairs_within(sizes)
+    first, second = owner[order[mine]], owner[order[other]]
+    near = np.einsum("ij,ij->i", unit[first], unit[second]) > CREASE
+    sums = [np.bincount(mine[near], cross[second[near], axis], len(at)) for axis in range(3)]
+    normals = np.empty((len(at), 3))
+    normals[order] = np.stack(sums, 1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    steps = np.round((normals + 1) * (1 << 15)).astype(np.int64) @ np.array([1 << 34, 1 << 17, 1])
+    ways, way = np.unique(steps, return_inverse=True)
+    _, kept, index = np.unique(faces.ravel() * len(ways) + way, return_index=True, return_inverse=True)
+    return Mesh(
+        vertices[faces.ravel()[kept]].astype(np.float32),
+        index.reshape(-1, 3).astype(np.int32),
+        normals[kept].astype(np.float32),
+        colours[faces.ravel()[kept]].astype(np.float32),
+    )
+
+
+def _pairs_within(sizes: IntArray) -> tuple[IntArray, IntArray]:
+    """All ordered pairs of members of the same group, for groups of `sizes` that follow each other."""
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    per_member = np.repeat(sizes, sizes)
+    mine = np.repeat(np.arange(sizes.sum()), per_member)
+    first = np.repeat(np.concatenate([[0], np.cumsum(per_member)[:-1]]), per_member)
+    return mine, np.repeat(np.repeat(starts, sizes), per_member) + np.arange(len(mine)) - first
