@@ -27,6 +27,7 @@ localrules:
     dataset,
     statistics,
     depth,
+    depth_tables,
     report,
 
 
@@ -63,6 +64,12 @@ rule depth:
     """The trained LiftNet and its evaluation."""
     input:
         "<results>/tables/depth_pairs.csv",
+
+
+rule depth_tables:
+    """The experiments of the paper: Tables 2 to 5 and our own, Figures 4 and 5; not part of `all`."""
+    input:
+        experiment_outputs(),
 
 
 rule report:

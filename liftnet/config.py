@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field
 
 from liftnet.collect.settings import CollectSettings
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import DepthSettings, ExperimentSettings
 from liftnet.io.settings import Settings
 from liftnet.match.settings import MatchSettings
 from liftnet.render.settings import RenderSettings
@@ -44,6 +44,7 @@ class Config(Settings):
     verify: VerifySettings = Field(VerifySettings(), description="affine verification")
     shard: ShardSettings = Field(ShardSettings(), description="the dataset")
     depth: DepthSettings = Field(DepthSettings(), description="LiftNet")
+    experiments: ExperimentSettings = Field(ExperimentSettings(), description="the experiments of the paper")
     report: ReportSettings = Field(ReportSettings(), description="the report page")
 
 

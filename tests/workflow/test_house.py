@@ -10,7 +10,8 @@ import yaml
 
 from liftnet import config as configuration
 from liftnet.__main__ import STAGES, build_parser
-from liftnet.depth.settings import EVALUATION
+from liftnet.depth.experiments.cli import CROP
+from liftnet.depth.settings import EVALUATION, SFM
 from liftnet.segment.cli import PREDICTION_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,12 @@ def test_every_rule_has_its_directives(block):
 
 def test_rules_pass_each_command_the_settings_it_reads():
     text = (ROOT / "rules" / "common.smk").read_text()
-    for name, expected in (("DEPTH_EVALUATION", EVALUATION), ("SEGMENT_PREDICTION", PREDICTION_SETTINGS)):
+    for name, expected in (
+        ("DEPTH_EVALUATION", EVALUATION),
+        ("DEPTH_SFM", SFM),
+        ("PRIOR_SETTINGS", CROP),
+        ("SEGMENT_PREDICTION", PREDICTION_SETTINGS),
+    ):
         stated = ast.literal_eval(re.search(rf"^{name} = (\(.*?\))$", text, re.MULTILINE | re.DOTALL)[1])
         assert sorted(stated) == sorted(expected)
 

@@ -9,7 +9,14 @@ from liftnet.depth.settings import DepthSettings
 from liftnet.io.command import Subparsers, add_command
 from liftnet.io.settings import settings_from
 
-CROP = ("background", "crop", "crop_margin", "image_size", "levels")  # what a prior sees; a model knows its own
+CROP = (
+    "background",
+    "crop",
+    "crop_margin",
+    "encoder",
+    "image_size",
+    "levels",
+)  # what a prior sees; a model knows its own
 
 
 def add_experiment_commands(commands: Subparsers) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,12 +68,21 @@ class TablePlan(Settings):
     rows: list[RowPlan] = Field(min_length=1, description="its rows")
 
 
+class FigurePlan(Settings):
+    """A figure."""
+
+    models: list[str] = Field(min_length=1, description="runs, best first")
+    sets: list[str] = Field(min_length=1, description="sets whose images it shows")
+    images: int = Field(1, ge=1, description="images of each set")
+
+
 class Experiments(Settings):
-    """All runs and tables."""
+    """All runs, tables and figures."""
 
     sets: dict[str, SetPlan]
     runs: dict[str, RunPlan]
     tables: dict[str, TablePlan]
+    figures: dict[str, FigurePlan] = {}
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Experiments:
@@ -80,13 +90,18 @@ class Experiments(Settings):
             if run.train is not None and run.train not in self.sets:
                 raise ValueError(f"run {name}: there is no set {run.train!r}")
         for name, table in self.tables.items():
-            unknown = {row.run for row in table.rows} - set(self.runs)
-            unknown |= set(table.sets) - set(self.sets)
-            if table.reference is not None:
-                unknown |= {table.reference} - {row.run for row in table.rows}
-            if unknown:
-                raise ValueError(f"table {name}: not known are {', '.join(sorted(unknown))}")
+            rows = {row.run for row in table.rows}
+            self._check(f"table {name}", rows, table.sets)
+            if table.reference not in {None, *rows}:
+                raise ValueError(f"table {name}: its reference {table.reference!r} is no row of it")
+        for name, figure in self.figures.items():
+            self._check(f"figure {name}", figure.models, figure.sets)
         return self
+
+    def _check(self, where: str, runs: Iterable[str], sets: Iterable[str]) -> None:
+        unknown = {*runs} - {*self.runs} | {*sets} - {*self.sets}
+        if unknown:
+            raise ValueError(f"{where}: not known are {', '.join(sorted(unknown))}")
 
     def table(self, name: str) -> TablePlan:
         """The table of that name.
