@@ -1,4 +1,4 @@
-"""Commands `depth train`, `depth evaluate` and `depth predict`."""
+"""Commands of the stage `depth`; those of users and of the experiments have modules of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from liftnet.depth.experiments.cli import add_experiment_commands
 from liftnet.depth.settings import EVALUATION, SFM, TRAINING, DepthSettings
+from liftnet.depth.user_cli import add_user_commands
 from liftnet.io.command import Subparsers, add_command, add_stage
 from liftnet.io.settings import settings_from
 
@@ -40,13 +41,7 @@ def add_commands(stages: Subparsers) -> None:
     sfm.add_argument("--splits", nargs="+", default=["train", "val"], help="splits (default: train val)")
     sfm.add_argument("--truth", type=Path, help="museum or rendered set with true depth, to measure it")
 
-    predict = add_command(commands, "predict", _predict, "Predict depth and a mesh of images and folders of images")
-    predict.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
-    predict.add_argument("--model", type=Path, required=True, help="folder of the model")
-    predict.add_argument("--out", type=Path, required=True, help="folder of the results; folders are mirrored in it")
-    predict.add_argument("--masks", type=Path, help="folder of masks named as the images, .png; else the whole image")
-    predict.add_argument("--force", action="store_true", help="predict again what is there already")
-    predict.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1 (default: cpu)")
+    add_user_commands(commands)
     add_experiment_commands(commands)
 
 
@@ -81,17 +76,3 @@ def _sfm(arguments: argparse.Namespace) -> None:
         arguments.threads,
     )
     reconstruct_works(inputs, settings_from(arguments, DepthSettings), arguments.seed)
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    from liftnet.depth.predict import predict
-
-    return predict(
-        arguments.inputs,
-        arguments.model,
-        arguments.out,
-        arguments.masks,
-        force=arguments.force,
-        device=arguments.device,
-        threads=arguments.threads,
-    )

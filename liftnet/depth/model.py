@@ -15,7 +15,7 @@ from liftnet.depth.crops import put_back
 from liftnet.depth.network import DepthNetwork, network_from
 from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, read_json, write_json
+from liftnet.io.files import read_json, write_bytes, write_json
 from liftnet.io.images import BoolArray, UInt8Array
 
 FORMAT = 1
@@ -85,7 +85,7 @@ class DepthModel:
 
 def save_model(folder: Path, model: DepthModel) -> None:
     """Write model.safetensors and config.json, each atomically."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     config = {
@@ -97,8 +97,7 @@ def save_model(folder: Path, model: DepthModel) -> None:
         **model.notes,
     }
     write_json(folder / "config.json", config)
-    with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary)
+    write_bytes(folder / "model.safetensors", save(weights))  # `save_file` lets only its owner read the file
 
 
 def load_model(folder: Path, device: str = "cpu") -> DepthModel:

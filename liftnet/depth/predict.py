@@ -1,208 +1,242 @@
-"""Depth of photographs: 16-bit PNG, .npy, a coloured picture and a mesh for each image."""
+"""Depth of photographs: the formats asked for, batch by batch, skipping what is there."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from liftnet.depth.crops import cut, cut_mask
-from liftnet.depth.mesh import depth_mesh
+from liftnet.depth.automask import MASK_ENDING, default_segmenter, run_segmenter
+from liftnet.depth.crops import CropBox
+from liftnet.depth.memory import is_out_of_memory
 from liftnet.depth.model import DepthModel, load_model
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_json
-from liftnet.io.images import UInt8Array, read_image, read_mask, write_image
-from liftnet.io.log import get_logger, progress
+from liftnet.depth.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
+from liftnet.io.errors import BadImageError, LiftnetError
+from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask
+from liftnet.io.inputs import InputImage, find_images
+from liftnet.io.log import duration, get_logger, progress
 
 LOG = get_logger("depth")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-MESH_SIDE = 256  # vertices along a side of the mesh's grid
-Float32Array = npt.NDArray[np.float32]
-OUTPUTS = (
-    "depth.npy",
-    "depth.png",
-    "colour.png",
-    "mesh.ply",
-    "mesh.glb",
-    "depth.json",
-)  # the last one is written last
+LONG = 60.0  # seconds of work from which an estimate is given
 
 
 @dataclass(frozen=True)
-class Task:
-    """An image to predict.
+class PredictOptions:
+    """How to predict.
 
     Attributes:
-        image: Its file.
-        stem: Path of its results without their endings.
+        mask: "auto" for masks by the segmenter, "none" for whole images, or a folder of masks.
+        segmenter: Folder of the segmenter; None for the one beside the model.
+        formats: Keys of `outputs.FORMATS`.
+        batch_size: Images in one pass.
+        force: Predict again what is there.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+        threads: Threads of torch, and of reading and writing.
     """
 
-    image: Path
-    stem: Path
+    mask: str = "none"
+    segmenter: Path | None = None
+    formats: tuple[str, ...] = tuple(FORMATS)
+    batch_size: int = 8
+    force: bool = False
+    device: str = "auto"
+    threads: int = 1
 
-    def result(self, ending: str) -> Path:
-        """The path of one of `OUTPUTS`."""
-        return self.stem.with_name(f"{self.stem.name}.{ending}")
+
+@dataclass(frozen=True)
+class _Job:
+    """A model with what it is to do."""
+
+    model: DepthModel
+    model_folder: Path
+    out: Path
+    options: PredictOptions
+    device: torch.device
 
 
-def predict(
-    inputs: Sequence[Path],
-    model_folder: Path,
-    out: Path,
-    masks: Path | None = None,
-    force: bool = False,
-    device: str = "cpu",
-    threads: int = 1,
-) -> int:
+@dataclass(frozen=True)
+class _Ready:
+    """An image decoded and cut."""
+
+    place: InputImage
+    image: UInt8Array
+    mask: BoolArray | None
+    mask_file: Path | None
+    crop: UInt8Array
+    small_mask: BoolArray
+    box: CropBox
+
+
+def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: PredictOptions) -> int:
     """Predict depth of images and of all images in folders, which are mirrored below `out`.
 
-    An image whose results are all there is skipped unless `force`. A file that is not a usable image is named in the
-    log and left out.
+    An image whose results in the formats asked for are all there is skipped unless `force`. A file that is not a
+    usable image is named in the log and left out. Where memory runs out the batch is halved and the work goes on.
 
     Args:
         inputs: Images and folders.
         model_folder: The trained model.
         out: Where results go.
-        masks: Folder of foreground masks, `<stem>.png`, mirrored or flat; the whole image is foreground without one.
-        force: Predict again what is there.
-        device: Where to compute.
-        threads: Threads of torch.
+        options: How to predict.
 
     Returns:
         Exit status: 0 if every image has its results, 1 if some were left out.
 
     Raises:
-        LiftnetError: An input does not exist, the model cannot be read, memory runs out.
+        LiftnetError: An input does not exist, the model or segmenter cannot be read, a result cannot be written, or
+            memory does not suffice for a single image.
     """
-    torch.set_num_threads(threads)
-    tasks = list_tasks(inputs, out)
-    pending = [t for t in tasks if force or not all(t.result(ending).exists() for ending in OUTPUTS)]
+    if options.batch_size < 1:
+        raise LiftnetError(f"--batch-size {options.batch_size}", "is not a number of images", "Use 1 or more")
+    torch.set_num_threads(options.threads)
+    places = find_images(inputs, out)
+    wanted = endings(options.formats)
+    pending = [p for p in places if options.force or not all(p.result(ending).exists() for ending in wanted)]
     failed = 0
     if pending:
-        model = load_model(model_folder, _checked_device(device))
-        for task in progress(pending, "depth", "predicting depth"):
-            try:
-                predict_one(task, model, _find_mask(task, masks, out))
-            except LiftnetError as error:
+        device = checked_device(options.device)
+        job = _Job(load_model(model_folder, str(device)), model_folder, out, options, device)
+        if options.mask == "auto":
+            segmenter = options.segmenter or default_segmenter(model_folder)
+            run_segmenter(segmenter, inputs, out, device.type, options.threads, options.force)
+        for reason in progress(_outcomes(pending, job), "depth", "predicting depth", len(pending)):
+            if reason:
                 failed += 1
-                LOG.warning("left out: %s", error)
-            except torch.OutOfMemoryError as error:
-                raise LiftnetError(device, "memory ran out", "Use `--device cpu`") from error
-    done, there = len(pending) - failed, len(tasks) - len(pending)
+                LOG.warning("left out: %s", reason)
+    done, there = len(pending) - failed, len(places) - len(pending)
     LOG.info("predicted depth of %d images, %d were there already, %d left out; %s", done, there, failed, out)
     return 1 if failed else 0
 
 
-def list_tasks(inputs: Sequence[Path], out: Path) -> list[Task]:
-    """The images named or found in folders; two of one stem in a folder keep their suffix in the results' names.
+def checked_device(name: str) -> torch.device:
+    """The torch device of that name; "auto" is a GPU if there is one.
 
     Raises:
-        LiftnetError: An input does not exist, or there is no image at all.
+        LiftnetError: There is no such device.
     """
-    found: dict[Path, Path] = {}  # result path with suffix -> image
-    for given in inputs:
-        if given.is_dir():
-            images = [p for p in sorted(given.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
-            found |= {out / image.relative_to(given): image for image in images}
-        elif given.exists():
-            found[out / given.name] = given
-        else:
-            raise LiftnetError(given, "does not exist", "Name an image or a folder of images")
-    if not found:
-        raise LiftnetError(", ".join(map(str, inputs)), "holds no images", f"Known are {', '.join(sorted(SUFFIXES))}")
-    stems = Counter(path.with_suffix("") for path in found)
-    return [
-        Task(image, path.with_suffix("") if stems[path.with_suffix("")] == 1 else path)
-        for path, image in found.items()
-    ]
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise LiftnetError(f"--device {name}", "is not there", "Use `--device cpu`") from error
+    return device
 
 
-def predict_one(task: Task, model: DepthModel, mask_file: Path | None) -> None:
-    """Predict one image and write its results.
+def _outcomes(pending: list[InputImage], job: _Job) -> Iterator[str | None]:
+    """Predict batch by batch; for each image in order why it was left out, None if it was not."""
+    size, done, start = job.options.batch_size, 0, time.monotonic()
+    with ThreadPoolExecutor(job.options.threads) as pool:
+        while done < len(pending):
+            batch = pending[done : done + size]
+            reasons = _try_batch(batch, job, pool)
+            if reasons is None:
+                size = len(batch) // 2
+                LOG.warning(
+                    "memory ran out with %d images at a time; going on with %d. Next time: `--batch-size %d`",
+                    len(batch),
+                    size,
+                    size,
+                )
+                continue
+            if not done:
+                _estimate(len(batch), len(pending), time.monotonic() - start)
+            done += len(batch)
+            yield from reasons
+
+
+def _estimate(done: int, total: int, spent: float) -> None:
+    left = spent / done * (total - done)
+    if left > LONG:
+        LOG.info("%d images to predict, about %s", total, duration(left))
+
+
+def _try_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> list[str | None] | None:
+    """What became of each image of a batch; None if memory ran out and a smaller batch may do.
 
     Raises:
-        LiftnetError: The image or mask cannot be read, or a result cannot be written.
+        LiftnetError: A result cannot be written, or memory does not suffice for the network.
     """
-    image = read_image(task.image, upright=True)
-    height, width = image.shape[:2]
-    mask = read_mask(mask_file, (width, height)) if mask_file else np.ones((height, width), bool)
-    crop, small_mask, box = model.options.apply(image, mask)
-    small = model.predict(crop[None], small_mask[None])[0]
-    depth = np.full((height, width), np.nan, np.float32)
-    square = cv2.resize(small, (box.side, box.side), interpolation=cv2.INTER_LINEAR)
-    top, left = max(box.top, 0), max(box.left, 0)
-    part = square[top - box.top : height - box.top, left - box.left : width - box.left]
-    depth[top : top + part.shape[0], left : left + part.shape[1]] = part
-    depth[~mask] = np.nan
-    scale, shift = write_depth(task, depth)
-    write_image(task.result("colour.png"), colour_depth(depth))
-    side = min(MESH_SIDE, box.side)
-    surface = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
-    mesh = depth_mesh(surface, cut_mask(mask, box, side), cut(image, box, side))
-    for ending in ("mesh.ply", "mesh.glb"):
-        with atomic_path(task.result(ending)) as temporary:
-            mesh.export(temporary)
-    write_json(
-        task.result("depth.json"),
-        {
-            "convention": "depth grows away from the viewer, up to d -> a d + b x + c y + e with a > 0; no unit",
-            "npy": "float32, size of the image, NaN where there is no foreground",
-            "png": {"scale": scale, "shift": shift, "depth": "scale * value + shift; value 0 means no depth"},
-            "crop": {"left": box.left, "top": box.top, "side": box.side},
-            "mesh": "x right, y up, z towards the viewer, in half widths of the crop",
-            "mask": str(mask_file) if mask_file else None,
-            "image": str(task.image),
-        },
-    )
-
-
-def write_depth(task: Task, depth: Float32Array) -> tuple[float, float]:
-    """Write depth as .npy and as a 16-bit PNG of values 1 to 65535, 0 where there is none; returns scale and shift."""
-    known = np.isfinite(depth)
-    low, high = (float(depth[known].min()), float(depth[known].max())) if known.any() else (0.0, 0.0)
-    scale = (high - low) / 65534 or 1.0
-    shift = low - scale
-    values = np.where(known, np.rint((np.where(known, depth, low) - shift) / scale), 0).astype(np.uint16)
-    with atomic_path(task.result("depth.npy")) as temporary, open(temporary, "wb") as file:
-        np.save(file, depth, allow_pickle=False)
-    write_image(task.result("depth.png"), values)
-    return scale, shift
-
-
-def colour_depth(depth: Float32Array) -> UInt8Array:
-    """(H, W) depth as a picture: blue further away, yellow nearer, as in the paper; white where there is none."""
-    from matplotlib import colormaps
-
-    known = np.isfinite(depth)
-    picture = np.full((*depth.shape, 3), 255, np.uint8)
-    if known.any():
-        low, high = np.percentile(depth[known], [1, 99])
-        nearness = np.clip((high - depth[known]) / max(high - low, 1e-6), 0, 1)
-        picture[known] = (colormaps["viridis"](nearness)[:, :3] * 255).round().astype(np.uint8)
-    return picture
-
-
-def _find_mask(task: Task, masks: Path | None, out: Path) -> Path | None:
-    """The mask of an image: mirrored as the results are, or flat; None, with a word in the log, if there is none."""
-    if masks is None:
-        return None
-    mirrored = (masks / task.stem.relative_to(out)).parent / f"{task.image.stem}.png"
-    for candidate in (mirrored, masks / f"{task.image.stem}.png"):
-        if candidate.exists():
-            return candidate
-    LOG.warning("%s has no mask in %s; the whole image is taken", task.image, masks)
+    try:
+        return _predict_batch(batch, job, pool)
+    except Exception as error:
+        if isinstance(error, LiftnetError) or not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            return [f"{batch[0].image}: is too large for the memory"]
+    if job.device.type == "cuda":  # after the exception, which held tensors of the failed pass
+        torch.cuda.empty_cache()
     return None
 
 
-def _checked_device(device: str) -> str:
+def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> list[str | None]:
+    """Read, predict and write a batch; the reason for each image that could not be read."""
+    prepared = list(pool.map(lambda place: _prepare(place, job), batch))
+    ready = [item for item in prepared if isinstance(item, _Ready)]
+    if ready:
+        depths = _run_network(ready, job)
+        writes = [
+            pool.submit(write_prediction, item.place, _prediction(item, small, job), job.options.formats)
+            for item, small in zip(ready, depths, strict=True)
+        ]
+        for write in writes:
+            write.result()
+    return [item if isinstance(item, str) else None for item in prepared]
+
+
+def _prepare(place: InputImage, job: _Job) -> _Ready | str:
+    """Decode and cut an image; the reason if it or its mask cannot be read."""
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise LiftnetError(f"--device {device}", "is not there", "Use `--device cpu`") from error
-    return device
+        image = read_image(place.image, upright=True)
+        mask_file = _mask_file(place, job)
+        mask = read_mask(mask_file, (image.shape[1], image.shape[0])) if mask_file else None
+    except BadImageError as error:
+        return f"{error.what}: {error.reason}"
+    return _Ready(place, image, mask, mask_file, *job.model.options.apply(image, mask))
+
+
+def _mask_file(place: InputImage, job: _Job) -> Path | None:
+    """The mask of an image; None, with a word in the log, if there is none."""
+    if job.options.mask == "none":
+        return None
+    if job.options.mask == "auto":
+        file = place.result(MASK_ENDING)
+        found = file if file.exists() else None
+    else:
+        found = folder_mask(place, Path(job.options.mask), job.out)
+    if found is None:
+        LOG.warning("%s has no mask; the whole image is taken", place.image)
+    return found
+
+
+def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:
+    """(n, S, S) depth of the images' crops in one pass.
+
+    Raises:
+        LiftnetError: Memory does not suffice for one image, so that no image can be predicted.
+    """
+    crops, masks = np.stack([item.crop for item in ready]), np.stack([item.small_mask for item in ready])
+    try:
+        return job.model.predict(crops, masks, batch_size=len(ready))
+    except (MemoryError, RuntimeError) as error:
+        if len(ready) > 1 or not is_out_of_memory(error):
+            raise
+        size = job.model.options.image_size
+        remedy = "Free some memory" + ("" if job.device.type == "cpu" else ", or use `--device cpu`")
+        reason = f"memory does not suffice for the network on one image of {size} px (`--batch-size 1`)"
+        raise LiftnetError(f"--device {job.device}", reason, remedy) from error
+
+
+def _prediction(item: _Ready, small: np.ndarray, job: _Job) -> Prediction:
+    notes = {
+        "image": str(item.place.image),
+        "mask": str(item.mask_file) if item.mask_file else None,
+        "model": str(job.model_folder),
+    }
+    return Prediction(item.image, item.mask, item.box, small, notes)

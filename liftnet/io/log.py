@@ -11,6 +11,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 60.0
+CHATTY = "PIL matplotlib numba urllib3 trimesh timm fontTools httpx onnx_ir onnxscript".split()
 
 
 def get_logger(stage: str) -> logging.Logger:
@@ -23,7 +24,7 @@ def set_up_logging(verbose: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
-    for chatty in ("PIL", "matplotlib", "numba", "urllib3", "trimesh", "timm", "fontTools", "httpx"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

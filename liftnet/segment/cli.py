@@ -16,7 +16,7 @@ PREDICTION_SETTINGS = ("test_time_flip", "threshold", "component_share", "hole_s
 
 
 def add_commands(stages: Subparsers) -> None:
-    """Add `segment train`, `segment predict` and `segment evaluate`."""
+    """Add `segment train`, `segment predict`, `segment images` and `segment evaluate`."""
     commands = add_stage(stages, "segment", "foreground masks: train a RefineNet, predict, evaluate")
     train = add_command(commands, "train", run_train, "train the segmenter from hand masks", SegmentSettings)
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
@@ -29,6 +29,14 @@ def add_commands(stages: Subparsers) -> None:
     predict.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
     predict.add_argument("--artist", required=True, help="artist_id as in the manifest")
     predict.add_argument("--out", type=Path, required=True, help="the table; the masks are written beside it")
+    images = add_command(
+        commands, "images", run_images, "mask images and folders of images", SegmentSettings, PREDICTION_SETTINGS
+    )
+    images.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
+    images.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
+    images.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
+    images.add_argument("--ending", default="png", help="the masks are <name>.ENDING, e.g. mask.png (default: png)")
+    images.add_argument("--force", action="store_true", help="mask again what is there already")
     evaluate = add_command(commands, "evaluate", run_evaluate, "compare masks with the museum's truth")
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and masks/")
     evaluate.add_argument("--museum", type=Path, required=True, help="folder that `render museum` wrote")
@@ -89,6 +97,24 @@ def run_predict(arguments: argparse.Namespace) -> None:
     segmenter.config["test_time_flip"] = settings.test_time_flip
     masked, total = predict_artist(arguments.root, segmenter, arguments.artist, arguments.out, settings)
     get_logger("segment").info("%s: %d of %d images masked, in %s", arguments.artist, masked, total, arguments.out)
+
+
+def run_images(arguments: argparse.Namespace) -> None:
+    """Mask images that are named on the command line."""
+    import torch
+
+    from liftnet.segment.images import mask_images
+
+    if not arguments.ending.endswith("png"):
+        raise LiftnetError(f"--ending {arguments.ending}", "is not the ending of a PNG", "Use `png` or `mask.png`")
+    settings = settings_from(arguments, SegmentSettings)
+    torch.set_num_threads(arguments.threads)
+    counts = mask_images(arguments.inputs, arguments.model, arguments.out, settings, arguments.ending, arguments.force)
+    get_logger("segment").info(
+        "masked %(masked)d images, %(there)d had a mask already, %(unreadable)d cannot be read, %(no_foreground)d "
+        "show no foreground",
+        counts,
+    )
 
 
 def run_evaluate(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,247 @@
+"""A model's card: what it is, what it learnt from, how well it does, how to use it; from the run's own files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from liftnet.depth.settings import DepthSettings
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import atomic_path, read_json, write_text
+from liftnet.io.log import get_logger
+from liftnet.io.tables import markdown_table
+
+LOG = get_logger("depth")
+TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
+LABELS = ("method", "split", "n", "alignment")
+METHODS = {
+    "correspondences": "correspondences between photographs of one sculpture, with the affine camera of each pair "
+    "solved for in the loss (Wiles and Zisserman, 2018)",
+    "regression": "depth, by the squared error after scaling and shifting",
+    "ordinal": "pairs of pixels of which one is nearer",
+    "photometric": "pairs of views, by the error of one warped onto the other",
+}
+ITEMS = {"correspondences": "pairs of photographs", "photometric": "pairs of photographs"}  # else single ones
+
+
+def write_card(folder: Path, tables: Path | None = None, licence: str = "other") -> Path:
+    """Write `README.md`, with the metadata block that model hubs read, and `training.png` into a model's folder.
+
+    Args:
+        folder: The model: config.json, and metrics.csv if it is there.
+        tables: Folder with depth_pairs.* and depth_demo.* of this model, where it was evaluated.
+        licence: Of the weights, as model hubs name it.
+
+    Returns:
+        The card.
+
+    Raises:
+        LiftnetError: config.json or a table cannot be read, or the folder cannot be written.
+    """
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or not {"network", "input", "sign"} <= config.keys():
+        raise LiftnetError(folder / "config.json", "does not describe a model", "Train it with `depth train`")
+    results = _results(tables) if tables else {}
+    metrics = _read_csv(folder / "metrics.csv")
+    curves = metrics is not None and draw_curves(metrics, config, folder / "training.png")
+    parts = [
+        _front_matter(folder, results, licence),
+        "# LiftNet: depth from one photograph of a sculpture\n",
+        _what(config),
+        _how_to_use(folder, config),
+        _training(config, "![Loss over the steps of training](training.png)\n" if curves else ""),
+        _evaluation(results, tables),
+        LIMITS,
+        _settings(config),
+    ]
+    write_text(folder / "README.md", "\n".join(part for part in parts if part))
+    LOG.info("model card in %s", folder / "README.md")
+    return folder / "README.md"
+
+
+def draw_curves(metrics: pd.DataFrame, config: dict[str, Any], path: Path) -> bool:
+    """Draw training and validation loss over steps; False, and no picture, where metrics.csv has none."""
+    from matplotlib.figure import Figure
+
+    columns = {"train_loss": "training", "val_loss": "validation"}
+    if metrics.empty or not {"iteration", *columns} <= set(metrics.columns):
+        return False
+    figure = Figure(figsize=(5, 3), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for column, label in columns.items():
+        axes.plot(metrics["iteration"], metrics[column], label=label)
+    best = config.get("training", {}).get("best_iteration")
+    if best is not None:
+        axes.axvline(best, color="0.6", linestyle=":", label="kept")
+    axes.set(xlabel="steps", ylabel="loss")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return True
+
+
+def _front_matter(folder: Path, results: dict[str, pd.DataFrame], licence: str) -> str:
+    """The YAML block of a model hub: licence, tags, and the measures of this model."""
+    values = {name: row for name, frame in results.items() if (row := _own_row(frame)) is not None}
+    block: dict[str, Any] = {
+        "license": licence,
+        "library_name": "liftnet",
+        "pipeline_tag": "depth-estimation",
+        "tags": ["depth-estimation", "monocular-depth", "sculpture", "self-supervised", "pytorch"],
+    }
+    if licence == "other":
+        block["license_name"] = "as-its-trainer-says"
+    measures = [(name, key) for name, row in values.items() for key in _measures(row)]
+    if measures:
+        block["metrics"] = list(dict.fromkeys(key for _, key in measures))
+        block["model-index"] = [
+            {
+                "name": folder.resolve().name,
+                "results": [
+                    {
+                        "task": {"type": "depth-estimation"},
+                        "dataset": {"name": _dataset_name(name, row), "type": name},
+                        "metrics": [{"type": key, "value": float(row[key])} for key in _measures(row)],
+                    }
+                    for name, row in values.items()
+                ],
+            }
+        ]
+    return f"---\n{yaml.safe_dump(block, sort_keys=False)}---\n"
+
+
+def _own_row(frame: pd.DataFrame) -> pd.Series | None:
+    own = frame[frame["method"] == "liftnet"] if "method" in frame else frame.iloc[:0]
+    return None if own.empty else own.iloc[0]
+
+
+def _measures(row: pd.Series) -> list[str]:
+    return [str(key) for key in row.index if key not in LABELS and math.isfinite(float(row[key]))]
+
+
+def _dataset_name(name: str, row: pd.Series) -> str:
+    split = f", {row['split']}" if "split" in row else ""
+    kind = "held-out pairs of photographs" if name == "depth_pairs" else "held-out views with true depth"
+    return f"{int(row['n'])} {kind}{split}"
+
+
+def _what(config: dict[str, Any]) -> str:
+    network, options = config["network"], config["input"]
+    shape = ", ".join(f"{name} {value}" for name, value in sorted(network.items()))
+    size = options["image_size"]
+    crop = "the square around the mask" if options["crop"] == "mask" else "the square around the whole image"
+    margin = f", with a margin of {options['crop_margin']:.0%} on each side" if options["crop"] == "mask" else ""
+    background = "painted grey" if options["background"] == "grey" else "left as it is"
+    return f"""Depth of a sculpture from a single photograph. The network ({shape}) sees {size} x {size} pixels:
+{crop}{margin}; the background is {background}. It gives a number in [-1, 1] for each pixel, growing away from the
+viewer.
+"""
+
+
+def _how_to_use(folder: Path, config: dict[str, Any]) -> str:
+    name = folder.resolve().name
+    return f"""## How to use it
+
+```python
+from pathlib import Path
+
+import numpy as np
+
+from liftnet.depth import load_model
+from liftnet.io.images import read_image
+
+model = load_model(Path("{name}"))
+image = read_image("photo.jpg", upright=True)  # (H, W, 3) uint8
+mask = np.ones(image.shape[:2], bool)  # True where the sculpture is: give its mask for a good result
+depth = model.predict_image(image, mask)  # (H, W) float32, growing away from the viewer, NaN off the mask
+```
+
+From the command line, with masks by the segmenter that lies beside the model:
+
+    python -m liftnet depth predict photo.jpg --model {name} --out depth/
+"""
+
+
+def _training(config: dict[str, Any], picture: str) -> str:
+    training, settings = config.get("training", {}), config.get("settings", {})
+    method = settings.get("method", "correspondences")
+    things = ITEMS.get(method, "photographs")
+    items = training.get("items", training.get("pairs"))
+    if items is None:
+        return "## Training\n\nThe model's configuration does not say what it was trained on.\n"
+    validation = training.get("validation_items", training.get("validation_pairs"))
+    what = METHODS.get(method, method)
+    return f"""## Training
+
+- Learnt from {what}. No depth was measured for it{"" if method in ITEMS else " unless the targets are true depth"}.
+- {items:,} {things} of {training["works"]:,} works; validated on {validation:,} ({training["validated_on"]}).
+- {training["iterations"]:,} steps of {settings.get("batch_size", "?")}; kept: step {training["best_iteration"]:,},
+  with a validation loss of {training["best_validation_loss"]:.4f}. Seed {config.get("seed", "?")}.
+
+{picture}"""
+
+
+def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
+    if not results or tables is None:
+        return "## Evaluation\n\nNot evaluated yet: `depth evaluate`, then `depth card --tables`.\n"
+    parts = ["## Evaluation\n", "constant and inflated are priors that see the mask alone.\n"]
+    for name in results:
+        text = tables / f"{name}.md"
+        try:
+            parts.append(text.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise LiftnetError(text, f"cannot be read ({error.strerror})", "Run `depth evaluate` again") from error
+    return "\n".join(parts)
+
+
+LIMITS = """## Limits
+
+- **Affine ambiguity.** Correspondences between views of an affine camera determine depth up to
+  `a d + b x + c y + e`: its scale, its offset and a shear are free, so it is no distance and has no unit. Errors that
+  are measured after median and scale alone (`rmse`) count the shear, those after an affine fit (`rmse_affine`) do not.
+- **Sign.** A surface and its mirror image in depth explain the same correspondences. The sign was chosen once, after
+  training, so that sculptures of the training photographs bulge towards the viewer; it is not found anew for each
+  photograph.
+- **What it has seen.** Sculptures, alone in the picture, with a mask. Other objects, groups, and close-ups that show
+  only a part are outside of that.
+- **Affine camera.** Strong perspective, as from a phone held close, is not modelled.
+- The photographs it learnt from keep their own licences; the sculptures themselves may be protected too.
+"""
+
+
+def _settings(config: dict[str, Any]) -> str:
+    settings = config.get("settings")
+    if not settings:
+        return ""
+    defaults = DepthSettings().model_dump()
+    rows = [
+        {"setting": f"`{name}`", "value": value, "default": "" if defaults.get(name) == value else defaults.get(name)}
+        for name, value in sorted(settings.items())
+    ]
+    table = markdown_table(pd.DataFrame(rows))
+    return f"## Settings\n\nThe default stands beside a value that is another.\n\n{table}\n"
+
+
+def _results(tables: Path) -> dict[str, pd.DataFrame]:
+    """The tables of the evaluation that are there."""
+    read = {name: _read_csv(tables / f"{name}.csv") for name in TABLES}
+    return {name: frame for name, frame in read.items() if frame is not None}
+
+
+def _read_csv(path: Path) -> pd.DataFrame | None:
+    """A table; None if it is not there.
+
+    Raises:
+        LiftnetError: It is damaged.
+    """
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise LiftnetError(path, f"cannot be read ({error})", "Run `depth evaluate` again") from error
