@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from liftnet.io.drawing import data_uri, depth_colours, enlarged, new_view, resampled, shrunk, with_scale
 from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.log import get_logger
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
-from liftnet.report.pictures import data_uri, depth_colours, enlarged, resampled, shrunk
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings
-from liftnet.report.surface import AZIMUTHS, mesh, new_view, with_scale
+from liftnet.report.surface import AZIMUTHS, mesh
 
 DEPTH_PX = 224
 PHOTOGRAPH_PX = 448

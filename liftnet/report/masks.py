@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from liftnet.io.drawing import data_uri, shrunk
 from liftnet.io.errors import BadImageError
 from liftnet.io.images import read_mask
 from liftnet.io.log import get_logger
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
-from liftnet.report.pictures import (
-    data_uri,
-    intersection_over_union,
-    mask_comparison,
-    mask_overlay,
-    shrunk,
-    shrunk_mask,
-)
+from liftnet.report.pictures import intersection_over_union, mask_comparison, mask_overlay, shrunk_mask
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings
 

@@ -7,18 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liftnet.io.drawing import ZOOM, data_uri, depth_colours, new_view, resampled, shrunk, with_scale
 from liftnet.report.pictures import (
     ONLY_HAND,
     ONLY_PREDICTED,
-    data_uri,
-    depth_colours,
     intersection_over_union,
     mask_comparison,
     mask_overlay,
-    resampled,
-    shrunk,
 )
-from liftnet.report.surface import MESH_SIDE, ZOOM, mesh, new_view, with_scale
+from liftnet.report.surface import MESH_SIDE, mesh
 
 
 def disc(side, radius=0.6):

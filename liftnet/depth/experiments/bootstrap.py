@@ -6,6 +6,7 @@ bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application", 1997,
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +42,8 @@ class Estimate:
 
     def times(self, factor: float) -> Estimate:
         """All lengths multiplied."""
-        lengths = (factor * value for value in (self.mean, self.low, self.high, self.spread))
-        return Estimate(*lengths, self.n_images, self.n_shapes, self.n_seeds)
+        lengths = {name: factor * getattr(self, name) for name in ("mean", "low", "high", "spread")}
+        return dataclasses.replace(self, **lengths)
 
 
 def estimate(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
