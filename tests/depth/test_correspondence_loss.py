@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import liftnet.depth
 from liftnet.depth.affine import fit_camera, fit_camera_by_svd
 from liftnet.depth.loss import AFFINE, CameraModel, correspondence_loss, correspondence_terms, robust_cost
 from liftnet.depth.ransac import ransac_inliers
@@ -76,31 +77,50 @@ def test_loss_and_gradient_equal_the_singular_value_route():
     assert gradient.abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("camera", [AFFINE, BY_SVD], ids=["fwl", "svd"])
 @pytest.mark.parametrize("tau", [math.inf, 2.0])
-def test_gradcheck(tau):
+def test_gradcheck(tau, camera):
     source, depth, target, mask, _ = scene(pairs=2, points=12, outliers=0.2, noise=0.1)
     mask[1, 9:] = False
 
     def function(d):
-        return correspondence_loss(source, d, target, mask, 2.0, tau, seeded())
+        return correspondence_terms(source, d, target, mask, 2.0, tau, seeded(), camera=camera).loss
 
     assert torch.autograd.gradcheck(function, (depth.requires_grad_(),), atol=1e-5)
 
 
+AFFINE_CHANGES = {
+    "a": st.floats(0.05, 20) | st.floats(-20, -0.05),
+    "b": st.floats(-0.5, 0.5),
+    "c": st.floats(-0.5, 0.5),
+    "e": st.floats(-10, 10),
+    "seed": st.integers(0, 1000),
+}
+
+
 @settings(max_examples=25, deadline=None)
-@given(
-    a=st.floats(0.05, 20) | st.floats(-20, -0.05),
-    b=st.floats(-0.5, 0.5),
-    c=st.floats(-0.5, 0.5),
-    e=st.floats(-10, 10),
-    seed=st.integers(0, 1000),
-)
-def test_loss_does_not_see_affine_changes_of_depth(a, b, c, e, seed):
+@given(**AFFINE_CHANGES)
+def test_loss_and_scaled_gradient_do_not_see_affine_changes_of_depth(a, b, c, e, seed):
     source, depth, target, mask, _ = scene(seed, pairs=2, points=40, outliers=0.3)
     changed = a * depth + b * source[..., 0] + c * source[..., 1] + e
-    before = correspondence_loss(source, depth, target, mask, 2.0, 2.0, seeded())
-    after = correspondence_loss(source, changed, target, mask, 2.0, 2.0, seeded())
-    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-9)
+    loss, gradient = loss_and_gradient(source, depth, target, mask)
+    changed_loss, changed_gradient = loss_and_gradient(source, changed, target, mask)
+    torch.testing.assert_close(changed_loss, loss, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(a * changed_gradient, gradient, rtol=1e-4, atol=1e-7)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_gradient_has_no_part_along_the_changes_that_the_loss_does_not_see(seed):
+    source, depth, target, mask, _ = scene(seed, pairs=2, points=40, outliers=0.3)
+    _, gradient = loss_and_gradient(source, depth, target, mask)
+    unseen = torch.stack([depth, source[..., 0], source[..., 1], torch.ones_like(depth)], 1)
+    along = (unseen / unseen.norm(dim=2, keepdim=True)) @ gradient[..., None]
+    assert along.abs().max() < 1e-9 + 1e-9 * gradient.norm()
+
+
+def test_the_loss_of_the_package_is_this_one():
+    assert liftnet.depth.correspondence_loss is correspondence_loss
 
 
 def test_ransac_finds_the_inliers_among_outliers():
