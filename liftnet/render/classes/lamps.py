@@ -57,8 +57,9 @@ def lamp(d: Dice) -> Model:
         m.add(metal, lathe([(0, 0.01), (0.05, 0.06), (0.12, 0.03), (0.2, 0.05), (0.3, 0.012), (drop, 0.012)]))
         for angle in 2 * np.pi * np.arange(arms) / arms:
             way = np.array([np.cos(angle), np.sin(angle), 0])
-            path = [(0, 0, 0.1), 0.14 * way + [0, 0, 0.02], 0.28 * way + [0, 0, 0.06], 0.32 * way + [0, 0, 0.16]]
-            m.add(metal, tube(smooth_path(path, 14), 0.01, 8))
+            arm = np.array([[0, 0, 0.1], [0.14, 0.14, 0.02], [0.28, 0.28, 0.06], [0.32, 0.32, 0.16]])
+            arm *= [way[0], way[1], 1]
+            m.add(metal, tube(smooth_path(arm, 14), 0.01, 8))
             m.add(cover, ball(0.32 * way + [0, 0, 0.2], (0.045, 0.045, 0.06), 8))
     return m
 

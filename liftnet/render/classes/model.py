@@ -69,9 +69,10 @@ class Model:
         offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         vertices = np.concatenate([part.vertices for part, _ in self._parts])
         faces = np.concatenate([part.faces + offset for (part, _), offset in zip(self._parts, offsets, strict=True)])
-        colours = np.repeat([colour for _, colour in self._parts], sizes, axis=0)
+        owner = np.repeat(np.arange(len(sizes)), sizes)
         vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
-        return _creased(vertices / np.linalg.norm(vertices, axis=1).max(), faces, colours)
+        vertices = vertices / np.linalg.norm(vertices, axis=1).max()
+        return _creased(vertices, faces, owner, np.array([colour for _, colour in self._parts], np.float32))
 
 
 def _facing_out(part: Part) -> Part:
@@ -80,36 +81,47 @@ def _facing_out(part: Part) -> Part:
     return part if volume >= 0 else Part(part.vertices, part.faces[:, ::-1])
 
 
-def _creased(vertices: FloatArray, faces: IntArray, colours: FloatArray) -> Mesh:
-    """A mesh whose normals are the mean over those faces about a vertex that meet at less than the crease angle."""
+def _creased(vertices: FloatArray, faces: IntArray, owner: IntArray, colours: FloatArray) -> Mesh:
+    """A mesh whose normals are the mean over those faces about a vertex that meet at less than the crease angle.
+
+    Args:
+        vertices: (V, 3) in the unit sphere.
+        faces: (F, 3).
+        owner: (V,) number of the part of each vertex. Vertices of a part at the same place count as one.
+        colours: (P, 3) of the parts.
+    """
+    grid = np.round((vertices + 1) * (1 << 19)).astype(np.int64) @ np.array([1 << 42, 1 << 21, 1])
+    _, place = np.unique(grid, return_inverse=True)
+    _, one, place = np.unique(place * len(colours) + owner, return_index=True, return_inverse=True)
+    vertices, owner, faces = vertices[one], owner[one], place[faces]
     corners = vertices[faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1)
     keep = area > 1e-9
     faces, cross, area = faces[keep], cross[keep], area[keep]
-    unit = cross / area[:, None]
-    grid = np.round((vertices + 1) * (1 << 19)).astype(np.int64) @ np.array([1 << 42, 1 << 21, 1])
-    _, place = np.unique(grid, return_inverse=True)
-    at = place[faces.ravel()]
-    owner = np.repeat(np.arange(len(faces)), 3)
+    at, normals = faces.ravel(), _corner_normals(faces, cross, cross / area[:, None])
+    steps = np.round((normals + 1) * (1 << 15)).astype(np.int64) @ np.array([1 << 34, 1 << 17, 1])
+    ways, way = np.unique(steps, return_inverse=True)
+    _, kept, index = np.unique(at * len(ways) + way, return_index=True, return_inverse=True)
+    return Mesh(
+        vertices[at[kept]].astype(np.float32),
+        index.reshape(-1, 3).astype(np.int32),
+        normals[kept].astype(np.float32),
+        colours[owner[at[kept]]],
+    )
+
+
+def _corner_normals(faces: IntArray, cross: FloatArray, unit: FloatArray) -> FloatArray:
+    """(3 F, 3) normal at each corner of each face: the mean of nearby directions, weighted by area."""
+    at, face = faces.ravel(), np.repeat(np.arange(len(faces)), 3)
     order = np.argsort(at, kind="stable")
-    sizes = np.bincount(at)
-    mine, other = _pairs_within(sizes)
-    first, second = owner[order[mine]], owner[order[other]]
+    mine, other = _pairs_within(np.unique(at, return_counts=True)[1])
+    first, second = face[order[mine]], face[order[other]]
     near = np.einsum("ij,ij->i", unit[first], unit[second]) > CREASE
     sums = [np.bincount(mine[near], cross[second[near], axis], len(at)) for axis in range(3)]
     normals = np.empty((len(at), 3))
     normals[order] = np.stack(sums, 1)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    steps = np.round((normals + 1) * (1 << 15)).astype(np.int64) @ np.array([1 << 34, 1 << 17, 1])
-    ways, way = np.unique(steps, return_inverse=True)
-    _, kept, index = np.unique(faces.ravel() * len(ways) + way, return_index=True, return_inverse=True)
-    return Mesh(
-        vertices[faces.ravel()[kept]].astype(np.float32),
-        index.reshape(-1, 3).astype(np.int32),
-        normals[kept].astype(np.float32),
-        colours[faces.ravel()[kept]].astype(np.float32),
-    )
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
 
 def _pairs_within(sizes: IntArray) -> tuple[IntArray, IntArray]:

@@ -99,13 +99,15 @@ def beam(start: Vector, end: Vector, width: float, thick: float | None = None) -
     return loft(np.array([a, b])[:, None] + np.concatenate([corners, -corners]))
 
 
-def lathe(profile: Sequence[tuple[float, float]], at: Vector = (0, 0, 0), axis: Vector = (0, 0, 1)) -> Part:
+def lathe(
+    profile: Sequence[tuple[float, float]], at: Vector = (0, 0, 0), axis: Vector = (0, 0, 1), sides: int = 32
+) -> Part:
     """The body of revolution of `profile`, pairs of height along `axis` from `at`, and radius."""
     way = np.asarray(axis, float) / np.linalg.norm(axis)
     heights = np.array([height for height, _ in profile])
     first = np.cross(way, np.eye(3)[int(np.argmin(np.abs(way)))])
     first /= np.linalg.norm(first)
-    angle = 2 * np.pi * np.arange(32) / 32
+    angle = 2 * np.pi * np.arange(sides) / sides
     circle = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * np.cross(way, first)
     radii = np.maximum([radius for _, radius in profile], 1e-4)
     return loft(np.asarray(at, float) + heights[:, None, None] * way + radii[:, None, None] * circle)

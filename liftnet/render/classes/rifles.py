@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from liftnet.render.classes.model import WOODS, Dice, Model
+from liftnet.render.classes.model import WOODS, Colour, Dice, Model
 from liftnet.render.classes.parts import Part, ball, beam, box, cushion, mirrored, ring, rod, slab, smooth_path, tube
 
 
@@ -30,6 +30,23 @@ def rifle(d: Dice) -> Model:
         m.add(steel, rod((-rear, 0, -0.016), (-rear - barrel * 0.85, 0, -0.016), 0.013))
     long = d.between(0.35, 0.7) * barrel
     m.add(stock, cushion((-rear - long / 2, 0, -0.004), (long, thick * 1.5, 0.055), 0.7))
+    _butt(m, d, kind, (steel, stock), (rear, thick))
+    _magazine_and_grip(m, d, kind, (steel, stock), (rear, thick))
+    _sights(m, d, steel, (rear, barrel))
+    if kind == "hunting":
+        m.add(
+            steel,
+            rod((rear * 0.3, 0, 0.02), (rear * 0.35, -0.06, 0.01), 0.007, sides=8),
+            ball((rear * 0.36, -0.065, 0.008), 0.014, 6),
+        )
+    if d.chance(0.25):
+        leg = rod((-rear - barrel * 0.5, 0.01, 0), (-rear - barrel * 0.5, 0.09, -0.16), 0.007, sides=8)
+        m.add(steel, *mirrored(leg, axis=1))
+    return m
+
+
+def _butt(m: Model, d: Dice, kind: str, colours: tuple[Colour, Colour], sizes: tuple[float, float]) -> None:
+    (steel, stock), (rear, thick) = colours, sizes
     butt = d.between(0.24, 0.36) * (0.6 if kind == "bullpup" else 1)
     drop = d.between(0.02, 0.07)
     if kind in ("hunting", "shotgun"):
@@ -49,6 +66,12 @@ def rifle(d: Dice) -> Model:
             stock,
             _along_x(slab(np.c_[x, [-0.03, -0.045, -0.08 - drop]], np.c_[x, [0.028, 0.026, 0.024]], thick * 1.4)),
         )
+
+
+def _magazine_and_grip(
+    m: Model, d: Dice, kind: str, colours: tuple[Colour, Colour], sizes: tuple[float, float]
+) -> None:
+    (steel, stock), (rear, thick) = colours, sizes
     if kind != "shotgun":
         size = d.between(0.08, 0.2) if kind != "hunting" else 0.05
         at = rear * (-0.4 if kind != "bullpup" else 1.1)
@@ -59,8 +82,11 @@ def rifle(d: Dice) -> Model:
     if kind != "hunting":
         grip = rear * 0.7
         m.add(stock, _along_x(beam((0, grip, -0.02), (0, grip + 0.035, -0.13), thick, 0.04)))
-    guard = ring((rear * 0.35, 0, -0.045), 0.026, 0.004, 1)
-    m.add(steel, guard)
+    m.add(steel, ring((rear * 0.35, 0, -0.045), 0.026, 0.004, 1))
+
+
+def _sights(m: Model, d: Dice, steel: Colour, sizes: tuple[float, float]) -> None:
+    rear, barrel = sizes
     top = d.pick(("scope", "sights", "handle", "scope"))
     if top == "scope":
         long, size = d.between(0.16, 0.3), d.between(0.014, 0.02)
@@ -81,30 +107,8 @@ def rifle(d: Dice) -> Model:
             box((-rear * 0.5, 0, 0.045), (0.03, 0.014, 0.03)),
         )
     if top == "handle":
-        m.add(
-            steel,
-            tube(
-                smooth_path(
-                    [(-rear * 0.7, 0, 0.03), (-rear * 0.5, 0, 0.075), (rear * 0.5, 0, 0.075), (rear * 0.7, 0, 0.03)]
-                ),
-                0.009,
-                10,
-            ),
-        )
-    if kind == "hunting":
-        m.add(
-            steel,
-            rod((rear * 0.3, 0, 0.02), (rear * 0.35, -0.06, 0.01), 0.007, sides=8),
-            ball((rear * 0.36, -0.065, 0.008), 0.014, 6),
-        )
-    if d.chance(0.25):
-        m.add(
-            steel,
-            *mirrored(
-                rod((-rear - barrel * 0.5, 0.01, 0), (-rear - barrel * 0.5, 0.09, -0.16), 0.007, sides=8), axis=1
-            ),
-        )
-    return m
+        path = [(-rear * 0.7, 0, 0.03), (-rear * 0.5, 0, 0.075), (rear * 0.5, 0, 0.075), (rear * 0.7, 0, 0.03)]
+        m.add(steel, tube(smooth_path(path), 0.009, 10))
 
 
 def _along_x(part: Part) -> Part:

@@ -35,13 +35,13 @@ BODIES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, ...]]] = {
 }
 
 
-def wheel(at: tuple[float, float, float], radius: float, width: float) -> tuple[Part, Part]:
+def wheel(at: tuple[float, float, float], radius: float, width: float, sides: int = 28) -> tuple[Part, Part]:
     """Tyre and rim of a wheel whose axle lies along x."""
     edge = min(radius * 0.15, width * 0.3)
     tyre = [(-width / 2, radius * 0.7), (-width / 2, radius - edge), (edge - width / 2, radius)]
     tyre += [(width / 2 - edge, radius), (width / 2, radius - edge), (width / 2, radius * 0.7)]
     rim = [(-width * 0.46, radius * 0.1), (-width * 0.52, radius * 0.6), (width * 0.52, radius * 0.6)]
-    return lathe(tyre, at, (1, 0, 0)), lathe([*rim, (width * 0.46, radius * 0.1)], at, (1, 0, 0))
+    return lathe(tyre, at, (1, 0, 0), sides), lathe([*rim, (width * 0.46, radius * 0.1)], at, (1, 0, 0), sides)
 
 
 def _wheels(m: Model, d: Dice, axles: list[float], across: float, radius: float, width: float) -> None:
@@ -73,10 +73,7 @@ def car(d: Dice) -> Model:
     top = np.interp(share, nose[:, 0], nose[:, 1]) * tall
     if kind == "pickup":
         top = np.minimum(top, belt)
-    bottom = np.full(len(y), low)
-    for axle in axles:
-        arch = radius + np.sqrt(np.maximum((1.18 * radius) ** 2 - (y - axle) ** 2, 0))
-        bottom = np.where(np.abs(y - axle) < 1.18 * radius, np.maximum(arch, low), bottom)
+    bottom = _arches(y, axles, radius, low)
     bottom = np.minimum(bottom, top - 0.03)
     m.add(paint, _body(y, bottom, top, wide, d.between(0.82, 0.94)))
     line = smooth_path([(u * long, v * tall) for u, v in roof], 24)
@@ -120,6 +117,15 @@ def car(d: Dice) -> Model:
         m.add(d.colour(BLACK), *mirrored(rod((0.4, 0, tall), (0.4, long * 0.3, tall), 0.025)))
     _wheels(m, d, axles, wide / 2 - 0.1, radius, 0.22)
     return m
+
+
+def _arches(y: FloatArray, axles: list[float], radius: float, low: float) -> FloatArray:
+    """Height of the underside along a car, cut out over its wheels."""
+    bottom = np.full(len(y), low)
+    for axle in axles:
+        arch = radius + np.sqrt(np.maximum((1.18 * radius) ** 2 - (y - axle) ** 2, 0))
+        bottom = np.where(np.abs(y - axle) < 1.18 * radius, np.maximum(arch, low), bottom)
+    return bottom
 
 
 def _body(y: FloatArray, bottom: FloatArray, top: FloatArray, wide: float, tumble: float) -> Part:

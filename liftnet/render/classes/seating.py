@@ -28,8 +28,8 @@ def chair(d: Dice) -> Model:
     wide, deep, tall = d.between(0.42, 0.62), d.between(0.42, 0.58), d.between(0.4, 0.5)
     kind = d.pick(("legs", "legs", "legs", "swivel", "rocking", "cantilever", "high", "club"))
     tall = 0.72 if kind == "high" else tall
-    seat = d.pick((box, cushion))((0, 0, tall), (wide, deep, d.between(0.03, 0.12)))
-    m.add(cover, seat)
+    middle, size = (0.0, 0.0, tall), (wide, deep, d.between(0.03, 0.12))
+    m.add(cover, box(middle, size) if d.chance(0.5) else cushion(middle, size))
     back = d.between(0.38, 0.7) * (0.6 if kind == "high" else 1)
     lean = d.between(0.02, 0.25)
     _back(m, d, frame, cover, (wide, deep / 2 - 0.03, tall, back, lean))
@@ -161,7 +161,7 @@ def bed(d: Dice) -> Model:
     wide, long, low = d.between(0.9, 1.9), d.between(1.9, 2.15), d.between(0.22, 0.42)
     kind = d.pick(("plain", "plain", "posts", "bunk", "barred"))
     wide = d.between(0.85, 1.05) if kind == "bunk" else wide
-    levels = (low, low + d.between(0.95, 1.2)) if kind == "bunk" else (low,)
+    levels: tuple[float, ...] = (low, low + d.between(0.95, 1.2)) if kind == "bunk" else (low,)
     for level in levels:
         m.add(frame, box((0, 0, level - 0.05), (wide + 0.08, long + 0.06, d.between(0.1, 0.2))))
         thick = d.between(0.14, 0.28)

@@ -142,16 +142,10 @@ def table(d: Dice) -> Model:
     bar = d.between(0.035, 0.08)
     if kind == "legs" or (form != "square" and kind in ("panels", "sled")):
         splay = d.pick((0.0, 0.0, d.between(0.03, 0.1)))
-        make = d.pick((beam, rod))
+        round_legs = d.chance(0.5)
         for sy in (-1, 1):
-            m.add(
-                leg,
-                *mirrored(
-                    make(
-                        (x + splay, sy * (y + splay), 0), (x, sy * y, tall - thick), bar * (0.5 if make is rod else 1)
-                    )
-                ),
-            )
+            foot, top = (x + splay, sy * (y + splay), 0), (x, sy * y, tall - thick)
+            m.add(leg, *mirrored(rod(foot, top, bar * 0.5) if round_legs else beam(foot, top, bar)))
         if d.chance(0.5) and form == "square":
             m.add(leg, *mirrored(box((x, 0, tall - thick - 0.04), (0.02, 2 * y, 0.08))))
             m.add(leg, *mirrored(box((0, y, tall - thick - 0.04), (2 * x, 0.02, 0.08)), axis=1))

@@ -75,7 +75,7 @@ def cushion_tank(middle: float, long: float, wide: float) -> Part:
 def _bogies(m: Model, start: float, end: float, wide: float) -> None:
     for middle in (start + 0.55, end - 0.55):
         for y in (middle - 0.24, middle + 0.24):
-            m.add(BLACK, *(part for x in (-wide * 0.4, wide * 0.4) for part in wheel((x, y, 0.17), 0.17, 0.08)))
+            m.add(BLACK, *(part for x in (-wide * 0.4, wide * 0.4) for part in wheel((x, y, 0.17), 0.17, 0.08, 16)))
         m.add(BLACK, *mirrored(box((wide * 0.42, middle, 0.24), (0.06, 0.8, 0.12))))
 
 
@@ -178,7 +178,7 @@ def _steam(m: Model, d: Dice, paint: Colour, wide: float) -> float:
     for y, size in [(0.2, 0.16), (0.55, 0.16), *((y, large) for y in places)]:
         m.add(
             paint if size > 0.2 else BLACK,
-            *(part for x in (-wide * 0.42, wide * 0.42) for part in wheel((x, y, size), size, 0.08)),
+            *(part for x in (-wide * 0.42, wide * 0.42) for part in wheel((x, y, size), size, 0.08, 24)),
         )
     m.add(
         d.colour(*METALS),
@@ -189,5 +189,5 @@ def _steam(m: Model, d: Dice, paint: Colour, wide: float) -> float:
     m.add(paint, box((0, (start + end) / 2, 0.72), (wide, end - start, 0.75)))
     m.add((0.03, 0.03, 0.03), ball((0, (start + end) / 2, 1.05), (wide * 0.42, (end - start) * 0.4, 0.25), 8))
     for y in np.linspace(start + 0.2, end - 0.2, 3):
-        m.add(BLACK, *(part for x in (-wide * 0.4, wide * 0.4) for part in wheel((x, y, 0.17), 0.17, 0.08)))
+        m.add(BLACK, *(part for x in (-wide * 0.4, wide * 0.4) for part in wheel((x, y, 0.17), 0.17, 0.08, 16)))
     return end
