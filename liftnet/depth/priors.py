@@ -45,3 +45,29 @@ def inflated_depth(mask: BoolArray) -> Float32Array:
     depth = np.zeros(mask.shape, np.float32)
     depth[mask] = -np.sqrt(spsolve(laplacian, np.full(count, 4.0)).clip(min=0)) / (max(mask.shape) / 2)
     return depth
+
+
+def ellipsoid_depth(mask: BoolArray) -> Float32Array:
+    """Half an ellipsoid over the ellipse that has the mask's centre and second moments.
+
+    The semi-axis along the view is the geometric mean of the ellipse's; evaluation scales depth anyway.
+
+    Args:
+        mask: (H, W) bool.
+
+    Returns:
+        (H, W) float32 in half widths of the array, growing away from the viewer: 0 off the mask and where it reaches
+        beyond the ellipse, negative elsewhere.
+    """
+    depth = constant_depth(mask)
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return depth
+    points = np.stack([columns - columns.mean(), rows - rows.mean()], 1).astype(np.float64)
+    # a pixel is a square, with a second moment of 1/12 of its own: a single one has an ellipse as well
+    moments = points.T @ points / len(points) + np.eye(2) / 12
+    # a full ellipse with semi-axes a and b has the moments a^2 / 4 and b^2 / 4
+    distance = np.einsum("ni,ij,nj->n", points, np.linalg.inv(4 * moments), points)
+    height = np.linalg.det(4 * moments) ** 0.25 * np.sqrt((1 - distance).clip(min=0))
+    depth[rows, columns] = -height / (max(mask.shape) / 2)
+    return depth

@@ -58,6 +58,9 @@ class DepthSettings(Settings):
     ordinal_margin: float = Field(
         0.02, ge=0, lt=1, description="ordinal: depths are in order where their ratio is beyond 1 + this, else equal"
     )
+    ordinal_gain: float = Field(
+        10.0, gt=0, description="ordinal: the loss sees this times the network's depth, which lies in [-1, 1]"
+    )
     photometric_focal: float = Field(
         0.7, gt=0, le=100, description="photometric: focal length, widths of the network's input (paper: .7)"
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from liftnet.depth.crops import CropBox
 from liftnet.depth.metrics import VIEWING_DISTANCE, align_as_paper, depth_errors, mean_errors, true_crop
-from liftnet.depth.priors import constant_depth, inflated_depth
+from liftnet.depth.priors import constant_depth, ellipsoid_depth, inflated_depth
 from liftnet.geometry.cameras import Camera
 from liftnet.io.truth import TrueView
 
@@ -117,3 +117,26 @@ def test_parallel_rays_measure_a_half_width_without_the_depth():
     camera = OrthographicCamera(50.0, np.array([49.5, 49.5]), np.eye(3), np.zeros(3))  # the image is 2 units wide
     crop = true_crop(TrueView(depth, camera), CropBox(25, 25, 50), 50)  # its half width is half a unit
     assert np.ptp(crop) == pytest.approx(1.0)
+
+
+def test_ellipsoid_over_a_turned_ellipse_is_that_ellipsoid():
+    rows, columns = np.indices((96, 96))
+    x, y, angle = columns - 50.0, rows - 44.0, 0.5
+    along, across = x * np.cos(angle) + y * np.sin(angle), -x * np.sin(angle) + y * np.cos(angle)
+    distance = (along / 40) ** 2 + (across / 15) ** 2
+    mask = distance < 1
+    expected = -np.sqrt(40 * 15) * np.sqrt((1 - distance).clip(min=0)) / 48
+    inner = distance < 0.8
+    depth = ellipsoid_depth(mask)
+    np.testing.assert_allclose(depth[inner], expected[inner], atol=0.01)  # of .51 in the middle
+    assert (depth[~mask] == 0).all()
+    assert depth.dtype == np.float32
+
+
+def test_ellipsoid_of_an_empty_mask_a_single_pixel_and_a_line():
+    assert (ellipsoid_depth(np.zeros((8, 8), bool)) == 0).all()
+    for mask in (np.eye(8, dtype=bool), np.arange(64).reshape(8, 8) == 20, np.arange(64).reshape(8, 8) // 8 == 3):
+        depth = ellipsoid_depth(mask)
+        assert np.isfinite(depth).all()
+        assert depth.min() < 0
+        assert (depth[~mask] == 0).all()

@@ -1,0 +1,192 @@
+"""Order of depth: of two points, which lies farther away. Chen et al., "Single-Image Depth Perception in the Wild".
+
+NIPS 2016. The pairs of points come from true depth (`--targets` a folder with truth.parquet), or from annotations in
+the layout of Depth in the Wild (`--targets` a .csv file, whose images are those of the run by file name).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from liftnet.depth.augment import Augmentation, move_points
+from liftnet.depth.diw import PointPair, in_crop, read_diw
+from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
+from liftnet.depth.objectives.images import (
+    ImageBatch,
+    ImageItems,
+    augmentation_of,
+    crops_of,
+    divide,
+    targets_folder,
+)
+from liftnet.depth.pairs import sample_depth
+from liftnet.depth.settings import DepthSettings
+from liftnet.depth.store import CropStore
+from liftnet.depth.targets import SMALLEST, TargetStore, target_files
+from liftnet.io.ids import stable_seed
+from liftnet.io.log import get_logger
+from liftnet.io.schemas import MANIFEST, read_table
+
+LOG = get_logger("depth")
+Float32Array = npt.NDArray[np.float32]
+
+
+class PointRelations(NamedTuple):
+    """Pairs of points of an image.
+
+    Attributes:
+        points: (N, 2, 2) points A and B, px of the crop.
+        relation: (N,) 1 where A is farther, -1 where it is nearer, 0 where both are at one depth.
+    """
+
+    points: Float32Array
+    relation: Float32Array
+
+
+def ordinal_loss(depth_a: Tensor, depth_b: Tensor, relation: Tensor) -> Tensor:
+    """The loss of each pair of points: `log(1 + exp(-r (z_A - z_B)))`, or `(z_A - z_B)^2` where r is 0.
+
+    Args:
+        depth_a: Predicted depth of the points A, any shape.
+        depth_b: Predicted depth of the points B.
+        relation: 1 where A is farther, -1 where it is nearer, 0 where both are at one depth.
+
+    Returns:
+        The loss, of the same shape.
+    """
+    difference = depth_a - depth_b
+    return torch.where(relation == 0, difference.square(), softplus(-relation * difference))
+
+
+def draw_relations(depth: Float32Array, count: int, margin: float, random: np.random.Generator) -> PointRelations:
+    """Draw pairs of points of known depth.
+
+    Args:
+        depth: (S, S) positive depth, NaN where unknown.
+        count: Number of pairs.
+        margin: Two depths are in order where their ratio is beyond 1 + margin.
+        random: Where the points come from.
+
+    Returns:
+        At most `count` pairs; a pair of one point with itself is dropped.
+    """
+    rows, columns = np.nonzero(np.isfinite(depth) & (np.nan_to_num(depth) > 0))
+    if len(rows) < 2:
+        return PointRelations(np.empty((0, 2, 2), np.float32), np.empty(0, np.float32))
+    chosen = random.integers(len(rows), size=(count, 2))
+    chosen = chosen[chosen[:, 0] != chosen[:, 1]]
+    z = depth[rows[chosen], columns[chosen]]
+    ratio = z[:, 0] / z[:, 1]
+    relation = (ratio > 1 + margin).astype(np.float32) - (ratio < 1 / (1 + margin))
+    return PointRelations(np.stack([columns[chosen], rows[chosen]], 2).astype(np.float32), relation)
+
+
+@dataclass(frozen=True)
+class OrdinalObjective(ImageItems):
+    """Images with pairs of points whose order is known; always the same pairs."""
+
+    relations: Mapping[str, PointRelations] = field(default_factory=dict)
+    gain: float = 1.0
+
+    def batch(self, chosen: IntArray, seed: int) -> ImageBatch:
+        """Read images; chosen is (n, 2), image and 0."""
+        images, changes = self.read(self.rows(chosen), seed)
+        known = [self.relations[self.images[item]] for item in chosen[:, 0].tolist()]
+        longest = max(len(some.relation) for some in known)
+        points = torch.zeros(len(known), longest, 2, 2)
+        relation = torch.full((len(known), longest), torch.nan)  # NaN for rows that only fill up
+        for k, some in enumerate(known):
+            points[k, : len(some.relation)] = torch.from_numpy(some.points)
+            relation[k, : len(some.relation)] = torch.from_numpy(some.relation)
+        return ImageBatch(images, points, relation, changes)
+
+    def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> Terms:
+        """Predict depth and compare its order at the pairs of points; nothing is random."""
+        size = batch.images.shape[1]
+        depth = networks["depth"](batch.network_images()).float()
+        filled = torch.isfinite(batch.relations)
+        both = filled[:, :, None].expand(-1, -1, 2).flatten(1)
+        points, inside = move_points(batch.targets.flatten(1, 2), both, size, batch.changes)
+        mask = inside.unflatten(1, (-1, 2)).all(2)
+        a, b = sample_depth(self.gain * depth, points).unflatten(1, (-1, 2)).unbind(2)
+        relation = batch.relations.masked_fill(~mask, 0)
+        count = mask.sum(1).clamp_min(1)
+        loss = ordinal_loss(a, b, relation).masked_fill(~mask, 0).sum(1) / count
+        ordered = mask & (relation != 0)
+        right = (ordered & ((a - b) * relation > 0)).sum(1) / ordered.sum(1).clamp_min(1)
+        return {"loss": loss, "in_order": right, "point_pairs": mask.sum(1).float()}
+
+
+def load(sources: Sources, settings: DepthSettings) -> Training:
+    """Read images and pairs of points.
+
+    Raises:
+        LiftnetError: No targets, or none that belong to an image.
+    """
+    given = targets_folder(sources, "ordinal")
+    store, relations = (
+        _annotated(given, sources, settings) if given.is_file() else _from_depth(given, sources, settings)
+    )
+    division = divide(sources, settings, relations)
+    LOG.info("%d pairs of points in %d images", sum(len(r.relation) for r in relations.values()), len(relations))
+    return Training(
+        train=OrdinalObjective(
+            store, division.train, augmentation_of(settings), relations=relations, gain=settings.ordinal_gain
+        ),
+        val=OrdinalObjective(store, division.val, Augmentation(), relations=relations, gain=settings.ordinal_gain),
+        held_out=division.held_out,
+        store=store,
+        images=division.train,
+        works=division.works,
+        signed=True,
+    )
+
+
+def _from_depth(
+    folder: Path, sources: Sources, settings: DepthSettings
+) -> tuple[CropStore, dict[str, PointRelations]]:
+    """Crops, and pairs of points drawn from true depth by the image's id, so that they stay the same."""
+    store = crops_of(sources, settings, target_files(sources.root, folder)[0])
+    targets = TargetStore(folder, store, sources.threads, settings.cache_mb, sources.scratch)
+    relations = {}
+    for image_id, row in store.index.items():
+        if targets.known[row] >= SMALLEST:
+            random = np.random.default_rng(stable_seed(sources.seed, "ordinal", image_id))
+            drawn = draw_relations(targets.values[row], settings.ordinal_pairs, settings.ordinal_margin, random)
+            if len(drawn.relation):
+                relations[image_id] = drawn
+    return store, relations
+
+
+def _annotated(path: Path, sources: Sources, settings: DepthSettings) -> tuple[CropStore, dict[str, PointRelations]]:
+    """Crops, and the annotated pairs of points that lie in them."""
+    pairs: dict[str, list[PointPair]] = defaultdict(list)
+    for pair in read_diw(path):
+        pairs[Path(pair.image).name].append(pair)
+    columns = ["image_id", "image_url", "status", "width", "height"]
+    table = read_table(sources.root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
+    images = {row["image_id"]: row for row in table if row["status"] == "ok" and Path(row["image_url"]).name in pairs}
+    missing = len(pairs) - len({Path(row["image_url"]).name for row in images.values()})
+    if missing:
+        LOG.warning("%d of %d annotated images are not in %s", missing, len(pairs), sources.root)
+    store = crops_of(sources, settings, images)
+    relations = {}
+    for image_id, row in store.index.items():
+        image = images[image_id]
+        known = pairs[Path(image["image_url"]).name]
+        found = PointRelations(
+            *in_crop(known, (image["width"], image["height"]), store.boxes[row], settings.image_size)
+        )
+        if len(found.relation):
+            relations[image_id] = found
+    return store, relations
