@@ -86,6 +86,38 @@ PRIOR_SETTINGS = (
     "image_size",
     "levels",
 )
+RENDER_MUSEUM = (
+    "artists",
+    "azimuth_span",
+    "hand_mask_share",
+    "image_size",
+    "jpeg_quality",
+    "mesh_resolution",
+    "troubles",
+    "views_per_work",
+    "works_per_artist",
+)
+RENDER_ANY = ("blender", "correspondences", "jpeg_quality", "up", "view_size")
+RENDER_ORTHOGRAPHIC = ("backdrop", "renderer", *RENDER_ANY)
+RENDER_SETS = {
+    "shapenet": ("shapenet", "shapes_per_class", *RENDER_ORTHOGRAPHIC),
+    "sketchfab": (
+        "sculpture_resolution",
+        "sculptures",
+        "sketchfab",
+        "test_share",
+        "val_share",
+        *RENDER_ORTHOGRAPHIC,
+    ),
+    "scanned": (
+        "object_height_cm",
+        "scanned",
+        "scanned_images",
+        "scanned_objects",
+        "sculpture_resolution",
+        *RENDER_ANY,
+    ),
+}
 SEGMENT_PREDICTION = (
     "component_share",
     "device",
@@ -217,6 +249,11 @@ def threads_of_work(wildcards):
 def minutes_of_work(wildcards):
     """An hour, and three seconds of a thread for every pair: a cluster ends a job that takes longer."""
     return 60 + pairs_of_work(wildcards) // (20 * threads_of_work(wildcards))
+
+
+def minutes_of_set(name):
+    """An hour, and for Blender, which takes seconds a view, a day."""
+    return 1440 if config["render"]["renderer"] == "blender" and name != "scanned" else 60
 
 
 def truth_tables(*names):

@@ -1,8 +1,10 @@
 """
-The demo museum: procedural sculptures, photographed, with their true depth kept aside.
+The demo museum: procedural sculptures, photographed, with their true depth kept aside; and rendered sets: views of
+shapes by the paper's protocols, with true depth and exact correspondences.
 
-NEEDS   nothing
+NEEDS   nothing, or the folders of meshes that render.sketchfab, render.shapenet and render.scanned name
 GIVES   <results>/museum/: sources.csv, images/, masks/ (those given away), truth/, truth.parquet
+GIVES   <results>/renders/<set>/: the files of a run, truth/, truth.parquet, shapes.parquet
 """
 
 
@@ -22,10 +24,39 @@ rule render_museum:
         runtime=60,
     params:
         seed=config["seed"],
-        settings=settings("render"),
+        settings=settings("render", *RENDER_MUSEUM),
         version=1,
     shell:
         """
         python -m liftnet render museum --out "$(dirname {output.sources:q})" \
+            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule render_set:
+    output:
+        truth="<results>/renders/{set}/truth.parquet",
+        manifest="<results>/renders/{set}/manifest.parquet",
+        shapes="<results>/renders/{set}/shapes.parquet",
+        dataset=directory("<results>/renders/{set}/dataset"),
+    log:
+        "<logs>/render_set/{set}.log",
+    benchmark:
+        "<benchmarks>/render_set/{set}.tsv"
+    wildcard_constraints:
+        set="|".join(RENDER_SETS),
+    conda:
+        "../envs/vision.yaml"
+    threads: 32
+    resources:
+        mem_mb=8000,
+        runtime=lambda wildcards: minutes_of_set(wildcards.set),
+    params:
+        seed=config["seed"],
+        settings=lambda wildcards: settings("render", *RENDER_SETS[wildcards.set]),
+        version=1,
+    shell:
+        """
+        python -m liftnet render set --set {wildcards.set} --out "$(dirname {output.truth:q})" \
             --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
         """

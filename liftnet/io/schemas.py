@@ -170,8 +170,8 @@ DATASET = _schema(
 )
 
 TRUTH = _schema(
-    "truth",  # one row per view of the museum; for evaluation only
-    ("image_url", pa.string()),  # path below the museum, as in its sources.csv
+    "truth",  # one row per view of the museum or of a rendered set
+    ("image_url", pa.string()),  # path below the museum or set, as in its sources.csv or manifest
     ("artist_id", pa.string()),
     ("work_id", pa.string()),
     ("truth", pa.string()),  # path of the .npz below the museum: see liftnet/io/truth.py
@@ -213,6 +213,23 @@ SFM = _schema(
     ("reprojection_px", pa.float32()),  # their mean error
     ("relative_error", pa.float32()),  # of depth at the points, where the truth is known; median over images
     ("correlation", pa.float32()),  # with true depth, likewise
+)
+
+SHAPES = _schema(
+    "shapes",  # one row per shape asked for, rendered or not, in renders/<set>/shapes.parquet
+    ("shape_id", pa.string()),  # the work_id of its views
+    ("class", pa.string()),
+    ("class_id", pa.string()),  # the artist_id of its views
+    ("split", pa.string()),
+    ("source", pa.string()),  # path below the folder of meshes, or "generated"
+    ("status", pa.string()),  # "ok" or why it was set aside, e.g. unreadable, no_faces, not_finite
+    ("reason", pa.string()),  # the status in plain words
+    ("n_vertices", pa.int32()),  # after joining its parts; null for recordings
+    ("n_faces", pa.int32()),
+    ("watertight", pa.bool_()),
+    ("n_views", pa.int32()),
+    ("n_pairs", pa.int32()),  # pairs of views that share enough points
+    ("n_correspondences", pa.int64()),  # stored, over all pairs
 )
 
 

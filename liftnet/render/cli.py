@@ -1,4 +1,4 @@
-"""The command `render museum`."""
+"""The commands `render museum` and `render set`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ from pathlib import Path
 
 from liftnet.io.command import Subparsers, add_command, add_stage
 from liftnet.io.settings import settings_from
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import MUSEUM_SETTINGS, SET_SETTINGS, RenderSettings
+
+ALL_SETS = tuple(dict.fromkeys(name for names in SET_SETTINGS.values() for name in names))
 
 
 def add_commands(stages: Subparsers) -> None:
-    """Add `render museum`."""
-    commands = add_stage(stages, "render", "render the demo museum of procedural sculptures")
-    museum = add_command(
-        commands, "museum", _museum, "photographs of procedural sculptures, with their true depth", RenderSettings
-    )
+    """Add `render museum` and `render set`."""
+    commands = add_stage(stages, "render", "render the demo museum, and sets of shapes with exact correspondences")
+    what = "photographs of procedural sculptures, with their true depth"
+    museum = add_command(commands, "museum", _museum, what, RenderSettings, only=MUSEUM_SETTINGS)
     museum.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the museum")
+    what = "views of shapes with depth, masks and exact correspondences, by the paper's protocols"
+    rendered = add_command(commands, "set", _set, what, RenderSettings, only=ALL_SETS)
+    rendered.add_argument("--set", required=True, choices=SET_SETTINGS, help="whose protocol")
+    rendered.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the set")
 
 
 def _museum(arguments: argparse.Namespace) -> None:
     from liftnet.render.museum import render_museum
 
     render_museum(arguments.out, settings_from(arguments, RenderSettings), arguments.seed, arguments.threads)
+
+
+def _set(arguments: argparse.Namespace) -> None:
+    from liftnet.render.sets import render_set
+
+    settings = settings_from(arguments, RenderSettings)
+    render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)

@@ -196,6 +196,17 @@ MATERIALS: dict[str, Callable[[np.random.Generator], Material]] = {
 }
 
 
+def paint(rng: np.random.Generator) -> Material:
+    """One smooth colour without texture, as CAD models have."""
+    colour = rng.uniform(0.08, 0.75, 3).astype(np.float32)
+    gloss = float(rng.uniform(0.0, 0.3))
+
+    def material(p: FloatArray, footprint: FloatArray) -> Surface:
+        return Surface(np.tile(colour, (len(p), 1)), np.zeros((len(p), 3), np.float32), gloss, 30.0)
+
+    return material
+
+
 # Grounds and walls
 
 

@@ -19,7 +19,7 @@ from liftnet.io.parallel import map_threads
 from liftnet.io.schemas import TRUTH, write_table
 from liftnet.io.truth import save_truth
 from liftnet.render.artists import Work, plan_works
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import MUSEUM_SETTINGS, RenderSettings
 
 VERSION = 1  # raised when the same settings give other pictures
 COLUMNS = ("artist", "work", "image", "mask", "license", "attribution", "source")
@@ -70,7 +70,11 @@ class Museum:
 
     def record(self) -> dict[str, Any]:
         """What the pictures depend on, as kept in museum.json."""
-        return {"version": VERSION, "seed": self.seed, "settings": self.settings.model_dump()}
+        return {
+            "version": VERSION,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(include=set(MUSEUM_SETTINGS)),
+        }
 
 
 def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: int) -> Path:

@@ -44,7 +44,9 @@ class View:
     seed: int
 
 
-def plan_views(vertices: FloatArray, count: int, size: int, span: float, seed: int) -> list[View]:
+def plan_views(
+    vertices: FloatArray, count: int, size: int, span: float, seed: int, flavours: tuple[str, ...] = FLAVOURS
+) -> list[View]:
     """The views of one work.
 
     They spread in azimuth over about `span` degrees before its front, with small changes of height; every tenth view
@@ -56,20 +58,21 @@ def plan_views(vertices: FloatArray, count: int, size: int, span: float, seed: i
         size: Long side of the images, px.
         span: Mean of the range of azimuths, degrees.
         seed: Seed of the work.
+        flavours: What kinds of views take turns.
     """
     rng = np.random.default_rng(stable_seed(seed, "views"))
     total = np.radians(span) * rng.uniform(0.8, 1.2)
     step = total / max(count - 1, 1)
     azimuths = np.linspace(-total / 2, total / 2, count) + rng.uniform(-0.25, 0.25, count) * step
     azimuths += np.radians(rng.uniform(-20, 20))
-    offset, changes = int(rng.integers(len(FLAVOURS))), sorted(rng.integers(1, max(count, 2), 2))
+    offset, changes = int(rng.integers(len(flavours))), sorted(rng.integers(1, max(count, 2), 2))
     level = rng.uniform(2, 20)
     views = []
     for i in range(count):
         own = np.random.default_rng(stable_seed(seed, "view", str(i)))
         place = int(np.searchsorted(changes, i, side="right"))
         elevation = np.radians(np.clip(level + own.uniform(-7, 7), 0.5, 32))
-        flavour = FLAVOURS[(i + offset) % len(FLAVOURS)]
+        flavour = flavours[(i + offset) % len(flavours)]
         views.append(_view(vertices, float(azimuths[i]), float(elevation), flavour, place, size, own))
     return views
 

@@ -1,0 +1,66 @@
+"""Exact correspondences between two views of one shape, from their depth and cameras."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.io.truth import TrueView
+
+FloatArray = npt.NDArray[np.floating]
+BoolArray = npt.NDArray[np.bool_]
+SLACK = 0.25  # pixel widths by which depth may disagree on a surface that faces the camera
+SLANT_SHARE = 0.25  # and, on a slanted one, this share of the range of depth among the four pixels around
+STEP = 6.0  # pixel widths: where the four pixels differ by more there is an edge, and visibility cannot be told
+
+
+def correspondences(source: TrueView, target: TrueView) -> tuple[FloatArray, FloatArray]:
+    """Every foreground pixel of `source` that `target` sees, and where.
+
+    The surface point at the centre of each pixel is projected into the target (section 5 of the paper). It is
+    visible there if the target's depth, interpolated between the four pixels around, is its own within a tolerance
+    that follows the slant of the surface. Points beside an edge of the target are left out.
+
+    Returns:
+        (N, 2) pixels of the source, whole numbers in the order of rows, and (N, 2) pixels of the target; exact but for
+        the precision of the stored depth.
+    """
+    rows, columns = np.nonzero(source.mask)
+    pixels = np.column_stack([columns, rows]).astype(np.float64)
+    points = source.camera.unproject(pixels, source.depth[rows, columns].astype(np.float64))
+    found, depth = target.camera.project(points)
+    seen = visible(target, found, depth)
+    return pixels[seen], found[seen]
+
+
+def visible(view: TrueView, pixels: FloatArray, depth: FloatArray) -> BoolArray:
+    """Which surface points a view sees.
+
+    Args:
+        view: Depth and camera.
+        pixels: (N, 2) projections of the points into it.
+        depth: (N,) their depth in it.
+
+    Returns:
+        (N,) bool.
+    """
+    height, width = view.depth.shape
+    if not len(pixels) or not view.mask.any():
+        return np.zeros(len(pixels), bool)
+    left, top = np.floor(pixels[:, 0]).astype(int), np.floor(pixels[:, 1]).astype(int)
+    seen = (depth > 0) & (left >= 0) & (top >= 0) & (left < width - 1) & (top < height - 1)
+    at = np.flatnonzero(seen)
+    left, top, depth = left[at], top[at], depth[at]
+    x, y = pixels[at, 0] - left, pixels[at, 1] - top
+    corners = np.stack([view.depth[top + j, left + i] for j in (0, 1) for i in (0, 1)], 1).astype(np.float64)
+    weights = np.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], 1)
+    spread = np.ptp(corners, axis=1)  # NaN where one of them is off the object, and then nothing below is true
+    pixel = 1 / view.camera.pixels_per_unit(float(np.nanmedian(view.depth)))
+    error = np.abs(depth - (corners * weights).sum(1))
+    seen[at] = (error <= SLACK * pixel + SLANT_SHARE * spread) & (spread <= STEP * pixel)
+    return seen
+
+
+def chosen(count: int, limit: int, seed: int) -> npt.NDArray[np.int64]:
+    """At most `limit` of `count` numbers in a random order fixed by the seed: the first N of them are N at random."""
+    return np.random.default_rng(seed).permutation(count)[:limit]

@@ -1,0 +1,245 @@
+"""Write a rendered set: the same files as a run of the pipeline, with true depth and exact correspondences."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import read_json, write_bytes, write_json
+from liftnet.io.ids import slug
+from liftnet.io.images import encode_image, write_mask
+from liftnet.io.log import get_logger
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import MANIFEST, PAIRS, SHAPES, TRUTH, in_groups, table_writer, write_table
+from liftnet.io.sharding.folder import replaced_folder
+from liftnet.io.sharding.write import Cutting, write_pairs
+from liftnet.io.truth import TrueView, save_truth
+from liftnet.render.frames import Frame, frames_of
+from liftnet.render.pairs import pair_rows
+from liftnet.render.read import BadMesh
+from liftnet.render.settings import SET_SETTINGS, RenderSettings
+from liftnet.render.shapes import Shape, shapes_of
+
+LOG = get_logger("render")
+VERSION = 1  # raised when the same settings give other pictures
+FOLDERS = ("images", "masks", "truth", "pairs", "shapes", "dataset")
+TABLES = ("truth.parquet", "manifest.parquet", "shapes.parquet", "set.json")
+CUTTING = Cutting(rows_per_group=64)  # dense pairs are long: a group is what training holds in memory
+PAIRS_PER_GROUP = 16
+
+
+@dataclass(frozen=True)
+class RenderedSet:
+    """Where a set lies and what it is to hold."""
+
+    folder: Path
+    name: str
+    settings: RenderSettings
+    seed: int
+
+    def stem(self, shape: Shape, view: int) -> str:
+        """Path of a view below images/ or truth/, without suffix."""
+        return f"{slug(shape.class_name)}/{shape.shape_id}/{view + 1:03d}"
+
+    def image_id(self, shape: Shape, view: int) -> str:
+        """Id of a view: 16 hexadecimal digits of the SHA-256 of the set's name and its path."""
+        return hashlib.sha256(f"{self.name}/{self.stem(shape, view)}".encode()).hexdigest()[:16]
+
+    def done(self, shape: Shape) -> Path:
+        """The file that says what became of a shape; written last."""
+        return self.folder / "shapes" / f"{shape.shape_id}.json"
+
+    def pairs(self, shape: Shape) -> Path:
+        """The table of its pairs."""
+        return self.folder / "pairs" / f"{shape.shape_id}.parquet"
+
+    def record(self) -> dict[str, Any]:
+        """What the pictures depend on, as kept in set.json."""
+        settings = self.settings.model_dump(include=set(SET_SETTINGS[self.name]))
+        return {"version": VERSION, "set": self.name, "seed": self.seed, "settings": settings}
+
+
+def render_set(folder: Path, name: str, settings: RenderSettings, seed: int, threads: int) -> Path:
+    """Render the set `name` into `folder`; shapes that are there already are kept.
+
+    Args:
+        folder: Where to write; new, empty or a set of before.
+        name: "shapenet", "sketchfab" or "scanned".
+        settings: What the set holds.
+        seed: Seed of everything random.
+        threads: Number of shapes rendered at a time; the files do not depend on it.
+
+    Returns:
+        The table of true depth, `folder/truth.parquet`, which is written last.
+
+    Raises:
+        LiftnetError: The folder holds something else or cannot be written, there are no shapes, or none is usable.
+    """
+    rendered = RenderedSet(Path(folder), name, settings, seed)
+    shapes = shapes_of(name, settings, seed)
+    counts = view_counts(name, settings, len(shapes))
+    _prepare(rendered, shapes)
+    pending = [number for number, shape in enumerate(shapes) if not _complete(rendered, shape)]
+    truth = rendered.folder / "truth.parquet"
+    if not pending and truth.exists():
+        LOG.info("nothing to do: the set of %d shapes is complete in %s", len(shapes), rendered.folder)
+        return truth
+    truth.unlink(missing_ok=True)
+    if len(pending) < len(shapes):
+        LOG.info("going on: %d of %d shapes are complete", len(shapes) - len(pending), len(shapes))
+    work = map_threads(lambda i: _render_shape(rendered, shapes[i], counts[i]), pending, threads, "render", "shapes")
+    for _ in work:
+        pass
+    _finish(rendered, shapes)
+    return truth
+
+
+def view_counts(name: str, settings: RenderSettings, n_shapes: int) -> list[int]:
+    """How many photographs of each shape: the images of the set scanned, divided as evenly as they can be.
+
+    The protocols of the other sets have a number of their own.
+    """
+    if name != "scanned":
+        return [0] * n_shapes
+    share, more = divmod(settings.scanned_images, max(n_shapes, 1))
+    return [share + (number < more) for number in range(n_shapes)]
+
+
+def _prepare(rendered: RenderedSet, shapes: list[Shape]) -> None:
+    """Keep what fits the settings, remove a set of other settings, refuse a folder that is something else."""
+    record = rendered.folder / "set.json"
+    if record.exists():
+        if read_json(record) != rendered.record():
+            LOG.info("the settings changed: rendering the set anew")
+            _remove(rendered.folder)
+    elif any((rendered.folder / name).exists() for name in (*FOLDERS, *TABLES)):
+        raise LiftnetError(rendered.folder, "holds files that are no rendered set", "Name a new folder with --out")
+    write_json(record, rendered.record())
+    wanted = {shape.shape_id for shape in shapes}
+    for folder in ("shapes", "pairs"):  # of shapes that the user has taken away since
+        for path in (rendered.folder / folder).glob("*"):
+            if path.suffix in (".json", ".parquet") and path.stem not in wanted:
+                path.unlink()
+                (rendered.folder / "truth.parquet").unlink(missing_ok=True)
+
+
+def _remove(folder: Path) -> None:
+    for name in TABLES:
+        (folder / name).unlink(missing_ok=True)
+    for name in FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _complete(rendered: RenderedSet, shape: Shape) -> bool:
+    if not rendered.done(shape).exists():
+        return False
+    row = read_json(rendered.done(shape))
+    needed = [rendered.pairs(shape)] if row["status"] == "ok" else []
+    for view in range(len(row["views"])):
+        stem = rendered.stem(shape, view)
+        needed += [rendered.folder / f"images/{stem}.jpg", rendered.folder / f"truth/{stem}.npz"]
+        needed.append(rendered.folder / f"masks/{rendered.image_id(shape, view)}.png")
+    return all(path.exists() for path in needed)
+
+
+def _render_shape(rendered: RenderedSet, shape: Shape, count: int) -> None:
+    """Render a shape's views and write down its pairs, or why there are none."""
+    row: dict[str, Any] = {
+        **{"shape_id": shape.shape_id, "class": shape.class_name, "class_id": slug(shape.class_name)},
+        **{"split": shape.split, "source": shape.source, "status": "ok", "reason": "rendered", "views": []},
+    }
+    try:
+        body, frames = frames_of(rendered.name, shape, count, rendered.settings)
+        truths: list[TrueView] = []
+        for frame in frames:
+            row["views"].append(_write_view(rendered, shape, len(truths), frame))
+            truths.append(frame[1])
+        if not truths:
+            raise BadMesh("no_views", "no view shows it")
+    except BadMesh as problem:
+        LOG.warning("%s set aside: %s", shape.source if shape.source != "generated" else shape.shape_id, problem)
+        row |= {"status": problem.status, "reason": problem.reason, "views": []}
+    else:
+        pairs = _write_pairs(rendered, shape, truths)
+        row |= body | pairs | {"n_views": len(truths)}
+    write_json(rendered.done(shape), row)
+
+
+def _write_view(rendered: RenderedSet, shape: Shape, view: int, frame: Frame) -> dict[str, Any]:
+    """Write image, mask and truth; returns what the manifest says of the image."""
+    image, truth = frame
+    stem = rendered.stem(shape, view)
+    data = encode_image(image, ".jpg", rendered.settings.jpeg_quality)
+    write_bytes(rendered.folder / f"images/{stem}.jpg", data)
+    write_mask(rendered.folder / f"masks/{rendered.image_id(shape, view)}.png", truth.mask)
+    save_truth(rendered.folder / f"truth/{stem}.npz", truth)
+    digest = hashlib.sha256(data).hexdigest()
+    return {"width": image.shape[1], "height": image.shape[0], "bytes": len(data), "sha256": digest}
+
+
+def _write_pairs(rendered: RenderedSet, shape: Shape, truths: list[TrueView]) -> dict[str, int]:
+    """Write the table of a shape's pairs; returns how many were kept and their correspondences."""
+    ids = [rendered.image_id(shape, view) for view in range(len(truths))]
+    n_pairs = n_points = 0
+    with table_writer(rendered.pairs(shape), PAIRS) as write:
+        for rows in in_groups(pair_rows(ids, truths, rendered.settings.correspondences), PAIRS_PER_GROUP):
+            about = {"work_id": shape.shape_id, "artist_id": slug(shape.class_name), "split": shape.split}
+            write([row | about for row in rows])
+            n_pairs += sum(row["kept"] for row in rows)
+            n_points += sum(len(row["x1"]) for row in rows)
+    return {"n_pairs": n_pairs, "n_correspondences": n_points}
+
+
+def _finish(rendered: RenderedSet, shapes: list[Shape]) -> None:
+    """Write the dataset and the tables of the whole set from what was written of each shape."""
+    rows = [read_json(rendered.done(shape)) for shape in shapes]
+    usable = [(shape, row) for shape, row in zip(shapes, rows, strict=True) if row["status"] == "ok"]
+    if not usable:
+        raise LiftnetError(rendered.folder, f"none of its {len(rows)} shapes can be used", "The log says why")
+    with replaced_folder(rendered.folder / "dataset") as folder:
+        write_pairs(folder, [rendered.pairs(shape) for shape, _ in usable], CUTTING, "render")
+    write_table(rendered.folder / "shapes.parquet", ({**row, "views": None} for row in rows), SHAPES)
+    write_table(rendered.folder / "manifest.parquet", _manifest_rows(rendered, usable), MANIFEST)
+    write_table(rendered.folder / "truth.parquet", _truth_rows(rendered, usable), TRUTH)
+    LOG.info(
+        "%d views of %d shapes (%d set aside), %d pairs with %d correspondences: %s",
+        *(sum(len(row["views"]) for row in rows), len(usable), len(rows) - len(usable)),
+        *(sum(row["n_pairs"] for _, row in usable), sum(row["n_correspondences"] for _, row in usable)),
+        rendered.folder,
+    )
+
+
+def _manifest_rows(rendered: RenderedSet, usable: list[tuple[Shape, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for shape, row in usable:
+        for view, stored in enumerate(row["views"]):
+            stem = rendered.stem(shape, view)
+            yield {
+                **stored,
+                "image_id": rendered.image_id(shape, view),
+                "artist": shape.class_name,
+                "artist_id": slug(shape.class_name),
+                "work": shape.source if shape.source != "generated" else shape.shape_id,
+                "work_id": shape.shape_id,
+                "source": "render",
+                "image_url": f"images/{stem}.jpg",
+                "file": f"{stem}.jpg",
+                "status": "ok",
+                "reason": "rendered",
+                "mime": "image/jpeg",
+                "exif_orientation": 1,
+                "split": shape.split,
+                "group_id": shape.shape_id,
+            }
+
+
+def _truth_rows(rendered: RenderedSet, usable: list[tuple[Shape, dict[str, Any]]]) -> Iterator[dict[str, str]]:
+    for shape, row in usable:
+        for view in range(len(row["views"])):
+            stem = rendered.stem(shape, view)
+            about = {"artist_id": slug(shape.class_name), "work_id": shape.shape_id}
+            yield {"image_url": f"images/{stem}.jpg", "truth": f"truth/{stem}.npz", **about}

@@ -1,0 +1,246 @@
+"""The shapes of a rendered set: from a folder in the layout of the original set, or generated in its place."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.ids import stable_fraction, stable_id, stable_seed
+from liftnet.render.artists import Work, plan_works
+from liftnet.render.mesh import mesh_field
+from liftnet.render.read import SUFFIXES, BadMesh, Solid, read_mesh
+from liftnet.render.recordings import Recording, is_recording, open_recording
+from liftnet.render.settings import RenderSettings
+
+SPLITS = ("train", "val", "test")
+SCULPTURE = "sculpture"
+GENERATED = "generated"
+PER_ARTIST = 5
+SHAPENET_SHARES = (0.1, 0.2)  # val and test of ShapeNetCore's own splits
+SYNSETS = {
+    "airplane": "02691156",
+    "bed": "02818832",
+    "bookshelf": "02871439",
+    "bus": "02924116",
+    "cabinet": "02933112",
+    "car": "02958343",
+    "chair": "03001627",
+    "display": "03211117",
+    "lamp": "03636649",
+    "motorbike": "03790512",
+    "rifle": "04090263",
+    "sofa": "04256520",
+    "speaker": "03691459",
+    "table": "04379243",
+    "telephone": "04401088",
+    "train": "04468005",
+    "watercraft": "04530566",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of a set, before it is read or made.
+
+    Attributes:
+        shape_id: Safe in file names, the same from run to run.
+        class_name: "sculpture", or a class of ShapeNet.
+        split: train, val or test.
+        source: Path below the folder of the set, or "generated".
+        seed: Of everything random about it.
+        make: Reads or makes it; raises BadMesh.
+        material: Name of its material; None draws one.
+    """
+
+    shape_id: str
+    class_name: str
+    split: str
+    source: str
+    seed: int
+    make: Callable[[], Solid | Recording] = field(repr=False)
+    material: str | None = None
+
+
+def shapes_of(name: str, settings: RenderSettings, seed: int) -> list[Shape]:
+    """The shapes of the set `name`, sorted by class and id.
+
+    Raises:
+        LiftnetError: The folder is missing or holds no shapes, or its table of splits cannot be used.
+    """
+    folder = {"shapenet": settings.shapenet, "sketchfab": settings.sketchfab, "scanned": settings.scanned}[name]
+    if folder is None:
+        makers = {"shapenet": _generated_classes, "sketchfab": _generated_sculptures, "scanned": _generated_scans}
+        return sorted(makers[name](settings, seed), key=_order)
+    root = Path(folder)
+    if not root.is_dir():
+        raise LiftnetError(root, "is not a folder", f"Set render.{name} to a folder of meshes, or to null")
+    listing = {"shapenet": _shapenet, "sketchfab": _sketchfab, "scanned": _scanned}[name]
+    shapes = sorted(listing(root, settings, seed), key=_order)
+    if not shapes:
+        raise LiftnetError(root, "holds no shapes", f"The layouts of {name} are described in docs/rendering.md")
+    return shapes
+
+
+def split_of(name: str, val_share: float, test_share: float) -> str:
+    """The split of a shape by a stable hash of its name: it stays when other shapes come or go."""
+    at = stable_fraction(name, "split")
+    return "test" if at < test_share else "val" if at < test_share + val_share else "train"
+
+
+def split_exactly(names: list[str], val_share: float, test_share: float) -> dict[str, str]:
+    """Split a known list so that the shares hold as exactly as whole numbers allow; at random and fixed."""
+    order = sorted(names, key=lambda name: stable_fraction(name, "split"))
+    n_test, n_val = round(test_share * len(order)), round(val_share * len(order))
+    parts = ["test"] * n_test + ["val"] * n_val + ["train"] * len(order)
+    return dict(zip(order, parts, strict=False))
+
+
+def _order(shape: Shape) -> tuple[str, str]:
+    return shape.class_name, shape.shape_id
+
+
+# Generated in place of the original data
+
+
+def _generated_classes(settings: RenderSettings, seed: int) -> Iterator[Shape]:
+    from liftnet.render.classes import CLASSES
+
+    for name in CLASSES:
+        ids = [f"{name}-{number:05d}" for number in range(settings.shapes_per_class)]
+        splits = split_exactly(ids, *SHAPENET_SHARES)
+        for shape_id in ids:
+            own = stable_seed(seed, "shapenet", shape_id)
+            yield Shape(shape_id, name, splits[shape_id], GENERATED, own, partial(_class_shape, name, own))
+
+
+def _class_shape(name: str, seed: int) -> Solid:
+    from liftnet.render.classes import make_shape
+
+    return Solid(make_shape(name, seed), watertight=False)  # parts that overlap
+
+
+def _generated_sculptures(settings: RenderSettings, seed: int) -> Iterator[Shape]:
+    works = _works(settings.sculptures, stable_seed(seed, "sketchfab"))
+    splits = split_exactly([work.work_id for work in works], settings.val_share, settings.test_share)
+    for work in works:
+        yield _sculpture(work, splits[work.work_id], settings)
+
+
+def _generated_scans(settings: RenderSettings, seed: int) -> Iterator[Shape]:
+    for work in _works(settings.scanned_objects, stable_seed(seed, "scanned")):
+        yield _sculpture(work, "test", settings)
+
+
+def _works(count: int, seed: int) -> list[Work]:
+    """`count` sculptures, of as many artists as there are styles before an artist makes a second one."""
+    works = plan_works(-(-count // PER_ARTIST), PER_ARTIST, seed)
+    return sorted(works, key=lambda work: stable_fraction(work.work_id, "pick"))[:count]
+
+
+def _sculpture(work: Work, split: str, settings: RenderSettings) -> Shape:
+    make = partial(_field_of, work, settings.sculpture_resolution)
+    return Shape(work.work_id, SCULPTURE, split, GENERATED, work.seed, make, work.material)
+
+
+def _field_of(work: Work, resolution: int) -> Solid:
+    return Solid(mesh_field(work.shape(), resolution), watertight=True)
+
+
+# Folders of the user
+
+
+def _sketchfab(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
+    """Meshes anywhere below `root`; splits from splits.csv, from folders train, val and test, or by hash."""
+    rows = read_splits(root / "splits.csv")
+    for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES):
+        source = path.relative_to(root).as_posix()
+        row = rows.get(source) or rows.get(path.stem) or {}
+        folder = source.split("/")[0]
+        split = row.get("split") or (
+            folder if folder in SPLITS else split_of(source, settings.val_share, settings.test_share)
+        )
+        make = partial(read_mesh, path, row.get("up") or settings.up, settings.blender)
+        shape_id = stable_id(source.removesuffix(path.suffix))
+        yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, stable_seed(seed, source), make)
+
+
+def _scanned(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
+    """RGB-D recordings `<object>/{rgb,depth,mask}`, else meshes as in the set sketchfab; all of them test."""
+    found = [folder for folder in sorted(root.iterdir()) if is_recording(folder)]
+    for folder in found[: settings.scanned_objects]:
+        own = stable_seed(seed, folder.name)
+        yield Shape(stable_id(folder.name), SCULPTURE, "test", folder.name, own, partial(open_recording, folder))
+    if not found:
+        meshes = sorted(_sketchfab(root, settings, seed), key=lambda shape: stable_fraction(shape.source, "pick"))
+        for shape in meshes[: settings.scanned_objects]:
+            yield Shape(shape.shape_id, SCULPTURE, "test", shape.source, shape.seed, shape.make)
+
+
+def _shapenet(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
+    """ShapeNetCore: `<synset>/<model>/models/model_normalized.obj` (or, in version 1, `<synset>/<model>/model.obj`).
+
+    Splits are those of its all.csv; a model that the table lists and the folder lacks is set aside.
+    """
+    splits = _shapenet_splits(root / "all.csv")
+    for name, synset in SYNSETS.items():
+        listed = splits.get(synset, {})
+        models = sorted({*listed, *(path.name for path in (root / synset).glob("*") if path.is_dir())})
+        picked = sorted(models, key=lambda model: stable_fraction(model, "pick"))[: settings.shapes_per_class]
+        for model in picked:
+            source = f"{synset}/{model}"
+            split = listed.get(model) or split_of(source, *SHAPENET_SHARES)
+            make = partial(_shapenet_model, root / source, settings.up, settings.blender)
+            yield Shape(stable_id(name, model), name, split, source, stable_seed(seed, source), make)
+
+
+def _shapenet_model(folder: Path, up: str, blender: str) -> Solid:
+    files = [folder / "models" / "model_normalized.obj", folder / "model.obj"]
+    found = [path for path in files if path.exists()]
+    if not found:
+        raise BadMesh("missing", f"{folder.name} has no models/model_normalized.obj and no model.obj")
+    return read_mesh(found[0], up, blender)
+
+
+def _shapenet_splits(path: Path) -> dict[str, dict[str, str]]:
+    """Split of each model by synset; empty without the table."""
+    splits: dict[str, dict[str, str]] = {}
+    if path.exists():
+        for row in _read_csv(path, ("synsetId", "modelId", "split")):
+            splits.setdefault(row["synsetId"].zfill(8), {})[row["modelId"]] = _known_split(path, row["split"])
+    return splits
+
+
+def read_splits(path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a splits.csv by `file`: a path below its folder or a name without suffix; split, up and class.
+
+    Raises:
+        LiftnetError: A column is missing, or a value is unknown.
+    """
+    if not path.exists():
+        return {}
+    rows = {row["file"]: row for row in _read_csv(path, ("file", "split"))}
+    for row in rows.values():
+        row["split"] = _known_split(path, row["split"])
+        if row.get("up") not in (None, "", "y", "z"):
+            raise LiftnetError(path, f"has up = {row['up']!r} for {row['file']}", "Use y or z")
+    return rows
+
+
+def _known_split(path: Path, split: str) -> str:
+    split = {"validation": "val", "valid": "val"}.get(split, split)
+    if split not in SPLITS:
+        raise LiftnetError(path, f"names the split {split!r}", "Use train, val and test")
+    return split
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = set(columns) - set(reader.fieldnames or ())
+        if missing:
+            raise LiftnetError(path, f"lacks the column {min(missing)!r}", f"Its columns are {', '.join(columns)}")
+        return list(reader)
