@@ -74,8 +74,8 @@ def test_a_row_holds_the_errors_of_its_image(run_folder, run_views):
 def test_the_command_gives_the_same_file_whatever_the_threads(run_folder, tmp_path, prior):
     for threads in (1, 3):
         main(
-            f"depth score --prior {prior} --root {run_folder} --truth {run_folder}/museum --set demo --image-size 32 --levels 5"
-            f" --out {tmp_path}/{threads}.parquet --threads {threads}".split()
+            f"depth score --prior {prior} --root {run_folder} --truth {run_folder}/museum --set demo"
+            f" --image-size 32 --levels 5 --out {tmp_path}/{threads}.parquet --threads {threads}".split()
         )
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "3.parquet").read_bytes()
     table = read_table(tmp_path / "1.parquet", SCORES).to_pandas()

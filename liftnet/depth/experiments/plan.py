@@ -82,7 +82,7 @@ class Experiments(Settings):
     sets: dict[str, SetPlan]
     runs: dict[str, RunPlan]
     tables: dict[str, TablePlan]
-    figures: dict[str, FigurePlan] = {}
+    figures: dict[str, FigurePlan] = Field({}, description="figures by number")
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Experiments:

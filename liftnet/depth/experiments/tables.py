@@ -94,7 +94,9 @@ def class_table(
     runs = [(row, mine) for row in table.rows if len(mine := _of_run(here, row, table.sets[0]))]
     if not runs:
         return pd.DataFrame(), pd.DataFrame()
-    classes = sorted(set.intersection(*(set(mine["class"]) for _, mine in runs)))
+    common = set.intersection(*(set(mine["class"]) for _, mine in runs))
+    in_paper = [name for name in table.rows[0].paper if name in common]
+    classes = [*in_paper, *sorted(common - {*in_paper})]
     full, shown = [], []
     for name in [*classes, MEAN]:
         parts = {row.run: _part(mine, name, classes, table, seed) for row, mine in runs}
