@@ -35,6 +35,7 @@ rule all:
     """Everything the configuration asks for: dataset, tables, trained LiftNet, report."""
     input:
         "<results>/report.html",
+        "<results>/models/liftnet/README.md",
 
 
 include: "rules/render.smk"
@@ -61,9 +62,10 @@ rule statistics:
 
 
 rule depth:
-    """The trained LiftNet and its evaluation."""
+    """The trained LiftNet, its evaluation and its card."""
     input:
         "<results>/tables/depth_pairs.csv",
+        "<results>/models/liftnet/README.md",
 
 
 rule depth_tables:

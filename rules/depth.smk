@@ -2,7 +2,7 @@
 LiftNet: depth from a single image, trained from the correspondences, evaluated beside its baselines.
 
 NEEDS   <results>/dataset/, images/, masks/ (and the museum's truth to measure depth)
-GIVES   <results>/models/liftnet/, <results>/tables/depth_pairs.* and depth_demo.*, <results>/predictions/
+GIVES   <results>/models/liftnet/ with its card, <results>/tables/depth_pairs.* and depth_demo.*, <results>/predictions/
 
 The experiments of the paper, which `depth_tables` runs by the plan workflow/experiments.yaml:
 
@@ -75,6 +75,31 @@ rule evaluate_depth:
         python -m liftnet depth evaluate --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
             --model "$(dirname {input.model:q})" {params.museum} --tables "$(dirname {output.tables[0]:q})" \
             --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule write_model_card:
+    input:
+        model="<results>/models/liftnet/model.safetensors",
+        tables=["<results>/tables/depth_pairs.csv", *truth_tables("depth_demo")],
+    output:
+        card="<results>/models/liftnet/README.md",
+        curves="<results>/models/liftnet/training.png",
+    log:
+        "<logs>/write_model_card.log",
+    benchmark:
+        "<benchmarks>/write_model_card.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=1,
+    shell:
+        """
+        python -m liftnet depth card --model "$(dirname {output.card:q})" --tables "$(dirname {input.tables[0]:q})" \
+            2>&1 | tee {log:q}
         """
 
 

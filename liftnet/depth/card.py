@@ -18,14 +18,26 @@ from liftnet.io.tables import markdown_table
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
 LABELS = ("method", "split", "n", "alignment")
-METHODS = {
-    "correspondences": "correspondences between photographs of one sculpture, with the affine camera of each pair "
-    "solved for in the loss (Wiles and Zisserman, 2018)",
-    "regression": "depth, by the squared error after scaling and shifting",
-    "ordinal": "pairs of pixels of which one is nearer",
-    "photometric": "pairs of views, by the error of one warped onto the other",
+METHODS = {  # what each method learns from, and what an item is
+    "correspondences": (
+        "point correspondences between photographs of one sculpture, whose camera is solved for in the loss (Wiles "
+        "and Zisserman, 2018). No depth was measured for it",
+        "pairs of photographs",
+    ),
+    "regression": ("given depth, by the squared error after alignment", "photographs"),
+    "ordinal": ("given depth, by which of two pixels is nearer (Chen et al., 2016)", "photographs"),
+    "photometric": (
+        "pairs of photographs, by the error of one warped onto the other (Zhou et al., 2017). No depth was measured "
+        "for it",
+        "pairs of photographs",
+    ),
 }
-ITEMS = {"correspondences": "pairs of photographs", "photometric": "pairs of photographs"}  # else single ones
+FREE = {  # what each camera of the loss leaves free
+    "affine": "Correspondences between views of affine cameras determine depth up to `a d + b x + c y + e`: its "
+    "scale, its offset and a shear are free",
+    "orthographic": "Correspondences between views of scaled orthographic cameras determine depth up to `a d + e`: "
+    "its scale and its offset are free, and what the fit leaves of a shear `b x + c y`",
+}
 
 
 def write_card(folder: Path, tables: Path | None = None, licence: str = "other") -> Path:
@@ -50,12 +62,12 @@ def write_card(folder: Path, tables: Path | None = None, licence: str = "other")
     curves = metrics is not None and draw_curves(metrics, config, folder / "training.png")
     parts = [
         _front_matter(folder, results, licence),
-        "# LiftNet: depth from one photograph of a sculpture\n",
+        "# LiftNet: depth from one photograph\n",
         _what(config),
         _how_to_use(folder, config),
         _training(config, "![Loss over the steps of training](training.png)\n" if curves else ""),
         _evaluation(results, tables),
-        LIMITS,
+        _limits(config),
         _settings(config),
     ]
     write_text(folder / "README.md", "\n".join(part for part in parts if part))
@@ -92,7 +104,7 @@ def _front_matter(folder: Path, results: dict[str, pd.DataFrame], licence: str) 
         "license": licence,
         "library_name": "liftnet",
         "pipeline_tag": "depth-estimation",
-        "tags": ["depth-estimation", "monocular-depth", "sculpture", "self-supervised", "pytorch"],
+        "tags": ["depth-estimation", "monocular-depth", "sculpture", "pytorch"],
     }
     if licence == "other":
         block["license_name"] = "as-its-trainer-says"
@@ -137,10 +149,11 @@ def _what(config: dict[str, Any]) -> str:
     crop = "the square around the mask" if options["crop"] == "mask" else "the square around the whole image"
     margin = f", with a margin of {options['crop_margin']:.0%} on each side" if options["crop"] == "mask" else ""
     background = "painted grey" if options["background"] == "grey" else "left as it is"
-    return f"""Depth of a sculpture from a single photograph. The network ({shape}) sees {size} x {size} pixels:
-{crop}{margin}; the background is {background}. It gives a number in [-1, 1] for each pixel, growing away from the
-viewer.
-"""
+    return (
+        f"Depth of a single photograph of a sculpture. The network ({shape}) sees {size} x {size} pixels: {crop}"
+        f"{margin}; the background is {background}. It gives a number in [-1, 1] for each pixel, growing away from "
+        "the viewer.\n"
+    )
 
 
 def _how_to_use(folder: Path, config: dict[str, Any]) -> str:
@@ -169,21 +182,26 @@ From the command line, with masks by the segmenter that lies beside the model:
 
 def _training(config: dict[str, Any], picture: str) -> str:
     training, settings = config.get("training", {}), config.get("settings", {})
-    method = settings.get("method", "correspondences")
-    things = ITEMS.get(method, "photographs")
+    what, things = METHODS[_method(config)]
     items = training.get("items", training.get("pairs"))
     if items is None:
         return "## Training\n\nThe model's configuration does not say what it was trained on.\n"
     validation = training.get("validation_items", training.get("validation_pairs"))
-    what = METHODS.get(method, method)
+    best = f"{training['best_iteration']:,}, with a validation loss of {training['best_validation_loss']:.4f}"
     return f"""## Training
 
-- Learnt from {what}. No depth was measured for it{"" if method in ITEMS else " unless the targets are true depth"}.
+- Learnt from {what}.
 - {items:,} {things} of {training["works"]:,} works; validated on {validation:,} ({training["validated_on"]}).
-- {training["iterations"]:,} steps of {settings.get("batch_size", "?")}; kept: step {training["best_iteration"]:,},
-  with a validation loss of {training["best_validation_loss"]:.4f}. Seed {config.get("seed", "?")}.
+- {training["iterations"]:,} steps of {settings.get("batch_size", "?")}; kept: step {best}. Seed {config.get("seed")}.
 
 {picture}"""
+
+
+def _method(config: dict[str, Any]) -> str:
+    method = config.get("settings", {}).get("method", "correspondences")
+    if method not in METHODS:
+        raise LiftnetError("config.json", f"names an unknown method: {method}", "Update liftnet")
+    return str(method)
 
 
 def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
@@ -199,19 +217,28 @@ def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
     return "\n".join(parts)
 
 
-LIMITS = """## Limits
-
-- **Affine ambiguity.** Correspondences between views of an affine camera determine depth up to
-  `a d + b x + c y + e`: its scale, its offset and a shear are free, so it is no distance and has no unit. Errors that
-  are measured after median and scale alone (`rmse`) count the shear, those after an affine fit (`rmse_affine`) do not.
-- **Sign.** A surface and its mirror image in depth explain the same correspondences. The sign was chosen once, after
-  training, so that sculptures of the training photographs bulge towards the viewer; it is not found anew for each
-  photograph.
-- **What it has seen.** Sculptures, alone in the picture, with a mask. Other objects, groups, and close-ups that show
-  only a part are outside of that.
-- **Affine camera.** Strong perspective, as from a phone held close, is not modelled.
-- The photographs it learnt from keep their own licences; the sculptures themselves may be protected too.
-"""
+def _limits(config: dict[str, Any]) -> str:
+    lines = ["## Limits\n"]
+    if _method(config) == "correspondences":
+        settings = config.get("settings", {})
+        rigid = settings.get("camera", "affine") == "orthographic" or settings.get("calibration", 0) > 0
+        free = FREE["orthographic" if rigid else "affine"]
+        lines += [
+            f"- **Ambiguity.** {free}, so it is no distance and has no unit. Errors that are measured after median "
+            "and scale alone (`rmse`) count a shear, those after an affine fit (`rmse_affine`) do not.",
+            "- **Sign.** A surface and its mirror image in depth explain the same correspondences. The sign was "
+            "chosen once, after training, so that sculptures of the training photographs bulge towards the viewer; "
+            "it is not found anew for each photograph.",
+            "- **Camera.** Strong perspective, as from a phone held close, is not modelled.",
+        ]
+    else:
+        lines.append("- **Ambiguity.** Scale and offset of depth are free: it is no distance and has no unit.")
+    lines += [
+        "- **What it has seen.** Objects like those of its training photographs, each alone and whole in the picture, "
+        "with a mask. Other objects, groups and close-ups are outside of that.",
+        "- The photographs it learnt from keep their own licences; what they show may be protected too.\n",
+    ]
+    return "\n".join(lines)
 
 
 def _settings(config: dict[str, Any]) -> str:

@@ -3,17 +3,20 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 
 from liftnet.__main__ import main as command_line
+from liftnet.depth.crops import CropBox, put_back
 from liftnet.depth.mesh import depth_mesh
 from liftnet.depth.model import DepthModel, save_model
 from liftnet.depth.network import build_network
-from liftnet.depth.outputs import FORMATS, colour_depth, endings
+from liftnet.depth.outputs import FORMATS, colour_depth, endings, parse_formats
 from liftnet.depth.predict import PredictOptions, predict
 from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
+from liftnet.io.images import read_image
 
 OUTPUTS = endings(list(FORMATS))
 WHOLE = PredictOptions()
@@ -183,3 +186,189 @@ def test_a_photograph_of_a_turned_camera_is_read_upright(photos, model_folder, t
     Image.new("RGB", (60, 40)).save(tmp_path / "turned.jpg", exif=exif)
     predict([tmp_path / "turned.jpg"], model_folder, tmp_path / "out", WHOLE)
     assert np.load(tmp_path / "out" / "turned.depth.npy").shape == (60, 40)
+
+
+def test_only_the_formats_asked_for_are_written_and_looked_for(photos, model_folder, tmp_path):
+    def names():
+        return {path.name for path in tmp_path.glob("bust.*")}
+
+    few = PredictOptions(formats=parse_formats("npy, glb"))
+    predict([photos / "bust.jpg"], model_folder, tmp_path, few)
+    assert names() == {"bust.depth.npy", "bust.mesh.glb", "bust.depth.json"}
+    before = (tmp_path / "bust.depth.npy").stat().st_mtime_ns
+    predict([photos / "bust.jpg"], model_folder, tmp_path, few)
+    assert (tmp_path / "bust.depth.npy").stat().st_mtime_ns == before
+    predict([photos / "bust.jpg"], model_folder, tmp_path, PredictOptions(formats=parse_formats("png16")))
+    assert names() == {"bust.depth.npy", "bust.mesh.glb", "bust.depth.png", "bust.depth.json"}
+    assert (tmp_path / "bust.depth.npy").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("text", "message"), [("npy,exr", "has no format exr"), (" ,", "names no format")])
+def test_an_unknown_format_is_named(text, message):
+    with pytest.raises(LiftnetError, match=message):
+        parse_formats(text)
+
+
+def test_batches_and_threads_give_what_single_images_give(photos, model_folder, tmp_path):
+    for k in range(5):
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (30 + k, 40, 3), np.uint8)).save(photos / f"{k}.png")
+    predict([photos], model_folder, tmp_path / "one", PredictOptions(formats=("npy",), batch_size=1))
+    predict([photos], model_folder, tmp_path / "many", PredictOptions(formats=("npy",), batch_size=4, threads=3))
+    torch.set_num_threads(1)
+    files = sorted((tmp_path / "one").rglob("*.npy"))
+    assert len(files) == 7
+    for file in files:
+        other = np.load(tmp_path / "many" / file.relative_to(tmp_path / "one"))
+        np.testing.assert_allclose(other, np.load(file), atol=1e-5)
+
+
+class Hungry(torch.nn.Module):
+    """A network with memory for so many images at a time."""
+
+    def __init__(self, limit, error):
+        super().__init__()
+        self.scale, self.limit, self.error, self.seen = torch.nn.Parameter(torch.ones(1)), limit, error, []
+
+    def forward(self, images):
+        self.seen.append(len(images))
+        if len(images) > self.limit:
+            raise self.error
+        return images.mean(1) * self.scale
+
+
+OUT_OF_MEMORY = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+def test_where_memory_runs_out_the_batch_is_halved_and_the_work_goes_on(error, tmp_path, monkeypatch, caplog):
+    for k in range(7):
+        Image.new("RGB", (20, 20), (k, k, k)).save(tmp_path / f"{k}.png")
+    network = Hungry(2, error)
+    model = DepthModel(network, CropOptions(32, "mask", 0.1, "keep"))
+    monkeypatch.setattr("liftnet.depth.predict.load_model", lambda *_: model)
+    out = tmp_path / "out"
+    assert predict([tmp_path], tmp_path / "model", out, PredictOptions(formats=("npy",), device="cpu")) == 0
+    assert network.seen == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    assert "memory ran out with 7 images at a time; going on with 3. Next time: `--batch-size 3`" in caplog.text
+    assert "memory ran out with 3 images at a time; going on with 1" in caplog.text
+    depths = [np.load(out / f"{k}.depth.npy")[10, 10] for k in range(7)]
+    np.testing.assert_allclose(depths, np.arange(7) / 127.5 - 1, atol=1e-6)
+
+
+def test_memory_that_does_not_suffice_for_one_image_ends_with_a_clear_message(photos, tmp_path, monkeypatch):
+    model = DepthModel(Hungry(0, MemoryError()), CropOptions(32, "mask", 0.1, "keep"))
+    monkeypatch.setattr("liftnet.depth.predict.load_model", lambda *_: model)
+    with pytest.raises(LiftnetError, match=r"--device cpu: memory does not suffice .* 32 px"):
+        predict([photos], tmp_path / "model", tmp_path / "out", PredictOptions(device="cpu"))
+
+
+def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(photos, tmp_path, monkeypatch):
+    model = DepthModel(Hungry(0, RuntimeError("shapes do not fit")), CropOptions(32, "mask", 0.1, "keep"))
+    monkeypatch.setattr("liftnet.depth.predict.load_model", lambda *_: model)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        predict([photos], tmp_path / "model", tmp_path / "out", PredictOptions(device="cpu"))
+
+
+def test_an_image_too_large_for_the_memory_is_left_out_and_the_rest_goes_on(
+    photos, model_folder, tmp_path, monkeypatch, caplog
+):
+    def read(path, upright=False):
+        if path.name == "giant.png":
+            raise MemoryError
+        return read_image(path, upright)
+
+    Image.new("RGB", (20, 20)).save(photos / "giant.png")
+    monkeypatch.setattr("liftnet.depth.predict.read_image", read)
+    assert predict([photos], model_folder, tmp_path / "out", WHOLE) == 1
+    assert "giant.png: is too large for the memory" in caplog.text
+    assert (tmp_path / "out" / "bust.depth.npy").exists()
+    assert not (tmp_path / "out" / "giant.depth.json").exists()
+
+
+def test_a_full_disk_ends_the_work(photos, model_folder, tmp_path):
+    (tmp_path / "out").write_text("a file in the way")
+    with pytest.raises(LiftnetError, match="a file stands where a folder is needed"):
+        predict([photos], model_folder, tmp_path / "out", WHOLE)
+
+
+@pytest.fixture(scope="module")
+def segmenter_folder(tmp_path_factory):
+    """A segmenter that was never trained, with which all of an image is foreground."""
+    from liftnet.segment.refinenet import RefineNet
+    from liftnet.segment.segmenter import Segmenter
+
+    torch.manual_seed(0)
+    encoder, channels = "tu-mobilenetv3_small_050", 16
+    network = RefineNet(encoder, channels)
+    convolution = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+    torch.nn.init.zeros_(convolution.weight)
+    torch.nn.init.constant_(convolution.bias, 5.0)
+    folder = tmp_path_factory.mktemp("segmenter")
+    Segmenter(network, {"encoder": encoder, "channels": channels, "image_size": 64}, "cpu").save(folder)
+    return folder
+
+
+def test_masks_come_from_the_segmenter(photos, model_folder, segmenter_folder, tmp_path):
+    out = tmp_path / "out"
+    options = PredictOptions("auto", segmenter_folder, ("npy",), device="cpu")
+    assert predict([photos], model_folder, out, options) == 1
+    assert cv2.imread(str(out / "bust.mask.png"), cv2.IMREAD_UNCHANGED).shape == (40, 60)
+    notes = json.loads((out / "Büste, links" / "von vorn.depth.json").read_text())
+    assert notes["mask"] == str(out / "Büste, links" / "von vorn.mask.png")
+    # a mask that is there is used as it is, and the segmenter is not asked again
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 20:50] = 255
+    Image.fromarray(mask).save(out / "bust.mask.png")
+    (out / "bust.depth.npy").unlink()
+    predict([photos], model_folder, out, options)
+    np.testing.assert_array_equal(np.isfinite(np.load(out / "bust.depth.npy")), mask > 0)
+
+
+def test_without_a_segmenter_the_other_ways_are_named(photos, model_folder, tmp_path):
+    with pytest.raises(LiftnetError, match=r"segmenter: holds no segmenter .* `--mask none`"):
+        predict([photos], model_folder, tmp_path / "out", PredictOptions("auto"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.safetensors").touch()
+    with pytest.raises(LiftnetError, match="the segmenter stopped with status 1"):
+        predict([photos], model_folder, tmp_path / "out", PredictOptions("auto", tmp_path / "broken"))
+
+
+def test_the_library_predicts_as_the_command_does(photos, model_folder, tmp_path):
+    from liftnet.depth import load_model
+
+    image = read_image(photos / "bust.jpg")
+    mask = np.zeros(image.shape[:2], bool)
+    mask[5:35, 10:30] = True
+    model = load_model(model_folder)
+    depth = model.predict_image(image, mask)
+    assert depth.shape == mask.shape
+    np.testing.assert_array_equal(np.isfinite(depth), mask)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "masks" / "bust.png")
+    predict([photos / "bust.jpg"], model_folder, tmp_path / "out", PredictOptions(str(tmp_path / "masks")))
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "bust.depth.npy"), depth)
+    assert np.isfinite(model.predict_image(image)).all()
+    with pytest.raises(ValueError, match="the mask is"):
+        model.predict_image(image, mask[1:])
+
+
+def test_depth_put_back_lies_where_its_crop_was_cut(model_folder):
+    """Of a crop whose depth is its own column and row, in pixels of the image."""
+    box = CropBox(-3, 7, 40)
+    steps = np.arange(16, dtype=np.float64)
+    columns = box.to_image(np.stack([steps, steps], 1), 16)
+    for axis in (0, 1):
+        values = np.broadcast_to(columns[:, axis], (16, 16)) if axis == 0 else columns[:, [axis]].repeat(16, 1)
+        full = put_back(np.ascontiguousarray(values, np.float32), box, (50, 30))
+        rows, cols = np.indices((50, 30))
+        inside = np.isfinite(full)
+        assert inside[7:47].all()
+        assert not inside[:7].any()
+        assert not inside[47:].any()
+        middle = np.zeros_like(inside)
+        middle[10:44, 0:30] = True  # half a crop's pixel from the border values no longer grow
+        np.testing.assert_allclose(full[middle], (cols if axis == 0 else rows)[middle], atol=0.02)
