@@ -20,6 +20,7 @@ import pandas as pd
 from liftnet.depth.metrics import align_as_paper
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.sfm_colmap import SfmImage, SfmModel, load_pycolmap, reconstruct
+from liftnet.depth.targets import SMALLEST
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json, write_json
 from liftnet.io.ids import stable_seed
@@ -27,7 +28,7 @@ from liftnet.io.log import get_logger
 from liftnet.io.parallel import map_threads
 from liftnet.io.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
 from liftnet.io.tables import write_tables
-from liftnet.io.truth import load_truth, save_truth, truth_files
+from liftnet.io.truth import TrueView, load_truth, save_truth, truth_files
 
 LOG = get_logger("depth")
 Row = dict[str, Any]
@@ -173,23 +174,27 @@ def _keep(
             save_truth(out / name, view)
             url = work.urls[image_id]
             rows.append({"image_url": url, "artist_id": work.artist_id, "work_id": work.work_id, "truth": name})
-            if url in truths:
-                errors.append(_depth_error(view.depth, load_truth(truths[url]).depth))
+            if url in truths and (error := _depth_error(view, truths[url])):
+                errors.append(error)
     if not errors:
         return rows, {}
-    median = np.nanmedian(np.array(errors), axis=0)
+    median = np.median(np.array(errors), axis=0)
     return rows, {"relative_error": float(median[0]), "correlation": float(median[1])}
 
 
-def _depth_error(depth: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+def _depth_error(view: TrueView, path: Path) -> tuple[float, float] | None:
     """How far reconstructed depth is off at its points: rmse over the spread of the truth there, and correlation.
 
-    Depth is aligned by median and scale; a plane of constant depth has a relative error of about 1.
+    Depth is aligned by median and scale; a plane of constant depth has a relative error of about 1. None where there
+    are too few points to say.
     """
-    known = np.isfinite(depth) & np.isfinite(true)
-    d, gt = depth[known].astype(np.float64), true[known].astype(np.float64)
-    if len(gt) < 3 or np.ptp(d) == 0 or np.ptp(gt) == 0:
-        return float("nan"), float("nan")
+    true = load_truth(path).depth
+    if true.shape != view.depth.shape:
+        raise LiftnetError(path, "has another size than its image", "Give the truth of this run (--truth)")
+    known = view.mask & np.isfinite(true)
+    d, gt = view.depth[known].astype(np.float64), true[known].astype(np.float64)
+    if len(gt) < SMALLEST or np.ptp(d) == 0 or np.ptp(gt) == 0:
+        return None
     error = np.sqrt(np.mean(np.square(align_as_paper(d, gt) - gt)))
     return float(error / np.std(gt)), float(np.corrcoef(d, gt)[0, 1])
 
