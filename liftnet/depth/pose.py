@@ -119,5 +119,29 @@ def inverse_warp(source: Tensor, depth: Tensor, motion: Tensor, focal: float) ->
     grid = 2 * focal * points[:, :2] / z[:, None]  # 1 is half the image's width
     valid = before & (grid.abs() <= 1).all(1)
     grid = grid.mT.unflatten(1, (size, size))
-    warped = nn.functional.grid_sample(source, grid, padding_mode="zeros", align_corners=False)
-    return warped, valid.unflatten(1, (size, size))
+    return sample_image(source, grid), valid.unflatten(1, (size, size))
+
+
+def sample_image(images: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear values of (B, C, S, S) images at (B, H, W, 2) places, in [-1, 1] from edge to edge; 0 outside."""
+    if images.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return sample_image_by_index(images, grid)
+    return nn.functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+
+
+def sample_image_by_index(images: Tensor, grid: Tensor) -> Tensor:
+    """`sample_image` without `grid_sample`, whose gradient on a GPU does not repeat itself."""
+    size, channels = images.shape[-1], images.shape[1]
+    place = (grid.flatten(1, 2) + 1) * (size / 2) - 0.5
+    corner = place.detach().floor()
+    part = place - corner
+    flat = images.flatten(2)
+    total = torch.zeros(())
+    for right, down in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        at = corner + corner.new_tensor([right, down])
+        inside = ((at >= 0) & (at < size)).all(2)
+        along, across = (part[..., k] if step else 1 - part[..., k] for k, step in enumerate((right, down)))
+        index = (at.clamp(0, size - 1) @ at.new_tensor([1.0, size])).long()
+        values = flat.gather(2, index[:, None].expand(-1, channels, -1))
+        total = values * (along * across * inside)[:, None] + total
+    return total.unflatten(2, grid.shape[1:3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,15 @@ class TargetStore:
             row = store.index[image_id]
             self.values[row] = result
             self.known[row] = np.isfinite(result).sum()
+
+    def digest(self, row: int) -> str:
+        """A short hash of a target."""
+        return digest(self.values[row])
+
+
+def digest(values: npt.NDArray[np.generic]) -> str:
+    """A short hash of an array."""
+    return hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=6).hexdigest()
 
 
 def target_files(root: Path, folder: Path) -> tuple[dict[str, Path], dict[str, tuple[int, int]]]:

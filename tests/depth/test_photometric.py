@@ -8,7 +8,14 @@ from liftnet.depth import training
 from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.photometric import camera_depth, photometric_terms, second_differences
-from liftnet.depth.pose import PoseNetwork, build_pose_network, inverse_warp, rotation_matrix
+from liftnet.depth.pose import (
+    PoseNetwork,
+    build_pose_network,
+    inverse_warp,
+    rotation_matrix,
+    sample_image,
+    sample_image_by_index,
+)
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import train
 
@@ -71,6 +78,20 @@ def test_no_motion_changes_nothing_and_points_behind_the_camera_are_not_valid():
     assert valid.all()
     back = torch.tensor([[0, 0, -5.0, 0, 0, 0]], dtype=torch.float64)
     assert not inverse_warp(source, depth, back, 0.7)[1].any()
+
+
+def test_sampling_by_index_is_grid_sample_with_its_gradient():
+    g = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, 7, 7, generator=g, dtype=torch.float64)
+    grid = (torch.rand(2, 5, 6, 2, generator=g, dtype=torch.float64) * 3 - 1.5).requires_grad_()
+    weight = torch.randn(2, 3, 5, 6, generator=g, dtype=torch.float64)
+    found, gradients = [], []
+    for sample in (sample_image, sample_image_by_index):
+        values = sample(images, grid)
+        found.append(values)
+        gradients.append(torch.autograd.grad((values * weight).sum(), grid)[0])
+    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*gradients)
 
 
 def test_smoothness_is_a_sum_over_pixels_and_zero_for_a_plane():

@@ -10,6 +10,8 @@ from liftnet.depth.objectives.regression import aligned_error, aligned_mse, mask
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import train
 from liftnet.io.errors import LiftnetError
+from liftnet.io.schemas import TRUTH, read_table, write_table
+from liftnet.io.truth import TrueView, save_truth
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
 
@@ -110,6 +112,22 @@ def test_regression_learns_true_depth_and_resumes(run_folder, tmp_path, monkeypa
     monkeypatch.setattr(training, "train_step", step)
     train(sources(run_folder, stopped), stopped, settings)
     assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_other_targets_start_a_run_anew(run_folder, run_views, tmp_path):
+    """The same images with flattened depth are another run, which does not take the first one's checkpoint."""
+    settings = DepthSettings(**TINY, method="regression")
+    truths = read_table(run_folder / "museum" / "truth.parquet", TRUTH)
+    write_table(tmp_path / "truth.parquet", truths, TRUTH)
+    for view in run_views:
+        path = tmp_path / "truth" / f"{view.image_id}.npz"
+        path.parent.mkdir(exist_ok=True)
+        save_truth(path, TrueView(view.truth.depth * 0 + 3 + (np.indices((96, 96)).sum(0) / 90), view.truth.camera))
+    models = []
+    for targets in (run_folder / "museum", tmp_path, tmp_path):
+        train(sources(run_folder, tmp_path / "model", targets), tmp_path / "model", settings)
+        models.append((tmp_path / "model" / "model.safetensors").read_bytes())
+    assert models[0] != models[1] == models[2]
 
 
 def test_regression_without_targets_says_what_to_give(run_folder, tmp_path):

@@ -7,7 +7,7 @@ the layout of Depth in the Wild (`--targets` a .csv file, whose images are those
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from liftnet.depth.objectives.images import (
 from liftnet.depth.pairs import sample_depth
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.store import CropStore
-from liftnet.depth.targets import SMALLEST, TargetStore, target_files
+from liftnet.depth.targets import SMALLEST, TargetStore, digest, target_files
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import get_logger
 from liftnet.io.schemas import MANIFEST, read_table
@@ -97,6 +97,13 @@ class OrdinalObjective(ImageItems):
 
     relations: Mapping[str, PointRelations] = field(default_factory=dict)
     gain: float = 1.0
+
+    @property
+    def items(self) -> Sequence[str]:
+        """The ids of the images, each with a digest of its pairs of points: others are another run."""
+        known = [self.relations[image] for image in self.images]
+        hashes = [digest(np.concatenate([some.points.ravel(), some.relation])) for some in known]
+        return [f"{image}:{of}" for image, of in zip(self.images, hashes, strict=True)]
 
     def batch(self, chosen: IntArray, seed: int) -> ImageBatch:
         """Read images; chosen is (n, 2), image and 0."""

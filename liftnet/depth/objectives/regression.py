@@ -6,6 +6,7 @@ error is taken, as in evaluation. The targets are true depth, or what COLMAP rec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,7 +52,8 @@ def masked_median(values: Tensor, mask: Tensor) -> Tensor:
         (B,), 0 for a row without a value; carries the gradient of the middle values.
     """
     count = mask.sum(1)
-    ordered = values.masked_fill(~mask, torch.inf).sort(1).values
+    # a stable sort, so that the gradient goes to the same one of equal values each time
+    ordered = values.masked_fill(~mask, torch.inf).sort(dim=1, stable=True).values
     lower, upper = (count - 1).clamp_min(0) // 2, count // 2
     middle = torch.stack([lower, upper.clamp_max(values.shape[1] - 1)], 1)
     found = ordered.gather(1, middle)
@@ -95,6 +97,12 @@ class RegressionObjective(ImageItems):
     """Images with target depth."""
 
     targets: TargetStore | None = None
+
+    @property
+    def items(self) -> Sequence[str]:
+        """The ids of the images, each with a digest of its target: other targets are another run."""
+        assert self.targets is not None
+        return [f"{image}:{self.targets.digest(self.store.index[image])}" for image in self.images]
 
     def batch(self, chosen: IntArray, seed: int) -> ImageBatch:
         """Read images; chosen is (n, 2), image and 0."""
