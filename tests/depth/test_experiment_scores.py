@@ -70,7 +70,7 @@ def test_a_row_holds_the_errors_of_its_image(run_folder, run_views):
         assert (row["class"], row["work_id"]) == (view.artist_id, view.work_id)
 
 
-@pytest.mark.parametrize("prior", ["constant", "inflated"])
+@pytest.mark.parametrize("prior", ["constant", "inflated", "ellipsoid"])
 def test_the_command_gives_the_same_file_whatever_the_threads(run_folder, tmp_path, prior):
     for threads in (1, 3):
         main(

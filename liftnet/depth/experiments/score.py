@@ -15,7 +15,7 @@ import torch
 from liftnet.depth.crops import CropBox, cut_nearest
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.model import load_model
-from liftnet.depth.priors import constant_depth, inflated_depth
+from liftnet.depth.priors import constant_depth, ellipsoid_depth, inflated_depth
 from liftnet.depth.store import CropOptions, CropStore
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
@@ -25,7 +25,7 @@ from liftnet.io.truth import TrueView, load_truth, truth_files
 
 LOG = get_logger("depth")
 UNITS = ("half width", "cm")
-PRIORS = {"constant": constant_depth, "inflated": inflated_depth}
+PRIORS = {"constant": constant_depth, "inflated": inflated_depth, "ellipsoid": ellipsoid_depth}
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
 Predict = Callable[[CropStore], Float32Array]
