@@ -110,8 +110,13 @@ def relief_of(depth: Tensor, basis: Tensor, weight: Tensor) -> Relief:
         basis: (B, 3, N), of `planar_basis` under the same weights.
         weight: (B, N).
     """
-    planar = ((basis * weight[:, None]) @ depth[..., None]).mT
-    left = depth - (planar @ basis)[:, 0]
+    weighted = basis * weight[:, None]
+    # near the mean differences are exact in floating point, and low relief keeps its digits
+    mean = ((weight * depth.detach()).sum(1) / weight.sum(1).clamp_min(1))[:, None]
+    centred = depth - mean
+    planar = (weighted @ centred[..., None]).mT
+    left = centred - (planar @ basis)[:, 0]
+    planar = planar + mean[..., None] * weighted.sum(2)[:, None]
     energy = (weight * left.square()).sum(1)
     # below a few rounding errors the relief is noise: flat depth, whose camera column is not determined
     noise = (4 * torch.finfo(depth.dtype).eps) ** 2 * (weight * depth.detach().square()).sum(1)

@@ -156,6 +156,20 @@ def test_gradient_is_finite_at_equal_singular_values_where_the_singular_value_ro
     assert not torch.isfinite(gradient(BY_SVD)).all()
 
 
+@pytest.mark.parametrize("relief", [1e-5, 1e-3, 0.3])
+def test_gradient_in_single_precision_is_right_at_low_relief(relief):
+    source, wave, target, _, _ = scene(outliers=0.2, dtype=torch.float32)
+    depth, weight = 0.5 + relief * wave, torch.ones_like(wave)
+
+    def gradient(dtype, fit):
+        d = depth.to(dtype).requires_grad_()
+        residual = fit(source.to(dtype), d, target.to(dtype), weight.to(dtype)).residual
+        return torch.autograd.grad(residual.square().sum(), d)[0].double()
+
+    exact = gradient(torch.float64, fit_camera_by_svd)
+    assert (gradient(torch.float32, fit_camera) - exact).norm() < 1e-3 * exact.norm()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("depth", ["flat", "plane", "almost flat"])
 def test_flat_depth_has_finite_loss_and_gradient(dtype, depth):
