@@ -131,10 +131,10 @@ def checked_device(name: str) -> torch.device:
 
 def _outcomes(pending: list[InputImage], job: _Job) -> Iterator[str | None]:
     """Predict batch by batch; for each image in order why it was left out, None if it was not."""
-    size, done, start = job.options.batch_size, 0, time.monotonic()
+    size, done = job.options.batch_size, 0
     with ThreadPoolExecutor(job.options.threads) as pool:
         while done < len(pending):
-            batch = pending[done : done + size]
+            batch, start = pending[done : done + size], time.monotonic()
             reasons = _try_batch(batch, job, pool)
             if reasons is None:
                 size = len(batch) // 2

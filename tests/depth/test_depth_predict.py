@@ -222,6 +222,13 @@ def test_batches_and_threads_give_what_single_images_give(photos, model_folder, 
         np.testing.assert_allclose(other, np.load(file), atol=1e-5)
 
 
+def test_long_work_is_announced_after_the_first_batch(photos, model_folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("liftnet.depth.predict.LONG", -1.0)
+    with caplog.at_level("INFO"):
+        predict([photos], model_folder, tmp_path / "out", PredictOptions(batch_size=3))
+    assert caplog.text.count("4 images to predict, about 0 s") == 1
+
+
 class Hungry(torch.nn.Module):
     """A network with memory for so many images at a time."""
 
