@@ -52,6 +52,9 @@ class DepthSettings(Settings):
     tau: float = Field(2.0, gt=0, le=100, description="distance at which the robust cost saturates, px")
     robust: bool = Field(True, description="use the robust cost R (section 3.2 of the paper)")
     draws: int = Field(100, ge=1, le=10_000, description="four-point draws of RANSAC")
+    regression_signed: bool = Field(
+        True, description="regression: swapping near and far is an error; off: each image is aligned by either sign"
+    )
     ordinal_pairs: int = Field(
         100, ge=1, le=100_000, description="ordinal: pairs of points of an image whose order is known (DIW: 1)"
     )

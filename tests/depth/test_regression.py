@@ -47,7 +47,8 @@ def test_masked_median_is_numpy_s(count):
 def test_aligned_mse_has_the_right_gradient():
     depth, target = random_maps(count=3, size=5)
     depth.requires_grad_()
-    assert torch.autograd.gradcheck(lambda d: aligned_mse(d, target), (depth,))
+    for signed in (False, True):
+        assert torch.autograd.gradcheck(lambda d, signed=signed: aligned_mse(d, target, signed), (depth,))
 
 
 def test_aligned_mse_does_not_see_scale_shift_and_sign():
@@ -56,6 +57,16 @@ def test_aligned_mse_does_not_see_scale_shift_and_sign():
     for changed in (3 * depth + 1, -0.2 * depth - 7):
         torch.testing.assert_close(aligned_mse(changed, target), loss)
     torch.testing.assert_close(aligned_mse(target.nan_to_num(0) * -0.5, target), torch.zeros_like(loss))
+
+
+def test_signed_alignment_is_the_same_where_near_is_near_and_worse_than_flat_where_it_is_far():
+    depth, target = random_maps()
+    free = aligned_error(depth, target)
+    right = depth * free.scale.sign()[:, None, None]
+    torch.testing.assert_close(aligned_mse(right, target, signed=True), free.loss)
+    flat = aligned_mse(torch.zeros_like(depth), target)
+    assert (aligned_mse(-right, target, signed=True) > flat).all()
+    assert aligned_error(-right, target).in_sign.tolist() == [0] * 5
 
 
 def test_images_without_enough_target_and_flat_predictions_are_harmless():

@@ -32,12 +32,14 @@ class AlignedError(NamedTuple):
 
     Attributes:
         loss: Mean squared error over the known pixels; carries the gradient.
-        scale: The scale alpha by which the prediction was multiplied; negative where near and far are swapped.
+        scale: The least squares scale alpha of the prediction; negative where near and far are swapped.
+        in_sign: 1 where alpha is positive, else 0.
         known: Number of known pixels.
     """
 
     loss: Tensor
     scale: Tensor
+    in_sign: Tensor
     known: Tensor
 
 
@@ -60,7 +62,7 @@ def masked_median(values: Tensor, mask: Tensor) -> Tensor:
     return found.masked_fill((count == 0)[:, None], 0).mean(1)
 
 
-def aligned_error(depth: Tensor, target: Tensor) -> AlignedError:
+def aligned_error(depth: Tensor, target: Tensor, signed: bool = False) -> AlignedError:
     """`aligned_mse` with what training logs beside it."""
     target = target.flatten(1)
     mask = torch.isfinite(target)
@@ -71,11 +73,12 @@ def aligned_error(depth: Tensor, target: Tensor) -> AlignedError:
     energy = d.square().sum(1)
     flat = energy <= torch.finfo(d.dtype).tiny  # a constant prediction has no scale; its error is that of the median
     alpha = (d * gt).sum(1) / energy.masked_fill(flat, 1)
-    error = (alpha[:, None] * d - gt).square().sum(1) / count.clamp_min(1)
-    return AlignedError(error * (count >= SMALLEST), alpha.detach(), count)
+    applied = alpha.abs() if signed else alpha
+    error = (applied[:, None] * d - gt).square().sum(1) / count.clamp_min(1)
+    return AlignedError(error * (count >= SMALLEST), alpha.detach(), (alpha > 0).float(), count)
 
 
-def aligned_mse(depth: Tensor, target: Tensor) -> Tensor:
+def aligned_mse(depth: Tensor, target: Tensor, signed: bool = False) -> Tensor:
     """Mean squared error of `alpha (d - beta_1) + beta_2` (section 5.1 of the paper).
 
     `beta_1` and `beta_2` are the medians of prediction and target over the known pixels and `alpha` the least squares
@@ -85,11 +88,13 @@ def aligned_mse(depth: Tensor, target: Tensor) -> Tensor:
     Args:
         depth: (B, S, S) predicted depth; carries the gradient.
         target: (B, S, S) true depth, NaN where unknown.
+        signed: Take the absolute value of `alpha`, so that swapping near and far is an error. Without, each image may
+            settle on a sign of its own.
 
     Returns:
         (B,) in squared units of the target. An image with fewer than 8 known pixels has loss 0 and gradient 0.
     """
-    return aligned_error(depth, target).loss
+    return aligned_error(depth, target, signed).loss
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class RegressionObjective(ImageItems):
     """Images with target depth."""
 
     targets: TargetStore | None = None
+    signed: bool = True
 
     @property
     def items(self) -> Sequence[str]:
@@ -114,9 +120,14 @@ class RegressionObjective(ImageItems):
     def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> Terms:
         """Predict depth and compare it with the targets; nothing is random."""
         depth = networks["depth"](batch.network_images()).float()
-        error = aligned_error(depth, change_targets(batch.targets, batch.changes))
-        rmse = error.loss.detach().sqrt()
-        return {"loss": error.loss, "rmse": rmse, "scale": error.scale, "target_pixels": error.known.float()}
+        error = aligned_error(depth, change_targets(batch.targets, batch.changes), self.signed)
+        return {
+            "loss": error.loss,
+            "rmse": error.loss.detach().sqrt(),
+            "in_sign": error.in_sign,
+            "scale": error.scale,
+            "target_pixels": error.known.float(),
+        }
 
 
 def load(sources: Sources, settings: DepthSettings) -> Training:
@@ -130,11 +141,13 @@ def load(sources: Sources, settings: DepthSettings) -> Training:
     targets = TargetStore(folder, store, sources.threads, settings.cache_mb, sources.scratch)
     usable = {image for image, row in store.index.items() if targets.known[row] >= SMALLEST}
     division = divide(sources, settings, usable)
+    changed, signed = augmentation_of(settings), settings.regression_signed
     return Training(
-        train=RegressionObjective(store, division.train, augmentation_of(settings), targets=targets),
-        val=RegressionObjective(store, division.val, Augmentation(), targets=targets),
+        train=RegressionObjective(store, division.train, changed, targets=targets, signed=signed),
+        val=RegressionObjective(store, division.val, Augmentation(), targets=targets, signed=signed),
         held_out=division.held_out,
         store=store,
         images=division.train,
         works=division.works,
+        signed=signed,
     )
