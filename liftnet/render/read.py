@@ -78,7 +78,9 @@ def solid_of(parts: list[Any], up: str) -> Solid:
         raise BadMesh("no_faces", "it has no faces")
     if sum(len(part.faces) for part in parts) > MAX_FACES:
         raise BadMesh("too_large", f"it has more than {MAX_FACES:,} faces")
-    vertices = np.concatenate([part.vertices[np.unique(part.faces)] for part in parts])
+    for part in parts:
+        part.remove_unreferenced_vertices()
+    vertices = np.concatenate([part.vertices for part in parts])
     if not np.isfinite(vertices).all():
         raise BadMesh("not_finite", "some of its coordinates are not finite")
     extent = float(np.ptp(vertices, axis=0).max())

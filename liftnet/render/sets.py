@@ -139,6 +139,8 @@ def _complete(rendered: RenderedSet, shape: Shape) -> bool:
     if not rendered.done(shape).exists():
         return False
     row = read_json(rendered.done(shape))
+    if row.get("source_bytes") != shape.size:  # the user has put another mesh in its place
+        return False
     needed = [rendered.pairs(shape)] if row["status"] == "ok" else []
     for view in range(len(row["views"])):
         stem = rendered.stem(shape, view)
@@ -152,6 +154,7 @@ def _render_shape(rendered: RenderedSet, shape: Shape, count: int) -> None:
     row: dict[str, Any] = {
         **{"shape_id": shape.shape_id, "class": shape.class_name, "class_id": slug(shape.class_name)},
         **{"split": shape.split, "source": shape.source, "status": "ok", "reason": "rendered", "views": []},
+        "source_bytes": shape.size,
     }
     try:
         body, frames = frames_of(rendered.name, shape, count, rendered.settings)

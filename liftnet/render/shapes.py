@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import stable_fraction, stable_id, stable_seed
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.mesh import mesh_field
-from liftnet.render.read import SUFFIXES, BadMesh, Solid, read_mesh
+from liftnet.render.read import SUFFIXES, Solid, read_mesh
 from liftnet.render.recordings import Recording, is_recording, open_recording
 from liftnet.render.settings import RenderSettings
 
@@ -54,6 +54,7 @@ class Shape:
         seed: Of everything random about it.
         make: Reads or makes it; raises BadMesh.
         material: Name of its material; None draws one.
+        path: Its file; None where it is generated or a recording.
     """
 
     shape_id: str
@@ -63,6 +64,12 @@ class Shape:
     seed: int
     make: Callable[[], Solid | Recording] = field(repr=False)
     material: str | None = None
+    path: Path | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of its file: another number means another shape. None without a file."""
+        return self.path.stat().st_size if self.path and self.path.exists() else None
 
 
 def shapes_of(name: str, settings: RenderSettings, seed: int) -> list[Shape]:
@@ -165,7 +172,8 @@ def _sketchfab(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shap
         )
         make = partial(read_mesh, path, row.get("up") or settings.up, settings.blender)
         shape_id = stable_id(source.removesuffix(path.suffix))
-        yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, stable_seed(seed, source), make)
+        own = stable_seed(seed, source)
+        yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, own, make, path=path)
 
 
 def _scanned(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
@@ -177,7 +185,7 @@ def _scanned(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]
     if not found:
         meshes = sorted(_sketchfab(root, settings, seed), key=lambda shape: stable_fraction(shape.source, "pick"))
         for shape in meshes[: settings.scanned_objects]:
-            yield Shape(shape.shape_id, SCULPTURE, "test", shape.source, shape.seed, shape.make)
+            yield replace(shape, class_name=SCULPTURE, split="test")
 
 
 def _shapenet(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
@@ -193,16 +201,15 @@ def _shapenet(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape
         for model in picked:
             source = f"{synset}/{model}"
             split = listed.get(model) or split_of(source, *SHAPENET_SHARES)
-            make = partial(_shapenet_model, root / source, settings.up, settings.blender)
-            yield Shape(stable_id(name, model), name, split, source, stable_seed(seed, source), make)
+            path = _shapenet_model(root / source)
+            make = partial(read_mesh, path, settings.up, settings.blender)
+            yield Shape(stable_id(name, model), name, split, source, stable_seed(seed, source), make, path=path)
 
 
-def _shapenet_model(folder: Path, up: str, blender: str) -> Solid:
-    files = [folder / "models" / "model_normalized.obj", folder / "model.obj"]
-    found = [path for path in files if path.exists()]
-    if not found:
-        raise BadMesh("missing", f"{folder.name} has no models/model_normalized.obj and no model.obj")
-    return read_mesh(found[0], up, blender)
+def _shapenet_model(folder: Path) -> Path:
+    """The file of a model: that of version 2, else of version 1."""
+    old = folder / "model.obj"
+    return old if old.exists() else folder / "models" / "model_normalized.obj"
 
 
 def _shapenet_splits(path: Path) -> dict[str, dict[str, str]]:
