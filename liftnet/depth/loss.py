@@ -52,9 +52,11 @@ class CameraModel:
     """What the loss asks of the camera.
 
     Attributes:
-        kind: "affine" as in the paper; "affine by svd" for the paper's route to it (equation 6); "orthographic" for
-            the scaled orthographic camera of least reprojection error.
-        calibration: Weight of the camera's defect in the loss, px^2; 0 as in the paper.
+        kind: "affine" as in the paper; "affine by svd" for the paper's route to it (equation 6); "orthographic" to
+            add what the scaled orthographic camera of least reprojection error leaves over beyond the affine one:
+            half the mean squared residual of RANSAC's inliers. Which points are outliers, and what they cost, stays
+            the affine camera's matter: at first depth is sheared, and all points lie far from an orthographic camera.
+        calibration: Weight of the affine camera's defect (`orthography_defect`) in the loss, px^2; 0 in the paper.
         unit: Pixels of the source a unit of depth, which makes depth and x, y one space; half the image's side.
     """
 
@@ -63,12 +65,9 @@ class CameraModel:
     unit: float = 1.0
 
     def fit(self, source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> CameraFit:
-        """The camera of least squared reprojection error; shapes as in `fit_camera`."""
+        """The affine camera of least squared reprojection error; shapes as in `fit_camera`."""
         solve = fit_camera_by_svd if self.kind == "affine by svd" else fit_camera
-        affine = solve(source_xy, depth, target_xy, weight)
-        if self.kind != "orthographic":
-            return affine
-        return fit_orthographic(source_xy, depth, target_xy, weight, affine.camera.detach(), self.unit)
+        return solve(source_xy, depth, target_xy, weight)
 
 
 AFFINE = CameraModel()
@@ -144,14 +143,20 @@ def correspondence_terms(
     # rows that only fill up the batch may hold anything, even NaN: keep them out of every sum
     source_xy, target_xy = (points.masked_fill(~mask[..., None], 0) for points in (source_xy, target_xy))
     depth = depth.masked_fill(~mask, 0)
-    fit = camera.fit(source_xy, depth, target_xy, inliers.to(depth.dtype))
+    weight = inliers.to(depth.dtype)
+    fit = camera.fit(source_xy, depth, target_xy, weight)
     squared = fit.residual.square().sum(1)
     count = mask.sum(1).clamp_min(1)
     loss = robust_cost(squared, tau).masked_fill(~mask, 0).sum(1) / count
     defect = orthography_defect(fit.camera, camera.unit)
+    if camera.calibration:
+        loss = loss + camera.calibration * defect
+    if camera.kind == "orthographic":
+        constrained = fit_orthographic(source_xy, depth, target_xy, weight, fit.camera.detach(), camera.unit)
+        loss = loss + 0.5 * (weight * (constrained.residual.square().sum(1) - squared)).sum(1) / count
     error = squared.detach().sqrt()
     return CorrespondenceLoss(
-        loss=loss + camera.calibration * defect if camera.calibration else loss,
+        loss=loss,
         median_error=error.masked_fill(~mask, torch.nan).nanmedian(1).values.nan_to_num(0),
         inlier_share=((error < threshold) & mask).sum(1) / count,
         saturated_share=((error >= tau) & mask).sum(1) / count,
