@@ -142,9 +142,9 @@ def test_ordinal_training_from_annotations_of_the_run_s_images(run_folder, run_v
             rows, columns = np.nonzero(view.truth.mask)
             near, far = np.argmin(view.truth.depth[rows, columns]), np.argmax(view.truth.depth[rows, columns])
             a, b = (f"{rows[k] + 1},{columns[k] + 1}" for k in (far, near))
-            lines += [f"./somewhere/{view.image_id}.png", f"{a},{b},>,96,96"]
+            lines += [f"./somewhere/{view.image_id}.thumb", f"{a},{b},>,96,96"]
     path = tmp_path / "DIW_train.csv"
-    path.write_text("\n".join([*lines, "./somewhere/unknown.png", "1,1,2,2,<,96,96"]) + "\n")
+    path.write_text("\n".join([*lines, "./somewhere/unknown.thumb", "1,1,2,2,<,96,96"]) + "\n")
     data = load_training(sources(run_folder, tmp_path, path), ORDINAL)
     assert len(data.train.items) == 9
     batch = data.val.batch(np.array([[0, 0]]), 0)

@@ -1,7 +1,7 @@
 """Order of depth: of two points, which lies farther away. Chen et al., "Single-Image Depth Perception in the Wild".
 
 NIPS 2016. The pairs of points come from true depth (`--targets` a folder with truth.parquet), or from annotations in
-the layout of Depth in the Wild (`--targets` a .csv file, whose images are those of the run by file name).
+the layout of Depth in the Wild (`--targets` a .csv file, whose images are those of the run by file name without its ending).
 """
 
 from __future__ import annotations
@@ -179,18 +179,18 @@ def _annotated(path: Path, sources: Sources, settings: DepthSettings) -> tuple[C
     """Crops, and the annotated pairs of points that lie in them."""
     pairs: dict[str, list[PointPair]] = defaultdict(list)
     for pair in read_diw(path):
-        pairs[Path(pair.image).name].append(pair)
+        pairs[Path(pair.image).stem].append(pair)
     columns = ["image_id", "image_url", "status", "width", "height"]
     table = read_table(sources.root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
-    images = {row["image_id"]: row for row in table if row["status"] == "ok" and Path(row["image_url"]).name in pairs}
-    missing = len(pairs) - len({Path(row["image_url"]).name for row in images.values()})
+    images = {row["image_id"]: row for row in table if row["status"] == "ok" and Path(row["image_url"]).stem in pairs}
+    missing = len(pairs) - len({Path(row["image_url"]).stem for row in images.values()})
     if missing:
         LOG.warning("%d of %d annotated images are not in %s", missing, len(pairs), sources.root)
     store = crops_of(sources, settings, images)
     relations = {}
     for image_id, row in store.index.items():
         image = images[image_id]
-        known = pairs[Path(image["image_url"]).name]
+        known = pairs[Path(image["image_url"]).stem]
         found = PointRelations(
             *in_crop(known, (image["width"], image["height"]), store.boxes[row], settings.image_size)
         )
