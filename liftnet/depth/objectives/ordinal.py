@@ -1,7 +1,8 @@
 """Order of depth: of two points, which lies farther away. Chen et al., "Single-Image Depth Perception in the Wild".
 
 NIPS 2016. The pairs of points come from true depth (`--targets` a folder with truth.parquet), or from annotations in
-the layout of Depth in the Wild (`--targets` a .csv file, whose images are those of the run by file name without its ending).
+the layout of Depth in the Wild (`--targets` a .csv file, whose images are those of the run by file name without its
+ending).
 """
 
 from __future__ import annotations
