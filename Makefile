@@ -1,14 +1,16 @@
 # make demo   the whole line on the built-in museum, in a virtual environment made here
 # make test   everything the tests need, then the whole suite
 # make check  formatting, lint and types
+# make blender  Blender as a module, in .venv-blender, for render.renderer=blender and for FBX files
 
 PYTHON ?= python3
+BLENDER_PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test check browser clean
+.PHONY: demo test check blender browser clean
 
 demo: .venv/run.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -36,6 +38,16 @@ check: .venv/dev.stamp
 	$(PIP) install --editable .[dev]
 	@touch $@
 
+blender: .venv-blender/bin/.stamp
+
+.venv-blender/bin/.stamp: envs/blender.txt
+	@$(BLENDER_PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("bpy needs Python 3.11; name one with `make blender BLENDER_PYTHON=...`")'
+	@test -x .venv-blender/bin/python || $(BLENDER_PYTHON) -m venv .venv-blender
+	@echo "Installing Blender as a module into .venv-blender (about 360 MB) ..."
+	.venv-blender/bin/python -m pip --disable-pip-version-check --quiet install -r envs/blender.txt
+	.venv-blender/bin/python -c 'import bpy; print("Blender", bpy.app.version_string)'
+	@touch $@
+
 # One test opens the report in a real browser; without one it is skipped, with its reason.
 browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
@@ -45,4 +57,4 @@ browser:
 	echo "No chromium here: the browser test of the report will be skipped."
 
 clean:
-	rm -rf .venv .snakemake results
+	rm -rf .venv .venv-blender .snakemake results

@@ -29,6 +29,7 @@ FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
 UNIT = "half width"
 SAMPLES = 16
+OWN_PYTHON = ".venv-blender/bin/python"
 SECONDS = 1200.0  # for all views of a shape
 MARGIN = 0.5  # units of length between Blender's camera and the nearest point
 SCRIPT = Path(__file__).with_name("blender_script.py")
@@ -48,12 +49,13 @@ def find_blender(stated: str = "") -> list[str]:
 
     Args:
         stated: The python that has bpy, or the blender program; empty looks for `.venv-blender` in the working
-            folder, then for `blender` on PATH.
+            folder and in the project's, then for `blender` on PATH.
 
     Raises:
         LiftnetError: There is none; says how to get it.
     """
-    candidates = [stated] if stated else [".venv-blender/bin/python", "blender"]
+    project = Path(__file__).resolve().parents[2]
+    candidates = [stated] if stated else [OWN_PYTHON, str(project / OWN_PYTHON), "blender"]
     for candidate in candidates:
         path = shutil.which(candidate)
         if path is None:
@@ -138,7 +140,8 @@ def read_fbx(path: Path, blender: str = "", seconds: float = SECONDS) -> Mesh:
 def _placed(mesh: Mesh, view: OrthographicView) -> dict[str, Any]:
     """A view as Blender wants it: x right, y up, looking along -z, the axis through the middle of the image.
 
-    Blender cuts off what lies behind its camera, so it is moved back by `back`, which its depths are greater by.
+    Blender's camera is moved back by `back`, which its depths are greater by, so that it keeps away from the mesh.
+    What lies behind the plane of the given camera is cut off, as it is by rays that begin there.
     """
     camera = view.camera
     _, depth = camera.project(mesh.vertices.astype(np.float64))

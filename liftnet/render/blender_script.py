@@ -147,7 +147,7 @@ def aim(scene: Any, camera: Any, view: dict[str, Any]) -> None:
     scene.render.resolution_x, scene.render.resolution_y = view["width"], view["height"]
     camera.matrix_world = Matrix(view["matrix"])
     camera.data.ortho_scale = view["ortho_scale"]
-    camera.data.clip_start, camera.data.clip_end = 0.0, view["clip_end"]
+    camera.data.clip_start, camera.data.clip_end = view["back"], view["clip_end"]
 
 
 def picture(scene: Any, path: Path) -> np.ndarray:
