@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,19 @@ class PairTable:
         return self._cache[row.group][row.row]
 
 
-def hold_out_works(rows: list[PairRow], share: float) -> tuple[list[PairRow], list[PairRow]]:
+class OfWork(Protocol):
+    """A row that belongs to a work."""
+
+    @property
+    def work_id(self) -> str:
+        """The work."""
+        ...
+
+
+Row = TypeVar("Row", bound=OfWork)
+
+
+def hold_out_works(rows: list[Row], share: float) -> tuple[list[Row], list[Row]]:
     """Set about `share` of the works aside, at least one where there are two; chosen by a hash of their ids."""
     works = sorted({row.work_id for row in rows}, key=lambda work: (stable_fraction(work, "held out"), work))
     chosen = set(works[: min(max(round(share * len(works)), 1), len(works) - 1)]) if works else set()

@@ -5,7 +5,7 @@ import torch
 
 from liftnet.depth.metrics import align_as_paper
 from liftnet.depth.model import load_model
-from liftnet.depth.objectives import Sources
+from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.regression import aligned_error, aligned_mse, masked_median
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import train
@@ -139,6 +139,19 @@ def test_other_targets_start_a_run_anew(run_folder, run_views, tmp_path):
         train(sources(run_folder, tmp_path / "model", targets), tmp_path / "model", settings)
         models.append((tmp_path / "model" / "model.safetensors").read_bytes())
     assert models[0] != models[1] == models[2]
+
+
+def test_works_are_held_out_where_no_val_image_has_a_target(run_folder, run_views, tmp_path):
+    truths = read_table(run_folder / "museum" / "truth.parquet", TRUTH).to_pylist()
+    train_ids = {f"images/{view.image_id}.png" for view in run_views if view.split == "train"}
+    kept = [row | {"truth": str(run_folder / "museum" / row["truth"])} for row in truths]
+    write_table(tmp_path / "truth.parquet", [row for row in kept if row["image_url"] in train_ids], TRUTH)
+    data = load_training(sources(run_folder, tmp_path, tmp_path), DepthSettings(**TINY, method="regression"))
+    assert data.held_out == "images of 1 training works, as no val image has a target"
+    assert len(data.train.items) == 6
+    assert len(data.val.items) == 3
+    works = [{image.split(":")[0][:8] for image in part.items} for part in (data.train, data.val)]
+    assert not works[0] & works[1]
 
 
 def test_regression_without_targets_says_what_to_give(run_folder, tmp_path):

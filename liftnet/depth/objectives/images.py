@@ -13,6 +13,7 @@ from torch import Tensor
 
 from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, network_input
 from liftnet.depth.objectives import IntArray, Sources
+from liftnet.depth.pairs import hold_out_works
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.store import CropOptions, CropStore
 from liftnet.io.errors import LiftnetError
@@ -108,10 +109,8 @@ def divide(sources: Sources, settings: DepthSettings, usable: Collection[str]) -
     val = [row for row in rows if row.split == "val"]
     held_out = "images of the val artists"
     if not val and train:
-        works = sorted({row.work_id for row in train}, key=lambda work: (stable_fraction(work, "held out"), work))
-        chosen = set(works[: min(max(round(settings.held_out_share * len(works)), 1), len(works) - 1)])
-        train, val = ([row for row in train if (row.work_id in chosen) is held] for held in (False, True))
-        held_out = f"images of {len(chosen)} training works, as no val image has a target"
+        train, val = hold_out_works(train, settings.held_out_share)
+        held_out = f"images of {len({row.work_id for row in val})} training works, as no val image has a target"
         LOG.info("validating on %s", held_out)
     if not train or not val:
         raise LiftnetError(
