@@ -17,6 +17,7 @@ from liftnet.render.mesh import Mesh, normalise
 from liftnet.render.orthographic import make_subject, render_view
 from liftnet.render.photograph import photograph
 from liftnet.render.protocols import OrthographicView, fit_frame, shapenet_views, sketchfab_views
+from liftnet.render.read import BadMesh
 from liftnet.render.recordings import Recording
 from liftnet.render.scene import ambient_openness, make_place, place_seed
 from liftnet.render.settings import RenderSettings
@@ -80,9 +81,12 @@ def _material(name: str, seed: int) -> Material:
 def _blender_views(
     mesh: Mesh, views: list[OrthographicView], material: str, settings: RenderSettings
 ) -> Iterator[Frame]:
-    from liftnet.render.blender import render_views
+    from liftnet.render.blender import BlenderError, render_views
 
-    return iter(render_views(mesh, views, material, settings.blender))
+    try:
+        return iter(render_views(mesh, views, material, settings.blender))
+    except BlenderError as error:
+        raise BadMesh("blender_failed", str(error)) from error
 
 
 def _photographs(mesh: Mesh, material: str, seed: int, count: int, settings: RenderSettings) -> Iterator[Frame]:

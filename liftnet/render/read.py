@@ -49,7 +49,7 @@ def read_mesh(path: Path, up: str, blender: str = "") -> Solid:
 
     Args:
         path: The file.
-        up: The axis that points up in it, y or z.
+        up: The axis that points up in it, y or z; an FBX file says so itself.
         blender: Where Blender is, for FBX.
 
     Raises:
@@ -61,7 +61,7 @@ def read_mesh(path: Path, up: str, blender: str = "") -> Solid:
     if path.stat().st_size > MAX_BYTES:
         raise BadMesh("too_large", f"{path.name} has {path.stat().st_size / 1e9:.1f} GB; at most 2 are read")
     if path.suffix.lower() == ".fbx":
-        return solid_of(_read_fbx(path, blender), up)
+        return solid_of(_read_fbx(path, blender), "z")  # Blender has turned it
     return solid_of(_read_parts(path), up)
 
 
@@ -110,10 +110,12 @@ def _read_parts(path: Path) -> list[Any]:
 def _read_fbx(path: Path, blender: str) -> list[Any]:
     import trimesh
 
-    from liftnet.render.blender import read_fbx
+    from liftnet.render.blender import BlenderError, read_fbx
 
     try:
         mesh = read_fbx(path, blender)
+    except BlenderError as error:
+        raise BadMesh("unreadable", str(error)) from error
     except LiftnetError as error:
         raise BadMesh("needs_blender", str(error)) from error
     return [trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)]

@@ -19,6 +19,7 @@ from liftnet.io.schemas import MANIFEST, PAIRS, SHAPES, TRUTH, in_groups, table_
 from liftnet.io.sharding.folder import replaced_folder
 from liftnet.io.sharding.write import Cutting, write_pairs
 from liftnet.io.truth import TrueView, save_truth
+from liftnet.render.blender import find_blender
 from liftnet.render.frames import Frame, frames_of
 from liftnet.render.pairs import pair_rows
 from liftnet.render.read import BadMesh
@@ -78,9 +79,12 @@ def render_set(folder: Path, name: str, settings: RenderSettings, seed: int, thr
         The table of true depth, `folder/truth.parquet`, which is written last.
 
     Raises:
-        LiftnetError: The folder holds something else or cannot be written, there are no shapes, or none is usable.
+        LiftnetError: The folder holds something else or cannot be written, there are no shapes, none is usable, or
+            Blender is asked for and is not there.
     """
     rendered = RenderedSet(Path(folder), name, settings, seed)
+    if settings.renderer == "blender" and name != "scanned":
+        find_blender(settings.blender)  # before anything is written
     shapes = shapes_of(name, settings, seed)
     counts = view_counts(name, settings, len(shapes))
     _prepare(rendered, shapes)
