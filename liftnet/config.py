@@ -37,7 +37,7 @@ class Config(Settings):
         "null collects the built-in demo museum",
     )
     seed: int = Field(0, ge=0, description="seed of everything random")
-    render: RenderSettings = Field(RenderSettings(), description="the demo museum")
+    render: RenderSettings = Field(RenderSettings(), description="the demo museum and rendered sets")
     collect: CollectSettings = Field(CollectSettings(), description="downloading and splitting")
     segment: SegmentSettings = Field(SegmentSettings(), description="foreground masks")
     match: MatchSettings = Field(MatchSettings(), description="putative matches")
