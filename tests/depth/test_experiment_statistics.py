@@ -121,3 +121,6 @@ def test_the_spread_of_a_difference_is_that_of_one_seed_of_each():
     found = difference(a, b, "rmse")
     assert found.mean == pytest.approx(2 - 0.5)
     assert found.spread == pytest.approx(math.sqrt(2.0 + 0.5))
+    prior = scores({(0, "p", 0): 0.5}, run="prior")
+    assert difference(a, prior, "rmse").spread == pytest.approx(math.sqrt(2.0))  # a prior has no seeds to differ
+    assert math.isnan(difference(prior, prior, "rmse").spread)

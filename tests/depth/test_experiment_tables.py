@@ -30,6 +30,7 @@ PLAN = {
             "layout": "classes",
             "sets": ["shapes"],
             "factor": 100,
+            "reference": "theirs",
             "rows": [
                 {"run": "theirs", "method": "pix2pix", "paper": {"car": 1.33, "bed": 2.16}},
                 {"run": "ours", "method": "LiftNet", "paper": {"car": 1.12, "bed": 1.21}},
@@ -96,8 +97,13 @@ def test_by_class(files):
     assert frame.loc["car", "LiftNet seeds"] == pytest.approx(100 * 0.2 / 2**0.5)
     assert frame.loc["bed", "pix2pix"] == pytest.approx(100 * 0.15)
     assert pd.isna(frame.loc["bed", "pix2pix low"])  # one shape
-    assert frame["lower"].tolist() == ["pix2pix", "pix2pix", "pix2pix"]
+    assert frame["lowest"].tolist() == ["pix2pix", "pix2pix", "pix2pix"]
     assert frame.loc["mean of the classes", "LiftNet"] == pytest.approx(100 * (0.3 + 0.2) / 2)
+    gap = "LiftNet - pix2pix"
+    assert frame.loc["car", gap] == pytest.approx(100 * (0.3 - 0.25))
+    assert frame.loc["car", f"{gap} low"] == pytest.approx(100 * (0.2 - 0.25))
+    assert frame.loc["mean of the classes", gap] == pytest.approx(100 * (0.05 + 0.05) / 2)
+    assert frame.loc["mean of the classes", f"{gap} seeds"] == pytest.approx(100 * 0.2 / 2**0.5 / 2)
     assert frame["shapes"].tolist() == [2, 1, 3]
     assert frame["n"].tolist() == [2, 2, 4]
     assert frame.loc["car", "pix2pix (paper)"] == 1.33

@@ -57,7 +57,7 @@ def estimate(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = 
     """
     shapes = by_shape(scores, metric)
     low, high = interval(resampled_means(shapes, seed, resamples)) if len(shapes) > 1 else (np.nan, np.nan)
-    seeds = scores.groupby("seed")[metric].mean()
+    seeds = _seed_means(scores, metric, of_classes=False)
     return Estimate(
         mean=overall_mean(shapes),
         low=low,
@@ -105,7 +105,7 @@ def mean_of_classes(scores: pd.DataFrame, metric: str, seed: int = 0, resamples:
     draws = [resampled_means(members, seed + k, resamples) for k, members in enumerate(shapes.values())]
     repeated = any(len(members) > 1 for members in shapes.values())
     low, high = interval(np.mean(draws, axis=0)) if repeated else (np.nan, np.nan)
-    seeds = scores.groupby(["seed", "class"])[metric].mean().groupby("seed").mean()
+    seeds = _seed_means(scores, metric, of_classes=True)
     return Estimate(
         mean=float(np.mean([overall_mean(members) for members in shapes.values()])),
         low=low,
@@ -117,22 +117,35 @@ def mean_of_classes(scores: pd.DataFrame, metric: str, seed: int = 0, resamples:
     )
 
 
-def difference(scores: pd.DataFrame, reference: pd.DataFrame, metric: str, seed: int = 0) -> Estimate:
-    """How much larger the errors of a run are than those of another one on the same images, as `estimate` has it.
+def difference(
+    scores: pd.DataFrame, reference: pd.DataFrame, metric: str, seed: int = 0, of_classes: bool = False
+) -> Estimate:
+    """How much larger the errors of a run are than those of another one on the same images.
 
     Differences are taken image by image, so that what makes a shape hard for both does not count. The spread is that
-    of the difference between one seed of each: the root of the sum of both variances.
+    of the difference between one seed of each: the root of the sum of both variances, where that of a run with a
+    single seed (a prior) counts as 0; NaN if both have one.
+
+    Args:
+        scores: As for `estimate`, of one run.
+        reference: Of the other one.
+        metric: The column.
+        seed: Seed of the resampling.
+        of_classes: Take the mean of the classes' means, as `mean_of_classes`, in place of that over images.
     """
-    per_image = [run.groupby(["work_id", "image_id"])[metric].mean() for run in (scores, reference)]
+    keys = ["class", "work_id", "image_id"] if of_classes else ["work_id", "image_id"]
+    per_image = [run.groupby(keys)[metric].mean() for run in (scores, reference)]
     both = (per_image[0] - per_image[1]).dropna().rename(metric).reset_index().assign(seed=0)
-    found = estimate(both, metric, seed)
-    variances = [run.groupby("seed")[metric].mean().var(ddof=1) for run in (scores, reference)]
-    return Estimate(
-        found.mean,
-        found.low,
-        found.high,
-        float(np.sqrt(sum(variances))),
-        found.n_images,
-        found.n_shapes,
-        min(scores["seed"].nunique(), reference["seed"].nunique()),
+    found = mean_of_classes(both, metric, seed) if of_classes else estimate(both, metric, seed)
+    spreads = [_seed_means(run, metric, of_classes).var(ddof=1) for run in (scores, reference)]
+    return dataclasses.replace(
+        found,
+        spread=float("nan") if np.isnan(spreads).all() else float(np.sqrt(np.nansum(spreads))),
+        n_seeds=min(scores["seed"].nunique(), reference["seed"].nunique()),
     )
+
+
+def _seed_means(scores: pd.DataFrame, metric: str, of_classes: bool) -> pd.Series:
+    if of_classes:
+        return scores.groupby(["seed", "class"])[metric].mean().groupby("seed").mean()
+    return scores.groupby("seed")[metric].mean()

@@ -97,24 +97,36 @@ def class_table(
     common = set.intersection(*(set(mine["class"]) for _, mine in runs))
     in_paper = [name for name in table.rows[0].paper if name in common]
     classes = [*in_paper, *sorted(common - {*in_paper})]
-    full, shown = [], []
-    for name in [*classes, MEAN]:
-        parts = {row.run: _part(mine, name, classes, table, seed) for row, mine in runs}
-        best = min(parts.values(), key=lambda found: found.mean)
-        winner = next(row.method for row, _ in runs if parts[row.run] is best)
-        line: dict[str, Any] = {"class": name}
-        text: dict[str, Any] = {"class": name}
-        for row, _ in runs:
-            found = parts[row.run]
-            line |= _named(row.method, found)
-            text[row.method] = _cell(found, 2)
-        for row, _ in runs:
-            paper = row.paper.get(name)
-            line[f"{row.method} (paper)"] = text[f"{row.method} (paper)"] = paper if name in row.paper else None
-        counts = {"lower": winner, "n": best.n_images, "shapes": best.n_shapes, "seeds": best.n_seeds}
-        full.append(line | counts | _conditions(runs[0][1], best, counted=False) | {"metric": table.metric})
-        shown.append(text | counts)
-    return pd.DataFrame(full), pd.DataFrame(shown)
+    rows = [_class_row(name, classes, runs, table, seed) for name in [*classes, MEAN]]
+    return pd.DataFrame([full for full, _ in rows]), pd.DataFrame([shown for _, shown in rows])
+
+
+def _class_row(
+    name: str, classes: list[str], runs: list[tuple[RowPlan, pd.DataFrame]], table: TablePlan, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All numbers of a class (or of their mean), and what a reader is shown."""
+    of_classes = name == MEAN
+    parts = {row.method: mine[mine["class"].isin(classes if of_classes else [name])] for row, mine in runs}
+    summarise = mean_of_classes if of_classes else estimate
+    found = {method: summarise(part, table.metric, seed).times(table.factor) for method, part in parts.items()}
+    full: dict[str, Any] = {"class": name}
+    shown: dict[str, Any] = {"class": name}
+    for method, value in found.items():
+        full |= _named(method, value)
+        shown[method] = _cell(value, 2)
+    reference = next((row.method for row, _ in runs if row.run == table.reference), None)
+    for method, part in parts.items():
+        if reference is not None and method != reference:
+            gap = difference(part, parts[reference], table.metric, seed, of_classes).times(table.factor)
+            full |= _named(f"{method} - {reference}", gap)
+            if gap.n_seeds > 1:  # trained models; priors are there for orientation
+                shown[f"{method} - {reference}"] = _cell(gap, 2)
+    printed = {f"{row.method} (paper)": row.paper.get(name) for row, _ in runs if row.paper}
+    one = next(iter(found.values()))
+    lowest = min(found, key=lambda method: found[method].mean)
+    counts = {"lowest": lowest, "n": one.n_images, "shapes": one.n_shapes, "seeds": one.n_seeds}
+    how = _conditions(runs[0][1], one, counted=False) | {"metric": table.metric}
+    return full | printed | counts | how, shown | printed | counts
 
 
 def _of_run(scores: pd.DataFrame, row: RowPlan, set_name: str) -> pd.DataFrame:
@@ -124,14 +136,6 @@ def _of_run(scores: pd.DataFrame, row: RowPlan, set_name: str) -> pd.DataFrame:
     elif mine["unit"].nunique() > 1 or mine["resolution"].nunique() > 1:
         raise LiftnetError(row.run, f"has scores of several units or resolutions on {set_name}", "Score it again")
     return mine
-
-
-def _part(mine: pd.DataFrame, name: str, classes: list[str], table: TablePlan, seed: int) -> Estimate:
-    if name == MEAN:
-        found = mean_of_classes(mine[mine["class"].isin(classes)], table.metric, seed)
-    else:
-        found = estimate(mine[mine["class"] == name], table.metric, seed)
-    return found.times(table.factor)
 
 
 def _compared(mine: pd.DataFrame, reference: pd.DataFrame, table: TablePlan, seed: int) -> Estimate | None:
