@@ -97,12 +97,18 @@ def class_table(
     common = set.intersection(*(set(mine["class"]) for _, mine in runs))
     in_paper = [name for name in table.rows[0].paper if name in common]
     classes = [*in_paper, *sorted(common - {*in_paper})]
-    rows = [_class_row(name, classes, runs, table, seed) for name in [*classes, MEAN]]
+    priors = {row.method for row, _ in runs if plan.runs[row.run].prior is not None}
+    rows = [_class_row(name, classes, runs, table, priors, seed) for name in [*classes, MEAN]]
     return pd.DataFrame([full for full, _ in rows]), pd.DataFrame([shown for _, shown in rows])
 
 
 def _class_row(
-    name: str, classes: list[str], runs: list[tuple[RowPlan, pd.DataFrame]], table: TablePlan, seed: int
+    name: str,
+    classes: list[str],
+    runs: list[tuple[RowPlan, pd.DataFrame]],
+    table: TablePlan,
+    priors: set[str],
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All numbers of a class (or of their mean), and what a reader is shown."""
     of_classes = name == MEAN
@@ -119,7 +125,7 @@ def _class_row(
         if reference is not None and method != reference:
             gap = difference(part, parts[reference], table.metric, seed, of_classes).times(table.factor)
             full |= _named(f"{method} - {reference}", gap)
-            if gap.n_seeds > 1:  # trained models; priors are there for orientation
+            if method not in priors:  # which are there for orientation
                 shown[f"{method} - {reference}"] = _cell(gap, 2)
     printed = {f"{row.method} (paper)": row.paper.get(name) for row, _ in runs if row.paper}
     one = next(iter(found.values()))
