@@ -17,6 +17,7 @@ from mathutils import Matrix  # comes with bpy
 
 PINHOLE = 0.01  # px, the narrowest filter Cycles has: a ray through the pixel's centre
 NAME = "subject"
+SKY_MAP = 256  # px, a little finer than the environment images
 
 
 def main(path: Path) -> None:
@@ -82,6 +83,8 @@ def add_environment(scene: Any) -> Any:
     """A world lit by an equirectangular image; returns the node that holds the image."""
     world = bpy.data.worlds.new("world")
     scene.world = world
+    world.cycles.sampling_method = "MANUAL"  # automatic, Cycles draws a map of its own that costs a second a view
+    world.cycles.sample_map_resolution = SKY_MAP
     world.use_nodes = True
     nodes = world.node_tree.nodes
     nodes.clear()
