@@ -101,6 +101,13 @@ def test_files_that_are_no_meshes(tmp_path, data, status):
     assert problem.value.status == status
 
 
+def test_fbx_without_blender_is_set_aside(tmp_path):
+    (tmp_path / "statue.fbx").write_bytes(b"Kaydara FBX Binary  \x00")
+    with pytest.raises(BadMesh) as problem:
+        read_mesh(tmp_path / "statue.fbx", "z", blender=str(tmp_path / "no-blender"))
+    assert problem.value.status == "needs_blender"
+
+
 def test_a_stray_vertex_does_not_matter(tmp_path):
     box = tall_box()
     stray = trimesh.Trimesh(np.vstack([box.vertices, [[np.nan, 0, 0]]]), box.faces, process=False)

@@ -144,6 +144,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         render_set(tmp_path, "sketchfab", TINY, seed=0, threads=1)
 
 
+def test_blender_is_looked_for_before_anything_is_written(tmp_path):
+    settings = TINY.model_copy(update={"renderer": "blender", "blender": str(tmp_path / "no-blender")})
+    with pytest.raises(LiftnetError, match="no-blender"):
+        render_set(tmp_path / "set", "sketchfab", settings, seed=0, threads=1)
+    assert not (tmp_path / "set").exists()
+
+
 def test_broken_meshes_are_set_aside_and_the_rest_goes_on(tmp_path):
     meshes = tmp_path / "meshes"
     meshes.mkdir()
