@@ -133,6 +133,7 @@ def test_by_method(files):
     for name in ("alignment", "mask", "resolution", "unit", "split"):
         assert frame[name].notna().all()
     assert "12.00" in text
+    assert "Difference: RMSE less that of the row LiftNet, image by image." in text
     assert (files / "depth_tablemethods.tex").read_text().count(r"\\") == 5
 
 

@@ -42,7 +42,7 @@ def write_table_of(name: str, plan_file: Path, score_files: Sequence[Path], out:
     full, shown = make(table, plan, scores, seed)
     if not len(full):
         raise LiftnetError(out, "would be empty: no run of the table has scores", "Run `depth score` first")
-    write_tables(full, out, f"{table.caption} {_how(scores)}", shown=shown)
+    write_tables(full, out, f"{table.caption} {_how(scores)}{_against(table)}", shown=shown)
     LOG.info("table %s: %d rows; %s", name, len(full), out.with_suffix(".csv"))
 
 
@@ -208,6 +208,15 @@ def _cell(found: Estimate, decimals: int) -> str:
 def _paper_of(row: RowPlan, set_name: str) -> dict[str, float]:
     value = row.paper.get(set_name, {})
     return {str(name): number for name, number in value.items()} if isinstance(value, dict) else {}
+
+
+def _against(table: TablePlan) -> str:
+    """What the differences of a table are taken from, in words."""
+    reference = next((row for row in table.rows if row.run == table.reference), None)
+    if reference is None or table.layout == "classes":
+        return ""
+    name = ", ".join(filter(None, (reference.method, reference.supervision, reference.trained_on)))
+    return f" Difference: {HEADS[table.metric]} less that of the row {name}, image by image."
 
 
 def _how(scores: pd.DataFrame) -> str:
