@@ -17,7 +17,7 @@ from torch import Tensor
 from liftnet.depth.affine import CameraFit
 
 STEPS = 8  # of Levenberg and Marquardt, which needs 6 to converge in float32 on depth that is half wrong
-SINGULAR = 1e-6  # share of the largest curvature below which a parameter of the camera is not determined
+SINGULAR = 1e-4  # share of the largest curvature below which a parameter of the camera is not determined
 
 
 def orthography_defect(camera: Tensor, unit: float) -> Tensor:
@@ -46,9 +46,8 @@ def fit_orthographic(
 
     The rows of the camera are those of a rotation times a scale, quadratic in a quaternion of any length. Its least
     squares need of all points nothing but 15 second moments. Levenberg and Marquardt find the solution without
-    gradient, from the nearest such camera to the affine one and from the nearest to its mirror image in depth; a last
-    step of Newton's method with the inverse Hessian held fixed then carries the exact gradient (implicit function
-    theorem).
+    gradient, from the nearest such camera to the affine one and from the nearest to its mirror image in depth; the
+    gradient at the solution is that of the implicit function theorem.
 
     Args:
         source_xy: (B, N, 2), px.
@@ -70,7 +69,9 @@ def fit_orthographic(
     with torch.no_grad():
         quaternion = _search(spread, cross, in_pixels(affine[..., :3], unit))
         inverse = _inverse_hessian(quaternion, spread, cross)
-    quaternion = quaternion - (inverse @ _gradient(quaternion, spread, cross)[..., None])[..., 0]
+    slope = _gradient(quaternion, spread, cross)
+    # of value 0: Newton's step for a change of the moments, not for what the search left undone
+    quaternion = quaternion - (inverse @ (slope - slope.detach())[..., None])[..., 0]
     rows = camera_rows(quaternion)
     offset = target_mean.mT - rows @ point_mean.mT
     camera = torch.cat([rows[..., :2], rows[..., 2:] * unit, offset], dim=2)
@@ -140,6 +141,9 @@ def _search(spread: Tensor, cross: Tensor, affine: Tensor) -> Tensor:
         better = trial_cost < cost  # False for a step that is not finite
         quaternion, cost = torch.where(better[:, None], trial, quaternion), torch.where(better, trial_cost, cost)
         damping = torch.where(better, damping / 10, damping * 10).clamp(1e-7, 1e3)
+    step = _inverse_hessian(quaternion, spread, cross) @ _gradient(quaternion, spread, cross)[..., None]
+    trial = quaternion - step[..., 0]
+    quaternion = torch.where((_cost(trial, spread, cross) < cost)[:, None], trial, quaternion)
     first, second = quaternion.chunk(2)
     return torch.where((cost[: len(first)] <= cost[len(first) :])[:, None], first, second)
 
