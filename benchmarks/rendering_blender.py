@@ -82,7 +82,7 @@ def compare(size: int, runs: int, blender: str) -> tuple[list[dict[str, object]]
             return render_views(mesh, views, material, blender)
 
         ours, ours_s, _ = measured(cast, runs)
-        theirs, theirs_s, _ = measured(trace, runs, 0.0 if size > 128 else 30.0)
+        theirs, theirs_s, _ = measured(trace, runs)
         found = pd.DataFrame([agreement(b[1], a[1]) for a, b in zip(ours, theirs, strict=True)])
         rows.append(
             {
@@ -116,7 +116,7 @@ def main() -> None:
     formats = {"ray caster": ".3f", "Blender": ".2f"}
     rates = {name: ".1f" for name in means if name.endswith("CPU s")} | {"Blender, views a CPU s": ".2f"}
     plans = {name: ".2f" for name in means if name.endswith("CPU h")}
-    details = {"faces": ",d", "silhouette": ".5f", "depth": ".1e", "shift": ".4f"}
+    details = {"faces": ",d", "silhouette": ".5f", "depth": ".1e", "shift": ".1e"}
     write_report(
         arguments.out,
         [
