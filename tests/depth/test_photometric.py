@@ -5,6 +5,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from liftnet.depth import training
+from liftnet.depth.augment import Changes
 from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.photometric import camera_depth, photometric_terms, second_differences
@@ -120,6 +121,18 @@ def test_the_loss_has_the_right_gradient():
     assert torch.autograd.gradcheck(loss, inputs)
 
 
+def test_pixels_out_of_view_are_compared_in_place():
+    source, depth, motion = scene(12)
+    target = source.flip(2)
+    settings = PHOTOMETRIC.model_copy(update={"photometric_smoothness": 0.0, "photometric_scales": 1})
+    warped, valid = inverse_warp(source, depth, motion, 0.7)
+    seen = (warped - target).abs().mean(1)[valid].sum()
+    unseen = (source - target).abs().mean(1)[~valid].sum()
+    terms = photometric_terms(target, source, depth, motion, None, settings)
+    assert terms["photometric"].item() == pytest.approx(float(seen + unseen) / 144)
+    assert terms["valid_share"].item() == pytest.approx(float(valid.double().mean()))
+
+
 def test_true_depth_has_the_least_error_and_descent_finds_it():
     """With the motion known, the three numbers of a curved surface are recovered from the photographs alone."""
     source, depth, motion = scene(48)
@@ -137,6 +150,20 @@ def test_true_depth_has_the_least_error_and_descent_finds_it():
         optimiser.step()
     expected = [-0.1, 0.2, -0.1, 0.15]
     np.testing.assert_allclose(guess.detach().numpy(), expected, atol=0.02)
+
+
+def test_looking_away_does_not_pay(run_folder, tmp_path):
+    data = load_training(sources(run_folder, tmp_path), PHOTOMETRIC)
+    chosen = np.stack([np.arange(len(data.train.items)), np.zeros(len(data.train.items), int)], 1)
+    target, source = data.train.batch(chosen, 0)._replace(changes=Changes()).network_images()
+    depth = torch.ones(len(target), 32, 32)
+    still, away = torch.zeros(len(target), 6), torch.zeros(len(target), 6)
+    away[:, 0] = 50.0
+    losses = [
+        photometric_terms(target, source, depth, motion, None, PHOTOMETRIC)["loss"].mean() for motion in (still, away)
+    ]
+    torch.testing.assert_close(losses[1], losses[0])
+    assert losses[0] > 0.03
 
 
 def test_explainability_pays_for_every_pixel_it_leaves_out():

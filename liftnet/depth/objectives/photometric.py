@@ -86,8 +86,10 @@ def photometric_terms(
         settings: Weights, focal length and number of scales.
 
     Returns:
-        "loss", and its parts before weighting: "photometric" error over the pixels that the source sees (times
-        the explainability mask), "smoothness", "explainability" (the mask's mean), and the "valid_share" of pixels.
+        "loss", and its parts before weighting: "photometric" error (times the explainability mask), "smoothness",
+        "explainability" (the mask's mean), the "valid_share" of pixels that the source sees, and the size of the
+        "motion". A pixel that the source does not see counts as if nothing had moved: were it left out, or black as
+        in the published code, it would pay to move the camera until nothing is seen.
     """
     disparity = 1 / depth
     sums: dict[str, list[Tensor]] = {"loss": [], "photometric": [], "smoothness": [], "valid_share": []}
@@ -96,14 +98,15 @@ def photometric_terms(
         if disparity.shape[-1] // step < 4:
             break
         small = avg_pool2d(disparity[:, None], step)[:, 0]
-        warped, valid = inverse_warp(avg_pool2d(source, step), 1 / small, motion, settings.photometric_focal)
-        error = (warped - avg_pool2d(target, step)).abs().mean(1)
+        small_source, small_target = avg_pool2d(source, step), avg_pool2d(target, step)
+        warped, valid = inverse_warp(small_source, 1 / small, motion, settings.photometric_focal)
+        error = (torch.where(valid[:, None], warped, small_source) - small_target).abs().mean(1)
         loss = torch.zeros_like(depth[:, 0, 0])
         if logit is not None:
             pooled = avg_pool2d(logit, step)[:, 0]
             error = error * pooled.sigmoid()
             loss = -settings.photometric_explainability * logsigmoid(pooled).mean((1, 2))
-        photometric = (error * valid).sum((1, 2)) / valid.sum((1, 2)).clamp_min(1)
+        photometric = error.mean((1, 2))
         smoothness = second_differences(small)
         sums["loss"].append(photometric + settings.photometric_smoothness / step * smoothness + loss)
         sums["photometric"].append(photometric.detach())
