@@ -67,11 +67,12 @@ def source_options_of_run(wildcards):
 
 
 def settings_of_run(wildcards):
-    """Settings of a run as options: the section `depth`, the run's own, and what the configuration overrides."""
+    """Settings of a run as options: the section `depth`, the plan's, the run's, what the configuration overrides."""
     run = PLAN["runs"][wildcards.run]
     overrides = EXPERIMENTS["overrides"]
     section = {
         **config["depth"],
+        **PLAN.get("settings", {}),
         "method": run.get("method", "correspondences"),
         **run.get("settings", {}),
         **overrides.get(run["train"], {}),

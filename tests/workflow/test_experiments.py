@@ -54,7 +54,7 @@ def test_the_demo_does_not_run_them(workflow):
 
 def test_settings_come_from_the_configuration_then_the_plan_then_the_overrides(workflow):
     overrides = {"sketchfab": {"learning_rate": 0.5}, "liftnet-sketchfab-50": {"learning_rate": 0.25}}
-    workflow.configure(experiments={"seeds": 1, "overrides": overrides}, seed=7)
+    workflow.configure(experiments={"seeds": 1, "overrides": overrides}, depth={"calibration": 3.0}, seed=7)
     _, text = dry_run(workflow)
     trains = {
         re.search(r"models/([\w-]+)-s7\b", line)[1]: line for line in commands(text, "depth train") if "-s7" in line
@@ -69,6 +69,8 @@ def test_settings_come_from_the_configuration_then_the_plan_then_the_overrides(w
     assert "--learning-rate 0.5" in ten
     assert "--learning-rate 0.001" in sculptures
     assert "--no-robust" in sculptures
+    assert "--calibration 0.0" in sculptures  # the paper's, whatever the section depth says
+    assert "--calibration 1.0" in trains["liftnet-sculptures-calibrated"]
     assert "--seed 7" in sculptures
     assert f"--iterations {TINY['depth']['iterations']}" in sculptures
     assert "--method regression" in trains["pix2pix-shapenet"]

@@ -79,6 +79,7 @@ class FigurePlan(Settings):
 class Experiments(Settings):
     """All runs, tables and figures."""
 
+    settings: dict[str, Any] = Field({}, description="settings of `depth` in all runs that do not say otherwise")
     sets: dict[str, SetPlan]
     runs: dict[str, RunPlan]
     tables: dict[str, TablePlan]
@@ -86,6 +87,7 @@ class Experiments(Settings):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Experiments:
+        DepthSettings(**self.settings)
         for name, run in self.runs.items():
             if run.train is not None and run.train not in self.sets:
                 raise ValueError(f"run {name}: there is no set {run.train!r}")
