@@ -54,8 +54,9 @@ class CameraModel:
     Attributes:
         kind: "affine" as in the paper; "affine by svd" for the paper's route to it (equation 6); "orthographic" to
             add what the scaled orthographic camera of least reprojection error leaves over beyond the affine one:
-            half the mean squared residual of RANSAC's inliers. Which points are outliers, and what they cost, stays
-            the affine camera's matter: at first depth is sheared, and all points lie far from an orthographic camera.
+            half the mean squared residual of RANSAC's inliers, saturating at tau^2 (Geman and McClure 1985). Which
+            points are outliers, and what they cost, stays the affine camera's matter: at first depth is sheared, and
+            all points lie far from an orthographic camera.
         calibration: Weight of the affine camera's defect (`orthography_defect`) in the loss, px^2; 0 in the paper.
         unit: Pixels of the source a unit of depth, which makes depth and x, y one space; half the image's side.
     """
@@ -153,7 +154,9 @@ def correspondence_terms(
         loss = loss + camera.calibration * defect
     if camera.kind == "orthographic":
         constrained = fit_orthographic(source_xy, depth, target_xy, weight, fit.camera.detach(), camera.unit)
-        loss = loss + 0.5 * (weight * (constrained.residual.square().sum(1) - squared)).sum(1) / count
+        excess = 0.5 * (weight * (constrained.residual.square().sum(1) - squared)).sum(1) / count
+        # a pair that no such camera explains, or depth that is far off yet, must not outweigh the batch
+        loss = loss + excess / (1 + excess / tau**2)
     error = squared.detach().sqrt()
     return CorrespondenceLoss(
         loss=loss,
