@@ -43,7 +43,7 @@ def subjects() -> Iterator[tuple[str, str, Mesh, str]]:
     for name in SCANS:
         path = MESHES / f"{name}.ply"
         if path.exists():
-            yield "scan", name, replace(fit_frame(read_mesh(path, "y").mesh), colours=None), "plaster"
+            yield "scan", name, replace(fit_frame(read_mesh(path, "z").mesh), colours=None), "plaster"
 
 
 def agreement(one: TrueView, other: TrueView) -> dict[str, float]:
