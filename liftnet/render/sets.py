@@ -27,7 +27,7 @@ from liftnet.render.settings import SET_SETTINGS, RenderSettings
 from liftnet.render.shapes import Shape, shapes_of
 
 LOG = get_logger("render")
-VERSION = 1  # raised when the same settings give other pictures
+VERSION = 2  # raised when the same settings give other pictures
 FOLDERS = ("images", "masks", "truth", "pairs", "shapes", "dataset")
 TABLES = ("truth.parquet", "manifest.parquet", "shapes.parquet", "set.json")
 CUTTING = Cutting(rows_per_group=64)  # dense pairs are long: a group is what training holds in memory

@@ -137,7 +137,7 @@ def table(d: Dice) -> Model:
     kind = d.pick(
         ("legs", "legs", "legs", "pedestal", "trestle", "panels", "sled", "desk" if form == "square" else "legs")
     )
-    inset = 0.08 if form == "square" else 0.2
+    inset = 0.08 if form == "square" else 0.42  # a corner of the inset rectangle lies within a round top
     x, y = wide / 2 - inset * wide / 2 - 0.02, deep / 2 - inset * deep / 2 - 0.02
     bar = d.between(0.035, 0.08)
     if kind == "legs" or (form != "square" and kind in ("panels", "sled")):
