@@ -101,7 +101,7 @@ class DepthSettings(Settings):
         0.3, ge=0, lt=1, description="augment: change brightness, contrast and tint by so much"
     )
     precision: Literal["no", "bf16"] = Field("no", description="mixed precision of the network")
-    channels_last: bool = Field(False, description="keep the channels of a pixel together in memory; faster on a GPU")
+    channels_last: bool = Field(True, description="keep the channels of a pixel together in memory: faster")
     compile: bool = Field(False, description="compile the networks with torch.compile; worth it for long runs")
     deterministic: bool = Field(True, description="the same numbers each time on a GPU too, at some cost in speed")
     cache_mb: int = Field(4000, ge=1, description="decoded crops beyond this size lie in a scratch file, MB")
