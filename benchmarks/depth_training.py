@@ -26,12 +26,12 @@ from measuring import machine, one_thread, shown, spent
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from liftnet.depth.batches import Order
-from liftnet.depth.loss import correspondence_loss
+from liftnet.depth.data.batches import Order
+from liftnet.depth.data.pairs import PairLoader, sample_depth
+from liftnet.depth.data.store import CropOptions
 from liftnet.depth.objectives import Sources, load_training
-from liftnet.depth.pairs import PairLoader, sample_depth
+from liftnet.depth.reprojection.loss import correspondence_loss
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropOptions
 from liftnet.depth.training import depth_network
 from liftnet.io.files import write_text
 from liftnet.io.images import read_image, read_mask

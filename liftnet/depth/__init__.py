@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from liftnet.depth.loss import correspondence_loss
     from liftnet.depth.model import DepthModel, load_model, save_model
+    from liftnet.depth.reprojection.loss import correspondence_loss
 
 _HOMES = {
     "DepthModel": "liftnet.depth.model",
-    "correspondence_loss": "liftnet.depth.loss",
+    "correspondence_loss": "liftnet.depth.reprojection.loss",
     "load_model": "liftnet.depth.model",
     "save_model": "liftnet.depth.model",
 }

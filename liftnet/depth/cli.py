@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from liftnet.depth.experiments.cli import add_experiment_commands
+from liftnet.depth.predicting.cli import add_user_commands
 from liftnet.depth.settings import EVALUATION, SFM, TRAINING, DepthSettings
-from liftnet.depth.user_cli import add_user_commands
 from liftnet.io.command import Subparsers, add_command, add_stage
 from liftnet.io.settings import settings_from
 
@@ -65,7 +65,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _sfm(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.sfm import SfmInputs, reconstruct_works
+    from liftnet.depth.sfm.works import SfmInputs, reconstruct_works
 
     inputs = SfmInputs(
         arguments.root,

@@ -12,15 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from liftnet.depth.augment import Augmentation
+from liftnet.depth.data.augment import Augmentation
+from liftnet.depth.data.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.examples import Example, write_examples
-from liftnet.depth.loss import CorrespondenceLoss, correspondence_terms
 from liftnet.depth.metrics import ALIGNMENT, DepthErrors, depth_errors, mean_errors, true_crop
 from liftnet.depth.model import DepthModel, load_model
-from liftnet.depth.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
 from liftnet.depth.priors import constant_depth, inflated_depth
+from liftnet.depth.reprojection.loss import CorrespondenceLoss, correspondence_terms
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropStore
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import get_logger, progress
 from liftnet.io.schemas import MANIFEST, read_table

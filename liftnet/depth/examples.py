@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.metrics import DepthErrors
-from liftnet.depth.store import CropStore
 from liftnet.io.files import atomic_path, write_json
 from liftnet.io.schemas import MANIFEST, read_table
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.depth.crops import CropBox, cut_nearest
+from liftnet.depth.data.crops import CropBox, cut_nearest
 from liftnet.io.truth import TrueView
 
 FloatArray = npt.NDArray[np.floating]

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from liftnet.depth.crops import put_back
+from liftnet.depth.data.crops import put_back
+from liftnet.depth.data.store import CropOptions
 from liftnet.depth.network import DepthNetwork, network_from
-from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json, write_bytes, write_json
 from liftnet.io.images import BoolArray, UInt8Array

@@ -23,14 +23,14 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from liftnet.depth.batches import Order, read_ahead
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint, write_metrics
+from liftnet.depth.data.batches import Order, read_ahead
+from liftnet.depth.data.pairs import in_directions
 from liftnet.depth.model import DepthModel, save_model
 from liftnet.depth.network import UNET, DepthNetwork, initial_network, network_from
 from liftnet.depth.objectives import Sources, Terms, Training, load_training
-from liftnet.depth.pairs import in_directions
+from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.sign import viewer_sign
 from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import duration, get_logger, meter

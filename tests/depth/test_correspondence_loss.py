@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import liftnet.depth
-from liftnet.depth.affine import fit_camera, fit_camera_by_svd
-from liftnet.depth.loss import AFFINE, CameraModel, correspondence_loss, correspondence_terms, robust_cost
-from liftnet.depth.ransac import ransac_inliers
+from liftnet.depth.reprojection.affine import fit_camera, fit_camera_by_svd
+from liftnet.depth.reprojection.loss import AFFINE, CameraModel, correspondence_loss, correspondence_terms, robust_cost
+from liftnet.depth.reprojection.ransac import ransac_inliers
 
 BY_SVD = CameraModel("affine by svd")
 

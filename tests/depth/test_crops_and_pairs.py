@@ -2,11 +2,19 @@ import numpy as np
 import pytest
 import torch
 
-from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, move_points, network_input, warp
-from liftnet.depth.crops import CropBox, box_around, box_of_image, cut, cut_mask, cut_nearest, make_crop
-from liftnet.depth.loss import correspondence_loss
-from liftnet.depth.pairs import Batch, PairLoader, PairTable, epoch_order, sample_depth, sample_depth_by_index
-from liftnet.depth.store import CropOptions, CropStore
+from liftnet.depth.data.augment import (
+    Augmentation,
+    Changes,
+    change_images,
+    draw_changes,
+    move_points,
+    network_input,
+    warp,
+)
+from liftnet.depth.data.crops import CropBox, box_around, box_of_image, cut, cut_mask, cut_nearest, make_crop
+from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, epoch_order, sample_depth, sample_depth_by_index
+from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.reprojection.loss import correspondence_loss
 
 OPTIONS = CropOptions(64, "mask", 0.1, "keep")
 

@@ -10,11 +10,11 @@ import yaml
 from PIL import Image
 
 from liftnet.__main__ import main as command_line
-from liftnet.depth.card import write_card
+from liftnet.depth.data.store import CropOptions
 from liftnet.depth.model import DepthModel, save_model
 from liftnet.depth.network import build_network
+from liftnet.depth.predicting.card import write_card
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
 from liftnet.io.tables import write_tables
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.depth import training
-from liftnet.depth.batches import Order, read_ahead
+from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.settings import DepthSettings

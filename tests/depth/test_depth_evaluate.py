@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from liftnet.depth import evaluate as module
+from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.evaluate import EvaluationInputs, evaluate
 from liftnet.depth.examples import Example, choose_examples
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.model import DepthModel, save_model
 from liftnet.depth.network import build_network
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropOptions, CropStore
 from liftnet.io.errors import LiftnetError
 
 OPTIONS = CropOptions(32, "mask", 0.1, "keep")

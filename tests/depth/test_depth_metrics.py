@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.depth.crops import CropBox
+from liftnet.depth.data.crops import CropBox
 from liftnet.depth.metrics import VIEWING_DISTANCE, align_as_paper, depth_errors, mean_errors, true_crop
 from liftnet.depth.priors import constant_depth, ellipsoid_depth, inflated_depth
 from liftnet.geometry.cameras import Camera

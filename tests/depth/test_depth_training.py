@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.depth import training
-from liftnet.depth.batches import Order, read_ahead
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint
+from liftnet.depth.data.batches import Order, read_ahead
+from liftnet.depth.data.pairs import PairTable, hold_out_works
+from liftnet.depth.data.store import CropOptions
 from liftnet.depth.model import DepthModel, load_model, save_model
 from liftnet.depth.network import build_network
 from liftnet.depth.objectives import Sources, load_training
-from liftnet.depth.pairs import PairTable, hold_out_works
+from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.sign import viewer_sign
-from liftnet.depth.store import CropOptions
 from liftnet.depth.training import learning_rate, train
 from liftnet.io.errors import LiftnetError
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from liftnet.__main__ import main
+from liftnet.depth.data.store import CropOptions
 from liftnet.depth.experiments.figures import choose_images
 from liftnet.depth.model import DepthModel, save_model
 from liftnet.depth.network import build_network
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropOptions
 
 
 @pytest.fixture(scope="module")

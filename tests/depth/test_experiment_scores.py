@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from liftnet.__main__ import main
+from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.experiments.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.model import DepthModel, save_model
 from liftnet.depth.network import build_network
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropOptions, CropStore
 from liftnet.geometry.cameras import Camera
 from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import SCORES, read_table
@@ -125,7 +125,7 @@ def test_an_unknown_prior_is_refused():
 
 def test_centimetres_stay_as_they_are():
     """A plane 150 cm away, seen twice as finely as the crop shows it."""
-    from liftnet.depth.crops import CropBox
+    from liftnet.depth.data.crops import CropBox
 
     camera = Camera(np.array([[100.0, 0, 31.5], [0, 100.0, 31.5], [0, 0, 1]]), np.eye(3), np.zeros(3))
     depth = np.full((64, 64), 150.0, np.float32)

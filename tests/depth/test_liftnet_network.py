@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from liftnet.depth.data.store import CropOptions
 from liftnet.depth.model import DepthModel, load_model, save_model
 from liftnet.depth.network import LiftNet, build_network, initial_network, network_from
-from liftnet.depth.store import CropOptions
 from liftnet.io.errors import LiftnetError
 
 

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 import torch
 
-from liftnet.depth.augment import Augmentation, draw_changes
-from liftnet.depth.crops import CropBox
-from liftnet.depth.diw import PointPair, in_crop, read_diw
+from liftnet.depth.data.augment import Augmentation, draw_changes
+from liftnet.depth.data.crops import CropBox
+from liftnet.depth.data.diw import PointPair, in_crop, read_diw
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.ordinal import draw_relations, ordinal_loss
 from liftnet.depth.settings import DepthSettings

@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from liftnet.depth.affine import fit_camera
-from liftnet.depth.loss import CameraModel, correspondence_terms
-from liftnet.depth.orthographic import camera_rows, fit_orthographic, nearest_quaternion, orthography_defect
+from liftnet.depth.reprojection.affine import fit_camera
+from liftnet.depth.reprojection.loss import CameraModel, correspondence_terms
+from liftnet.depth.reprojection.orthographic import (
+    camera_rows,
+    fit_orthographic,
+    nearest_quaternion,
+    orthography_defect,
+)
 
 UNIT = 32.0
 

@@ -5,11 +5,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from liftnet.depth import training
-from liftnet.depth.augment import Changes
+from liftnet.depth.data.augment import Changes
 from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.photometric import camera_depth, photometric_terms, second_differences
-from liftnet.depth.pose import (
+from liftnet.depth.objectives.pose import (
     PoseNetwork,
     build_pose_network,
     inverse_warp,

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.depth import sfm
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.sfm import SfmInputs, list_works, reconstruct_works, sfm_table
-from liftnet.depth.sfm_colmap import SfmModel, load_pycolmap, sparse_depth
+from liftnet.depth.sfm import works as sfm
+from liftnet.depth.sfm.colmap import SfmModel, load_pycolmap, sparse_depth
+from liftnet.depth.sfm.works import SfmInputs, list_works, reconstruct_works, sfm_table
 from liftnet.geometry.cameras import Camera
 from liftnet.io.errors import LiftnetError
 from liftnet.io.images import write_image, write_mask

@@ -65,8 +65,8 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.data.store import CropOptions
     from liftnet.depth.experiments.score import Scored, prior_method, trained_method, write_scores
-    from liftnet.depth.store import CropOptions
 
     if arguments.model:
         method = trained_method(arguments.model, arguments.run_name)

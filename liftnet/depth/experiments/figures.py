@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from liftnet.depth.crops import CropBox, cut
+from liftnet.depth.data.crops import CropBox, cut
+from liftnet.depth.data.store import CropStore, image_files
 from liftnet.depth.experiments.pages import Panel, Strip, write_page, write_picture
 from liftnet.depth.experiments.score import true_depth
 from liftnet.depth.model import DepthModel, load_model
-from liftnet.depth.store import CropStore, image_files
 from liftnet.io.drawing import depth_colours, new_view, resampled, with_scale
 from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import stable_fraction

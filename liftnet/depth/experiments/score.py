@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from liftnet.depth.crops import CropBox, cut_nearest
+from liftnet.depth.data.crops import CropBox, cut_nearest
+from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.model import load_model
 from liftnet.depth.priors import constant_depth, ellipsoid_depth, inflated_depth
-from liftnet.depth.store import CropOptions, CropStore
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
 from liftnet.io.parallel import map_threads

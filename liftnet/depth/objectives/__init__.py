@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropStore
 
 IntArray = npt.NDArray[np.int64]
 Networks = Mapping[str, nn.Module]

@@ -19,8 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from liftnet.depth.augment import Augmentation, move_points
-from liftnet.depth.diw import PointPair, in_crop, read_diw
+from liftnet.depth.data.augment import Augmentation, move_points
+from liftnet.depth.data.diw import PointPair, in_crop, read_diw
+from liftnet.depth.data.pairs import sample_depth
+from liftnet.depth.data.store import CropStore
+from liftnet.depth.data.targets import SMALLEST, TargetStore, digest, target_files
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.objectives.images import (
     ImageBatch,
@@ -30,10 +33,7 @@ from liftnet.depth.objectives.images import (
     divide,
     targets_folder,
 )
-from liftnet.depth.pairs import sample_depth
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.store import CropStore
-from liftnet.depth.targets import SMALLEST, TargetStore, digest, target_files
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import get_logger
 from liftnet.io.schemas import MANIFEST, read_table

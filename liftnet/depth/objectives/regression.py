@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from liftnet.depth.augment import Augmentation
+from liftnet.depth.data.augment import Augmentation
+from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets, target_files
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.objectives.images import (
     ImageBatch,
@@ -24,7 +25,6 @@ from liftnet.depth.objectives.images import (
     targets_folder,
 )
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.targets import SMALLEST, TargetStore, change_targets, target_files
 
 
 class AlignedError(NamedTuple):

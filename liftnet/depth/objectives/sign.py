@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.model import DepthModel
 from liftnet.depth.priors import inflated_depth
-from liftnet.depth.store import CropStore
 
 SIGN_IMAGES = 256  # training images that choose the sign of depth
 

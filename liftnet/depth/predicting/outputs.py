@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.depth.crops import CropBox, cut, cut_mask, put_back
-from liftnet.depth.mesh import depth_mesh
+from liftnet.depth.data.crops import CropBox, cut, cut_mask, put_back
+from liftnet.depth.predicting.mesh import depth_mesh
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import atomic_path, write_json
 from liftnet.io.images import BoolArray, UInt8Array, write_image

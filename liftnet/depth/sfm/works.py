@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from liftnet.depth.data.targets import SMALLEST
 from liftnet.depth.metrics import align_as_paper
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.sfm_colmap import SfmImage, SfmModel, load_pycolmap, reconstruct
-from liftnet.depth.targets import SMALLEST
+from liftnet.depth.sfm.colmap import SfmImage, SfmModel, load_pycolmap, reconstruct
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json, write_json
 from liftnet.io.ids import stable_seed

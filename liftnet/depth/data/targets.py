@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from liftnet.depth.augment import Changes, warp
-from liftnet.depth.crops import CropBox
+from liftnet.depth.data.augment import Changes, warp
+from liftnet.depth.data.crops import CropBox
+from liftnet.depth.data.store import CropStore, zeros_in_memory
 from liftnet.depth.metrics import VIEWING_DISTANCE, half_width, true_crop
-from liftnet.depth.store import CropStore, zeros_in_memory
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
 from liftnet.io.parallel import map_threads

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.depth.crops import CropBox, box_around, box_of_image, make_crop
+from liftnet.depth.data.crops import CropBox, box_around, box_of_image, make_crop
 from liftnet.depth.settings import DepthSettings
 from liftnet.io.errors import BadImageError
 from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask

@@ -56,8 +56,8 @@ def add_user_commands(commands: Subparsers) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from liftnet.depth.outputs import parse_formats
-    from liftnet.depth.predict import PredictOptions, predict
+    from liftnet.depth.predicting.outputs import parse_formats
+    from liftnet.depth.predicting.predict import PredictOptions, predict
 
     options = PredictOptions(
         arguments.mask,
@@ -72,12 +72,12 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.export import export_model
+    from liftnet.depth.predicting.export import export_model
 
     export_model(arguments.model, arguments.out, arguments.check, arguments.images, arguments.seed, arguments.threads)
 
 
 def _card(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.card import write_card
+    from liftnet.depth.predicting.card import write_card
 
     write_card(arguments.model, arguments.tables, arguments.license)

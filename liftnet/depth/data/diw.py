@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.depth.crops import CropBox
+from liftnet.depth.data.crops import CropBox
 from liftnet.io.errors import LiftnetError
 
 RELATIONS = {">": 1, "<": -1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from liftnet.depth.affine import DEGENERATE, planar_basis, relief_of
+from liftnet.depth.reprojection.affine import DEGENERATE, planar_basis, relief_of
 
 DRAWS = 100  # 72 four-point draws find four inliers among half outliers with 99 %: log(.01) / log(1 - .5^4)
 SCORED_POINTS = 2048  # inliers are counted among at most so many points

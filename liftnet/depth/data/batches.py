@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from liftnet.depth.data.pairs import epoch_order
 from liftnet.depth.objectives import IntArray, Objective
-from liftnet.depth.pairs import epoch_order
 from liftnet.io.ids import stable_seed
 
 AHEAD = 3  # batches read before they are needed

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from liftnet.depth.affine import CameraFit
+from liftnet.depth.reprojection.affine import CameraFit
 
 STEPS = 8  # of Levenberg and Marquardt, which needs 6 to converge in float32 on depth that is half wrong
 SINGULAR = 1e-4  # share of the largest curvature below which a parameter of the camera is not determined

@@ -1,0 +1,1 @@
+"""What networks learn from: crops, pairs, target depth, in batches."""

@@ -1,0 +1,1 @@
+"""For people who have a model: depth of photographs, export, and the model card."""

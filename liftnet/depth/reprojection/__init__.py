@@ -1,0 +1,1 @@
+"""The correspondence loss: the camera that fits depth and correspondences best, and the error that it leaves."""
