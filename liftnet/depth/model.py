@@ -32,14 +32,15 @@ class DepthModel:
         sign: 1 or -1; times the network's output, depth grows away from the viewer. The loss cannot tell `d` from
             `-d`, so training chooses the sign that makes the training images bulge towards the viewer.
         notes: What config.json says besides: settings, training, data.
+        rounded_share: How much of the prediction is the inflated mask, see `blend_rounded`.
     """
 
     network: DepthNetwork
     options: CropOptions
     sign: int = 1
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rounded_share: float = 0.0
 
-    @torch.inference_mode()
     def predict(self, crops: UInt8Array, masks: BoolArray, batch_size: int = 32) -> Float32Array:
         """Depth of crops.
 
@@ -51,6 +52,15 @@ class DepthModel:
         Returns:
             (n, S, S) float32 in [-1, 1], growing away from the viewer.
         """
+        depth = self.network_depth(crops, batch_size)
+        if not self.rounded_share:
+            return depth
+        blended = (blend_rounded(*pair, self.rounded_share) for pair in zip(depth, masks, strict=True))
+        return np.stack([*blended, *depth[:0]]) if len(depth) else depth
+
+    @torch.inference_mode()
+    def network_depth(self, crops: UInt8Array, batch_size: int = 32) -> Float32Array:
+        """What the network alone says, with its sign; shapes as in `predict`."""
         device = next(self.network.parameters()).device
         self.network.eval()
         depth = [np.empty((0, *crops.shape[1:3]), np.float32)]
@@ -83,6 +93,33 @@ class DepthModel:
         return depth
 
 
+def blend_rounded(depth: Float32Array, mask: BoolArray, share: float) -> Float32Array:
+    """Mix predicted depth with the inflated mask, both scaled to the same spread over the mask.
+
+    Correspondences lie where there is texture. What they leave open, smooth surface and the bend towards the outline,
+    is what the mask says most about; the two are wrong in different places.
+
+    Args:
+        depth: (S, S) in [-1, 1], growing away from the viewer.
+        mask: (S, S) bool, the foreground.
+        share: Of the inflated mask, in [0, 1].
+
+    Returns:
+        (S, S) float32 in [-1, 1]; the depth as it is where the mask is empty or either is constant on it.
+    """
+    from liftnet.depth.priors import inflated_depth
+
+    if not mask.any():
+        return depth
+    rounded = inflated_depth(mask)
+    spread, spread_rounded = float(depth[mask].std()), float(rounded[mask].std())
+    if min(spread, spread_rounded) <= 1e-6:
+        return depth
+    middle, middle_rounded = depth[mask].mean(), rounded[mask].mean()
+    mixed = (1 - share) * (depth - middle) + share * (rounded - middle_rounded) * (spread / spread_rounded)
+    return np.clip(mixed + middle, -1, 1).astype(np.float32)
+
+
 def save_model(folder: Path, model: DepthModel) -> None:
     """Write model.safetensors and config.json, each atomically."""
     from safetensors.torch import save
@@ -94,6 +131,7 @@ def save_model(folder: Path, model: DepthModel) -> None:
         "network": model.network.config,
         "input": dataclasses.asdict(model.options),
         "sign": model.sign,
+        "rounded_share": model.rounded_share,
         **model.notes,
     }
     write_json(folder / "config.json", config)
@@ -118,9 +156,10 @@ def load_model(folder: Path, device: str = "cpu") -> DepthModel:
         network = network_from(config["network"])
         network.load_state_dict(load_file(weights))
         options = CropOptions(**config["input"])
-        known = ("format", "model", "network", "input", "sign")
+        known = ("format", "model", "network", "input", "sign", "rounded_share")
         notes = {name: value for name, value in config.items() if name not in known}
-        return DepthModel(network.to(device).eval(), options, int(config["sign"]), notes)
+        share = float(config.get("rounded_share", 0.0))
+        return DepthModel(network.to(device).eval(), options, int(config["sign"]), notes, share)
     except FileNotFoundError as error:
         raise LiftnetError(weights, "does not exist", again) from error
     except (SafetensorError, KeyError, TypeError, RuntimeError, OSError) as error:

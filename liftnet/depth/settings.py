@@ -51,6 +51,9 @@ class DepthSettings(Settings):
     threshold: float = Field(2.0, gt=0, le=100, description="RANSAC's inlier distance T, px")
     tau: float = Field(2.0, gt=0, le=100, description="distance at which the robust cost saturates, px")
     robust: bool = Field(True, description="use the robust cost R (section 3.2 of the paper)")
+    rounded_share: float = Field(
+        0.25, ge=0, le=1, description="share of the inflated mask in LiftNet's predictions (paper: 0)"
+    )
     draws: int = Field(100, ge=1, le=10_000, description="four-point draws of RANSAC")
     regression_signed: bool = Field(
         True, description="regression: swapping near and far is an error; off: each image is aligned by either sign"

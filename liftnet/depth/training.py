@@ -86,6 +86,8 @@ def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None
     model = DepthModel(network.eval(), run.data.store.options)
     if not run.data.signed:
         model.sign = viewer_sign(model, run.data.store, run.data.images)
+    if settings.method == "correspondences":
+        model.rounded_share = settings.rounded_share
     model.notes = _notes(run)
     save_model(model_folder, model)
     LOG.info(

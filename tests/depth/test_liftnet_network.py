@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -5,6 +6,7 @@ from torch import nn
 from liftnet.depth.data.store import CropOptions
 from liftnet.depth.model import DepthModel, load_model, save_model
 from liftnet.depth.network import LiftNet, build_network, initial_network, network_from
+from liftnet.depth.priors import inflated_depth
 from liftnet.io.errors import LiftnetError
 
 
@@ -106,3 +108,31 @@ def test_models_of_both_kinds_are_read_back(tmp_path, config):
     save_model(tmp_path, DepthModel(network, CropOptions(32, "full", 0.0, "grey")))
     images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.equal(load_model(tmp_path).network(images), network(images))
+
+
+def test_a_rounded_share_mixes_network_and_inflated_mask_at_equal_spread(tmp_path):
+    options = CropOptions(32, "mask", 0.1, "grey")
+    network = build_network(3, 4, False, 0).eval()
+    rows, columns = np.indices((32, 32))
+    masks = ((rows - 15.5) ** 2 + (columns - 15.5) ** 2 < 144)[None]
+    crops = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+
+    def standard(depth):
+        return (depth[masks[0]] - depth[masks[0]].mean()) / depth[masks[0]].std()
+
+    alone = DepthModel(network, options, -1).predict(crops, masks)[0]
+    rounded = inflated_depth(masks[0])
+    for share in (0.0, 0.25, 1.0):
+        save_model(tmp_path, DepthModel(network, options, -1, {}, share))
+        mixed = load_model(tmp_path).predict(crops, masks)[0]
+        expected = standard((1 - share) * standard_map(alone, masks[0]) + share * standard_map(rounded, masks[0]))
+        np.testing.assert_allclose(standard(mixed), expected, atol=1e-4)
+        assert np.abs(mixed).max() <= 1
+        np.testing.assert_allclose(mixed[masks[0]].mean(), alone[masks[0]].mean(), atol=1e-5)
+    np.testing.assert_array_equal(load_model(tmp_path).network_depth(crops)[0], alone)
+    empty = np.zeros_like(masks)
+    np.testing.assert_array_equal(load_model(tmp_path).predict(crops, empty)[0], alone)
+
+
+def standard_map(depth, mask):
+    return (depth - depth[mask].mean()) / depth[mask].std()

@@ -111,6 +111,11 @@ def describe(folder: Path, model: DepthModel) -> dict[str, Any]:
             "resizing": f"to {options.image_size} px, by area where it shrinks, else bilinear",
         },
         "sign": {"of_network": model.sign, "applied": True},
+        "rounded_share": {
+            "of_model": model.rounded_share,
+            "applied": False,
+            "text": "the model mixes the network's depth with the inflated mask; the file holds the network alone",
+        },
         "config": read_json(folder / "config.json"),
     }
 
@@ -267,7 +272,7 @@ def load_model_file(path: Path) -> DepthModel:
 
 
 def _predict(model: DepthModel, crops: UInt8Array) -> Float32Array:
-    return model.predict(crops, np.ones(crops.shape[:3], bool), batch_size=max(len(crops), 1))
+    return model.network_depth(crops, batch_size=max(len(crops), 1))
 
 
 def _images_of_run(folder: Path) -> list[Path]:
