@@ -37,6 +37,8 @@ CLUTTER = 60  # keypoints of an image that belong to nothing
 OTHER_OUTPUTS = (
     "models/segmenter/model.safetensors",
     "models/liftnet/model.safetensors",
+    "models/liftnet/README.md",
+    "models/liftnet/training.png",
     "predictions/index.json",
     "tables/segmentation.csv",
     "tables/pairs_by_reason.csv",
