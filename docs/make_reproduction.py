@@ -1,7 +1,7 @@
 """Fill in the claims of docs/reproduction.md from a run's own files: `python docs/make_reproduction.py [results]`.
 
 Reads scores/, models/*/metrics.csv and tables/ below the results; a claim whose files are missing says so. What lies
-between the two markers of the page is replaced.
+between the markers of the page is replaced.
 """
 
 import sys
@@ -19,6 +19,7 @@ from liftnet.io.tables import markdown_table
 HERE = Path(__file__).resolve().parent
 PAGE, PLAN = HERE / "reproduction.md", HERE.parent / "workflow" / "experiments.yaml"
 BEGIN, END = "<!-- claims: written by docs/make_reproduction.py -->", "<!-- end of claims -->"
+BEGIN_ERRORS, END_ERRORS = "<!-- errors: written by docs/make_reproduction.py -->", "<!-- end of errors -->"
 SIMILAR = 0.03  # the paper calls .261 beside .255 similar
 NOT_RUN = ("not run", "", "")
 Found = tuple[str, str, str]  # our figure, on what data, whether it holds
@@ -292,12 +293,45 @@ def claims_table(results: Results) -> str:
     return markdown_table(pd.DataFrame(rows))
 
 
+def errors_table(results: Results) -> str:
+    """RMSE / RMSE affine, and the spread of both over seeds, of every method on every set, as Markdown."""
+    names = ["method", "trained with", "trained on"]
+    found = [
+        table for number in ("3", "4", "beyond", "5") if (table := results.table(f"depth_table{number}")) is not None
+    ]
+    if not found:
+        return "not run"
+    rows = pd.concat(found).drop_duplicates(["set", *names])
+    rows["errors"] = [
+        f"{rmse:.{digits}f} / {affine:.{digits}f}"
+        + ("" if pd.isna(spread) else f" ± {spread:.{digits}f} / {spread_affine:.{digits}f}")
+        for rmse, affine, spread, spread_affine, digits in zip(
+            rows["rmse"],
+            rows["rmse_affine"],
+            rows["rmse seeds"],
+            rows["rmse_affine seeds"],
+            rows["unit"].map({"cm": 2}).fillna(3).astype(int),
+            strict=True,
+        )
+    ]
+    rows["set"] = rows["set"].where(rows["unit"] != "cm", rows["set"] + " (cm)")
+    order = {name: number for number, name in enumerate(rows["set"].unique())}
+    wide = rows.pivot_table(index=names, columns="set", values="errors", aggfunc="first", sort=False)
+    return markdown_table(wide[sorted(wide.columns, key=order.__getitem__)].fillna("").reset_index())
+
+
+def replaced(page: str, begin: str, end: str, text: str) -> str:
+    """The page with what lies between two markers replaced."""
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
+
+
 def main(folder: Path) -> None:
-    """Replace the claims of the page."""
+    """Replace the claims and the errors of the page."""
     scores = read_scores(sorted(folder.glob("scores/*/*.parquet")))
-    table = claims_table(Results(folder, read_plan(PLAN), scores))
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    results = Results(folder, read_plan(PLAN), scores)
+    page = replaced(PAGE.read_text(encoding="utf-8"), BEGIN, END, claims_table(results))
+    PAGE.write_text(replaced(page, BEGIN_ERRORS, END_ERRORS, errors_table(results)), encoding="utf-8")
 
 
 if __name__ == "__main__":
