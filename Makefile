@@ -18,6 +18,7 @@ demo: .venv/run.stamp
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: .venv/dev.stamp browser
+	@$(MAKE) --no-print-directory blender || echo "No Blender here: its tests will be skipped."
 	$(BIN)/python -m pytest
 
 check: .venv/dev.stamp
