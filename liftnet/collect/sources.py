@@ -66,6 +66,13 @@ class Wanted:
     attribution: str | None = None
     problem: tuple[str, str] | None = None
     mask_problem: tuple[str, str] | None = None
+    source_id: str | None = None
+    credit: str | None = None
+    artist_wikidata: str | None = None
+    artist_died: int | None = None
+    work_wikidata: str | None = None
+    work_rights: str | None = None
+    expected_bytes: int | None = None
 
 
 @dataclass(frozen=True)

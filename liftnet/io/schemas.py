@@ -34,9 +34,14 @@ MANIFEST = _schema(
     ("image_id", pa.string()),  # first 16 hex digits of sha256; null unless status is ok
     ("artist", pa.string()),
     ("artist_id", pa.string()),
+    ("artist_wikidata", pa.string()),  # "Q5582"
+    ("artist_died", pa.int32()),  # year
     ("work", pa.string()),
     ("work_id", pa.string()),
-    ("source", pa.string()),  # csv, directory, museum
+    ("work_wikidata", pa.string()),
+    ("work_rights", pa.string()),  # what the source says of the sculpture's own copyright
+    ("source", pa.string()),  # csv, directory, museum, or the collection the list is from: commons, met, ...
+    ("source_id", pa.string()),  # the record's id there
     ("page_url", pa.string()),
     ("image_url", pa.string()),  # as asked for: a URL, or a path as it stands in the source list
     ("final_url", pa.string()),
@@ -49,7 +54,12 @@ MANIFEST = _schema(
     ("mime", pa.string()),
     ("sha256_raw", pa.string()),  # of the bytes as received
     ("sha256", pa.string()),  # of the stored file
-    ("phash", pa.string()),
+    ("phash", pa.string()),  # 64 bits in hex, of the stored pixels
+    ("near_image", pa.string()),  # another image that looks much like it: see collect.near_distance; logged only
+    ("near_distance", pa.int32()),  # bits of the perceptual hash, least over flips and quarter turns
+    ("etag", pa.string()),
+    ("last_modified", pa.string()),
+    ("opt_out", pa.string()),  # a reservation of the server against use for training, as it sent it
     ("file", pa.string()),  # name of the stored file below images/
     ("width", pa.int32()),  # of the stored image, orientation applied
     ("height", pa.int32()),
@@ -57,14 +67,17 @@ MANIFEST = _schema(
     ("focal_mm", pa.float32()),
     ("focal_35mm", pa.float32()),
     ("camera", pa.string()),
-    ("license", pa.string()),
+    ("license", pa.string()),  # as the source says it
+    ("license_spdx", pa.string()),  # the same as an SPDX identifier; null where it is not understood
     ("license_url", pa.string()),
     ("attribution", pa.string()),
+    ("credit", pa.string()),  # the credit line of the holding institution
     ("mask_url", pa.string()),  # hand-made mask named by the source, if any
     ("mask_status", pa.string()),  # null without mask_url; "ok" means hand_masks/<image_id>.png is there
     ("mask_reason", pa.string()),
-    ("split", pa.string()),  # train, val, test; by artist
-    ("group_id", pa.string()),  # what must not be divided over splits: the artist_id
+    ("split", pa.string()),  # train, val, test; by group
+    ("group_id", pa.string()),  # what must not be divided over splits: artists joined by works and copies
+    version="2",
 )
 
 MASKS = _schema(
@@ -167,6 +180,26 @@ DATASET = _schema(
     ("x2", _COORDINATES),
     ("y2", _COORDINATES),
     ("score", pa.list_(pa.uint8())),  # 255 times the score
+    ("n_putative", pa.int32()),  # of the pair in PAIRS: putative matches,
+    ("n_masked", pa.int32()),  # of these, on the foreground of both images,
+    ("n_inliers", pa.int32()),  # of these, inliers of the model
+    ("rotation_deg", pa.float32()),  # angle between the two cameras, where the focal lengths are known; else null
+    version="2",
+)
+
+TRIED = _schema(
+    "tried",  # one row per image pair that was tried, kept or not, in dataset/tried.parquet: the funnel's source
+    ("pair_id", pa.string()),
+    ("work_id", pa.string()),
+    ("split", pa.string()),
+    ("source_a", pa.string()),  # the source of each image, as in the manifest
+    ("source_b", pa.string()),
+    ("kept", pa.bool_()),  # stands in the shards
+    ("reason", pa.string()),  # "kept", why verify rejected it, or why the dataset leaves it out
+    ("n_putative", pa.int32()),
+    ("n_masked", pa.int32()),
+    ("n_inliers", pa.int32()),
+    ("n", pa.int32()),  # correspondences in the shards; 0 if not kept
 )
 
 TRUTH = _schema(

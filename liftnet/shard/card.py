@@ -30,6 +30,10 @@ COLUMNS = {
     "x2": "x in the second image, 1/{scale} px",
     "y2": "y in the second image, 1/{scale} px",
     "score": "255 times the score of the match (1 minus the ratio of descriptor distances)",
+    "n_putative": "putative matches of the pair",
+    "n_masked": "of these, on the foreground of both images",
+    "n_inliers": "of these, inliers of the fundamental matrix",
+    "rotation_deg": "angle between the two cameras, degrees; null where a focal length is not known",
 }
 
 

@@ -17,7 +17,7 @@ from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS
 
 MAX_UNITS = 2**16 - 1
 MAX_SIDE = (MAX_UNITS + 1) // COORDINATE_SCALE  # 2048 px: pixel centres up to 2047, as uint16 reaches 2047.97
-COLUMNS = [name for name in DATASET.names if name != "n"]  # what a row of the dataset is made of
+COLUMNS = [name for name in DATASET.names if name in PAIRS.names]  # what a row of the dataset is made of
 COORDINATES = {"x1": "width_a", "y1": "height_a", "x2": "width_b", "y2": "height_b"}
 
 
@@ -51,6 +51,7 @@ def compact_table(pairs: pa.Table) -> pa.Table:
         columns[name] = _as_lists(_fixed_point(pairs, name, side, counts), counts)
     scores = np.rint(np.clip(np.nan_to_num(_values(pairs, "score", counts)), 0, 1) * 255).astype(np.uint8)
     columns["score"] = _as_lists(scores, counts)
+    columns |= {field.name: pa.nulls(len(pairs), field.type) for field in DATASET if field.name not in columns}
     return pa.table([columns[name] for name in DATASET.names], schema=DATASET)
 
 
