@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json, write_bytes, write_json
 from liftnet.io.ids import slug
@@ -208,10 +210,11 @@ def _finish(rendered: RenderedSet, shapes: list[Shape]) -> None:
     usable = [(shape, row) for shape, row in zip(shapes, rows, strict=True) if row["status"] == "ok"]
     if not usable:
         raise LiftnetError(rendered.folder, f"none of its {len(rows)} shapes can be used", "The log says why")
+    manifest = pa.Table.from_pylist(list(_manifest_rows(rendered, usable)), MANIFEST)
     with replaced_folder(rendered.folder / "dataset") as folder:
-        write_pairs(folder, [rendered.pairs(shape) for shape, _ in usable], CUTTING, "render")
+        write_pairs(folder, [rendered.pairs(shape) for shape, _ in usable], CUTTING, "render", manifest=manifest)
     write_table(rendered.folder / "shapes.parquet", ({**row, "views": None} for row in rows), SHAPES)
-    write_table(rendered.folder / "manifest.parquet", _manifest_rows(rendered, usable), MANIFEST)
+    write_table(rendered.folder / "manifest.parquet", manifest, MANIFEST)
     write_table(rendered.folder / "truth.parquet", _truth_rows(rendered, usable), TRUTH)
     LOG.info(
         "%d views of %d shapes (%d set aside), %d pairs with %d correspondences: %s",

@@ -36,7 +36,7 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     if not files:
         raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
     with replaced_folder(out) as folder:
-        write_pairs(folder, files, Cutting(settings.shard_mb, settings.rows_per_group), "shard")
+        write_pairs(folder, files, Cutting(settings.shard_mb, settings.rows_per_group), "shard", manifest=manifest)
         missing = write_image_shards(folder, root, manifest, settings) if settings.images else []
         tallies = tally_dataset(folder)
         write_card(folder, tallies, manifest, settings.images, missing)

@@ -14,6 +14,7 @@ from liftnet.io.dataset import SPLITS
 from liftnet.io.errors import LiftnetError
 from liftnet.io.rows import read_batches
 from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS
+from liftnet.io.sharding.tried import Lookup, left_out_reasons
 
 MAX_UNITS = 2**16 - 1
 MAX_SIDE = (MAX_UNITS + 1) // COORDINATE_SCALE  # 2048 px: pixel centres up to 2047, as uint16 reaches 2047.97
@@ -21,14 +22,20 @@ COLUMNS = [name for name in DATASET.names if name in PAIRS.names]  # what a row 
 COORDINATES = {"x1": "width_a", "y1": "height_a", "x2": "width_b", "y2": "height_b"}
 
 
-def kept_pairs(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+def kept_pairs(path: Path, columns: Sequence[str], left_out: Lookup) -> Iterator[tuple[str, pa.Table]]:
     """The kept pairs of one work, piece by piece: a split, and some rows of PAIRS that belong to it.
+
+    Args:
+        path: The table of the work's pairs.
+        columns: The columns wanted.
+        left_out: Images whose pairs are passed over.
 
     Raises:
         LiftnetError: The table cannot be read, or a pair has no known split.
     """
-    for batch in read_batches(path, PAIRS, [*columns, "kept", "split"]):
+    for batch in read_batches(path, PAIRS, list(dict.fromkeys([*columns, "image_a", "image_b", "kept", "split"]))):
         kept = pa.table(batch.filter(pc.equal(batch.column("kept"), True)))
+        kept = kept.filter(pc.is_null(left_out_reasons(kept, left_out)))
         for split in kept.column("split").unique().to_pylist():
             if split not in SPLITS:
                 raise LiftnetError(path, f"has pairs of the split {split!r}", "Run `collect` and `verify` again")

@@ -12,6 +12,10 @@ from pathlib import Path
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import writing_error
 
+OF_A_DATASET = frozenset(
+    {"README.md", "croissant.json", "ATTRIBUTION.csv", "ATTRIBUTION.html", "checksums.sha256", "splits", "mini"}
+)  # its files and folders beside *.parquet
+
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
@@ -53,7 +57,7 @@ def _check_only_dataset_files(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise LiftnetError(folder, "is a file, not a folder", "Name another folder for the dataset")
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
-    foreign = sorted(n for n in names if not (n.endswith(".parquet") or n == "README.md" or n.startswith(".")))
+    foreign = sorted(n for n in names if not (n.endswith(".parquet") or n in OF_A_DATASET or n.startswith(".")))
     if foreign:
         raise LiftnetError(
             folder,
@@ -73,6 +77,7 @@ def _tidy_up(folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        with open(path, "rb") as written:
-            os.fsync(written.fileno())
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as written:
+                os.fsync(written.fileno())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,13 @@ import pyarrow.parquet as pq
 from liftnet.io.dataset import SCALE_KEY, SPLITS
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import progress
-from liftnet.io.schemas import COORDINATE_SCALE, DATASET
+from liftnet.io.rows import read_batches
+from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS, TRIED, table_writer
 from liftnet.io.sharding.compact import COLUMNS, COORDINATES, compact_table, kept_pairs, list_lengths
 from liftnet.io.sharding.cut import cut, shard_files
 from liftnet.io.sharding.runs import SortedRuns
+from liftnet.io.sharding.tried import COLUMNS as TRIED_COLUMNS
+from liftnet.io.sharding.tried import Lookup, tried_rows
 
 LISTS = (*COORDINATES, "score")
 ROW_BYTES = 200  # ids and counts of a pair, before compression
@@ -39,8 +42,18 @@ class Cutting:
     rows_per_group: int = 1024
 
 
-def write_pairs(folder: Path, files: Sequence[Path], cutting: Cutting, stage: str) -> None:
-    """Write the kept pairs of all works as shards of train, val and test.
+TRIED_FILE = "tried.parquet"
+
+
+def write_pairs(
+    folder: Path,
+    files: Sequence[Path],
+    cutting: Cutting,
+    stage: str,
+    left_out: Mapping[str, str] | None = None,
+    manifest: pa.Table | None = None,
+) -> None:
+    """Write the kept pairs of all works as shards of train, val and test, and all that were tried as `tried.parquet`.
 
     Memory holds the ids of all pairs (about 100 bytes each) and one shard: the pairs themselves are sorted on disk,
     in a hidden folder of `folder` that takes as much room as the shards and is gone at the end.
@@ -50,15 +63,19 @@ def write_pairs(folder: Path, files: Sequence[Path], cutting: Cutting, stage: st
         files: The tables of pairs.
         cutting: How the shards are cut.
         stage: The stage that writes, for its log.
+        left_out: Images whose pairs are left out, image_id to reason; the reason becomes the pair's in TRIED.
+        manifest: Rows of MANIFEST, for the source of each image; without it sources are null.
 
     Raises:
         LiftnetError: A table is unreadable, a pair stands in two of them or cannot be stored.
     """
-    plans = plan_shards(files, cutting, stage)
+    refused = Lookup.of(left_out or {})
+    plans = plan_shards(files, cutting, stage, refused)
+    _write_tried(folder / TRIED_FILE, files, refused, Lookup.of_sources(manifest))
     with TemporaryDirectory(dir=folder, prefix=".runs-") as scratch:
         runs = {split: SortedRuns(Path(scratch) / split, plan.firsts) for split, plan in plans.items()}
         for path in progress(files, stage, "sorting pairs"):
-            for split, rows in kept_pairs(path, COLUMNS):
+            for split, rows in kept_pairs(path, COLUMNS, refused):
                 runs[split].add(compact_table(rows))
         for sorted_runs in runs.values():
             sorted_runs.flush()
@@ -80,8 +97,14 @@ class Plan:
     firsts: list[str]
 
 
-def plan_shards(files: Sequence[Path], cutting: Cutting, stage: str) -> dict[str, Plan]:
+def plan_shards(files: Sequence[Path], cutting: Cutting, stage: str, left_out: Lookup) -> dict[str, Plan]:
     """Decide from ids and numbers of correspondences alone which pairs each shard will hold.
+
+    Args:
+        files: The tables of pairs.
+        cutting: How the shards are cut.
+        stage: The stage that writes, for its log.
+        left_out: Images whose pairs are left out.
 
     Raises:
         LiftnetError: A table is unreadable, or a pair stands in two of them.
@@ -89,7 +112,7 @@ def plan_shards(files: Sequence[Path], cutting: Cutting, stage: str) -> dict[str
     ids: dict[str, list[pa.ChunkedArray]] = {split: [] for split in SPLITS}
     counts: dict[str, list[npt.NDArray[np.int64]]] = {split: [] for split in SPLITS}
     for path in progress(files, stage, "listing pairs"):
-        for split, rows in kept_pairs(path, ["pair_id", "x1"]):
+        for split, rows in kept_pairs(path, ["pair_id", "x1"], left_out):
             ids[split].append(rows.column("pair_id").cast(pa.large_string()))
             counts[split].append(list_lengths(rows.column("x1")))
     return {split: _plan(ids[split], counts[split], cutting) for split in SPLITS}
@@ -108,6 +131,14 @@ def _plan(ids: list[pa.ChunkedArray], counts: list[npt.NDArray[np.int64]], cutti
         )
     parts = cut(np.concatenate(counts)[order] * POINT_BYTES + ROW_BYTES, cutting.shard_mb)
     return Plan(parts, [names[part.start].as_py() for part in parts])
+
+
+def _write_tried(path: Path, files: Sequence[Path], left_out: Lookup, sources: Lookup) -> None:
+    with table_writer(path, TRIED) as write:
+        for file in files:
+            batches = [pa.table(batch) for batch in read_batches(file, PAIRS, list(TRIED_COLUMNS))]
+            if batches:
+                write(tried_rows(pa.concat_tables(batches), left_out, sources))
 
 
 def _write_shard(path: Path, split: str, rows: pa.Table, cutting: Cutting) -> None:
