@@ -80,6 +80,11 @@ MANIFEST = _schema(
     version="2",
 )
 
+IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))  # as Hugging Face's Image
+IMAGES = pa.schema(  # one row per stored image, in dataset/images-<split>-00000-of-000NN.parquet
+    [*MANIFEST, IMAGE], metadata={**MANIFEST.metadata, b"liftnet.table": b"images"}
+)
+
 MASKS = _schema(
     "masks",  # one row per image of an artist
     ("image_id", pa.string()),

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from liftnet.io.settings import Settings
 
 
 class ShardSettings(Settings):
-    """How the dataset is cut into files."""
+    """What the dataset holds, what it is called and how it is cut into files."""
 
+    name: str = Field("liftnet-sculptures", pattern=r"^[A-Za-z0-9][\w.-]*$", description="name of the dataset")
+    release: str = Field("1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="version of the dataset, MAJOR.MINOR.PATCH")
+    creator: str = Field("", description="who publishes the dataset, for its card")
+    contact: str = Field("", description="mail address or page for questions and removals, for its card")
+    url: str = Field("", pattern=r"^(https?://\S+)?$", description="page of the dataset, for its card")
+    licence_profile: Literal["pd-only", "open", "research"] = Field(
+        "research",
+        description="which licences images may have: public domain (pd-only), also BY and BY-SA (open), or all that "
+        "permit research, NC and ND included",
+    )
+    unknown_licences: bool = Field(
+        True, description="with the profile research, keep images whose licence is unknown; the card counts them"
+    )
+    mini_mb: int = Field(90, ge=0, le=95, description="largest size of the small dataset in mini/, MB; 0: none")
     images: bool = Field(
         True, description="also write images-* shards with the JPEG bytes, to share the dataset whole"
     )

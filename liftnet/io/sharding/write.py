@@ -81,7 +81,7 @@ def write_pairs(
             sorted_runs.flush()
         for split, sorted_runs in runs.items():
             for number, (path, _) in enumerate(shard_files(folder, split, plans[split].parts)):
-                _write_shard(path, split, sorted_runs.shard(number), cutting)
+                write_shard(path, split, sorted_runs.shard(number), cutting)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,15 @@ def _write_tried(path: Path, files: Sequence[Path], left_out: Lookup, sources: L
                 write(tried_rows(pa.concat_tables(batches), left_out, sources))
 
 
-def _write_shard(path: Path, split: str, rows: pa.Table, cutting: Cutting) -> None:
+def write_shard(path: Path, split: str, rows: pa.Table, cutting: Cutting) -> None:
+    """Write one shard of pairs.
+
+    Args:
+        path: Its file.
+        split: The split it belongs to, for its metadata.
+        rows: Of the schema DATASET, sorted by pair_id.
+        cutting: For the length of its row groups.
+    """
     metadata = {**DATASET.metadata, SCALE_KEY: str(COORDINATE_SCALE), b"liftnet.split": split}
     pq.write_table(
         rows.cast(DATASET.with_metadata(metadata)),
