@@ -174,6 +174,7 @@ class _Collector:
             "stored_bytes": len(picture.data),
             "sha256": sha256,
             "phash": picture.phash,
+            "phashes": list(picture.phashes),
             "size": list(picture.size),
             "shown_size": list(picture.shown_size),
             "exif_orientation": picture.exif.orientation,

@@ -29,6 +29,16 @@ _DAMAGE = (  # what Pillow's readers raise on damaged files; UnidentifiedImageEr
     EOFError,
     struct.error,
 )
+HASHED_SIDE = 32  # imagehash's DCT hash is of 32 x 32 px
+_TURNED = (  # the symmetries of a square but the identity
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+)
 _TURNS = {  # EXIF 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,7 +62,8 @@ class Picture:
         size: (width, height) in px as stored.
         shown_size: (width, height) as displayed before any shrinking; what a hand-made mask must have.
         exif: What the camera wrote.
-        phash: 64-bit perceptual hash (DCT), in hex.
+        phashes: 64-bit perceptual hashes (DCT), in hex, of the pixels as stored, turned and mirrored; see
+            `perceptual_hashes`.
     """
 
     data: bytes = field(repr=False)
@@ -61,7 +72,12 @@ class Picture:
     size: Size
     shown_size: Size
     exif: Exif
-    phash: str
+    phashes: tuple[str, ...]
+
+    @property
+    def phash(self) -> str:
+        """64-bit perceptual hash (DCT) of the pixels as stored, in hex."""
+        return self.phashes[0]
 
     @property
     def sha256(self) -> str:
@@ -107,7 +123,7 @@ def normalise(data: bytes, what: object, max_side: int, min_side: int, max_pixel
         stored, suffix = data, ".jpg" if kind == "JPEG" else ".png"
     else:
         stored, suffix = _encode(pixels, picture), ".jpg"
-    return Picture(stored, suffix, MIMES[kind], pixels.size, shown, exif, _phash(pixels))
+    return Picture(stored, suffix, MIMES[kind], pixels.size, shown, exif, perceptual_hashes(pixels))
 
 
 def normalise_mask(data: bytes, what: object, shown_size: Size, stored_size: Size, max_pixels: int) -> BoolArray:
@@ -147,6 +163,18 @@ def shrunk_size(size: Size, max_side: int) -> Size:
     """(width, height) with the longer side brought down to `max_side`."""
     scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def perceptual_hashes(pixels: Image.Image) -> tuple[str, ...]:
+    """The 64-bit DCT hashes (imagehash's) of an image under the eight symmetries of a square, in hex.
+
+    In this order: as it is, turned by 90, 180 and 270 degrees to the left, mirrored left to right, upside down,
+    transposed, transposed along the other diagonal. All are of one small grey image, so seven of them cost little.
+    """
+    import imagehash
+
+    small = pixels.convert("L").resize((HASHED_SIDE, HASHED_SIDE), Image.Resampling.LANCZOS)
+    return tuple(str(imagehash.phash(turned)) for turned in (small, *map(small.transpose, _TURNED)))
 
 
 def _open(data: bytes, kind: str, what: object, max_pixels: int) -> Image.Image:
@@ -221,12 +249,6 @@ def _encode(pixels: Image.Image, original: Image.Image) -> bytes:
     profile = original.info.get("icc_profile") if original.mode in ("RGB", "RGBA", "P") else None
     pixels.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=profile, exif=b"")
     return buffer.getvalue()
-
-
-def _phash(pixels: Image.Image) -> str:
-    import imagehash
-
-    return str(imagehash.phash(pixels))
 
 
 def _times(size: Size) -> str:
