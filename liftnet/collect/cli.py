@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from liftnet.collect.options import add_source_options, sources_from
 from liftnet.collect.settings import CollectSettings
 from liftnet.io.command import Subparsers, add_command
 from liftnet.io.log import duration, get_logger
@@ -16,10 +17,7 @@ def add_commands(stages: Subparsers) -> None:
     parser = add_command(
         stages, "collect", _run, "fetch photographs from the web, a folder or the museum", CollectSettings
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--csv", type=Path, help="list of images: artist, work, url or image, and optional columns")
-    source.add_argument("--directory", type=Path, help="folder of artist/work/*.jpg")
-    source.add_argument("--museum", type=Path, help="demo museum, scraped over HTTP from a server of our own")
+    add_source_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of images/, hand_masks/ and manifest.parquet")
 
 
@@ -27,16 +25,10 @@ def _run(arguments: argparse.Namespace) -> None:
     import time
 
     from liftnet.collect.collector import collect
-    from liftnet.collect.sources import read_csv, read_directory, read_museum
 
     settings = settings_from(arguments, CollectSettings)
     start = time.monotonic()
-    if arguments.csv:
-        sources = read_csv(arguments.csv)
-    elif arguments.directory:
-        sources = read_directory(arguments.directory)
-    else:
-        sources = read_museum(arguments.museum)
+    sources = sources_from(arguments)
     logger = get_logger("collect")
     web = any(row.image.path is None and row.problem is None for row in sources.rows)
     if web and not settings.contact:

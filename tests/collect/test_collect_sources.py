@@ -1,9 +1,22 @@
+import argparse
 import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from liftnet.collect.formats import EXTENSIONS
-from liftnet.collect.sources import read_csv, read_directory, read_museum
+from liftnet.collect.options import add_source_options, sources_from
+from liftnet.collect.sources import (
+    Place,
+    Wanted,
+    join_sources,
+    read_csv,
+    read_directory,
+    read_list,
+    read_museum,
+    write_list,
+)
 from liftnet.io.errors import LiftnetError
 
 
@@ -162,3 +175,111 @@ def test_names_that_are_no_text_can_be_tabled(tmp_path):
 def test_unusable_directories_say_why(tmp_path, make):
     with pytest.raises(LiftnetError, match=r"is not a folder|holds no files"):
         read_directory(make(tmp_path))
+
+
+FULL = (
+    "artist,work,url,artist_wikidata,artist_died,work_wikidata,work_rights,source_id,credit,expected_bytes\n"
+    "A,W,http://e/x,https://www.wikidata.org/wiki/Q5582,1937-04-26,q1,CC0,17,Gift of B,1234\n"
+    "A,W,http://e/y,nobody,about 1500,Q12418,,,,many\n"
+)
+
+
+def test_the_optional_columns_are_checked_and_odd_cells_told(tmp_path, caplog):
+    with caplog.at_level("WARNING"):
+        first, second = read_csv(text_file(tmp_path, FULL)).rows
+    assert (first.artist_wikidata, first.artist_died, first.work_wikidata) == ("Q5582", 1937, None)
+    assert (first.work_rights, first.source_id, first.credit, first.expected_bytes) == ("CC0", "17", "Gift of B", 1234)
+    assert (second.artist_wikidata, second.artist_died, second.work_wikidata) == (None, None, "Q12418")
+    assert (second.expected_bytes, second.problem) == (None, None)
+    assert "1 cells of the column artist_died are not a whole number" in caplog.text
+    assert "1 cells of the column artist_wikidata are not a Wikidata id" in caplog.text
+
+
+def test_a_csv_list_and_its_parquet_are_the_same(tmp_path):
+    rows = read_csv(text_file(tmp_path, FULL)).rows
+    table = {name: [getattr(row, name) for row in rows] for name in ("artist", "work", "artist_died", "credit")}
+    pq.write_table(pa.table(table | {"url": [row.image.asked for row in rows]}), tmp_path / "l.parquet")
+    again = read_list(tmp_path / "l.parquet")
+    assert again.kind == "list"
+    assert [(r.artist, r.image, r.artist_died, r.credit) for r in again.rows] == [
+        (r.artist, r.image, r.artist_died, r.credit) for r in rows
+    ]
+    assert read_list(tmp_path / "list.csv").rows == rows
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    rows = (
+        Wanted("Ä", "W", Place("http://e/x"), license="CC0", artist_died=1937, source="met", expected_bytes=5),
+        Wanted("B", "W", Place("a/x.jpg", tmp_path / "a/x.jpg"), Place("m.png", tmp_path / "m.png"), "csv"),
+        Wanted(None, None, Place("http://e/y"), source="met", problem=("set_aside", "no artist is named")),
+    )
+    assert write_list(tmp_path / "far" / "l.parquet", iter(rows), tmp_path) == 3
+    assert read_list(tmp_path / "far" / "l.parquet").rows == rows
+
+
+def test_columns_as_pandas_writes_them_are_read(tmp_path):
+    columns = {
+        "Artist": pa.array(["A", "A"]).dictionary_encode(),
+        "work": pa.array(["W", None], pa.large_string()),
+        "image": pa.array(["x.jpg", "y.jpg"]),
+        "artist_died": pa.array([1937.0, None]),
+        "source_id": pa.array([7, 8]),
+        "mask": pa.nulls(2),
+        "year": pa.array([1, 2]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "l.parquet")
+    first, second = read_list(tmp_path / "l.parquet").rows
+    assert (first.artist, first.artist_died, first.source_id) == ("A", 1937, "7")
+    assert first.image.path == tmp_path / "x.jpg"
+    assert second.problem == ("bad_row", "the row has no work")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"artist": ["A"], "work": ["W"]}, "lacks the column url"),
+        ({"artist": ["A"], "work": [["W"]], "url": ["u"]}, "column work is of type list"),
+        ({"artist": [True], "work": ["W"], "url": ["u"]}, "column artist is of type bool"),
+        ({"artist": pa.array([], pa.string()), "work": pa.nulls(0), "url": pa.nulls(0)}, "has no rows"),
+    ],
+)
+def test_unusable_parquet_lists_say_why(tmp_path, columns, message):
+    pq.write_table(pa.table(columns), tmp_path / "l.parquet")
+    with pytest.raises(LiftnetError, match=message):
+        read_list(tmp_path / "l.parquet")
+
+
+def test_a_parquet_list_that_is_none_says_why(tmp_path):
+    with pytest.raises(LiftnetError, match="does not exist"):
+        read_list(tmp_path / "none.parquet")
+    (tmp_path / "l.parquet").write_text("artist,work,url\n")
+    with pytest.raises(LiftnetError, match="not a Parquet file"):
+        read_list(tmp_path / "l.parquet")
+
+
+def test_lists_are_joined_in_their_order_but_a_museum_stands_alone(tmp_path):
+    first = read_csv(text_file(tmp_path, "artist,work,url\nA,W,http://e/x\n"))
+    assert join_sources([first]) is first
+    both = join_sources([first, first])
+    assert (both.kind, both.rows) == ("lists", (*first.rows, *first.rows))
+    (tmp_path / "sources.csv").write_text("artist,work,image\nA,W,x.jpg\n")
+    with pytest.raises(ValueError, match="alone"):
+        join_sources([first, read_museum(tmp_path)])
+
+
+def options(*words):
+    parser = argparse.ArgumentParser()
+    add_source_options(parser)
+    return sources_from(parser.parse_args(list(map(str, words))))
+
+
+def test_several_lists_are_named_together_and_a_museum_alone(tmp_path):
+    path = text_file(tmp_path, "artist,work,url\nA,W,http://e/x\n")
+    write_list(tmp_path / "l.parquet", read_csv(path).rows)
+    touch(tmp_path, "photos/A/W/1.jpg")
+    found = options("--list", tmp_path / "l.parquet", path, "--csv", path, "--directory", tmp_path / "photos")
+    assert [row.image.asked for row in found.rows] == [*["http://e/x"] * 3, "A/W/1.jpg"]
+    with pytest.raises(LiftnetError, match="none is named"):
+        options()
+    with pytest.raises(LiftnetError, match="alone"):
+        options("--museum", tmp_path, "--csv", path)

@@ -1,0 +1,77 @@
+"""A folder of photographs as a source list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from liftnet.collect.formats import EXTENSIONS
+from liftnet.collect.sources.rows import Place, Sources, Wanted, name, printable
+from liftnet.io.errors import LiftnetError
+from liftnet.io.log import get_logger
+
+LOGGER = get_logger("collect")
+
+
+def read_directory(folder: Path) -> Sources:
+    """Read a folder of `artist/work/*.jpg` (png, webp, tif), masks in `artist/work/masks/<same name>.png`.
+
+    Every other file gets a row that says why it was set aside; hidden files are passed over.
+
+    Raises:
+        LiftnetError: The folder is missing or has no file at all.
+    """
+    if not folder.is_dir():
+        raise LiftnetError(folder, "is not a folder", "Give a folder that holds artist/work/*.jpg")
+    paths = sorted(_files_below(folder))
+    if not paths:
+        raise LiftnetError(folder, "holds no files", "Put photographs in artist/work/*.jpg below it")
+    present = set(paths)
+    used: set[PurePosixPath] = set()
+    rows = []
+    for path in paths:
+        if _is_image(path):
+            mask = path.parent / "masks" / f"{path.stem}.png"
+            used |= {mask} & present
+            rows.append(_in_folder(folder, path, mask if mask in present else None))
+    rows += [_set_aside(folder, path) for path in paths if not _is_image(path) and path not in used]
+    return Sources("directory", folder, tuple(rows))
+
+
+def _files_below(folder: Path) -> Iterator[PurePosixPath]:
+    hidden = 0
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(root) in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(root))
+        hidden += sum(entry.startswith(".") for entry in (*folders, *names))
+        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        below = PurePosixPath(Path(root).relative_to(folder).as_posix())
+        yield from (below / file for file in names if not file.startswith("."))
+    if hidden:
+        LOGGER.info("%s: %d hidden files or folders passed over", folder, hidden)
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    return len(path.parts) == 3 and path.suffix.lower() in EXTENSIONS
+
+
+def _in_folder(folder: Path, path: PurePosixPath, mask: PurePosixPath | None) -> Wanted:
+    artist, work, _ = path.parts
+    mask_place = Place(printable(mask), folder / mask) if mask else None
+    return Wanted(name(artist), name(work), Place(printable(path), folder / path), mask_place, "directory")
+
+
+def _set_aside(folder: Path, path: PurePosixPath) -> Wanted:
+    artist = name(path.parts[0]) if len(path.parts) > 2 else None
+    work = name(path.parts[1]) if len(path.parts) > 2 else None
+    if len(path.parts) == 3:
+        problem = "unsupported_format", f"files ending in {path.suffix or 'nothing'} are not images that are read"
+    elif len(path.parts) == 4 and path.parts[2] == "masks":
+        problem = "set_aside", "a mask without an image of its name (masks/<image name>.png)"
+    else:
+        problem = "set_aside", "images are looked for in artist/work/ only"
+    return Wanted(artist, work, Place(printable(path), folder / path), source="directory", problem=problem)

@@ -1,0 +1,246 @@
+"""Lists of images in a file: CSV or Parquet, one row an image."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from liftnet.collect.sources.rows import Sources, Wanted, name, place, size, wikidata_id, year
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import atomic_path
+from liftnet.io.log import get_logger
+
+LOGGER = get_logger("collect")
+TEXT = (
+    "artist",
+    "work",
+    "url",
+    "image",
+    "mask",
+    "license",
+    "license_url",
+    "attribution",
+    "credit",
+    "page_url",
+    "source",
+    "source_id",
+    "artist_wikidata",
+    "work_wikidata",
+    "work_rights",
+    "problem",  # status of a row that is not to be fetched, e.g. set_aside
+    "problem_reason",
+)
+NUMBERS = ("artist_died", "expected_bytes")
+COLUMNS = frozenset((*TEXT, *NUMBERS))
+LIST = pa.schema(
+    [*((column, pa.string()) for column in TEXT), ("artist_died", pa.int32()), ("expected_bytes", pa.int64())]
+)
+_FOLDER = b"liftnet.folder"  # metadata of a list: what its relative paths are relative to
+_AS_GIVEN = ("page_url", "license", "license_url", "attribution", "source_id", "credit", "work_rights")
+_CHECKED = {"artist_died": year, "expected_bytes": size, "artist_wikidata": wikidata_id, "work_wikidata": wikidata_id}
+
+
+def read_csv(path: Path) -> Sources:
+    """Read a CSV file of images; its relative paths are relative to its folder.
+
+    Columns: artist, work, url or image, and optionally those of `COLUMNS`; docs/sources.md says what they hold. A cell
+    of a number or a Wikidata id that is none is left empty, and told.
+
+    Raises:
+        LiftnetError: The file is missing, not UTF-8, not CSV, empty, or lacks a column.
+    """
+    return Sources("csv", path, _all_wanted(path, _read_rows(path), path.parent, "csv"))
+
+
+def read_museum(folder: Path) -> Sources:
+    """Read a museum's sources.csv; its paths must stay below the folder, since they are served over HTTP.
+
+    Raises:
+        LiftnetError: As for `read_csv`.
+    """
+    path = folder / "sources.csv"
+    return Sources("museum", folder, _all_wanted(path, _read_rows(path), folder, "museum"))
+
+
+def read_list(path: Path) -> Sources:
+    """Read a list in Parquet (`*.parquet`) or, of any other ending, in CSV; the columns are those of `read_csv`.
+
+    Relative paths of a list that `collect list` wrote are relative to the folder it was made of; those of any other
+    to the list's own folder.
+
+    Raises:
+        LiftnetError: The file is missing, is not Parquet or CSV, is empty, lacks a column or has one of a wrong type.
+    """
+    if path.suffix.lower() != ".parquet":
+        return read_csv(path)
+    table, folder = _read_table(path)
+    rows: list[dict[str, str]] = []
+    for batch in table.to_batches(max_chunksize=10_000):
+        rows += [{key: text.strip() for key, text in row.items() if text} for row in batch.to_pylist()]
+    if not rows:
+        raise LiftnetError(path, "has no rows", "Add a row for each image")
+    return Sources("list", path, _all_wanted(path, rows, folder, "list"))
+
+
+def write_list(path: Path, rows: Iterable[Wanted], folder: Path | None = None) -> int:
+    """Write a list as Parquet, atomically; rows that cannot be fetched keep their reason.
+
+    Args:
+        path: The list.
+        rows: Its rows.
+        folder: What their relative paths are relative to; None for the list's own folder.
+
+    Returns:
+        How many rows it has.
+    """
+    count = 0
+    schema = LIST if folder is None else LIST.with_metadata({_FOLDER: json.dumps(str(folder.absolute()))})
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in _batches(rows):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _batches(rows: Iterable[Wanted]) -> Iterable[list[dict[str, Any]]]:
+    batch = []
+    for row in rows:
+        batch.append(as_row(row))
+        if len(batch) == 10_000:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def as_row(row: Wanted) -> dict[str, Any]:
+    """A row as the columns of `LIST`."""
+    local = row.image.path is not None
+    values = {key: getattr(row, key) for key in COLUMNS & set(Wanted.__dataclass_fields__)}
+    status, reason = row.problem or (None, None)
+    return values | {
+        "url": None if local else row.image.asked,
+        "image": row.image.asked if local else None,
+        "mask": row.mask.asked if row.mask else None,
+        "problem": status,
+        "problem_reason": reason,
+    }
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [column.strip().lower() for column in next(reader, [])]
+            _check_header(path, header)
+            rows = [_as_dict(header, cells, reader.line_num) for cells in reader if any(map(str.strip, cells))]
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise LiftnetError(path, "does not exist", "Give the path of a CSV file of sources") from error
+    except UnicodeDecodeError as error:
+        raise LiftnetError(path, f"is not UTF-8 text ({error.reason})", "Save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise LiftnetError(path, f"is not valid CSV (line {reader.line_num}: {error})", "Mend that line") from error
+    except OSError as error:
+        raise LiftnetError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
+    if not rows:
+        raise LiftnetError(path, "has no rows below its header", "Add a row for each image")
+    return rows
+
+
+def _read_table(path: Path) -> tuple[pa.Table, Path]:
+    """The known columns of a Parquet list as text, and the folder its paths are relative to."""
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            header = [column.strip().lower() for column in schema.names]
+            _check_header(path, header)
+            used = [original for original, column in zip(schema.names, header, strict=True) if column in COLUMNS]
+            table = file.read(columns=used, use_threads=False).select(used)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise LiftnetError(path, "does not exist", "Give the path of a Parquet file of sources") from error
+    except (pa.ArrowException, OSError) as error:
+        raise LiftnetError(path, f"is not a Parquet file that can be read ({error})", "Write it again") from error
+    table = table.rename_columns([column.strip().lower() for column in used])
+    for number, field in enumerate(table.schema):
+        table = table.set_column(number, field.name, _as_text(path, field, table.column(number)))
+    return table, _folder(path, schema.metadata or {})
+
+
+def _as_text(path: Path, field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if pa.types.is_floating(kind) and field.name in NUMBERS:  # pandas turns integers with gaps into floats
+        column = column.cast(pa.int64(), safe=False)
+    elif not any(test(kind) for test in (*texts, pa.types.is_integer, pa.types.is_null)):
+        raise LiftnetError(path, f"the column {field.name} is of type {field.type}, not text", "Make it text")
+    return column.cast(pa.string())
+
+
+def _folder(path: Path, metadata: Mapping[bytes, bytes]) -> Path:
+    return Path(json.loads(metadata[_FOLDER])) if _FOLDER in metadata else path.parent
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    found = ", ".join(header) or "nothing"
+    lacking = [column for column in ("artist", "work") if column not in header]
+    if "url" not in header and "image" not in header:
+        lacking.append("url (or image)")
+    if lacking:
+        hint = "Its cells must be divided by commas" if ";" in found else "Name the columns in its first line"
+        raise LiftnetError(path, f"lacks the column {', '.join(lacking)}; its first line has: {found}", hint)
+    twice = next((column for column in sorted(COLUMNS) if header.count(column) > 1), None)
+    if twice:
+        raise LiftnetError(path, f"has the column {twice} twice", "Remove one of them")
+    extra = [column for column in header if column not in COLUMNS]
+    if extra:
+        LOGGER.info("%s: columns not used: %s", path, ", ".join(extra))
+
+
+def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
+    row = {column: cell.strip() for column, cell in zip(header, cells, strict=False) if column in COLUMNS}
+    if len(cells) > len(header):
+        reason = f"line {line} has {len(cells)} cells, the header {len(header)}; quote cells with commas"
+        row |= {"problem": "bad_row", "problem_reason": reason}
+    return row
+
+
+def _all_wanted(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[Wanted, ...]:
+    odd: Counter[str] = Counter()
+    wanted = tuple(_wanted(row, folder, kind, odd) for row in rows)
+    for column, count in sorted(odd.items()):
+        what = "a Wikidata id" if column.endswith("wikidata") else "a whole number"
+        LOGGER.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
+    return wanted
+
+
+def _wanted(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) -> Wanted:
+    strict = kind == "museum"
+    image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
+    mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
+    artist, work = name(row.get("artist")), name(row.get("work"))
+    if row.get("problem"):
+        image_problem = row["problem"], row.get("problem_reason") or "set aside by the list"
+    elif artist is None or work is None or not image.asked:
+        missing = "artist" if artist is None else "work" if work is None else "url or image path"
+        image_problem = "bad_row", f"the row has no {missing}"
+    given: dict[str, Any] = {column: row.get(column) or None for column in _AS_GIVEN}
+    checked: dict[str, Any] = {column: check(row.get(column)) for column, check in _CHECKED.items()}
+    odd.update(column for column, value in checked.items() if value is None and row.get(column))
+    return Wanted(
+        artist,
+        work,
+        image,
+        mask,
+        source=row.get("source") or kind,
+        problem=image_problem,
+        mask_problem=mask_problem,
+        **given,
+        **checked,
+    )

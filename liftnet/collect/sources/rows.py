@@ -1,0 +1,163 @@
+"""What every source list comes down to: one row an image, its artist, its work, and where it is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WIKIDATA = re.compile(r"(?:https?://(?:www\.)?wikidata\.org/(?:wiki|entity)/)?(Q[1-9][0-9]*)/?")
+_YEAR = re.compile(r"(-?[0-9]{1,4})(?:-[0-9]{2}(?:-[0-9]{2})?)?")
+_MOST_BYTES = 2**62
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file is.
+
+    Attributes:
+        asked: As the source list says it: a URL, or a path.
+        path: The local file; None for a URL.
+    """
+
+    asked: str
+    path: Path | None = None
+
+    @property
+    def version(self) -> str:
+        """Changes when a local file changes; empty for a URL or a missing file."""
+        if self.path is None:
+            return ""
+        try:
+            state = self.path.stat()
+        except OSError:
+            return ""
+        return f"{state.st_size}-{state.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One row of a source list.
+
+    Attributes:
+        artist: Name of the artist.
+        work: Name of the work; with the artist's it names the work.
+        image: The image asked for.
+        mask: Its hand-made mask, if the source names one.
+        source: The collection it is from: "csv", "directory", "museum", "commons", "met", ...
+        page_url: The page that describes the image.
+        license: As the source says it.
+        license_url: Address of the licence.
+        attribution: Whom to name.
+        problem: (status, reason) of a row that cannot be fetched at all.
+        mask_problem: The same of the mask alone.
+        source_id: The record's id in the collection.
+        credit: The credit line of the holding institution.
+        artist_wikidata: "Q5582".
+        artist_died: Year of the artist's death.
+        work_wikidata: "Q12418".
+        work_rights: What the source says of the sculpture's own copyright; see `liftnet.io.licences`.
+        expected_bytes: Size of the file as the source says it.
+    """
+
+    artist: str | None
+    work: str | None
+    image: Place
+    mask: Place | None = None
+    source: str = ""
+    page_url: str | None = None
+    license: str | None = None
+    license_url: str | None = None
+    attribution: str | None = None
+    problem: tuple[str, str] | None = None
+    mask_problem: tuple[str, str] | None = None
+    source_id: str | None = None
+    credit: str | None = None
+    artist_wikidata: str | None = None
+    artist_died: int | None = None
+    work_wikidata: str | None = None
+    work_rights: str | None = None
+    expected_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything to collect.
+
+    Attributes:
+        kind: "csv", "list", "directory", "museum", or "lists" for several together.
+        origin: The file or folder it was read from; the first of several.
+        rows: In the order of the list.
+    """
+
+    kind: str
+    origin: Path
+    rows: tuple[Wanted, ...]
+
+    def __repr__(self) -> str:
+        artists = {row.artist for row in self.rows}
+        return f"Sources({self.kind} {self.origin}: {len(self.rows)} images by {len(artists)} artists)"
+
+
+def join_sources(parts: Sequence[Sources]) -> Sources:
+    """Several lists as one, in their order.
+
+    A museum is served by a server of our own, so it is collected alone.
+
+    Raises:
+        ValueError: There is none, or a museum among several.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if not parts or any(part.kind == "museum" for part in parts):
+        raise ValueError("one or more lists are joined, and a museum is collected alone")
+    return Sources("lists", parts[0].origin, tuple(row for part in parts for row in part.rows))
+
+
+def name(text: str | None) -> str | None:
+    """One spelling of a name: single spaces, composed letters (macOS stores ä as a and two dots)."""
+    return unicodedata.normalize("NFC", " ".join(printable(text or "").split())) or None
+
+
+def printable(text: object) -> str:
+    """Names of files may hold bytes that are no text; a table may not."""
+    return str(text).encode("utf-8", "replace").decode()
+
+
+def wikidata_id(text: object) -> str | None:
+    """The "Q5582" of an identifier or an address of Wikidata; None for anything else."""
+    match = _WIKIDATA.fullmatch(text.strip()) if isinstance(text, str) else None
+    return match[1] if match else None
+
+
+def year(value: object) -> int | None:
+    """A year from a number, "1937" or "1937-04-26"; None for anything else, such as "about 1500"."""
+    match = _YEAR.fullmatch(str(value).strip()) if isinstance(value, int | str) and value is not True else None
+    return int(match[1]) or None if match else None  # there is no year 0; sources write it for "unknown"
+
+
+def size(value: object) -> int | None:
+    """A number of bytes above 0; None for anything else."""
+    text = str(value).strip() if isinstance(value, int | str) else ""
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:20]) < _MOST_BYTES else None
+
+
+def place(asked: str, folder: Path, strict: bool = False) -> tuple[Place, tuple[str, str] | None]:
+    """A URL or path of a list, and what is wrong with it.
+
+    Args:
+        asked: As the list says it.
+        folder: What a relative path is relative to.
+        strict: Refuse URLs and paths that lead out of `folder`.
+    """
+    if SCHEME.match(asked) and not strict:
+        return Place(asked), None
+    path = PurePosixPath(asked)
+    if strict and (path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked):
+        return Place(asked), ("path_refused", "the path must be relative and stay below the museum's folder")
+    if "\0" in asked:
+        return Place(asked), ("bad_row", "the path has a NUL character")
+    return Place(asked, folder / asked), None
