@@ -100,6 +100,8 @@ def normalise(data: bytes, what: object, max_side: int, min_side: int, max_pixel
     """
     kind = sniff(data, what)
     picture = _open(data, kind, what, max_pixels)
+    if kind == "PNG":  # Pillow decodes a PNG to look for EXIF behind its pixels, and tells of damage only once
+        _decode(picture, what)
     exif = read_exif(picture)
     width, height = picture.size
     if min(width, height) < min_side:
