@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from liftnet.collect.download import Downloader, Received, host_of
+from liftnet.collect.download import Downloader, Received
 from liftnet.collect.errors import FetchError
 from liftnet.collect.journal import Entry, Journal
 from liftnet.collect.lanes import run_in_lanes
@@ -19,6 +19,7 @@ from liftnet.collect.museum import serve
 from liftnet.collect.picture import normalise, normalise_mask
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Place, Sources
+from liftnet.collect.transport import host_of
 from liftnet.io.errors import BadImageError
 from liftnet.io.files import write_bytes
 from liftnet.io.images import write_mask
@@ -68,8 +69,9 @@ class _Collector:
         self.sources, self.out, self.settings, self.threads = sources, out, settings, threads
         self.journal, self.base = journal, base
         if base is not None:  # our own server needs no politeness
-            settings = settings.model_copy(update={"delay_s": 0.0, "per_host": max(2, threads)})
-        self.downloader = Downloader(settings, (base.removeprefix("http://"),) if base else ())
+            settings = settings.model_copy(update={"delay_s": 0.0, "per_host": max(2, threads), "robots": False})
+        own = (base.removeprefix("http://"),) if base else ()
+        self.downloader = Downloader(settings, own, out / "downloads" / "robots")
         self.decoding = threading.BoundedSemaphore(threads)  # a decoded image can take 300 MB
 
     def run(self) -> tuple[list[Entry], dict[int, Entry]]:

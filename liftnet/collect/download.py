@@ -7,24 +7,37 @@ it sent is as long as it said. What the bytes are is found out by `liftnet.colle
 from __future__ import annotations
 
 import http.cookiejar
+import json
 import os
 import random
 import threading
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urljoin, urlsplit
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 import requests
-import urllib3
 from requests import exceptions as faults
 from urllib3 import exceptions as wire
 
-from liftnet import __version__
 from liftnet.collect.errors import FetchError
+from liftnet.collect.gates import HostGate
 from liftnet.collect.guard import Guard, GuardedAdapter, Watchdog
+from liftnet.collect.optout import reserved
+from liftnet.collect.partial import Partial, kept
+from liftnet.collect.policies import policy_of
+from liftnet.collect.robots import LARGEST, RobotsCache
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.transport import (
+    etag_of,
+    host_of,
+    in_plain_words,
+    last_modified_of,
+    retry_after,
+    user_agent,
+)
 
-PROJECT = "https://github.com/liftnet/liftnet"
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 1 << 16
 _TELLING = {
@@ -45,51 +58,56 @@ class Received:
     """A file as it came.
 
     Attributes:
-        data: Its bytes.
+        data: Its bytes; empty if it has not changed.
         final_url: Where the last redirect led; None for a local file.
-        http_status: 200; None for a local file.
+        http_status: 200, 206 for a file that came in parts, 304 for one not changed; None for a local file.
         attempts: How often it was asked for.
+        etag: Its version, as the server calls it.
+        last_modified: When it changed, as the server says it.
+        opt_out: What its owner says against its use, where the settings do not honour that.
     """
 
     data: bytes = field(repr=False)
     final_url: str | None = None
     http_status: int | None = None
     attempts: int = 1
+    etag: str | None = None
+    last_modified: str | None = None
+    opt_out: str | None = None
+
+    @property
+    def not_modified(self) -> bool:
+        """Whether the server says that the file is still the one asked about."""
+        return self.http_status == 304
 
     def __repr__(self) -> str:
         return f"Received({len(self.data):,} bytes from {self.final_url or 'disk'})"
 
 
-class HostGate:
-    """How many requests one host gets at a time, and how fast."""
+@dataclass
+class _Asking:
+    """What is asked for, and what has come of it so far.
 
-    def __init__(self, limit: int, delay_s: float) -> None:
-        self.slots = threading.BoundedSemaphore(limit)
-        self._delay_s, self._lock = delay_s, threading.Lock()
-        self._next = self._resting_until = 0.0
-        self._refusal = 429
+    Attributes:
+        conditions: Headers that ask only for a file that has changed.
+        headers: Further headers.
+        max_bytes: More is refused, or cut off with `cut`.
+        robots: Whether robots.txt is obeyed; an interface for programs is not a page for robots.
+        cut: Take the first `max_bytes` of a longer file; its compression is undone.
+        partial: What broke off, to be continued.
+    """
 
-    def turn(self, url: str, max_wait_s: float) -> float:
-        """Seconds to wait before the next request.
+    conditions: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    max_bytes: int = 0
+    robots: bool = True
+    cut: bool = False
+    partial: Partial | None = None
 
-        Raises:
-            FetchError: The host has asked for a longer rest than `max_wait_s`.
-        """
-        with self._lock:
-            now = time.monotonic()
-            rest = self._resting_until - now
-            if rest > max_wait_s:
-                reason = f"the host asked not to be contacted for another {rest:.0f} s"
-                raise FetchError(url, f"http_{self._refusal}", reason, self._refusal)
-            start = max(now, self._next, self._resting_until)
-            self._next = start + self._delay_s
-            return start - now
-
-    def rest(self, seconds: float, http_status: int) -> None:
-        """Hold back every request to this host: a rate limit is a host's, not a file's."""
-        with self._lock:
-            self._resting_until = max(self._resting_until, time.monotonic() + seconds)
-            self._refusal = http_status
+    def headers_for(self, url: str) -> dict[str, str]:
+        if self.partial is not None and self.partial.url == url:
+            return self.headers | self.partial.headers()
+        return self.headers | self.conditions
 
 
 class Downloader:
@@ -98,11 +116,15 @@ class Downloader:
     Args:
         settings: Limits and politeness.
         allowed: Further hosts (or host:port) that may have a private address.
+        robots_folder: Where the rules of robots.txt are kept for later runs; None keeps them in memory.
     """
 
-    def __init__(self, settings: CollectSettings, allowed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, settings: CollectSettings, allowed: tuple[str, ...] = (), robots_folder: Path | None = None
+    ) -> None:
         self.settings = settings
         self.guard = Guard((*settings.allow_host, *allowed))
+        self.robots = RobotsCache(self._read_robots, robots_folder)
         self.stop = threading.Event()
         self._gates: dict[str, HostGate] = {}
         self._lock = threading.Lock()
@@ -120,26 +142,38 @@ class Downloader:
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
-    def fetch(self, url: str) -> Received:
+    def fetch(self, url: str, etag: str | None = None, last_modified: str | None = None) -> Received:
         """Fetch one URL, with retries.
+
+        Args:
+            url: http or https.
+            etag: The version that is there already; the server sends the file only if it has another.
+            last_modified: The same by date.
 
         Raises:
             FetchError: It could not be had; `code` and `reason` say why.
             Stopped: The run ends.
         """
-        attempts = 0
-        while True:
-            attempts += 1
-            try:
-                return replace(self._attempt(url), attempts=attempts)
-            except FetchError as error:
-                error.attempts = attempts
-                if not error.passing or attempts > self.settings.retries:
-                    raise
-                if (error.wait_s or 0) > self.settings.max_wait_s:
-                    raise
-                backoff = self.settings.backoff_s * 2 ** (attempts - 1) * self._jitter.uniform(0.5, 1.5)
-                self._sleep(min(max(backoff, error.wait_s or 0), self.settings.max_wait_s))
+        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        wanted = {name: value for name, value in conditions.items() if value}
+        return self._persist(url, _Asking(wanted, max_bytes=self.settings.max_bytes, robots=self.settings.robots))
+
+    def fetch_json(self, url: str, headers: Mapping[str, str] | None = None, max_bytes: int = 32_000_000) -> Any:
+        """Ask an interface for programs; its terms of use hold, robots.txt is for pages.
+
+        A `Retry-After` that comes with the answer is obeyed before the host is asked again.
+
+        Raises:
+            FetchError: As for `fetch`, and `bad_json`.
+            Stopped: The run ends.
+        """
+        wanted = {"Accept": "application/json"} | dict(headers or {})
+        received = self._persist(url, _Asking(headers=wanted, max_bytes=max_bytes, robots=False))
+        try:
+            return json.loads(received.data)
+        except (ValueError, RecursionError) as error:
+            reason = f"the answer is not JSON ({error})"
+            raise FetchError(url, "bad_json", reason, received.http_status) from error
 
     def give_up(self) -> None:
         """Cut short what is under way, in whatever thread."""
@@ -152,147 +186,162 @@ class Downloader:
         self.give_up()
         self.session.close()
 
-    def _attempt(self, url: str) -> Received:
+    def gate(self, url: str) -> HostGate:
+        """The gate of a URL's host.
+
+        Raises:
+            FetchError: The URL is of another scheme or names no host.
+        """
+        host = host_of(url)
+        with self._lock:
+            if host not in self._gates:
+                self._gates[host] = HostGate(policy_of(host, self.settings))
+            return self._gates[host]
+
+    def _persist(self, url: str, asking: _Asking) -> Received:
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                return replace(self._attempt(url, asking), attempts=attempts)
+            except FetchError as error:
+                error.attempts = attempts
+                if not error.passing or attempts > self.settings.retries:
+                    self._note_silence(error)
+                    raise
+                if (error.wait_s or 0) > self.settings.max_wait_s:
+                    raise
+                backoff = self.settings.backoff_s * 2 ** (attempts - 1) * self._jitter.uniform(0.5, 1.5)
+                self._sleep(min(max(backoff, error.wait_s or 0), self.settings.max_wait_s))
+
+    def _note_silence(self, error: FetchError) -> None:
+        if error.unreachable:
+            self.gate(error.what).silent(error.code)
+
+    def _read_robots(self, url: str) -> bytes:
+        headers = {"Accept": "text/plain, */*;q=0.1"}
+        return self._persist(url, _Asking(headers=headers, max_bytes=LARGEST, robots=False, cut=True)).data
+
+    def _attempt(self, url: str, asking: _Asking) -> Received:
         for _ in range(self.settings.max_redirects + 1):
-            gate = self._gate(url)
+            gate = self.gate(url)
+            gate.check_alive(url)
+            if asking.robots:
+                gate.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
             with gate.slots:
                 self._sleep(gate.turn(url, self.settings.max_wait_s))
-                answer = self._hop(url, gate)
+                answer = self._hop(url, gate, asking)
             if isinstance(answer, Received):
                 return answer
             url = answer
         raise FetchError(url, "too_many_redirects", f"more than {self.settings.max_redirects} redirects")
 
-    def _hop(self, url: str, gate: HostGate) -> Received | str:
+    def _hop(self, url: str, gate: HostGate, asking: _Asking) -> Received | str:
         """One request: the file, or where it has moved to."""
         with Watchdog(self.guard, self.settings.total_s) as watchdog:
             try:
                 with self.session.get(
-                    url, stream=True, allow_redirects=False, timeout=self.settings.timeout_s
+                    url,
+                    headers=asking.headers_for(url),
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=self.settings.timeout_s,
                 ) as response:
+                    gate.heard()
                     if (target := self.session.get_redirect_target(response)) is not None:
                         return urljoin(url, target)
-                    self._check_status(url, response, gate)
-                    data = self._body(url, response)
+                    received = self._answer(url, response, gate, asking)
                     if watchdog.expired:  # a cut connection looks like an end where no length was announced
                         raise TimeoutError
-                    return Received(data, url, response.status_code)
+                    return received
             except (faults.RequestException, wire.HTTPError, OSError, UnicodeError) as error:
                 if self.stop.is_set():
                     raise Stopped from error
                 if watchdog.expired:
                     reason = f"not complete after {self.settings.total_s:g} s"
                     raise FetchError(url, "timeout_total", reason, passing=True) from error
-                raise _in_plain_words(url, error) from error
+                raise in_plain_words(url, error) from error
 
-    def _check_status(self, url: str, response: requests.Response, gate: HostGate) -> None:
+    def _answer(self, url: str, response: requests.Response, gate: HostGate, asking: _Asking) -> Received:
+        """The file, once its status and headers are what they should be."""
+        parts = _continued(url, response, asking)
         status = response.status_code
-        if status == 200:
-            encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-            if encoding not in ("identity", ""):
-                reason = f"the server sent it compressed ({encoding}) though asked not to"
-                raise FetchError(url, "not_image", reason, status)
-            return
-        wait_s = _retry_after(response)
+        if status != 200 and parts is None and not (status == 304 and asking.conditions):
+            raise self._refusal(url, response, gate)
+        received = Received(
+            b"",
+            url,
+            status,
+            etag=etag_of(response),
+            last_modified=last_modified_of(response),
+            opt_out=self._reservation(url, response),
+        )
+        if status == 304:
+            return received
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in ("identity", "") and not asking.cut:
+            reason = f"the server sent it compressed ({encoding}) though asked not to"
+            raise FetchError(url, "not_image", reason, status)
+        if not asking.robots and (wait_s := retry_after(response)) is not None:
+            gate.rest(wait_s, status)  # MediaWiki's maxlag comes with status 200
+        return replace(received, data=self._body(url, response, gate, asking, parts or []))
+
+    def _refusal(self, url: str, response: requests.Response, gate: HostGate) -> FetchError:
+        status = response.status_code
+        wait_s = retry_after(response)
         if wait_s is not None and status in PASSING:
             gate.rest(wait_s, status)
         telling = _TELLING.get(status, "the server has a fault" if status >= 500 else "the server did not send it")
         asked = f", and to wait {wait_s:.0f} s" if wait_s else ""
-        raise FetchError(url, f"http_{status}", f"{telling} (HTTP {status}{asked})", status, status in PASSING, wait_s)
+        reason = f"{telling} (HTTP {status}{asked})"
+        return FetchError(url, f"http_{status}", reason, status, status in PASSING or status in (206, 416), wait_s)
 
-    def _body(self, url: str, response: requests.Response) -> bytes:
-        limit = self.settings.max_bytes
+    def _reservation(self, url: str, response: requests.Response) -> str | None:
+        """What the owner says against using the file, if the settings do not honour it."""
+        said = reserved(response.headers, response.raw.headers.getlist("X-Robots-Tag"))
+        if said is None:
+            return None
+        status, header = said
+        if self.settings.opt_out_headers if status == "opt_out_header" else self.settings.tdm_reservation:
+            reason = f"its owner does not want it used by machines ({header})"
+            raise FetchError(url, status, reason, response.status_code, opt_out=header)
+        return header
+
+    def _body(
+        self, url: str, response: requests.Response, gate: HostGate, asking: _Asking, parts: list[bytes]
+    ) -> bytes:
+        limit, status = asking.max_bytes, response.status_code
+        size = sum(map(len, parts))
         announced = response.headers.get("Content-Length", "")
-        parts: list[bytes] = []
-        size = 0
-        if announced.isdigit() and int(announced) > limit:
-            reason = f"announced as {int(announced):,} bytes, more than max_bytes = {limit:,}"
-            raise FetchError(url, "too_large", reason, response.status_code)
-        while chunk := response.raw.read(CHUNK, decode_content=False):
-            size += len(chunk)
-            if size > limit:
-                reason = f"longer than max_bytes = {limit:,}"
-                raise FetchError(url, "too_large", reason, response.status_code)
-            parts.append(chunk)
-        if announced.isdigit() and size != int(announced):
-            reason = f"{size:,} bytes came, {int(announced):,} were announced"
-            raise FetchError(url, "truncated", reason, response.status_code, passing=True)
-        return b"".join(parts)
-
-    def _gate(self, url: str) -> HostGate:
-        host = host_of(url)
-        with self._lock:
-            return self._gates.setdefault(host, HostGate(self.settings.per_host, self.settings.delay_s))
+        total = size + int(announced) if announced.isdecimal() and announced.isascii() else None
+        if total is not None and total > limit and not asking.cut:
+            reason = f"announced as {total:,} bytes, more than max_bytes = {limit:,}"
+            raise FetchError(url, "too_large", reason, status)
+        try:
+            while chunk := response.raw.read(CHUNK, decode_content=asking.cut):
+                size += len(chunk)
+                if size > limit and asking.cut:
+                    break
+                if size > limit:
+                    raise FetchError(url, "too_large", f"longer than max_bytes = {limit:,}", status)
+                parts.append(chunk)
+                self._sleep(gate.pay(len(chunk)))
+            if total is not None and size != total and not asking.cut:
+                reason = f"{size:,} bytes came, {total:,} were announced"
+                raise FetchError(url, "truncated", reason, status, passing=True)
+        except (wire.HTTPError, OSError):
+            asking.partial = kept(url, response, parts, total)
+            raise
+        return b"".join(parts)[:limit]
 
     def _sleep(self, seconds: float) -> None:
         if self.stop.is_set() or (seconds > 0 and self.stop.wait(seconds)):
             raise Stopped
 
 
-def user_agent(contact: str) -> str:
-    """Who we are, so that the owner of a site can ask or complain."""
-    return f"liftnet/{__version__} ({contact or '+' + PROJECT}) python-requests/{requests.__version__}"
-
-
-def host_of(url: str) -> str:
-    """Host and port of a http or https URL, in lower case.
-
-    Raises:
-        FetchError: It is of another scheme (`unsupported_scheme`) or names no host (`bad_url`).
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise FetchError(url, "bad_url", f"not a URL ({error})") from error
-    if parts.scheme.lower() not in ("http", "https"):
-        raise FetchError(url, "unsupported_scheme", f"only http and https are fetched, not {parts.scheme or 'this'}")
-    if not host:
-        raise FetchError(url, "bad_url", "names no host")
-    return host if port is None else f"{host}:{port}"
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds the server asks to wait; it may be a number or a date."""
-    header = response.headers.get("Retry-After")
-    if not header:
+def _continued(url: str, response: requests.Response, asking: _Asking) -> list[bytes] | None:
+    """The bytes that a 206 continues; None if the file begins anew. What cannot be continued is forgotten."""
+    partial, asking.partial = asking.partial, None
+    if partial is None or partial.url != url or response.status_code != 206 or not partial.goes_on(response):
         return None
-    try:
-        return urllib3.Retry().parse_retry_after(header)
-    except wire.InvalidHeader:
-        return None
-
-
-def _in_plain_words(url: str, error: Exception) -> FetchError:
-    """A fault of the transport as status and reason."""
-    chain = _causes(error)
-    last = " ".join(str(chain[-1]).split())
-    if any(isinstance(cause, wire.NameResolutionError) for cause in chain):
-        return FetchError(url, "dns_error", "the host's name has no address", passing=True)
-    if any(isinstance(cause, faults.SSLError | wire.SSLError) for cause in chain):
-        return FetchError(url, "tls_error", f"no trusted encrypted connection ({last})")
-    if any(isinstance(cause, wire.NewConnectionError) for cause in chain):  # a kind of ConnectTimeoutError, before it
-        return FetchError(url, "connection_error", f"the connection failed ({last})", passing=True)
-    if any(isinstance(cause, wire.ConnectTimeoutError | faults.ConnectTimeout) for cause in chain):
-        return FetchError(url, "timeout_connect", "the host does not answer", passing=True)
-    if any(isinstance(cause, wire.ReadTimeoutError | faults.ReadTimeout | TimeoutError) for cause in chain):
-        return FetchError(url, "timeout_read", "the server fell silent", passing=True)
-    if isinstance(error, wire.ProtocolError):  # bare, so from reading the body; requests wraps what comes before
-        return FetchError(url, "truncated", f"the connection ended early ({last})", passing=True)
-    if isinstance(error, faults.InvalidURL | faults.InvalidSchema | faults.MissingSchema | UnicodeError):
-        return FetchError(url, "bad_url", f"not a URL that can be fetched ({error})")
-    return FetchError(url, "connection_error", f"the connection failed ({last})", passing=True)
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what led to it, from the outside in."""
-    chain = [error]
-    while len(chain) < 12:
-        last = chain[-1]
-        inner = getattr(last, "reason", None) or last.__cause__ or last.__context__
-        if not isinstance(inner, BaseException):
-            inner = next((part for part in last.args if isinstance(part, BaseException)), None)
-        if inner is None or inner in chain:
-            break
-        chain.append(inner)
-    return chain
+    return partial.parts

@@ -15,6 +15,8 @@ class FetchError(LiftnetError):
         http_status: Status of the last response, if there was one.
         passing: Whether another attempt may succeed.
         wait_s: Wait the server asked for (Retry-After).
+        unreachable: Whether no connection could be made at all.
+        opt_out: The header by which the owner of the file reserves it, if that is why.
     """
 
     def __init__(
@@ -25,7 +27,10 @@ class FetchError(LiftnetError):
         http_status: int | None = None,
         passing: bool = False,
         wait_s: float | None = None,
+        opt_out: str | None = None,
+        unreachable: bool = False,
     ) -> None:
         super().__init__(what, reason)
         self.code, self.http_status, self.passing, self.wait_s = code, http_status, passing, wait_s
+        self.opt_out, self.unreachable = opt_out, unreachable
         self.attempts = 0

@@ -39,6 +39,16 @@ class CollectSettings(Settings):
         default=0.1, ge=0, le=60, description="least time between two requests to one host, in seconds"
     )
     connections: int = Field(default=16, ge=1, le=256, description="downloads at a time over all hosts")
+    robots: bool = Field(default=True, description="obey robots.txt: what it forbids, and how often it lets ask")
+    opt_out_headers: bool = Field(
+        default=True,
+        description="leave files whose server sends X-Robots-Tag: noai, noimageai, noml, noindex or noimageindex",
+    )
+    tdm_reservation: bool = Field(default=True, description="leave files whose server sends tdm-reservation: 1")
+    dead_days: float = Field(
+        default=30.0, ge=0, le=3650, description="days in which a dead link (404, 410) is not asked for again"
+    )
+    refresh: bool = Field(default=False, description="ask for stored files again; unchanged ones are not sent again")
     contact: str = Field(
         default="",
         pattern=r"^[\x20-\x7e]*$",

@@ -58,6 +58,7 @@ def quick():
                 "timeout_s": 2.0,
                 "total_s": 5.0,
                 "retries": 1,
+                "robots": False,
             }
             | changes
         )

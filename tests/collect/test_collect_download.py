@@ -8,10 +8,13 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from liftnet.collect.download import Downloader, HostGate, Stopped, host_of, user_agent
+from liftnet.collect.download import Downloader, Stopped
 from liftnet.collect.errors import FetchError
+from liftnet.collect.gates import HostGate
 from liftnet.collect.guard import Guard, is_public
+from liftnet.collect.policies import Policy
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.transport import host_of, user_agent
 
 
 @pytest.fixture
@@ -283,16 +286,16 @@ def test_redirects_into_the_local_network_are_refused(httpserver, downloader, ta
 )
 def test_loopback_is_refused_in_every_spelling(httpserver, host):
     httpserver.expect_request("/x").respond_with_data(b"secret")
-    downloader = Downloader(CollectSettings(retries=0, delay_s=0))
+    downloader = Downloader(CollectSettings(retries=0, delay_s=0, robots=False))
     assert failure(downloader, f"http://{host}:{httpserver.port}/x").code == "ssrf_blocked"
     assert httpserver.log == []
 
 
 def test_a_host_may_be_allowed_with_one_port_only(httpserver):
     httpserver.expect_request("/x").respond_with_data(b"here")
-    right = Downloader(CollectSettings(delay_s=0), (f"localhost:{httpserver.port}",))
+    right = Downloader(CollectSettings(delay_s=0, robots=False), (f"localhost:{httpserver.port}",))
     assert right.fetch(f"http://localhost:{httpserver.port}/x").data == b"here"
-    wrong = Downloader(CollectSettings(delay_s=0), ("localhost:1",))
+    wrong = Downloader(CollectSettings(delay_s=0, robots=False), ("localhost:1",))
     assert failure(wrong, f"http://localhost:{httpserver.port}/x").code == "ssrf_blocked"
 
 
@@ -373,7 +376,7 @@ def test_a_server_without_tls_is_a_tls_error(httpserver, downloader):
 
 
 def test_requests_to_one_host_keep_their_distance():
-    gate = HostGate(1, delay_s=10)
+    gate = HostGate(Policy(1, delay_s=10))
     assert gate.turn("u", 60) == 0
     assert gate.turn("u", 60) == pytest.approx(10, abs=0.1)
     assert gate.turn("u", 60) == pytest.approx(20, abs=0.1)

@@ -290,7 +290,8 @@ def test_a_url_asked_for_twice_is_fetched_once(tmp_path, httpserver, jpeg, quick
 
 RUN = "import sys; from pathlib import Path; from liftnet.collect.collector import collect\n"
 RUN += "from liftnet.collect.sources import read_csv; from liftnet.collect.settings import CollectSettings\n"
-RUN += "collect(read_csv(Path(sys.argv[1])), Path(sys.argv[2]), CollectSettings(allow_host=['localhost'], delay_s=0))"
+RUN += "settings = CollectSettings(allow_host=['localhost'], delay_s=0, robots=False)\n"
+RUN += "collect(read_csv(Path(sys.argv[1])), Path(sys.argv[2]), settings)"
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path, httpserver, jpeg, write_csv):
@@ -467,7 +468,7 @@ def test_the_command_reaches_loopback_only_if_allowed(tmp_path, httpserver, jpeg
     path = write_csv([{"url": f"http://127.0.0.1:{httpserver.port}/x.jpg"}])
     command("--csv", path, "--out", tmp_path / "out")
     assert rows_of(tmp_path / "out")[0]["status"] == "ssrf_blocked"
-    command("--csv", path, "--out", tmp_path / "out", "--allow-host", "127.0.0.1")
+    command("--csv", path, "--out", tmp_path / "out", "--allow-host", "127.0.0.1", "--no-robots")
     assert rows_of(tmp_path / "out")[0]["status"] == "ok"
 
 
