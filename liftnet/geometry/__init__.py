@@ -12,6 +12,7 @@ Names are loaded when first used: numba, OpenCV and torch are only imported by w
 | `estimate_affine_homographies` | affine homographies of many pairs at once | torch, CPU or CUDA |
 | `estimate_fundamental` | perspective fundamental matrix of one pair | OpenCV |
 | `estimate_homography` | projective homography of one pair | OpenCV |
+| `rotations_of_pairs` | angles between the calibrated cameras of many pairs at once | numpy |
 """
 
 from __future__ import annotations

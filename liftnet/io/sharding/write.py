@@ -18,6 +18,7 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.log import progress
 from liftnet.io.rows import read_batches
 from liftnet.io.schemas import COORDINATE_SCALE, DATASET, PAIRS, TRIED, table_writer
+from liftnet.io.sharding.angles import Focals, rotation_column
 from liftnet.io.sharding.compact import COLUMNS, COORDINATES, compact_table, kept_pairs, list_lengths
 from liftnet.io.sharding.cut import cut, shard_files
 from liftnet.io.sharding.runs import SortedRuns
@@ -64,19 +65,20 @@ def write_pairs(
         cutting: How the shards are cut.
         stage: The stage that writes, for its log.
         left_out: Images whose pairs are left out, image_id to reason; the reason becomes the pair's in TRIED.
-        manifest: Rows of MANIFEST, for the source of each image; without it sources are null.
+        manifest: Rows of MANIFEST, for the source and the focal length of each image; without it both are unknown.
 
     Raises:
         LiftnetError: A table is unreadable, a pair stands in two of them or cannot be stored.
     """
     refused = Lookup.of(left_out or {})
+    focals = Focals.of_manifest(manifest)
     plans = plan_shards(files, cutting, stage, refused)
     _write_tried(folder / TRIED_FILE, files, refused, Lookup.of_sources(manifest))
     with TemporaryDirectory(dir=folder, prefix=".runs-") as scratch:
         runs = {split: SortedRuns(Path(scratch) / split, plan.firsts) for split, plan in plans.items()}
         for path in progress(files, stage, "sorting pairs"):
-            for split, rows in kept_pairs(path, COLUMNS, refused):
-                runs[split].add(compact_table(rows))
+            for split, rows in kept_pairs(path, [*COLUMNS, "f_perspective"], refused):
+                runs[split].add(compact_table(rows.append_column("rotation_deg", rotation_column(rows, focals))))
         for sorted_runs in runs.values():
             sorted_runs.flush()
         for split, sorted_runs in runs.items():
