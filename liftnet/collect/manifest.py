@@ -11,13 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from liftnet.collect.copies import mark_copies
+from liftnet.collect.groups import give_splits
+from liftnet.collect.identities import identify
 from liftnet.collect.journal import Entry
+from liftnet.collect.lists import Lists, read_given
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources, Wanted
-from liftnet.collect.splits import assign_splits
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_text
-from liftnet.io.ids import stable_id
+from liftnet.io.licences import spdx
 from liftnet.io.log import get_logger
 from liftnet.io.schemas import MANIFEST, in_groups, read_table, table_writer
 
@@ -34,10 +37,28 @@ _AS_RECORDED = (
     "sha256_raw",
     "sha256",
     "phash",
+    "etag",
+    "last_modified",
+    "opt_out",
     "exif_orientation",
     "focal_mm",
     "focal_35mm",
     "camera",
+)
+_AS_ASKED = (
+    "artist",
+    "artist_wikidata",
+    "artist_died",
+    "work",
+    "work_wikidata",
+    "work_rights",
+    "source",
+    "source_id",
+    "page_url",
+    "license",
+    "license_url",
+    "attribution",
+    "credit",
 )
 
 
@@ -84,17 +105,34 @@ class CollectResult:
 
 
 def check_named_artists(sources: Sources, settings: CollectSettings) -> None:
-    """Refuse a held-out artist whom the sources do not know: a slip of the pen would put him into training.
+    """Refuse a listed artist or work whom the sources do not know: a slip of the pen would put him into training.
 
     Raises:
-        LiftnetError: Names him, and whom the sources do know.
+        LiftnetError: Names him, and whom the sources do know; or the lists that `splits` names cannot be read.
     """
     known = {row.artist for row in sources.rows if row.artist}
-    for key in ("val_artists", "test_artists"):
-        unknown = sorted(set(getattr(settings, key)) - known)
+    ids = {row.artist_wikidata for row in sources.rows if row.artist_wikidata}
+    given = read_given(settings.splits)
+    listed = [(entry.names[0] if entry.names else "", entry.wikidata or "") for entry in given.artists.entries]
+    for key, wanted in (
+        ("val_artists", [(name, name) for name in settings.val_artists]),
+        ("test_artists", [(name, name) for name in settings.test_artists]),
+        (settings.splits, listed),
+    ):
+        unknown = sorted(name or wikidata for name, wikidata in wanted if name not in known and wikidata not in ids)
         if unknown:
             names = ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
             raise LiftnetError(key, f"{unknown[0]!r} is no artist of {sources.origin}", f"They are: {names}")
+    _check_works(sources, given, settings.splits)
+
+
+def _check_works(sources: Sources, given: Lists, folder: str) -> None:
+    titles = {(artist, row.work) for row in sources.rows for artist in (row.artist, row.artist_wikidata)}
+    ids = {row.work_wikidata for row in sources.rows}
+    for entry in given.works.entries:
+        if entry.names not in titles and (entry.wikidata is None or entry.wikidata not in ids):
+            name = entry.line().replace("\t", ", ")
+            raise LiftnetError(folder, f"{name!r} is no work of {sources.origin}", "Take it out of the list of works")
 
 
 def write_manifest(
@@ -105,24 +143,29 @@ def write_manifest(
     masks: Mapping[int, Entry],
     entries: Mapping[str, Entry],
 ) -> CollectResult:
-    """Write manifest.parquet and works.tsv, and remove stored files of earlier runs that no row names any more.
+    """Write manifest.parquet, works.tsv and splits/, and remove stored files that no row asks for any more.
 
     Args:
         sources: The rows asked for.
         out: Folder of the outputs.
-        settings: For the splits.
+        settings: For copies and splits.
         images: What became of each row's image.
         masks: What became of the mask of each kept image, by row number.
         entries: All of the journal, earlier runs included.
+
+    Raises:
+        LiftnetError: A list of splits cannot be read, or `out` cannot be written.
     """
     rows = _rows(sources, images, masks)
-    _give_splits(rows, settings)
+    identify(rows)
+    ties = mark_copies(rows, images, out, settings)
+    give_splits(rows, ties, settings, read_given(settings.splits), out / "splits")
     with table_writer(out / "manifest.parquet", MANIFEST) as write:
         for group in in_groups(rows, ROWS_PER_GROUP):
             write(group)
     works = _write_works(out / "works.tsv", rows)
-    used = {f"images/{row['file']}" for row in rows if row["file"]}
-    used |= {f"hand_masks/{row['image_id']}.png" for row in rows if row["mask_status"] == "ok"}
+    # also those of copies and of withheld images, which the next run would fetch again
+    used = {entry["file"] for entry in (*images, *masks.values()) if entry["status"] == "ok"}
     for file in {entry["file"] for entry in entries.values() if entry.get("file")} - used:
         (out / file).unlink(missing_ok=True)
     artists = {row["artist_id"]: row["split"] for row in rows if row["status"] == "ok"}
@@ -167,19 +210,9 @@ def _rows(sources: Sources, images: Sequence[Entry], masks: Mapping[int, Entry])
 
 
 def _asked_for(wanted: Wanted) -> Row:
-    artist_id = stable_id(wanted.artist) if wanted.artist else None
-    return {
-        "artist": wanted.artist,
-        "artist_id": artist_id,
-        "work": wanted.work,
-        "work_id": stable_id(wanted.artist, wanted.work) if wanted.artist and wanted.work else None,
-        "source": wanted.source,
-        "page_url": wanted.page_url,
+    return {name: getattr(wanted, name) for name in _AS_ASKED} | {
         "image_url": wanted.image.asked,
-        "license": wanted.license,
-        "license_url": wanted.license_url,
-        "attribution": wanted.attribution,
-        "group_id": artist_id,
+        "license_spdx": spdx(wanted.license, wanted.license_url),
     }
 
 
@@ -191,20 +224,6 @@ def _what_became(image: Entry) -> Row:
         "width": width,
         "height": height,
     }
-
-
-def _give_splits(rows: Sequence[Row], settings: CollectSettings) -> None:
-    """Give all rows of an artist with an image their split; artists without any have none."""
-    ids = {row["artist"]: row["artist_id"] for row in rows if row["artist"]}
-    splits = assign_splits(
-        {row["artist_id"] for row in rows if row["status"] == "ok"},
-        settings.val_share,
-        settings.test_share,
-        [ids[name] for name in settings.val_artists],
-        [ids[name] for name in settings.test_artists],
-    )
-    for row in rows:
-        row["split"] = splits.get(row["artist_id"])
 
 
 def _write_works(path: Path, rows: Sequence[Row]) -> int:

@@ -30,7 +30,8 @@ _DAMAGE = (  # what Pillow's readers raise on damaged files; UnidentifiedImageEr
     struct.error,
 )
 HASHED_SIDE = 32  # imagehash's DCT hash is of 32 x 32 px
-_TURNED = (  # the symmetries of a square but the identity
+SYMMETRIES = (  # of a square
+    None,
     Image.Transpose.ROTATE_90,
     Image.Transpose.ROTATE_180,
     Image.Transpose.ROTATE_270,
@@ -176,7 +177,7 @@ def perceptual_hashes(pixels: Image.Image) -> tuple[str, ...]:
     import imagehash
 
     small = pixels.convert("L").resize((HASHED_SIDE, HASHED_SIDE), Image.Resampling.LANCZOS)
-    return tuple(str(imagehash.phash(turned)) for turned in (small, *map(small.transpose, _TURNED)))
+    return tuple(str(imagehash.phash(small if turn is None else small.transpose(turn))) for turn in SYMMETRIES)
 
 
 def _open(data: bytes, kind: str, what: object, max_pixels: int) -> Image.Image:

@@ -55,6 +55,25 @@ class CollectSettings(Settings):
         description="your mail address or page, told to every server in the User-Agent",
     )
     allow_host: list[str] = Field(default=[], description="hosts (or host:port) that may have a private address")
+    near_drop: int = Field(
+        default=6,
+        ge=0,
+        le=16,
+        description="pictures whose 64-bit hashes differ in at most this many bits tie their works into one split; "
+        "the copies among them are dropped",
+    )
+    near_detail: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="least correlation of the fine detail at which such a picture counts as a copy",
+    )
+    near_distance: int = Field(
+        default=12, ge=0, le=20, description="pictures up to this many bits apart are noted in the manifest"
+    )
+    splits: str = Field(
+        default="", description="folder of lists of artists and works by split to obey (docs/splits.md); empty: none"
+    )
     val_share: float = Field(default=0.25, ge=0, lt=1, description="share of the artists held out for validation")
     test_share: float = Field(default=0.2, ge=0, lt=1, description="share of the artists held out for testing")
     val_artists: list[str] = Field(

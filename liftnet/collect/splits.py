@@ -1,48 +1,43 @@
-"""Division of the artists into train, val and test."""
+"""Division of groups of artists into train, val and test."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from liftnet.io.ids import stable_fraction
 
 
 def assign_splits(
-    artist_ids: Collection[str],
-    val_share: float,
-    test_share: float,
-    val_ids: Collection[str] = (),
-    test_ids: Collection[str] = (),
+    group_ids: Collection[str], val_share: float, test_share: float, fixed: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Give each artist a split that depends on the ids alone, not on their order.
+    """Give each group a split that depends on the ids alone, not on their order.
 
-    Artists are sorted by a hash in [0, 1): those below `test_share` are for testing, the next `val_share` for
-    validation. With three artists or more, neither is left empty (unless its share is 0): the artist of the smallest
-    hash tests, the next validates. One artist at least always trains.
+    Groups are sorted by a hash in [0, 1): those below `test_share` are for testing, the next `val_share` for
+    validation. With three groups or more, neither is left empty (unless its share is 0): the group of the smallest
+    hash tests, the next validates. One group at least always trains.
 
     Args:
-        artist_ids: Every artist that has an image.
-        val_share: Expected share of validation artists; unused if `val_ids` names them.
-        test_share: Expected share of test artists; unused if `test_ids` names them.
-        val_ids: Artists that must validate. Those without an image are ignored.
-        test_ids: Artists that must test.
+        group_ids: Every group that has an image.
+        val_share: Expected share of validation groups among those that are not fixed.
+        test_share: Expected share of test groups among those that are not fixed.
+        fixed: Splits that are settled. Groups of it without an image are ignored.
 
     Returns:
-        Split ("train", "val" or "test") by artist id.
+        Split ("train", "val" or "test") by group id.
     """
-    fixed = dict.fromkeys(val_ids, "val") | dict.fromkeys(test_ids, "test")
-    splits = {artist: fixed[artist] for artist in artist_ids if artist in fixed}
-    hashed = sorted((stable_fraction(artist, "split"), artist) for artist in set(artist_ids) - set(splits))
-    test_share = 0.0 if test_ids else test_share
-    val_share = 0.0 if val_ids else val_share
+    fixed = fixed or {}
+    splits = {group: fixed[group] for group in group_ids if group in fixed}
+    settled = set(splits.values())
+    hashed = sorted((stable_fraction(group, "split"), group) for group in set(group_ids) - set(splits))
     enough = len(splits) + len(hashed) >= 3
-    least_test, least_val = int(enough and test_share > 0), int(enough and val_share > 0)
+    least_test = int(enough and test_share > 0 and "test" not in settled)
+    least_val = int(enough and val_share > 0 and "val" not in settled)
     fractions = [fraction for fraction, _ in hashed]
     below_test = sum(fraction < test_share for fraction in fractions)
     below_val = sum(fraction < test_share + val_share for fraction in fractions)
-    last = max(len(hashed) - 1, 0)  # one artist is left to train
+    last = len(hashed) if "train" in settled else max(len(hashed) - 1, 0)  # one group is left to train
     end_test = min(max(below_test, least_test), max(last - least_val, 0))
     end_val = min(max(below_val, end_test + least_val), last)
-    for position, (_, artist) in enumerate(hashed):
-        splits[artist] = "test" if position < end_test else "val" if position < end_val else "train"
+    for position, (_, group) in enumerate(hashed):
+        splits[group] = "test" if position < end_test else "val" if position < end_val else "train"
     return splits

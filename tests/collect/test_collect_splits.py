@@ -36,14 +36,13 @@ def test_splits_follow_the_hash(ids, both):
     assert in_order == sorted(in_order, key=["test", "val", "train"].index)
 
 
-@given(artists, artists, st.floats(0.01, 0.5), st.floats(0.01, 0.4))
-def test_named_artists_are_held_out(ids, others, val_share, test_share):
-    val = set(sorted(ids)[: len(ids) // 3])
-    splits = assign_splits(ids | others, val_share, test_share, val_ids=val, test_ids={"nobody-has-this-id"})
-    assert all(splits[artist] == "val" for artist in val)
-    assert "test" not in splits.values()
-    if val:
-        assert sum(split == "val" for split in splits.values()) == len(val)
+@given(artists, artists, shares)
+def test_what_is_fixed_stays_and_the_rest_is_divided(ids, others, both):
+    fixed = {group: ["train", "val", "test"][number % 3] for number, group in enumerate(sorted(ids))}
+    splits = assign_splits(ids | others, *both, fixed | {"nobody-has-this-id": "test"})
+    assert {group: splits[group] for group in ids} == fixed
+    assert set(splits) == ids | others
+    assert "train" in splits.values()
 
 
 def test_large_collections_keep_the_shares():

@@ -1,0 +1,180 @@
+"""The lists of artists and works of each split: plain text files that a run writes, reads back, or is given."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import write_text
+
+SPLITS = ("train", "val", "test")
+"""From the lowest to the highest: what stands in two of them counts for the higher."""
+WIKIDATA = re.compile(r"Q[1-9]\d*")
+Names = tuple[str, ...]
+
+
+def highest(splits: Iterable[str]) -> str | None:
+    """The highest of some splits; None of none."""
+    return max(splits, key=SPLITS.index, default=None)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a list.
+
+    Attributes:
+        names: (artist,), or (artist, title) of a work; empty where the Wikidata id is all there is.
+        wikidata: Its Wikidata id, if known. In a work's line the artist may stand by his own.
+    """
+
+    names: Names
+    wikidata: str | None = None
+
+    def line(self) -> str:
+        """As it is written: fields divided by tabs."""
+        return "\t".join([*self.names, *([self.wikidata] if self.wikidata else [])])
+
+    def means(self, names: Iterable[Names], wikidata: str | None) -> bool:
+        """Whether it is the artist or work of this Wikidata id or one of these names.
+
+        Two different Wikidata ids are never one, whatever their names.
+        """
+        if self.wikidata and wikidata:
+            return self.wikidata == wikidata
+        return bool(self.names) and self.names in set(names)
+
+
+@dataclass
+class SplitList:
+    """The artists, or the works, of the three splits."""
+
+    entries: dict[Entry, str] = field(default_factory=dict)
+    _by_name: dict[Names, list[Entry]] = field(default_factory=dict)
+    _by_id: dict[str, Entry] = field(default_factory=dict)
+
+    def add(self, entry: Entry, split: str) -> None:
+        """Put an entry into a split."""
+        self.entries[entry] = split
+        if entry.names:
+            self._by_name.setdefault(entry.names, []).append(entry)
+        if entry.wikidata:
+            self._by_id[entry.wikidata] = entry
+
+    def find(self, names: Iterable[Names], wikidata: str | None) -> list[Entry]:
+        """The entries of an artist or a work that goes by these names and this Wikidata id."""
+        if wikidata and wikidata in self._by_id:
+            return [self._by_id[wikidata]]
+        wanted = list(names)
+        found = [entry for name in wanted for entry in self._by_name.get(name, ())]
+        return [entry for entry in found if entry.means(wanted, wikidata)]
+
+    def split(self, names: Iterable[Names], wikidata: str | None) -> str | None:
+        """The split of an artist or a work; None if it is not listed."""
+        return highest(self.entries[entry] for entry in self.find(names, wikidata))
+
+
+@dataclass
+class Lists:
+    """The lists of a folder.
+
+    Attributes:
+        artists: From {train,val,test}_artists.txt.
+        works: From {train,val,test}_works.txt.
+        links: Pairs of images or works known to show one object, from links.csv.
+    """
+
+    artists: SplitList = field(default_factory=SplitList)
+    works: SplitList = field(default_factory=SplitList)
+    links: list[tuple[str, str]] = field(default_factory=list)
+
+    def holds(self, split: str) -> bool:
+        """Whether any artist or work is listed for a split."""
+        return split in self.artists.entries.values() or split in self.works.entries.values()
+
+
+def read_lists(folder: Path) -> Lists:
+    """Read the lists of a folder; files that are not there list nothing.
+
+    Raises:
+        LiftnetError: A file is not UTF-8 or not as described in docs/splits.md, or one name stands in two splits.
+    """
+    lists = Lists()
+    for kind, fields in (("artists", 1), ("works", 2)):
+        found: SplitList = getattr(lists, kind)
+        for split in SPLITS:
+            path = folder / f"{split}_{kind}.txt"
+            for number, line in enumerate(_lines(path), 1):
+                entry = _entry(line, fields, path, number)
+                other = found.entries.get(entry, split)
+                if other != split:
+                    raise LiftnetError(path, f"{line!r} stands in {other} too", "Leave it in one of the lists")
+                found.add(entry, split)
+    lists.links = _read_links(folder / "links.csv")
+    return lists
+
+
+def read_given(folder: str) -> Lists:
+    """Read the lists that the setting `splits` names; none for an empty one.
+
+    Raises:
+        LiftnetError: The folder does not exist or holds no list, or as for `read_lists`.
+    """
+    if not folder:
+        return Lists()
+    if not Path(folder).is_dir():
+        raise LiftnetError(folder, "is not a folder", "Name the folder of the lists in `collect.splits`")
+    lists = read_lists(Path(folder))
+    if not (lists.artists.entries or lists.works.entries or lists.links):
+        remedy = "Put train_artists.txt, val_artists.txt and test_artists.txt there, one artist a line"
+        raise LiftnetError(folder, "holds no list of artists or works, and no links.csv", remedy)
+    return lists
+
+
+def write_lists(folder: Path, kind: str, entries: Mapping[Entry, str]) -> None:
+    """Write the three lists of `kind` ("artists" or "works"), sorted."""
+    for split in SPLITS:
+        lines = sorted(entry.line() for entry, own in entries.items() if own == split)
+        write_text(folder / f"{split}_{kind}.txt", "".join(f"{line}\n" for line in lines))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise LiftnetError(path, f"cannot be read as UTF-8 text ({error})", "Mend or delete it") from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _entry(line: str, fields: int, path: Path, number: int) -> Entry:
+    """Read a line: the Wikidata id alone, the names alone, or the names and the Wikidata id."""
+    cells = [" ".join(cell.split()) for cell in line.split("\t")]
+    if len(cells) == 1 and WIKIDATA.fullmatch(cells[0]):
+        return Entry((), cells[0])
+    if len(cells) == fields and all(cells):
+        return Entry(tuple(cells))
+    if len(cells) == fields + 1 and all(cells) and WIKIDATA.fullmatch(cells[-1]):
+        return Entry(tuple(cells[:-1]), cells[-1])
+    form = "an artist's name" if fields == 1 else "an artist and a title, divided by a tab,"
+    remedy = f"Write {form} and, if known, after a tab the Wikidata id; or that id alone"
+    raise LiftnetError(path, f"line {number} is not understood: {line[:80]!r}", remedy)
+
+
+def _read_links(path: Path) -> list[tuple[str, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, strict=True))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LiftnetError(path, f"cannot be read as CSV in UTF-8 ({error})", "Mend or delete it") from error
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    if header[:2] != ["a", "b"]:
+        raise LiftnetError(path, "does not begin with the columns a,b", "Each row ties two image ids or works")
+    links = [(row[0].strip(), row[1].strip()) for row in rows[1:] if len(row) >= 2]
+    return [(a, b) for a, b in links if a and b]
