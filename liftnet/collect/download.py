@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
+import logging
 import os
 import random
 import threading
@@ -30,6 +31,7 @@ from liftnet.collect.policies import policy_of
 from liftnet.collect.robots import LARGEST, RobotsCache
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.transport import (
+    announced_length,
     etag_of,
     host_of,
     in_plain_words,
@@ -93,6 +95,7 @@ class _Asking:
         headers: Further headers.
         max_bytes: More is refused, or cut off with `cut`.
         robots: Whether robots.txt is obeyed; an interface for programs is not a page for robots.
+        reservations: Whether headers against use are read; robots.txt and an interface's answers are not what is used.
         cut: Take the first `max_bytes` of a longer file; its compression is undone.
         partial: What broke off, to be continued.
     """
@@ -101,6 +104,7 @@ class _Asking:
     headers: dict[str, str] = field(default_factory=dict)
     max_bytes: int = 0
     robots: bool = True
+    reservations: bool = True
     cut: bool = False
     partial: Partial | None = None
 
@@ -138,6 +142,8 @@ class Downloader:
         # identity: the length of a compressed body could not be compared with Content-Length, nor its growth bounded
         self.session.headers.update({"User-Agent": user_agent(settings.contact), "Accept-Encoding": "identity"})
         self.session.headers["Accept"] = "image/*"
+        # its warnings repeat what a server has sent, which does not belong into our log
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
         adapter = GuardedAdapter(self.guard, settings.connections)
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
@@ -168,7 +174,7 @@ class Downloader:
             Stopped: The run ends.
         """
         wanted = {"Accept": "application/json"} | dict(headers or {})
-        received = self._persist(url, _Asking(headers=wanted, max_bytes=max_bytes, robots=False))
+        received = self._persist(url, _Asking(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False))
         try:
             return json.loads(received.data)
         except (ValueError, RecursionError) as error:
@@ -220,7 +226,9 @@ class Downloader:
 
     def _read_robots(self, url: str) -> bytes:
         headers = {"Accept": "text/plain, */*;q=0.1"}
-        return self._persist(url, _Asking(headers=headers, max_bytes=LARGEST, robots=False, cut=True)).data
+        return self._persist(
+            url, _Asking(headers=headers, max_bytes=LARGEST, robots=False, reservations=False, cut=True)
+        ).data
 
     def _attempt(self, url: str, asking: _Asking) -> Received:
         for _ in range(self.settings.max_redirects + 1):
@@ -249,12 +257,12 @@ class Downloader:
                 ) as response:
                     gate.heard()
                     if (target := self.session.get_redirect_target(response)) is not None:
-                        return urljoin(url, target)
+                        return _absolute(url, target)
                     received = self._answer(url, response, gate, asking)
                     if watchdog.expired:  # a cut connection looks like an end where no length was announced
                         raise TimeoutError
                     return received
-            except (faults.RequestException, wire.HTTPError, OSError, UnicodeError) as error:
+            except (faults.RequestException, wire.HTTPError, OSError, ValueError) as error:
                 if self.stop.is_set():
                     raise Stopped from error
                 if watchdog.expired:
@@ -274,7 +282,7 @@ class Downloader:
             status,
             etag=etag_of(response),
             last_modified=last_modified_of(response),
-            opt_out=self._reservation(url, response),
+            opt_out=self._reservation(url, response) if asking.reservations else None,
         )
         if status == 304:
             return received
@@ -312,8 +320,8 @@ class Downloader:
     ) -> bytes:
         limit, status = asking.max_bytes, response.status_code
         size = sum(map(len, parts))
-        announced = response.headers.get("Content-Length", "")
-        total = size + int(announced) if announced.isdecimal() and announced.isascii() else None
+        announced = announced_length(response)
+        total = None if announced is None else size + announced
         if total is not None and total > limit and not asking.cut:
             reason = f"announced as {total:,} bytes, more than max_bytes = {limit:,}"
             raise FetchError(url, "too_large", reason, status)
@@ -329,7 +337,7 @@ class Downloader:
             if total is not None and size != total and not asking.cut:
                 reason = f"{size:,} bytes came, {total:,} were announced"
                 raise FetchError(url, "truncated", reason, status, passing=True)
-        except (wire.HTTPError, OSError):
+        except (wire.HTTPError, OSError, ValueError):
             asking.partial = kept(url, response, parts, total)
             raise
         return b"".join(parts)[:limit]
@@ -337,6 +345,18 @@ class Downloader:
     def _sleep(self, seconds: float) -> None:
         if self.stop.is_set() or (seconds > 0 and self.stop.wait(seconds)):
             raise Stopped
+
+
+def _absolute(url: str, target: str) -> str:
+    """Where a redirect leads.
+
+    Raises:
+        FetchError: Nowhere (`bad_url`).
+    """
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise FetchError(url, "bad_url", f"its redirect leads to what is not a URL ({error})") from error
 
 
 def _continued(url: str, response: requests.Response, asking: _Asking) -> list[bytes] | None:
