@@ -29,6 +29,8 @@ localrules:
     statistics,
     depth,
     depth_tables,
+    masks_sheet,
+    masks_table,
     report,
 
 
@@ -60,6 +62,18 @@ rule statistics:
     input:
         "<results>/tables/statistics.csv",
         "<results>/tables/cuts.csv",
+
+
+rule masks_table:
+    """Masks of works that their segmenter has not seen, a training a fold; not part of `all`."""
+    input:
+        "<results>/tables/segmentation_folds.csv",
+
+
+rule masks_sheet:
+    """The masks of lowest confidence, for a person to look at; not part of `all`."""
+    input:
+        "<results>/sheets/masks/sheet.html",
 
 
 rule depth:

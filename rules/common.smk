@@ -124,7 +124,13 @@ SEGMENT_PREDICTION = (
     "hole_share",
     "min_coverage",
     "test_time_flip",
+    "test_time_scales",
     "threshold",
+)
+SEGMENT_TRAINING = tuple(
+    key
+    for key in config["segment"]
+    if key not in ("crossvalidation_folds", "peer_onnx")
 )
 
 

@@ -2,7 +2,8 @@
 Foreground masks: RefineNet, trained from the hand-made masks, then run on every image.
 
 NEEDS   <results>/manifest.parquet, images/, hand_masks/
-GIVES   <results>/models/segmenter/, <results>/masks/, <results>/tables/segmentation.* and segmentation_truth.*
+GIVES   <results>/models/segmenter/, <results>/masks/, <results>/tables/segmentation.* and segmentation_truth.*;
+        on demand <results>/tables/segmentation_folds.* (target masks_table) and <results>/sheets/masks/ (masks_sheet)
 """
 
 
@@ -25,8 +26,8 @@ rule train_segmenter:
         runtime=240,
     params:
         seed=config["seed"],
-        settings=settings("segment"),
-        version=1,
+        settings=settings("segment", *SEGMENT_TRAINING),
+        version=2,
     shell:
         """
         python -m liftnet segment train --root "$(dirname {input.manifest:q})" \
@@ -53,7 +54,7 @@ rule predict_masks:
         runtime=60,
     params:
         settings=settings("segment", *SEGMENT_PREDICTION),
-        version=1,
+        version=2,
     shell:
         """
         python -m liftnet segment predict --root "$(dirname {input.manifest:q})" \
@@ -84,4 +85,59 @@ rule evaluate_masks:
         """
         python -m liftnet segment evaluate --root "$(dirname {input.manifest:q})" \
             --museum "$(dirname {input.truth:q})" --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
+        """
+
+
+rule crossvalidate_masks:
+    input:
+        manifest="<results>/manifest.parquet",
+    output:
+        folds="<results>/tables/segmentation_folds.csv",
+        confidence="<results>/tables/segmentation_confidence.csv",
+        images="<results>/tables/segmentation_images.csv",
+    log:
+        "<logs>/crossvalidate_masks.log",
+    benchmark:
+        "<benchmarks>/crossvalidate_masks.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        models=f"{RESULTS}/models/segmenter_folds",
+        seed=config["seed"],
+        settings=settings("segment"),
+        version=1,
+    shell:
+        """
+        python -m liftnet segment crossvalidate --root "$(dirname {input.manifest:q})" --out {params.models:q} \
+            --tables "$(dirname {output.folds:q})" --threads {threads} --seed {params.seed} {params.settings} 2>&1 \
+            | tee {log:q}
+        """
+
+
+rule draw_mask_sheet:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=all_mask_tables,
+    output:
+        page="<results>/sheets/masks/sheet.html",
+    log:
+        "<logs>/draw_mask_sheet.log",
+    benchmark:
+        "<benchmarks>/draw_mask_sheet.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        version=1,
+    shell:
+        """
+        python -m liftnet segment sheet --root "$(dirname {input.manifest:q})" \
+            --out "$(dirname {output.page:q})" 2>&1 | tee {log:q}
         """

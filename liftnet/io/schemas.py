@@ -29,6 +29,74 @@ def _schema(name: str, *fields: tuple[str, pa.DataType], version: str = SCHEMA_V
     return pa.schema([pa.field(*field) for field in fields], metadata=metadata)
 
 
+REQUESTS = _schema(
+    "requests",  # one row per file that a job fetches, in downloads/<job>.parquet
+    ("request", pa.string()),  # its id
+    ("what", pa.string()),  # image or mask
+    ("kind", pa.string()),  # web, local or museum
+    ("asked", pa.string()),  # as the source list says it: a URL, or a path
+    ("path", pa.binary()),  # of a local file, as the system spells it
+    ("version", pa.string()),  # changes when a local file changes
+    ("expected_bytes", pa.int64()),
+)
+
+FETCHED = _schema(
+    "fetched",  # what became of each of them, in fetched/<job>.parquet: an entry of the journal as columns
+    ("request", pa.string()),
+    ("asked", pa.string()),
+    ("status", pa.string()),
+    ("reason", pa.string()),
+    ("fetched_at", pa.string()),
+    ("checked_at", pa.string()),  # when a refresh has last asked for it
+    ("final_url", pa.string()),
+    ("http_status", pa.int32()),
+    ("attempts", pa.int32()),
+    ("etag", pa.string()),
+    ("last_modified", pa.string()),
+    ("opt_out", pa.string()),
+    ("bytes", pa.int64()),
+    ("mime", pa.string()),
+    ("file", pa.string()),  # stored image, below the results
+    ("raw_file", pa.string()),  # mask as received, below the results
+    ("stored_bytes", pa.int64()),
+    ("sha256_raw", pa.string()),
+    ("sha256", pa.string()),
+    ("phash", pa.string()),
+    ("phashes", pa.list_(pa.string())),  # of the 4 turns of the stored pixels and of their mirror images
+    ("size", pa.list_(pa.int32())),  # width and height as stored
+    ("shown_size", pa.list_(pa.int32())),  # as received, orientation applied
+    ("exif_orientation", pa.int32()),
+    ("focal_mm", pa.float32()),
+    ("focal_35mm", pa.float32()),
+    ("camera", pa.string()),
+)
+
+WANTED = _schema(
+    "wanted",  # one row per row of the source lists, in downloads/wanted.parquet
+    ("artist", pa.string()),
+    ("work", pa.string()),
+    ("image_asked", pa.string()),
+    ("image_path", pa.binary()),
+    ("mask_asked", pa.string()),
+    ("mask_path", pa.binary()),
+    ("source", pa.string()),
+    ("page_url", pa.string()),
+    ("license", pa.string()),
+    ("license_url", pa.string()),
+    ("attribution", pa.string()),
+    ("problem_status", pa.string()),
+    ("problem_reason", pa.string()),
+    ("mask_problem_status", pa.string()),
+    ("mask_problem_reason", pa.string()),
+    ("source_id", pa.string()),
+    ("credit", pa.string()),
+    ("artist_wikidata", pa.string()),
+    ("artist_died", pa.int32()),
+    ("work_wikidata", pa.string()),
+    ("work_rights", pa.string()),
+    ("expected_bytes", pa.int64()),
+)
+
 MANIFEST = _schema(
     "manifest",  # one row per URL or file asked for
     ("image_id", pa.string()),  # first 16 hex digits of sha256; null unless status is ok
@@ -91,7 +159,7 @@ MASKS = _schema(
     ("status", pa.string()),  # "ok" means masks/<image_id>.png is there
     ("reason", pa.string()),
     ("coverage", pa.float32()),  # share of foreground pixels
-    ("confidence", pa.float32()),  # mean of max(p, 1 - p)
+    ("confidence", pa.float32()),  # the IoU that the mask is to be expected to have, from its probabilities
 )
 
 MATCHES = _schema(

@@ -1,18 +1,33 @@
-"""Training images made from masked ones: moved, zoomed, recoloured, set before other backgrounds."""
+"""Training images made from masked ones: moved, zoomed, lit, recoloured, set before other rooms."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from liftnet.segment.samples import Sample
+from liftnet.segment.settings import SegmentSettings
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 MAX_COVERAGE = 0.85  # a close-up leaves too little background to fill the rest from
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """What a training image can be set before: backgrounds, and sculptures that are not the one meant.
+
+    Attributes:
+        plates: Backgrounds (h, w, 3) uint8.
+        sculptures: Samples to cut out of.
+    """
+
+    plates: Sequence[UInt8Array]
+    sculptures: Sequence[Sample] = ()
 
 
 def background_plate(sample: Sample) -> UInt8Array | None:
@@ -40,26 +55,30 @@ def background_plate(sample: Sample) -> UInt8Array | None:
 
 
 def augment(
-    sample: Sample, plates: Sequence[UInt8Array], replace: float, size: int, rng: np.random.Generator
+    sample: Sample, scenery: Scenery, settings: SegmentSettings, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """One training image: a random view of `sample`, perhaps before another background, recoloured.
+    """One training image: a random view of `sample`, perhaps before another background, relit and recoloured.
 
     Args:
         sample: The image and its mask.
-        plates: Backgrounds to choose from.
-        replace: Probability that the background is replaced.
-        size: Side of the square result.
+        scenery: Backgrounds and other sculptures to choose from.
+        settings: The side of the square result, and how often and how far an image is changed.
         rng: Its only source of randomness.
 
     Returns:
         Image (3, size, size) in [0, 1] and mask (1, size, size) in [0, 1], float32.
     """
-    warp = _random_view(sample.image.shape[:2], size, rng)
+    size = settings.image_size
+    warp = _random_view(sample.image.shape[:2], size, settings.largest_zoom, rng)
     image, mask = _warped(sample.image, warp, size), _warped(sample.mask, warp, size)
-    if rng.random() < replace:
-        background = _background(plates, size, rng)
+    if rng.random() < settings.replace_background:
         alpha = cv2.GaussianBlur(mask, (0, 0), 0.7)[..., None]
+        background = _background(scenery.plates, settings, rng)
+        if scenery.sculptures and rng.random() < settings.neighbours:
+            background = _with_neighbour(background, scenery.sculptures, rng)
         image = alpha * _recoloured(image, 0.15, rng) + (1 - alpha) * background
+    if rng.random() < settings.lighting:
+        image = _relit(image, rng)
     image = _recoloured(image, 0.3, rng)
     if rng.random() < 0.15:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2)).astype(np.float32)
@@ -68,11 +87,13 @@ def augment(
     return np.ascontiguousarray(np.clip(image, 0, 1).transpose(2, 0, 1), np.float32), mask[None]
 
 
-def _random_view(shape: tuple[int, ...], size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _random_view(
+    shape: tuple[int, ...], size: int, largest_zoom: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
     """A 2x3 matrix from result to source pixels: flip, turn, zoom, stretch and shift."""
     height, width = shape[:2]
     # 1 shows the long side whole; half of the views are closer, since photographers come close
-    zoom = np.exp(rng.uniform(np.log(0.75), np.log(1.15) if rng.random() < 0.5 else np.log(2.8)))
+    zoom = np.exp(rng.uniform(np.log(0.75), np.log(1.15) if rng.random() < 0.5 else np.log(largest_zoom)))
     scale = max(height, width) / size / zoom
     stretch = np.exp(rng.uniform(-0.15, 0.15))
     angle = np.deg2rad(rng.uniform(-25, 25) if rng.random() < 0.5 else rng.uniform(-5, 5))
@@ -95,16 +116,57 @@ def _warped(pixels: UInt8Array, warp: npt.NDArray[np.float64], size: int) -> Flo
     return np.multiply(view, 1 / 255, dtype=np.float32)
 
 
-def _background(plates: Sequence[UInt8Array], size: int, rng: np.random.Generator) -> FloatArray:
+def _background(plates: Sequence[UInt8Array], settings: SegmentSettings, rng: np.random.Generator) -> FloatArray:
     """A random view of another picture's background or, now and then, cloudy noise of a random colour."""
+    size = settings.image_size
     if plates and rng.random() < 0.8:
         plate = plates[int(rng.integers(len(plates)))]
-        return _recoloured(_warped(plate, _random_view(plate.shape, size, rng), size), 0.3, rng)
+        warp = _random_view(plate.shape, size, settings.largest_zoom, rng)
+        return _recoloured(_warped(plate, warp, size), 0.3, rng)
     image = np.full((size, size, 3), rng.uniform(0, 1, 3), np.float32)
     for cells in (3, 9, 27, 81):
         grid = rng.normal(0, rng.uniform(0, 0.15), (cells, cells, 3)).astype(np.float32)
         image += cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(image, 0, 1)
+
+
+def _with_neighbour(background: FloatArray, sculptures: Sequence[Sample], rng: np.random.Generator) -> FloatArray:
+    """A background with another sculpture in it: small, to one side, often out of focus; it counts as background."""
+    other = sculptures[int(rng.integers(len(sculptures)))]
+    size = background.shape[0]
+    height, width = other.mask.shape
+    scale = max(height, width) / size / rng.uniform(0.3, 0.7)  # source pixels a result pixel
+    centre = np.array([width - 1, height - 1]) / 2
+    place = np.array([rng.choice([rng.uniform(0, 0.25), rng.uniform(0.75, 1)]), rng.uniform(0.3, 0.7)]) * size
+    linear = scale * np.eye(2)
+    if rng.random() < 0.5:
+        linear[:, 0] *= -1
+    warp = np.hstack([linear, (centre - linear @ place)[:, None]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    image, mask = (cv2.warpAffine(pixels, warp, (size, size), flags=flags) for pixels in (other.image, other.mask))
+    layer = np.dstack([_recoloured(np.multiply(image, 1 / 255, dtype=np.float32), 0.3, rng), mask / np.float32(255)])
+    # blurred in colour and coverage alike, as a lens does
+    layer[..., :3] *= layer[..., 3:]
+    if rng.random() < 0.5:
+        layer = cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.5, size / 80))
+    result: FloatArray = (layer[..., :3] + (1 - layer[..., 3:]) * background).astype(np.float32)
+    return result
+
+
+def _relit(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Light that falls off across the picture, a soft-edged shadow or spot, and another gamma; values in [0, 1]."""
+    size = image.shape[0]
+    across = (np.arange(size, dtype=np.float32) / max(size - 1, 1) - 0.5) * 2
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = np.cos(angle) * across[None, :] + np.sin(angle) * across[:, None]
+    light = np.exp(rng.uniform(0, 0.5) * slope)
+    if rng.random() < 0.5:
+        cells = rng.normal(0, 1, (3, 3)).astype(np.float32)
+        edge = np.float32(np.exp(rng.uniform(0, 3)))  # the higher, the harder the edge of the shadow
+        field = cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC)
+        light = light * (1 - rng.uniform(0.1, 0.6) / (1 + np.exp(-np.clip(edge * field, -30, 30))))
+    relit = np.clip(image * light[..., None], 0, 1) ** np.exp(rng.uniform(-0.3, 0.3))
+    return relit.astype(np.float32)
 
 
 def _recoloured(image: FloatArray, strength: float, rng: np.random.Generator) -> FloatArray:

@@ -47,8 +47,7 @@ def mask_images(
     pending = [image for image in images if force or not image.result(ending).exists()]
     counts = {"masked": 0, "there": len(images) - len(pending), "unreadable": 0, "no_foreground": 0}
     if pending:
-        segmenter = Segmenter.load(model, settings.device)
-        segmenter.config["test_time_flip"] = settings.test_time_flip
+        segmenter = Segmenter.load(model, settings.device).apply(settings)
         for image in progress(pending, "segment", "masking images"):
             counts[_mask_one(image, segmenter, settings, ending)] += 1
     return counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +35,51 @@ def pixel_accuracy(predicted: BoolArray, truth: BoolArray) -> float:
     return float(np.mean(predicted == truth))
 
 
+def boundary_f(predicted: BoolArray, truth: BoolArray, tolerance: float = 0.008) -> float:
+    """How well the outlines of two (H, W) bool masks agree: the F measure of Perazzi et al. (CVPR 2016).
+
+    Precision is the share of the predicted outline that lies close to the true one, recall the reverse. The image's
+    border is no outline.
+
+    Args:
+        predicted: (H, W) bool.
+        truth: (H, W) bool.
+        tolerance: What is close, as a share of the image's diagonal (.008 in the DAVIS benchmark).
+
+    Returns:
+        2 P R / (P + R), in [0, 1]; 1 where neither mask has an outline, 0 where only one has.
+
+    Raises:
+        ValueError: The masks differ in shape.
+    """
+    _same_shape(predicted, truth)
+    outlines = [_outline(mask) for mask in (predicted, truth)]
+    if not all(outline.any() for outline in outlines):
+        return float(not any(outline.any() for outline in outlines))
+    reach = tolerance * float(np.hypot(*truth.shape))
+    far = [cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, 5) for outline in outlines]
+    precision, recall = (far[1][outlines[0]] <= reach).mean(), (far[0][outlines[1]] <= reach).mean()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def expected_iou(probability: npt.NDArray[np.floating], mask: BoolArray) -> float:
+    """The IoU that `mask` is to be expected to have if the probabilities are right: what a mask's confidence means.
+
+    A pixel of the mask is in the intersection with probability p, and always in the union; one off the mask is in the
+    union with probability p. The ratio of the two sums is the expected IoU up to terms that vanish in large images.
+
+    Args:
+        probability: (H, W) foreground probability.
+        mask: (H, W) bool.
+
+    Returns:
+        In [0, 1]; 0 for an empty mask.
+    """
+    inside = float(probability[mask].sum())
+    union = np.count_nonzero(mask) + float(probability[~mask].sum())
+    return inside / union if mask.any() else 0.0
+
+
 def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy plus one minus the soft IoU, averaged over the batch.
 
@@ -53,6 +99,12 @@ def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
     both = (probability * target).sum((1, 2, 3))
     either = (probability + target - probability * target).sum((1, 2, 3))
     return entropy + (1 - (both + 1) / (either + 1)).mean()
+
+
+def _outline(mask: BoolArray) -> BoolArray:
+    """(H, W) bool: the pixels of the mask that touch a pixel off it, sideways or up and down."""
+    inner = cv2.erode(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    return mask & (inner == 0)
 
 
 def _same_shape(predicted: BoolArray, truth: BoolArray) -> None:

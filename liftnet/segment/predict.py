@@ -1,7 +1,8 @@
-"""Masks of all images of an artist."""
+"""Masks of all images of an artist, and first proposals for images that have none."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.images import read_image, write_mask
 from liftnet.io.log import get_logger, progress
 from liftnet.io.rows import read_rows
-from liftnet.io.schemas import MANIFEST, MASKS, write_table
+from liftnet.io.schemas import MANIFEST, MASKS, read_table, write_table
 from liftnet.segment.clean import clean_mask
+from liftnet.segment.metrics import expected_iou
+from liftnet.segment.peer import GeneralRemover
 from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
+
+Masker = Callable[[npt.NDArray[np.uint8]], tuple[npt.NDArray[np.bool_], float]]
 
 
 def segment_image(
     segmenter: Segmenter, image: npt.NDArray[np.uint8], settings: SegmentSettings
 ) -> tuple[npt.NDArray[np.bool_], float]:
-    """The foreground mask of an image and how sure the network is of it.
+    """The foreground mask of an image and how good it is to be expected to be.
 
     Args:
         segmenter: A trained segmenter.
@@ -29,11 +34,11 @@ def segment_image(
         settings: Threshold and cleaning.
 
     Returns:
-        (H, W) bool, and the mean over all pixels of max(p, 1 - p), in [0.5, 1].
+        (H, W) bool, and the IoU that it is to be expected to have, in [0, 1] (`metrics.expected_iou`).
     """
     probability = segmenter.predict(image)
     mask = clean_mask(probability, settings.threshold, settings.component_share, settings.hole_share)
-    return mask, float(np.mean(np.maximum(probability, 1 - probability)))
+    return mask, expected_iou(probability, mask)
 
 
 def predict_artist(
@@ -61,10 +66,51 @@ def predict_artist(
             f"artist {artist_id!r}", f"is not in {root / 'manifest.parquet'}", "See its artist_id column"
         )
     stored = sorted({row["image_id"]: row for row in rows if row["status"] == "ok"}.items())
+
+    def masker(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], float]:
+        return segment_image(segmenter, image, settings)
+
     table = [
-        _predict_one(root, segmenter, row, out.parent, settings)
+        mask_stored(root, row, masker, out.parent, settings.min_coverage)
         for _, row in progress(stored, "segment", f"masking the images of {artist_id}")
     ]
+    return write_masks_table(out, table)
+
+
+def propose_masks(root: Path, remover: GeneralRemover, out: Path, settings: SegmentSettings) -> tuple[int, int]:
+    """Mask the stored images that have no hand mask by a general background remover, for a person to look through.
+
+    What it takes for the foreground may be the plinth too, or another sculpture: its masks are proposals.
+
+    Args:
+        root: Folder with manifest.parquet and images/.
+        remover: The background remover.
+        out: Folder of the masks `<image_id>.png` and their table proposed.parquet.
+        settings: Cleaning; the threshold is one half.
+
+    Returns:
+        Number of images with a mask, and of images tried.
+
+    Raises:
+        LiftnetError: The manifest cannot be read or the folder cannot be written.
+    """
+    rows = read_table(root / "manifest.parquet", MANIFEST).to_pylist()
+    bare = {row["image_id"]: row for row in rows if row["status"] == "ok" and row["mask_status"] != "ok"}
+
+    def masker(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], float]:
+        probability = remover.predict(image)
+        mask = clean_mask(probability, 0.5, settings.component_share, settings.hole_share)
+        return mask, expected_iou(probability, mask)
+
+    table = [
+        mask_stored(root, row, masker, out, settings.min_coverage)
+        for _, row in progress(sorted(bare.items()), "segment", "proposing masks")
+    ]
+    return write_masks_table(out / "proposed.parquet", table)
+
+
+def write_masks_table(out: Path, table: list[dict[str, Any]]) -> tuple[int, int]:
+    """Write the rows of masks, name in the log what has none; return the numbers of masks and of rows."""
     write_table(out, table, MASKS)
     masked = sum(row["status"] == "ok" for row in table)
     for row in table:
@@ -73,21 +119,19 @@ def predict_artist(
     return masked, len(table)
 
 
-def _predict_one(
-    root: Path, segmenter: Segmenter, row: dict[str, Any], folder: Path, settings: SegmentSettings
-) -> dict[str, Any]:
-    """Mask one image; return its row of the table."""
+def mask_stored(root: Path, row: dict[str, Any], masker: Masker, folder: Path, min_coverage: float) -> dict[str, Any]:
+    """Mask one stored image; return its row of the table."""
     path = folder / f"{row['image_id']}.png"
     try:
         image = read_image(root / "images" / row["file"])
     except BadImageError as error:
         path.unlink(missing_ok=True)
         return {"image_id": row["image_id"], "status": error.code, "reason": error.reason}
-    mask, confidence = segment_image(segmenter, image, settings)
+    mask, confidence = masker(image)
     result = {"image_id": row["image_id"], "coverage": float(mask.mean()), "confidence": confidence}
-    if not mask.any() or mask.mean() < settings.min_coverage:
+    if not mask.any() or mask.mean() < min_coverage:
         path.unlink(missing_ok=True)
-        reason = f"the foreground covers less than {settings.min_coverage:.2%} of the image"
+        reason = f"the foreground covers less than {min_coverage:.2%} of the image"
         return result | {"status": "no_foreground", "reason": reason}
     write_mask(path, mask)
     return result | {"status": "ok", "reason": ""}

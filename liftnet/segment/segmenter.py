@@ -14,6 +14,7 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json, write_bytes, write_json
 from liftnet.segment.refinenet import RefineNet
 from liftnet.segment.samples import working_shape
+from liftnet.segment.settings import SegmentSettings
 
 FORMAT = "liftnet-segmenter-1"
 STRIDE = 32  # of the encoder's deepest level
@@ -24,7 +25,8 @@ class Segmenter:
 
     Args:
         network: The network.
-        config: What config.json holds; the keys used here are `image_size` and `test_time_flip`.
+        config: What config.json holds; the keys used here are `image_size`, `test_time_flip` and
+            `test_time_scales`.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
     """
 
@@ -32,6 +34,11 @@ class Segmenter:
         self.device = choose_device(device)
         self.network = network.to(self.device).eval()
         self.config = config
+
+    def apply(self, settings: SegmentSettings) -> Segmenter:
+        """Take over how images are masked at test time; return itself."""
+        self.config |= {"test_time_flip": settings.test_time_flip, "test_time_scales": settings.test_time_scales}
+        return self
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Segmenter:
@@ -75,14 +82,20 @@ class Segmenter:
         Returns:
             (H, W) float32 in [0, 1].
         """
-        height, width = working_shape(image.shape, self.config["image_size"], STRIDE)
+        scales = self.config.get("test_time_scales") or [1.0]
+        # logits are smooth across an edge where probabilities are a step: upsample them, so that edges stay straight
+        size = (image.shape[1], image.shape[0])
+        maps = [cv2.resize(self._at_scale(image, s), size, interpolation=cv2.INTER_LINEAR) for s in scales]
+        full = np.mean(maps, axis=0) if len(maps) > 1 else maps[0]
+        return (1 / (1 + np.exp(-np.clip(full, -30, 30)))).astype(np.float32)
+
+    def _at_scale(self, image: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.float32]:
+        """Logits of the image with a long side of `scale` times the size the network was trained at."""
+        height, width = working_shape(image.shape, round(self.config["image_size"] * scale), STRIDE)
         shrinks = height < image.shape[0]
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         batch = torch.from_numpy(np.ascontiguousarray(resized, np.float32) / 255).permute(2, 0, 1)[None]
-        logits = self._logits(batch.to(self.device))
-        # logits are smooth across an edge where probabilities are a step: upsample them, so that edges stay straight
-        full = cv2.resize(logits, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-        return (1 / (1 + np.exp(-np.clip(full, -30, 30)))).astype(np.float32)
+        return self._logits(batch.to(self.device))
 
     @torch.inference_mode()
     def _logits(self, batch: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,14 @@ class SegmentSettings(Settings):
     weights: str | None = Field(
         None, description="folder of a trained segmenter (model.safetensors, config.json) to use without training"
     )
+    also: list[str] = Field(
+        [], description="more results folders (manifest.parquet, images/, hand_masks/) whose masked images train too"
+    )
+    corrections: str | None = Field(
+        None,
+        description="folder of corrected masks, named <image_id>.png or as the image's file, that train before hand "
+        "masks; `segment correct` checks them",
+    )
     channels: int = Field(32, ge=8, le=512, multiple_of=8, description="feature channels of the RefineNet decoder")
     image_size: int = Field(
         224, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
@@ -37,6 +45,13 @@ class SegmentSettings(Settings):
     replace_background: float = Field(
         0.5, ge=0, le=1, description="share of training images whose background is replaced by another"
     )
+    largest_zoom: float = Field(
+        2.8, ge=1, le=10, description="closest view of a training image, in widths of the image; 1: never closer"
+    )
+    lighting: float = Field(0.3, ge=0, le=1, description="share of training images lit anew: fall-off, shadows, gamma")
+    neighbours: float = Field(
+        0.3, ge=0, le=1, description="share of replaced backgrounds that show another sculpture, as background"
+    )
     validate_every: int = Field(50, ge=1, description="iterations between validations and checkpoints")
     validation_share: float = Field(
         0.1, gt=0, lt=1, description="share of the training works' images kept to choose the best checkpoint"
@@ -45,7 +60,18 @@ class SegmentSettings(Settings):
     heldout_share: float = Field(
         0.25, gt=0, lt=1, description="share of works held out where no masked work is in split val or test"
     )
+    crossvalidation_folds: int = Field(
+        0, ge=0, description="folds of works in `segment crossvalidate`; 0: every work is a fold of its own"
+    )
+    peer_onnx: str | None = Field(
+        None,
+        description="ONNX file of a general background remover with U2-Net's inputs: `segment crossvalidate` compares "
+        "with it, `segment propose` masks with it",
+    )
     test_time_flip: bool = Field(True, description="average the prediction with that of the mirrored image")
+    test_time_scales: list[Annotated[float, Field(gt=0.1, le=8)]] = Field(
+        [1.0], min_length=1, max_length=8, description="the prediction is averaged over these multiples of image_size"
+    )
     threshold: float = Field(0.5, gt=0, lt=1, description="foreground probability from which a pixel is foreground")
     component_share: float = Field(
         0.1, ge=0, le=1, description="smallest area of a kept part, as a share of the largest part's"

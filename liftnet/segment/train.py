@@ -16,7 +16,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -25,7 +24,7 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_bytes, write_text
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import LineMeter, duration, get_logger
-from liftnet.segment.augment import augment, background_plate
+from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.metrics import iou, mask_loss
 from liftnet.segment.refinenet import RefineNet
 from liftnet.segment.samples import Division, Sample, digest, load_samples
@@ -46,8 +45,12 @@ TRAINING_SETTINGS = {  # a checkpoint made with other values of these is not res
     "encoder_rate",
     "weight_decay",
     "replace_background",
+    "largest_zoom",
+    "lighting",
+    "neighbours",
     "validate_every",
 }
+Groups = list[list[list[Sample]]]  # by collection, by work
 
 
 @dataclass
@@ -175,15 +178,15 @@ def _run(
 ) -> None:
     """Iterate up to `settings.iterations`, validating and writing a checkpoint now and then."""
     plates = [plate for sample in train if (plate := background_plate(sample)) is not None]
-    works = sorted({sample.work_id for sample in train})
-    by_work = [[sample for sample in train if sample.work_id == work] for work in works]
+    scenery = Scenery(plates, train)
+    groups = _groups(train)
     device = next(state.network.parameters()).device
     meter = LineMeter("segment", "training, iteration", settings.iterations - state.iteration)
     losses: list[float] = []
     while state.iteration < settings.iterations:
         # the randomness of an iteration depends on its number alone, so a resumed run repeats it exactly
         rng = np.random.default_rng(stable_seed(seed, "iteration", str(state.iteration)))
-        images, masks = _batch(by_work, plates, settings, rng)
+        images, masks = _batch(groups, scenery, settings, rng)
         losses.append(_step(state, images.to(device), masks.to(device), settings))
         state.iteration += 1
         if state.iteration % settings.validate_every == 0 or state.iteration == settings.iterations:
@@ -194,20 +197,25 @@ def _run(
         meter.advance(f", best validation IoU {state.best_iou:.3f}" if state.best else "")
 
 
+def _groups(train: Sequence[Sample]) -> Groups:
+    """The samples by collection and, within it, by work, in the order of their names."""
+    groups: dict[str, dict[str, list[Sample]]] = {}
+    for sample in train:
+        groups.setdefault(sample.collection, {}).setdefault(sample.work_id, []).append(sample)
+    return [[works[work] for work in sorted(works)] for _, works in sorted(groups.items())]
+
+
 def _batch(
-    by_work: Sequence[Sequence[Sample]],
-    plates: Sequence[npt.NDArray[np.uint8]],
-    settings: SegmentSettings,
-    rng: np.random.Generator,
+    groups: Groups, scenery: Scenery, settings: SegmentSettings, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch in which every work is equally likely, however many images it has."""
+    """A batch in which collections are equally likely, and works within one, however many images they have."""
     pairs = []
     for _ in range(settings.batch_size):
-        work = by_work[int(rng.integers(len(by_work)))]
-        sample = work[int(rng.integers(len(work)))]
-        pairs.append(augment(sample, plates, settings.replace_background, settings.image_size, rng))
-    images, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
-    return images.contiguous(memory_format=torch.channels_last), masks
+        works = groups[int(rng.integers(len(groups)))]
+        images = works[int(rng.integers(len(works)))]
+        pairs.append(augment(images[int(rng.integers(len(images)))], scenery, settings, rng))
+    pictures, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+    return pictures.contiguous(memory_format=torch.channels_last), masks
 
 
 def _step(state: State, images: torch.Tensor, masks: torch.Tensor, settings: SegmentSettings) -> float:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.io.images import write_mask
-from liftnet.segment.augment import augment, background_plate
+from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.samples import MaskedImage, Sample, divide, load_samples, masked_images, working_shape
 from liftnet.segment.settings import SegmentSettings
 
@@ -91,14 +91,16 @@ def test_augmented_pictures_depend_on_the_seed_alone_and_keep_picture_and_mask_t
     sample = Sample("w", image, mask.astype(np.uint8) * 255)
     plate = background_plate(sample)
     assert plate is not None
-    first = augment(sample, [plate], 0.5, 64, np.random.default_rng(1))
-    again = augment(sample, [plate], 0.5, 64, np.random.default_rng(1))
-    other = augment(sample, [plate], 0.5, 64, np.random.default_rng(2))
+    scenery, kept = Scenery([plate], [sample]), SegmentSettings(image_size=64, replace_background=0.0, lighting=0.0)
+    changed = SegmentSettings(image_size=64, replace_background=0.7, neighbours=0.7, lighting=0.7)
+    first = augment(sample, scenery, changed, np.random.default_rng(1))
+    again = augment(sample, scenery, changed, np.random.default_rng(1))
+    other = augment(sample, scenery, changed, np.random.default_rng(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
     agreeing = []
     for seed in range(30):
-        picture, target = augment(sample, [plate], 0.0, 64, np.random.default_rng(seed))
+        picture, target = augment(sample, scenery, kept, np.random.default_rng(seed))
         assert picture.shape == (3, 64, 64)
         assert target.shape == (1, 64, 64)
         assert picture.min() >= 0
