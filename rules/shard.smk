@@ -2,7 +2,7 @@
 The dataset: Parquet shards split by artist, and the statistics counted from the shards alone.
 
 NEEDS   <results>/pairs/, manifest.parquet, images/
-GIVES   <results>/dataset/, <results>/tables/statistics.*
+GIVES   <results>/dataset/ (with its card, Croissant, attribution, checksums and mini/), <results>/tables/statistics.*
 """
 
 
@@ -23,7 +23,7 @@ rule write_shards:
         runtime=120,
     params:
         settings=settings("shard"),
-        version=1,
+        version=2,
     shell:
         """
         python -m liftnet shard write --root "$(dirname {input.manifest:q})" --out {output.dataset:q} \

@@ -1,7 +1,11 @@
-"""Reading the dataset of correspondences: Parquet shards in, float32 pixels out; nobody sees the fixed-point scale."""
+"""Reading the dataset: Parquet shards in; correspondences in float32 pixels and images out.
+
+Nobody sees the fixed-point scale of the coordinates.
+"""
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import DATASET, check_metadata
+from liftnet.io.schemas import DATASET, IMAGES, check_metadata, open_table
 
 SPLITS = ("train", "val", "test")
 SCALE_KEY = b"liftnet.coordinate_scale"
@@ -95,6 +99,29 @@ def read_pairs(dataset: Path | str, split: str) -> Iterator[Pair]:
             yield from pairs_of(file.read_row_group(group), scale)
 
 
+def load_image(dataset: Path | str, image_id: str, split: str | None = None) -> npt.NDArray[np.uint8]:
+    """Load one image by its id; reads one row group, found by the shards' statistics.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        LiftnetError: There is no such image in `split` (in any split when None), it cannot be decoded, or the dataset
+            was written without images.
+    """
+    from liftnet.io.images import read_image
+
+    for name in [split] if split else SPLITS:
+        for path in shard_paths(dataset, name, "images-"):
+            with open_table(path, IMAGES) as file:
+                for group in _groups_that_may_hold(file, "image_id", image_id):
+                    ids = file.read_row_group(group, columns=["image_id"]).column("image_id").to_pylist()
+                    if image_id in ids:
+                        row = file.read_row_group(group, columns=["image"]).column("image")[ids.index(image_id)]
+                        return read_image(io.BytesIO(row["bytes"].as_py()))
+    raise LiftnetError(dataset, f"has no image {image_id!r}", "collected.parquet lists the images")
+
+
 def load_pair(dataset: Path | str, pair_id: str, split: str | None = None) -> Pair:
     """Load one pair by its id; reads one row group, found by the shards' statistics.
 
@@ -104,7 +131,7 @@ def load_pair(dataset: Path | str, pair_id: str, split: str | None = None) -> Pa
     for name in [split] if split else SPLITS:
         for path in shard_paths(dataset, name):
             file = open_shard(path)
-            for group in _groups_that_may_hold(file, pair_id):
+            for group in _groups_that_may_hold(file, "pair_id", pair_id):
                 table = file.read_row_group(group)
                 hits = np.flatnonzero(table.column("pair_id").to_numpy() == pair_id)
                 if len(hits):
@@ -161,12 +188,12 @@ def pairs_of(table: pa.Table, scale: float) -> Iterator[Pair]:
         )
 
 
-def _groups_that_may_hold(file: pq.ParquetFile, pair_id: str) -> list[int]:
-    column = file.schema_arrow.get_field_index("pair_id")
+def _groups_that_may_hold(file: pq.ParquetFile, key: str, value: str) -> list[int]:
+    column = file.schema_arrow.get_field_index(key)
     groups = []
     for group in range(file.num_row_groups):
         statistics = file.metadata.row_group(group).column(column).statistics
-        if statistics is None or not statistics.has_min_max or statistics.min <= pair_id <= statistics.max:
+        if statistics is None or not statistics.has_min_max or statistics.min <= value <= statistics.max:
             groups.append(group)
     return groups
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,11 @@ UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def read_image(path: Path | str, upright: bool = False) -> UInt8Array:
+def read_image(path: Path | str | BinaryIO, upright: bool = False) -> UInt8Array:
     """Decode an image.
 
     Args:
-        path: The file.
+        path: The file, or its bytes as an open file.
         upright: Apply the EXIF orientation: for pictures that `collect` has not stored.
 
     Returns:
@@ -83,7 +84,7 @@ def encode_image(
     return buffer.getvalue()
 
 
-def _open(path: Path | str) -> Image.Image:
+def _open(path: Path | str | BinaryIO) -> Image.Image:
     try:
         picture = Image.open(path)
         picture.load()

@@ -1,20 +1,28 @@
-"""The dataset card: what is in it, how to read it, under which licences."""
+"""The dataset card: what is in it, how to read it, under which licences; all numbers counted from its files."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+import yaml
 
 from liftnet.io.dataset import SPLITS
 from liftnet.io.files import write_text
-from liftnet.io.schemas import COORDINATE_SCALE, DATASET, SCHEMA_VERSION
+from liftnet.io.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
+from liftnet.io.sharding.write import TRIED_FILE
 from liftnet.io.tables import markdown_table
-from liftnet.shard.statistics import CAPTION, Tally, statistics_table
+from liftnet.shard.facts import HUB_SPLITS, Facts, type_name
+from liftnet.shard.selection import MEANING, REJECTED, WITHHELD
+from liftnet.shard.settings import ShardSettings
+from liftnet.shard.statistics import CAPTION, statistics_table
 
-COLUMNS = {
+PAIR_COLUMNS = {
     "pair_id": "`image_a` and `image_b`, joined by a hyphen; rows are sorted by it",
     "work_id": "the sculpture",
     "artist_id": "its artist; no artist is in two splits",
@@ -25,107 +33,261 @@ COLUMNS = {
     "width_b": "width of the second image, px",
     "height_b": "height of the second image, px",
     "n": "number of correspondences",
-    "x1": "x in the first image, 1/{scale} px",
-    "y1": "y in the first image, 1/{scale} px",
-    "x2": "x in the second image, 1/{scale} px",
-    "y2": "y in the second image, 1/{scale} px",
+    "x1": f"x in the first image, 1/{COORDINATE_SCALE} px",
+    "y1": f"y in the first image, 1/{COORDINATE_SCALE} px",
+    "x2": f"x in the second image, 1/{COORDINATE_SCALE} px",
+    "y2": f"y in the second image, 1/{COORDINATE_SCALE} px",
     "score": "255 times the score of the match (1 minus the ratio of descriptor distances)",
     "n_putative": "putative matches of the pair",
     "n_masked": "of these, on the foreground of both images",
     "n_inliers": "of these, inliers of the fundamental matrix",
     "rotation_deg": "angle between the two cameras, degrees; null where a focal length is not known",
 }
+IMAGE_COLUMNS = {
+    "image_id": "16 hexadecimal digits of the SHA-256 of the stored file; rows are sorted by it",
+    "artist": "name of the artist",
+    "artist_id": "the artist, as in the pairs",
+    "artist_wikidata": "the artist's Wikidata id",
+    "artist_died": "year of the artist's death",
+    "work": "name of the sculpture",
+    "work_id": "the sculpture, as in the pairs",
+    "work_wikidata": "the sculpture's Wikidata id",
+    "work_rights": "what the source says of the sculpture's own copyright",
+    "source": "collection the photograph is from",
+    "source_id": "its id there",
+    "page_url": "page about it",
+    "image_url": "address it was asked for by",
+    "final_url": "address it came from, after redirects",
+    "status": "`ok`: it is in the dataset",
+    "reason": "the status in words",
+    "http_status": "the server's answer",
+    "attempts": "how often it was asked for",
+    "fetched_at": "when it came",
+    "bytes": "size as received",
+    "mime": "type as received",
+    "sha256_raw": "SHA-256 as received",
+    "sha256": "SHA-256 of the stored file",
+    "phash": "perceptual hash, 64 bits in hexadecimal",
+    "near_image": "another image that looks much like it",
+    "near_distance": "bits in which their perceptual hashes differ, least over flips and quarter turns",
+    "etag": "the server's version of the file",
+    "last_modified": "when the server says the file was changed",
+    "opt_out": "a reservation of the server against use for training, as it sent it",
+    "file": "name of the stored file",
+    "width": "width of the stored image, px",
+    "height": "height of the stored image, px",
+    "exif_orientation": "orientation as received; the stored image is upright",
+    "focal_mm": "focal length, mm",
+    "focal_35mm": "focal length for 35 mm film, mm",
+    "camera": "camera",
+    "license": "licence as the source names it",
+    "license_spdx": "the same as an SPDX identifier; null where it is not understood",
+    "license_url": "text of the licence",
+    "attribution": "whom to name",
+    "credit": "credit line of the holding institution",
+    "mask_url": "hand-made mask named by the source",
+    "mask_status": "`ok`: it was fetched",
+    "mask_reason": "that status in words",
+    "split": "train, val or test",
+    "group_id": "what must not be divided over splits",
+    "image": "the JPEG: its bytes and its name",
+}
+PROFILES = {
+    "pd-only": "photographs and sculptures in the public domain, or dedicated to it",
+    "open": "photographs that may be used commercially and changed, of sculptures not known to be protected",
+    "research": "photographs whose licence permits research, non-commercial and no-derivatives ones included",
+}
+CITATION = """@inproceedings{wiles2018pointillism,
+  title     = {{3D} Surface Reconstruction by Pointillism},
+  author    = {Wiles, Olivia and Zisserman, Andrew},
+  booktitle = {ECCV Workshops},
+  year      = {2018}
+}"""
+_ONE_LICENCE = {  # the hub's names of licences, where a dataset has one alone
+    f"CC-{kind}-{version}": f"cc-{kind.lower()}-{version}"
+    for kind, versions in {
+        "BY": ("2.0", "2.5", "3.0", "4.0"),
+        "BY-SA": ("3.0", "4.0"),
+        "BY-NC": ("2.0", "3.0", "4.0"),
+        "BY-NC-SA": ("2.0", "3.0", "4.0"),
+    }.items()
+    for version in versions
+} | {"CC0-1.0": "cc0-1.0"}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_card(
-    folder: Path, tallies: dict[str, Tally], manifest: pa.Table, with_images: bool, missing: list[str]
-) -> None:
+def write_card(folder: Path, facts: Facts, settings: ShardSettings, small: bool) -> None:
     """Write `README.md`, with the metadata block that dataset hubs read.
 
     Args:
         folder: The dataset.
-        tallies: Of each split and of all.
-        manifest: The licences are counted from its stored images.
-        with_images: Whether there are image shards.
-        missing: Images that should be in the image shards but have no file.
+        facts: Its numbers.
+        settings: Its name, release, publisher and licence profile.
+        small: Whether it is the small dataset of another one.
     """
-    parts = [
-        _front_matter(with_images),
-        "# Correspondences between photographs of sculptures\n",
-        "Pairs of photographs of one sculpture with point correspondences that survived the foreground masks and an "
-        "affine fundamental matrix fitted by RANSAC. Made by liftnet; splits are by artist.\n",
-        "## Statistics\n\n" + CAPTION + "\n",
-        _markdown_statistics(tallies) + "\n",
-        "## Columns of `<split>-*.parquet`\n",
-        _markdown_columns() + "\n",
-        _conventions(),
-        _images(with_images, missing),
-        "## Licences of the images\n",
-        _licences(manifest) + "\n",
-        "Every image keeps its own licence and attribution; the manifest, and the columns `license`, `license_url` "
-        "and `attribution` of the image shards, name them. The sculptures themselves may be protected too.\n",
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("liftnet", "shard"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:,}"
+    text = environment.get_template("card.md.j2").render(**_content(folder, facts, settings, small))
+    write_text(folder / "README.md", text.rstrip("\n") + "\n")
+
+
+def _content(folder: Path, facts: Facts, settings: ShardSettings, small: bool) -> dict[str, Any]:
+    tried, kept = _tried(folder), facts.tallies["all"].pairs
+    has_mini = (folder / "mini").is_dir()
+    rights = facts.images[["work_rights", "artist_died"]].notna().any(axis=1)
+    return {
+        "settings": settings,
+        "facts": facts,
+        "tallies": facts.tallies,
+        "images": len(facts.images),
+        "asked": sum(facts.statuses.values()),
+        "tried": tried,
+        "kept_share": f"{kept / tried:.1%}" if tried else "none",
+        "longest": int(long_sides(facts).max()) if len(long_sides(facts)) else 0,
+        "withheld": facts.statuses[WITHHELD],
+        "rejected": facts.statuses[REJECTED],
+        "opted_out": facts.statuses["opt_out_header"] + facts.statuses["tdm_reserved"],
+        "rights_known": int(rights.sum()),
+        "limits": limits_of(facts),
+        "front_matter": _front_matter(facts, settings, has_mini),
+        "table_version": DATASET.metadata[b"liftnet.schema_version"].decode(),
+        "caption": CAPTION,
+        "statistics": _statistics(facts),
+        "snippets": snippets(facts.with_images),
+        "pair_columns": _columns(DATASET, PAIR_COLUMNS),
+        "image_columns": _columns(IMAGES, IMAGE_COLUMNS),
+        "scale": COORDINATE_SCALE,
+        "status_table": _counts("what became of it", "addresses", facts.statuses),
+        "source_table": _counts("source", "photographs", facts.sources),
+        "licence_table": _counts("licence", "photographs", facts.licences),
+        "split_table": _splits(facts),
+        "profile_meaning": PROFILES[settings.licence_profile],
+        "part_of": small,
+        "has_mini": has_mini,
+        "citation": CITATION,
+    }
+
+
+def snippets(with_images: bool) -> str:
+    """How to read the dataset, as Markdown with blocks of Python; those that need images only where there are some."""
+    text = files("liftnet.shard").joinpath("snippets.md").read_text(encoding="utf-8").rstrip("\n")
+    if with_images:
+        return text
+    parts = ["With " + part for part in text.split("\nWith ")]
+    parts[0] = parts[0].removeprefix("With ")
+    return "\n".join(part for part in parts if "image" not in part)
+
+
+def _front_matter(facts: Facts, settings: ShardSettings, has_mini: bool) -> str:
+    """The YAML block; `dataset_info` holds the row counts that readers and `shard verify` compare with the files."""
+    licences = list(facts.licences)
+    known = _ONE_LICENCE.get(licences[0]) if len(licences) == 1 else None
+    licence = {"license": known} if known else {"license": "other", "license_name": "per-image"}
+    pairs = facts.tallies["all"].pairs
+    size = next((name for most, name in _SIZES if pairs < most), "1M<n<10M")
+    folders = [("", "")] + ([("mini", "mini/")] if has_mini else [])
+    matter = {
+        "pretty_name": settings.name,
+        **licence,
+        **({} if known else {"license_link": "ATTRIBUTION.csv"}),
+        "task_categories": ["depth-estimation", "keypoint-detection"],
+        "tags": ["image-matching", "correspondences", "sculpture", "multi-view"],
+        "size_categories": [size],
+        "configs": [
+            _config(table, prefix, below, table == "pairs" and not below)
+            for below, prefix in folders
+            for table in facts.rows
+        ],
+        "dataset_info": [_counted(facts, table) for table in facts.rows],
+    }
+    return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)
+
+
+def _counted(facts: Facts, table: str) -> dict[str, Any]:
+    splits = [
+        {"name": HUB_SPLITS[split], "num_bytes": facts.sizes[table][split], "num_examples": count}
+        for split, count in facts.rows[table].items()
     ]
-    write_text(folder / "README.md", "\n".join(part for part in parts if part))
+    return {"config_name": table, "splits": splits}
 
 
-def _front_matter(with_images: bool) -> str:
-    lines = ["---", "license: other", "task_categories:", "- depth-estimation", "configs:"]
-    for name, prefix in [("pairs", "")] + ([("images", "images-")] if with_images else []):
-        lines += [f"- config_name: {name}", *(["  default: true"] if not prefix else []), "  data_files:"]
-        for split in SPLITS:
-            hub_name = "validation" if split == "val" else split
-            lines += [f"  - split: {hub_name}", f"    path: {prefix}{split}-*.parquet"]
-    return "\n".join([*lines, "---", ""])
+def _config(table: str, prefix: str, below: str, default: bool) -> dict[str, Any]:
+    name = table if not below else below if table == "pairs" else f"{below}-{table}"
+    start = prefix + ("images-" if table == "images" else "")
+    splits = [{"split": HUB_SPLITS[split], "path": f"{start}{split}-*.parquet"} for split in SPLITS]
+    return {"config_name": name, **({"default": True} if default else {}), "data_files": splits}
 
 
-def _markdown_statistics(tallies: dict[str, Tally]) -> str:
-    frame = statistics_table(tallies)
+def limits_of(facts: Facts) -> list[str]:
+    """Sentences about what the dataset is not, with its own numbers."""
+    images = facts.images
+    lines = ["Correspondences are inliers of a model, not truth: some are wrong, and smooth surfaces have few."]
+    if len(images):
+        by_artist = images.groupby("artist_id").size().sort_values(ascending=False)
+        half = int((by_artist.cumsum() < len(images) / 2).sum()) + 1
+        lines.append(
+            f"Half of the photographs show works of {half:,} of the {len(by_artist):,} artists; "
+            f"the artist with most has {by_artist.iloc[0] / len(images):.1%}."
+        )
+        source, most = facts.sources.most_common(1)[0]
+        lines.append(f"{most / len(images):.1%} of the photographs are from the source {source}.")
+        works = images.groupby("work_id").size()
+        lines.append(
+            f"A work has {works.median():.0f} photographs in the median and {works.max():,} at most; "
+            f"{int((works == 1).sum()):,} of {len(works):,} works have one, and so no pair."
+        )
+        focal = images[["focal_mm", "focal_35mm"]].notna().any(axis=1).mean()
+        lines.append(f"The focal length is known for {focal:.1%} of the photographs; no camera is calibrated.")
+    sides = long_sides(facts)
+    if len(sides):
+        lines.append(
+            f"The long side of a photograph is {sides.median():.0f} px in the median, "
+            f"from {sides.min():.0f} to {sides.max():.0f}."
+        )
+    lines.append("Which artists, places and times are missing has not been measured.")
+    return lines
+
+
+def long_sides(facts: Facts) -> pd.Series[float]:
+    """The longer side of every photograph, px."""
+    return facts.images[["width", "height"]].max(axis=1).dropna()
+
+
+def _tried(folder: Path) -> int:
+    with open_table(folder / TRIED_FILE, TRIED) as file:
+        return int(file.metadata.num_rows)
+
+
+def _statistics(facts: Facts) -> str:
+    frame = statistics_table(facts.tallies)
     return markdown_table(frame.map(lambda v: "" if v is None else f"{v:,.1f}" if isinstance(v, float) else str(v)))
 
 
-def _markdown_columns() -> str:
+def _splits(facts: Facts) -> str:
+    columns = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "photographs": "image_id"}
+    rows = []
+    for split in SPLITS:
+        part = facts.images[facts.images["split"] == split]
+        rows.append([split, *(f"{part[key].nunique():,}" for key in columns.values())])
+    return markdown_table(pd.DataFrame(rows, columns=["split", *columns]))
+
+
+def _columns(schema: pa.Schema, meanings: Mapping[str, str]) -> str:
+    rows = [[f"`{field.name}`", type_name(field.type), meanings[field.name]] for field in schema]
+    return markdown_table(pd.DataFrame(rows, columns=["column", "type", "meaning"]))
+
+
+def _counts(what: str, number: str, counts: Counter[str]) -> str:
     rows = [
-        f"| `{field.name}` | {field.type} | {COLUMNS[field.name].format(scale=COORDINATE_SCALE)} |"
-        for field in DATASET
+        [f"{name} ({MEANING[name]})" if name in MEANING else name, f"{count:,}"]
+        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return "\n".join(["| column | type | meaning |", "| --- | --- | --- |", *rows])
-
-
-def _conventions() -> str:
-    return f"""## Conventions
-
-- Pixels: x right, y down; (0, 0) is the centre of the top-left pixel of the stored image, whose EXIF orientation is
-  baked in. Coordinates are fixed-point: divide by {COORDINATE_SCALE} (also in the file metadata as
-  `liftnet.coordinate_scale`) to get pixels, with an error of at most 1/{2 * COORDINATE_SCALE} px.
-- Table version {SCHEMA_VERSION} (`liftnet.schema_version` in the file metadata).
-
-```python
-from liftnet.shard import load_pair, read_pairs
-
-for pair in read_pairs("dataset", "train"):  # float32 pixels
-    print(pair, pair.points_a.shape)
-```
-"""
-
-
-def _images(with_images: bool, missing: list[str]) -> str:
-    if not with_images:
-        return ""
-    lost = f" Left out because their file was missing: {len(missing)}." if missing else ""
-    return (
-        "## Images\n\n`images-<split>-*.parquet` hold one row a stored image: the columns of the manifest, and "
-        f"`image`, a struct of the JPEG's bytes and its file name.{lost}\n"
-    )
-
-
-def _licences(manifest: pa.Table) -> str:
-    stored = manifest.filter(pc.equal(manifest.column("status"), "ok"))
-    counts = Counter(_plain(name) for name in stored.column("license").to_pylist())
-    rows = [f"| {name} | {count} |" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    return "\n".join(["| licence | images |", "| --- | --- |", *rows])
-
-
-def _plain(name: str | None) -> str:
-    """A name from the web, fit for one cell of a Markdown table."""
-    kept = "".join(c for c in " ".join((name or "").split()) if c.isalnum() or c in " .,-+/():_")
-    return kept[:80] or "not stated"
+    return markdown_table(pd.DataFrame(rows, columns=[what, number]))

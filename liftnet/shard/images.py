@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image
 
 from liftnet.io.dataset import SPLITS
 from liftnet.io.log import progress
-from liftnet.io.schemas import MANIFEST
+from liftnet.io.schemas import IMAGE, IMAGES, MANIFEST
 from liftnet.io.sharding.cut import cut, shard_files
+from liftnet.shard.selection import split_mask
 from liftnet.shard.settings import ShardSettings
 
-IMAGE = pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))  # as Hugging Face's Image
-SCHEMA = pa.schema([*MANIFEST, IMAGE], metadata={**MANIFEST.metadata, b"liftnet.table": b"images"})
+WITH_EXIF, WITH_POSITION = b"liftnet.files_with_exif", b"liftnet.files_with_position"
+_GPS = 0x8825  # EXIF 2.32: the tag that leads to the position
 
 
-def write_image_shards(folder: Path, root: Path, manifest: pa.Table, settings: ShardSettings) -> list[str]:
-    """Write `images-<split>-*.parquet` of all stored images, sorted by image_id.
+def hub_features() -> dict[str, Any]:
+    """The columns in the words of Hugging Face `datasets`, which then decodes the pictures by itself."""
+    values = {field.name: {"dtype": _hub_type(field.type), "_type": "Value"} for field in MANIFEST}
+    return {**values, IMAGE.name: {"_type": "Image"}}
 
-    Returns:
-        The ids of images whose file is not there; they are left out.
+
+def _hub_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return f"timestamp[{kind.unit}, tz={kind.tz}]"
+    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
+
+
+SCHEMA = IMAGES.with_metadata(
+    {**IMAGES.metadata, b"huggingface": json.dumps({"info": {"features": hub_features()}}, sort_keys=True).encode()}
+)
+
+
+def write_image_shards(folder: Path, images: Path, rows: pa.Table, settings: ShardSettings) -> None:
+    """Write `images-<split>-*.parquet`.
+
+    Args:
+        folder: The dataset.
+        images: The folder of the stored files.
+        rows: Rows of MANIFEST whose files are all there, sorted by image_id.
+        settings: How the shards are cut.
     """
-    stored = manifest.filter(pc.equal(manifest.column("status"), "ok")).sort_by("image_id")
-    paths = [root / "images" / name for name in stored.column("file").to_pylist()]
-    there = np.array([path.is_file() for path in paths], dtype=bool)
     for split in SPLITS:
-        chosen = there & (stored.column("split").to_numpy(zero_copy_only=False) == split)
-        rows = stored.filter(pa.array(chosen, pa.bool_()))
-        files = [path for path, wanted in zip(paths, chosen, strict=True) if wanted]
+        chosen = rows.filter(pa.array(split_mask(rows, split), pa.bool_()))
+        files = [images / name for name in chosen.column("file").to_pylist()]
         sizes = np.array([path.stat().st_size for path in files], dtype=np.int64)
         for path, part in shard_files(folder, f"images-{split}", cut(sizes, settings.shard_mb)):
-            _write_shard(path, rows.slice(part.start, len(part)), files[part.start : part.stop], settings)
-    return [image for image, found in zip(stored.column("image_id").to_pylist(), there, strict=True) if not found]
+            _write_shard(path, chosen.slice(part.start, len(part)), files[part.start : part.stop], settings)
 
 
 def _write_shard(path: Path, rows: pa.Table, files: list[Path], settings: ShardSettings) -> None:
     # a JPEG does not get smaller; all else does
     compression = dict.fromkeys([*MANIFEST.names, "image.path"], "zstd") | {"image.bytes": "none"}
-    size = settings.images_per_group
+    size, counts = settings.images_per_group, np.zeros(2, dtype=int)
     with pq.ParquetWriter(path, SCHEMA, compression=compression, use_dictionary=["artist_id", "work_id"]) as writer:
         for start in progress(range(0, len(files), size), "shard", f"writing {path.name}"):
-            pictures = [{"bytes": file.read_bytes(), "path": file.name} for file in files[start : start + size]]
+            group = files[start : start + size]
+            contents = [file.read_bytes() for file in group]
+            counts += np.sum([_exif_and_position(data) for data in contents], axis=0)
+            pictures = [{"bytes": data, "path": file.name} for data, file in zip(contents, group, strict=True)]
             columns = [*rows.slice(start, size).select(MANIFEST.names).columns, pa.array(pictures, IMAGE.type)]
             writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=size)
+        writer.add_key_value_metadata({WITH_EXIF: str(counts[0]), WITH_POSITION: str(counts[1])})
+
+
+def _exif_and_position(data: bytes) -> tuple[bool, bool]:
+    """Whether a stored file carries EXIF, and whether that says where it was taken."""
+    try:
+        exif = Image.open(io.BytesIO(data)).getexif()
+    except (OSError, SyntaxError, ValueError):
+        return False, False  # what cannot be read tells nobody anything; `shard verify` names such files
+    return bool(exif), _GPS in exif

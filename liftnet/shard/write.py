@@ -1,19 +1,30 @@
-"""Writing the dataset: kept pairs of all works, sorted, cut into shards, replaced as a whole."""
+"""Writing the dataset: kept pairs, images and all that describes them, replaced as a whole."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+import pyarrow as pa
 
 from liftnet.io.dataset import SPLITS
 from liftnet.io.errors import LiftnetError
+from liftnet.io.files import write_text
 from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.io.schemas import MANIFEST, read_table, write_table
 from liftnet.io.sharding.folder import replaced_folder
 from liftnet.io.sharding.write import Cutting, write_pairs
+from liftnet.shard.attribution import write_attribution
 from liftnet.shard.card import write_card
+from liftnet.shard.checksums import write_checksums
+from liftnet.shard.croissant import write_croissant
+from liftnet.shard.facts import COLLECTED_FILE, Facts, count_facts
 from liftnet.shard.images import write_image_shards
+from liftnet.shard.mini import copy_pairs, draw_works
+from liftnet.shard.selection import MEANING, collected_rows, in_works, left_out_images, split_mask, stored_rows
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics import tally_dataset
+
+MINI = "mini"
 
 
 def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
@@ -22,33 +33,76 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     The same input gives the same bytes.
 
     Args:
-        root: Folder with manifest.parquet, images/ and pairs/.
+        root: Folder with manifest.parquet, images/ and pairs/; splits/ and across/pairs.parquet where they are there.
         out: Folder of the dataset; an older dataset there is replaced once the new one is whole.
-        settings: How it is cut.
+        settings: What it holds and how it is cut.
 
     Raises:
         LiftnetError: There are no tables of pairs, one is unreadable, a pair cannot be stored (too large an image,
             a coordinate outside it), or `out` cannot be written.
     """
-    logger = get_logger("shard")
     manifest = read_table(root / "manifest.parquet", MANIFEST)
     files = sorted((root / "pairs").glob("*.parquet"))
     if not files:
         raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
+    refused = left_out_images(manifest, root, settings)
+    collected = collected_rows(manifest, refused)
+    cutting = Cutting(settings.shard_mb, settings.rows_per_group)
     with replaced_folder(out) as folder:
-        write_pairs(folder, files, Cutting(settings.shard_mb, settings.rows_per_group), "shard", manifest=manifest)
-        missing = write_image_shards(folder, root, manifest, settings) if settings.images else []
-        tallies = tally_dataset(folder)
-        write_card(folder, tallies, manifest, settings.images, missing)
-    counts = ", ".join(f"{tallies[split].pairs} {split}" for split in SPLITS)
-    if missing:
-        logger.warning("%d images of the manifest have no file and are not in the image shards", len(missing))
-    if not tallies["all"].pairs:
+        statuses = {image: refusal.status for image, refusal in refused.items()}
+        write_pairs(folder, files, cutting, "shard", statuses, manifest)
+        _write_tables(folder, root, collected, settings)
+        if settings.mini_mb:
+            stored = stored_rows(collected)
+            works = draw_works(folder, stored, root / "images" if settings.images else None, settings.mini_mb)
+            (folder / MINI).mkdir()
+            copy_pairs(folder, folder / MINI, works, cutting)
+            _write_tables(folder / MINI, root, in_works(collected, works), settings)
+            _describe(folder / MINI, settings, small=True)
+        facts = _describe(folder, settings, small=False)
+    _log(facts, out)
+
+
+def _write_tables(folder: Path, root: Path, collected: pa.Table, settings: ShardSettings) -> None:
+    """Write what lies beside the pairs: the images, the list of all that were asked for, the splits."""
+    stored = stored_rows(collected)
+    if settings.images:
+        write_image_shards(folder, root / "images", stored, settings)
+    write_table(folder / COLLECTED_FILE, collected, MANIFEST)
+    if (root / "splits").is_dir():
+        shutil.copytree(root / "splits", folder / "splits", ignore=lambda _, names: [n for n in names if n[0] == "."])
+    else:
+        _write_splits(folder / "splits", stored)
+
+
+def _write_splits(lists: Path, stored: pa.Table) -> None:
+    """Write which artists and works are in which split, where `collect` has not."""
+    for split in SPLITS:
+        rows = stored.filter(pa.array(split_mask(stored, split), pa.bool_()))
+        for kind, key in (("artists", "artist_id"), ("works", "work_id")):
+            names = sorted(set(rows.column(key).to_pylist()))
+            write_text(lists / f"{split}_{kind}.txt", "".join(f"{name}\n" for name in names))
+
+
+def _describe(folder: Path, settings: ShardSettings, small: bool) -> Facts:
+    """Write what is said of a dataset whose tables are written, in the order in which one names the other."""
+    facts = count_facts(folder)
+    write_attribution(folder, facts, settings.name)
+    write_card(folder, facts, settings, small)
+    write_croissant(folder, facts, settings)
+    write_checksums(folder)
+    return facts
+
+
+def _log(facts: Facts, out: Path) -> None:
+    logger, total = get_logger("shard"), facts.tallies["all"]
+    for status, count in facts.left_out.items():
+        logger.warning("%d images are not in the dataset: %s", count, MEANING[status])
+    if facts.unknown_licences:
+        logger.warning("%d images have an unknown licence; see the card", facts.unknown_licences)
+    if facts.with_position:
+        logger.warning("%d stored files say where they were taken (EXIF)", facts.with_position)
+    if not total.pairs:
         logger.warning("no pair was kept; the report's funnel says where they were lost")
-    logger.info(
-        "wrote %d pairs (%s) with %d correspondences to %s",
-        tallies["all"].pairs,
-        counts,
-        tallies["all"].correspondences,
-        out,
-    )
+    counts = ", ".join(f"{facts.tallies[split].pairs} {split}" for split in SPLITS)
+    logger.info("wrote %d pairs (%s) with %d correspondences to %s", total.pairs, counts, total.correspondences, out)

@@ -84,7 +84,8 @@ def root(tmp_path):
 
 
 def digests(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def test_only_kept_pairs_are_written_sorted_and_split(root, tmp_path):
@@ -167,7 +168,8 @@ def test_image_shards_carry_the_stored_bytes(root, tmp_path):
     assert train[0]["image"]["bytes"] == (root / "images" / f"{0:016x}.jpg").read_bytes()
     assert train[0]["license"] == "CC0-1.0"
     assert pq.read_table(tmp_path / "dataset" / "images-test-00000-of-00001.parquet").num_rows == 0
-    assert "their file was missing: 1" in (tmp_path / "dataset" / "README.md").read_text()
+    assert "| missing_file (its file is gone) | 1 |" in (tmp_path / "dataset" / "README.md").read_text()
+    assert f"{2:016x}-{3:016x}" not in [pair.pair_id for pair in read_pairs(tmp_path / "dataset", "train")]
     write_dataset(root, tmp_path / "lean", ShardSettings(images=False))
     assert not list((tmp_path / "lean").glob("images-*"))
 
@@ -178,7 +180,8 @@ def test_card_counts_licences_and_survives_hostile_names(root, tmp_path):
     write_dataset(root, tmp_path / "dataset", ShardSettings())
     card = (tmp_path / "dataset" / "README.md").read_text()
     assert "| CC0-1.0 | 2 |" in card
-    assert "| bx | 1 |" in card
+    assert "| bx (not understood) | 1 |" in card
+    assert "2 of the\nphotographs in the dataset have a licence that is not stated or not understood: **do not" in card
     assert "| not stated | 1 |" in card
     assert "| matching pairs | 3 | 1 | 0 | 4 |" in card
     assert all(f"`{name}`" in card for name in DATASET.names)

@@ -1,0 +1,277 @@
+"""croissant.json: the dataset described for machines, in Croissant 1.1 with its vocabulary for responsible AI.
+
+Sources: the Croissant format specification 1.1 and the Croissant RAI specification 1.0
+(docs.mlcommons.org/croissant). The file is plain JSON; tests validate and read it with `mlcroissant`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from liftnet import __version__
+from liftnet.io.dataset import SPLITS
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import write_json
+from liftnet.io.licences import PROFILES
+from liftnet.io.schemas import DATASET, IMAGES
+from liftnet.shard.card import CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
+from liftnet.shard.card import PROFILES as PROFILE_MEANING
+from liftnet.shard.checksums import dataset_files, sha256_of
+from liftnet.shard.facts import Facts
+from liftnet.shard.settings import ShardSettings
+
+CROISSANT_FILE = "croissant.json"
+VERSIONS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
+CARDINALITY = "http://www.wikidata.org/entity/Q4049983"  # the specification's own type for a number of records
+DATE_VARIABLE = "SOURCE_DATE_EPOCH"  # reproducible-builds.org/specs/source-date-epoch
+_IN_CROISSANT = (  # terms of the format in the context of appendix 1 of the specification
+    *("annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes", "extract"),
+    *("field", "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath"),
+    *("key", "md5", "parentField", "path", "readLines", "recordSet", "references", "regex", "repeated", "replace"),
+    *("samplingRate", "sdVersion", "separator", "source", "subField", "transform", "unArchive"),
+)
+CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    "description": {"@container": "@language"},
+    **{term: f"cr:{term}" for term in _IN_CROISSANT},
+}
+_TYPES = {
+    "string": "sc:Text",
+    "int32": "cr:Int32",
+    "int64": "cr:Int64",
+    "uint8": "cr:UInt8",
+    "uint16": "cr:UInt16",
+    "float": "cr:Float32",
+    "double": "cr:Float64",
+    "bool": "sc:Boolean",
+}
+_ENCODINGS = {
+    ".parquet": "application/x-parquet",
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".txt": "text/plain",
+    ".md": "text/markdown",
+}
+_TABLES: dict[str, tuple[str, pa.Schema, Mapping[str, str], str]] = {
+    "pairs": ("", DATASET, PAIR_COLUMNS, "pair_id"),
+    "images": ("images-", IMAGES, IMAGE_COLUMNS, "image_id"),
+}
+
+
+def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None:
+    """Write `croissant.json` about all other files of a dataset but its checksums and its small dataset.
+
+    The date of publication is that of SOURCE_DATE_EPOCH, and is left out where that is not set: the same input gives
+    the same bytes.
+
+    Args:
+        folder: The dataset.
+        facts: Its numbers.
+        settings: Its name, release, publisher and licence profile.
+
+    Raises:
+        LiftnetError: SOURCE_DATE_EPOCH is not a number of seconds.
+    """
+    files = [path for path in dataset_files(folder) if (folder / "mini") not in path.parents]
+    described = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": VERSIONS,
+        "name": settings.name,
+        "description": _description(facts),
+        "version": settings.release,
+        "license": _licences(facts),
+        "citeAs": CITATION,
+        "isLiveDataset": False,
+        "keywords": ["sculpture", "correspondences", "multi-view", "depth", "image matching"],
+        **_publisher(settings),
+        **_dates(facts),
+        **responsible_ai(facts, settings),
+        "prov:wasGeneratedBy": {"@type": "prov:Activity", "prov:label": f"liftnet {__version__}"},
+        "distribution": [*(_file_object(folder, path) for path in files), *(_file_set(table) for table in facts.rows)],
+        "recordSet": [_splits(), *(_record_set(table, rows) for table, rows in facts.rows.items())],
+    }
+    write_json(folder / CROISSANT_FILE, described)
+
+
+def _description(facts: Facts) -> str:
+    total = facts.tallies["all"]
+    return (
+        f"{total.pairs} pairs of photographs of one sculpture each, with {total.correspondences} point "
+        f"correspondences in pixels, of {len(total.works)} works by {len(total.artists)} artists; split by artist, "
+        "work and near copy."
+    )
+
+
+def _licences(facts: Facts) -> list[str]:
+    """The licences' pages at SPDX; the names of those that have none there."""
+    names = sorted(facts.licences) or ["not stated"]
+    return [n if n.startswith("LicenseRef-") or " " in n else f"https://spdx.org/licenses/{n}.html" for n in names]
+
+
+def _publisher(settings: ShardSettings) -> dict[str, Any]:
+    stated: dict[str, Any] = {"url": settings.url} if settings.url else {}
+    if settings.creator:
+        stated["creator"] = {"@type": "sc:Organization", "name": settings.creator}
+    return stated
+
+
+def _dates(facts: Facts) -> dict[str, str]:
+    dates = {"dateCreated": facts.fetched[1]} if facts.fetched else {}
+    epoch = os.environ.get(DATE_VARIABLE)
+    if epoch is None:
+        return dates
+    try:
+        day = datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise LiftnetError(
+            DATE_VARIABLE, f"{epoch!r} is not a number of seconds since 1970", "Unset it, or set it to `date +%s`"
+        ) from error
+    return {**dates, "datePublished": f"{day:%Y-%m-%d}"}
+
+
+def responsible_ai(facts: Facts, settings: ShardSettings) -> dict[str, Any]:
+    """The terms of the RAI vocabulary, filled from the dataset's numbers."""
+    failed = sum(facts.statuses.values()) - len(facts.images)
+    sources = ", ".join(f"{name} ({count})" for name, count in facts.sources.most_common(20))
+    lost = ", ".join(f"{name} {n}" for name, n in sorted(facts.statuses.items()) if name != "ok") or "none"
+    return {
+        "rai:dataCollection": f"{sum(facts.statuses.values())} addresses were asked for, by a program that obeys "
+        "robots.txt, opt-out headers and the rate limits of each host of the web, or reads a folder.",
+        "rai:dataCollectionType": ["Web API", "Web Scraping", "Software Collection"],
+        "rai:dataCollectionRawData": f"Photographs of sculptures, by source: {sources or 'none'}.",
+        "rai:dataCollectionMissingData": f"{failed} addresses gave no image of the dataset: {lost}.",
+        **({"rai:dataCollectionTimeframe": ["/".join(facts.fetched)]} if facts.fetched else {}),
+        "rai:dataPreprocessingProtocol": [
+            "Photographs are turned upright by their EXIF orientation and shrunk to a longest side.",
+            "Exact and near copies are dropped by SHA-256 and by perceptual hash over flips and quarter turns.",
+            "What would tie two splits together is withheld; splits are by connected groups of artist, work, near "
+            "copy and verified match.",
+            f"Licence profile {settings.licence_profile} (of {', '.join(PROFILES)}): "
+            f"{PROFILE_MEANING[settings.licence_profile]}.",
+        ],
+        "rai:dataAnnotationProtocol": "No human labels. Correspondences are the inliers of an affine fundamental "
+        "matrix among keypoint matches on the foreground of both photographs.",
+        "rai:annotationsPerItem": "0",
+        "rai:machineAnnotationTools": [f"liftnet {__version__}"],
+        "rai:dataLimitations": limits_of(facts),
+        "rai:dataBiases": limits_of(facts)[1:],
+        "rai:dataUseCases": ["Training", "Validation", "Testing", "depth and correspondence without depth labels"],
+        "rai:dataSocialImpact": "Photographs of works of art; the rights of photographers and sculptors are kept an "
+        "image at a time, and images are removed on request.",
+        "rai:personalSensitiveInformation": [
+            "Names of artists and photographers, as their attribution requires.",
+            "Bystanders may be seen in photographs of public places; nobody has looked for them.",
+            f"{facts.with_exif} stored files carry EXIF, {facts.with_position} of them a position.",
+        ],
+        "rai:dataReleaseMaintenancePlan": "Versions are MAJOR.MINOR.PATCH: PATCH changes no data, MINOR adds, MAJOR "
+        f"changes or removes. Questions and removals: {settings.contact or 'no contact is stated'}.",
+    }
+
+
+def _file_object(folder: Path, path: Path) -> dict[str, Any]:
+    name = path.relative_to(folder).as_posix()
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "contentSize": f"{path.stat().st_size} B",
+        "encodingFormat": _ENCODINGS[path.suffix],
+        "sha256": sha256_of(path),
+    }
+
+
+def _file_set(table: str) -> dict[str, Any]:
+    prefix = _TABLES[table][0]
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{table}-files",
+        "name": f"{table}-files",
+        "description": f"The shards of {table}, each also listed with its SHA-256.",
+        "encodingFormat": _ENCODINGS[".parquet"],
+        "includes": [f"{prefix}{split}-*.parquet" for split in SPLITS],
+    }
+
+
+def _splits() -> dict[str, Any]:
+    meanings = {"train": "cr:TrainingSplit", "val": "cr:ValidationSplit", "test": "cr:TestSplit"}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [
+            {"@type": "cr:Field", "@id": "splits/name", "name": "splits/name", "dataType": "sc:Text"},
+            {"@type": "cr:Field", "@id": "splits/url", "name": "splits/url", "dataType": ["sc:URL", "cr:Split"]},
+        ],
+        "data": [{"splits/name": split, "splits/url": meaning} for split, meaning in meanings.items()],
+    }
+
+
+def _record_set(table: str, rows: Mapping[str, int]) -> dict[str, Any]:
+    prefix, schema, meanings, key = _TABLES[table]
+    of_split = {
+        "@type": "cr:Field",
+        "@id": f"{table}/in_split",
+        "name": f"{table}/in_split",
+        "description": "the split, from the name of the file",
+        "dataType": "sc:Text",
+        "source": {
+            "fileSet": {"@id": f"{table}-files"},
+            "extract": {"fileProperty": "filename"},
+            # readers apply it to the name of the file, and some to the split joined to it once more
+            "transform": {"regex": rf"^(?:{prefix})?(train|val|test)(?:-.*)?$"},
+        },
+        "references": {"field": {"@id": "splits/name"}},
+    }
+    return {
+        "@type": "cr:RecordSet",
+        "@id": table,
+        "name": table,
+        "description": f"One record a row of {prefix}<split>-*.parquet.",
+        "key": {"@id": f"{table}/{key}"},
+        "annotation": [_count(table, split, count) for split, count in rows.items()],
+        "field": [of_split, *(_field(table, field, meanings[field.name]) for field in schema)],
+    }
+
+
+def _count(table: str, split: str, count: int) -> dict[str, Any]:
+    name = f"{table}/count/{split}"
+    return {"@type": "cr:Field", "@id": name, "name": name, "dataType": ["sc:Integer", CARDINALITY], "value": count}
+
+
+def _field(table: str, field: pa.Field, meaning: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "@type": "cr:Field",
+        "@id": f"{table}/{field.name}",
+        "name": f"{table}/{field.name}",
+        "description": meaning,
+        "source": {"fileSet": {"@id": f"{table}-files"}, "extract": {"column": field.name}},
+    }
+    if pa.types.is_struct(field.type):
+        described["source"]["transform"] = {"jsonPath": "bytes"}
+        return {**described, "dataType": "sc:ImageObject"}
+    if pa.types.is_timestamp(field.type):
+        return {**described, "dataType": "sc:DateTime"}
+    if pa.types.is_list(field.type):
+        return {**described, "dataType": _TYPES[str(field.type.value_type)], "isArray": True, "arrayShape": "-1"}
+    return {**described, "dataType": _TYPES[str(field.type)]}

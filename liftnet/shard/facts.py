@@ -1,0 +1,143 @@
+"""What the card, croissant.json and `shard verify` say of a dataset, counted from its files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from liftnet.io.dataset import SPLITS, shard_paths
+from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.shard.images import WITH_EXIF, WITH_POSITION
+from liftnet.shard.selection import MEANING, stored_rows
+from liftnet.shard.statistics import Tally, tally_dataset
+
+COLLECTED_FILE = "collected.parquet"
+HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as dataset hubs call them
+UNDIVIDED = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "images": "sha256"}
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Numbers about a dataset.
+
+    Attributes:
+        tallies: Artists, works, pairs and correspondences of each split and of `all`.
+        sizes: Their bytes before compression, by split.
+        rows: Rows of the tables `pairs` and, if the images are in it, `images`, by split.
+        images: One row an image of the dataset, the columns of MANIFEST.
+        statuses: How many of the rows asked for had each status.
+        with_exif: Stored files that carry EXIF.
+        with_position: Of these, those that say where the photograph was taken.
+        shared: How many artists, works, groups and identical images stand in more than one split.
+    """
+
+    tallies: dict[str, Tally]
+    rows: dict[str, dict[str, int]]
+    sizes: dict[str, dict[str, int]]
+    images: pd.DataFrame
+    statuses: Counter[str]
+    with_exif: int
+    with_position: int
+    shared: dict[str, int]
+
+    @property
+    def with_images(self) -> bool:
+        """Whether the images themselves are in the dataset."""
+        return "images" in self.rows
+
+    @property
+    def licences(self) -> Counter[str]:
+        """Images by SPDX identifier; where the licence is not understood, by what its source says."""
+        columns = (self.images[name] for name in ("license_spdx", "license"))
+        return Counter(
+            known if isinstance(known, str) else f"{plain(said)} (not understood)" if plain(said) else NOT_STATED
+            for known, said in zip(*columns, strict=True)
+        )
+
+    @property
+    def unknown_licences(self) -> int:
+        """Images whose licence is not stated or not understood."""
+        return int(self.images["license_spdx"].isna().sum())
+
+    @property
+    def sources(self) -> Counter[str]:
+        """Images by source."""
+        return Counter(plain(source) or NOT_STATED for source in self.images["source"])
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Images that were stored and are not in the dataset, by what kept them out."""
+        return {status: self.statuses[status] for status in MEANING if self.statuses[status]}
+
+    @property
+    def fetched(self) -> tuple[str, str] | None:
+        """The first and the last day on which an image was fetched, as 2026-11-21."""
+        times = self.images["fetched_at"].dropna()
+        return None if times.empty else (f"{times.min():%Y-%m-%d}", f"{times.max():%Y-%m-%d}")
+
+
+def count_facts(dataset: Path) -> Facts:
+    """Count what a dataset holds, from its files alone.
+
+    Raises:
+        LiftnetError: A file is missing or unreadable.
+    """
+    collected = read_table(dataset / COLLECTED_FILE, MANIFEST)
+    images = stored_rows(collected).to_pandas()
+    with_images = any(dataset.glob("images-*.parquet"))
+    shards = [path for split in SPLITS for path in shard_paths(dataset, split, "images-")] if with_images else []
+    prefixes = {"pairs": ""} | ({"images": "images-"} if with_images else {})
+    return Facts(
+        tallies=tally_dataset(dataset),
+        rows={table: _rows(dataset, prefix) for table, prefix in prefixes.items()},
+        sizes={table: _sizes(dataset, prefix) for table, prefix in prefixes.items()},
+        images=images,
+        statuses=Counter(collected.column("status").to_pylist()),
+        with_exif=_sum_of(shards, WITH_EXIF),
+        with_position=_sum_of(shards, WITH_POSITION),
+        shared={
+            name: int((images.groupby(key)["split"].nunique() > 1).sum())
+            for name, key in (
+                ("artists", "artist_id"),
+                ("works", "work_id"),
+                ("groups", "group_id"),
+                ("images", "sha256"),
+            )
+        },
+    )
+
+
+def _rows(dataset: Path, prefix: str) -> dict[str, int]:
+    return {
+        split: sum(pq.read_metadata(path).num_rows for path in shard_paths(dataset, split, prefix)) for split in SPLITS
+    }
+
+
+def _sizes(dataset: Path, prefix: str) -> dict[str, int]:
+    sizes = dict.fromkeys(SPLITS, 0)
+    for split in SPLITS:
+        for metadata in map(pq.read_metadata, shard_paths(dataset, split, prefix)):
+            sizes[split] += sum(metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
+    return sizes
+
+
+def _sum_of(shards: list[Path], key: bytes) -> int:
+    return sum(int((pq.read_metadata(path).metadata or {}).get(key, b"0")) for path in shards)
+
+
+def plain(text: object) -> str:
+    """A text from the web, fit for one cell of a Markdown table; "" for what is no text."""
+    words = " ".join(text.split()) if isinstance(text, str) else ""
+    return "".join(c for c in words if c.isalnum() or c in " .,-+/():_")[:80]
+
+
+def type_name(kind: pa.DataType) -> str:
+    """The type of a column as the card names it."""
+    return "struct(bytes, path)" if pa.types.is_struct(kind) else re.sub(r"(item|element): ", "", str(kind))
