@@ -71,6 +71,12 @@ def retry_after(response: requests.Response) -> float | None:
         return None
 
 
+def announced_length(response: requests.Response) -> int | None:
+    """The length of the body as the server announces it, if that is a number."""
+    header = response.headers.get("Content-Length", "")
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 19 else None
+
+
 def etag_of(response: requests.Response) -> str | None:
     """The version of the file as the server calls it, if it is well formed; RFC 9110, section 8.8.3."""
     value = response.headers.get("ETag", "").strip()
@@ -102,10 +108,12 @@ def in_plain_words(url: str, error: Exception) -> FetchError:
         return FetchError(url, "timeout_connect", "the host does not answer", passing=True, unreachable=True)
     if any(isinstance(cause, wire.ReadTimeoutError | faults.ReadTimeout | TimeoutError) for cause in chain):
         return FetchError(url, "timeout_read", "the server fell silent", passing=True)
-    if isinstance(error, wire.ProtocolError):  # bare, so from reading the body; requests wraps what comes before
-        return FetchError(url, "truncated", f"the connection ended early ({last})", passing=True)
     if isinstance(error, faults.InvalidURL | faults.InvalidSchema | faults.MissingSchema | UnicodeError):
         return FetchError(url, "bad_url", f"not a URL that can be fetched ({error})")
+    if isinstance(error, wire.ProtocolError):  # bare, so from reading the body; requests wraps what comes before
+        return FetchError(url, "truncated", f"the connection ended early ({last})", passing=True)
+    if isinstance(error, ValueError) and not isinstance(error, faults.RequestException):
+        return FetchError(url, "truncated", f"the answer is malformed ({last})", passing=True)
     return FetchError(url, "connection_error", f"the connection failed ({last})", passing=True)
 
 
