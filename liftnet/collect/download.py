@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,14 @@ _TELLING = {
 
 class Stopped(Exception):
     """The run ends; a download under way is given up and leaves no row behind."""
+
+
+class _Session(requests.Session):
+    """Leaves redirects to us: requests would read them even where it is told not to follow, and fail on a bad one."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """None."""
+        return iter(())
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ class Downloader:
         self._gates: dict[str, HostGate] = {}
         self._lock = threading.Lock()
         self._jitter = random.Random(0)
-        self.session = requests.Session()
+        self.session = _Session()
         # no proxies and no passwords from the environment; only the certificates of the institution, if it has its own
         self.session.trust_env = False
         self.session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
@@ -248,13 +256,7 @@ class Downloader:
         """One request: the file, or where it has moved to."""
         with Watchdog(self.guard, self.settings.total_s) as watchdog:
             try:
-                with self.session.get(
-                    url,
-                    headers=asking.headers_for(url),
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=self.settings.timeout_s,
-                ) as response:
+                with self._request(url, asking) as response:
                     gate.heard()
                     if (target := self.session.get_redirect_target(response)) is not None:
                         return _absolute(url, target)
@@ -269,6 +271,20 @@ class Downloader:
                     reason = f"not complete after {self.settings.total_s:g} s"
                     raise FetchError(url, "timeout_total", reason, passing=True) from error
                 raise in_plain_words(url, error) from error
+
+    def _request(self, url: str, asking: _Asking) -> requests.Response:
+        try:
+            return self.session.get(
+                url,
+                headers=asking.headers_for(url),
+                stream=True,
+                allow_redirects=False,
+                timeout=self.settings.timeout_s,
+            )
+        except faults.RequestException:
+            raise
+        except ValueError as error:  # requests looks at where a redirect leads even if it is not to follow it
+            raise FetchError(url, "bad_url", f"it, or its redirect, is not a URL ({error})") from error
 
     def _answer(self, url: str, response: requests.Response, gate: HostGate, asking: _Asking) -> Received:
         """The file, once its status and headers are what they should be."""

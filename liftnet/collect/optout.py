@@ -17,6 +17,7 @@ from liftnet.collect.transport import AGENT
 REFUSALS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _AGENT = re.compile(r"[A-Za-z*][^\s:;/]*")
+_DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)[a-z]*\s*,\s*(?=\d)", re.IGNORECASE)  # "Thu, 1 Jan": no comma
 _LONGEST = 4000  # characters of a header that are looked at and kept
 
 
@@ -42,7 +43,7 @@ def directives(tag: str) -> Iterator[str]:
     `unavailable_after:` may itself have colons and a comma.
     """
     ours = True
-    for part in tag[:_LONGEST].split(","):
+    for part in _DAY.sub(r"\1 ", tag[:_LONGEST]).split(","):
         name, colon, value = (text.strip() for text in part.partition(":"))
         if not colon:
             name = part.strip()
