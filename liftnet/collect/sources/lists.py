@@ -56,7 +56,7 @@ def read_csv(path: Path) -> Sources:
     Raises:
         LiftnetError: The file is missing, not UTF-8, not CSV, empty, or lacks a column.
     """
-    return Sources("csv", path, _all_wanted(path, _read_rows(path), path.parent, "csv"))
+    return Sources("csv", path, rows_of(path, _read_rows(path), path.parent, "csv"))
 
 
 def read_museum(folder: Path) -> Sources:
@@ -66,7 +66,7 @@ def read_museum(folder: Path) -> Sources:
         LiftnetError: As for `read_csv`.
     """
     path = folder / "sources.csv"
-    return Sources("museum", folder, _all_wanted(path, _read_rows(path), folder, "museum"))
+    return Sources("museum", folder, rows_of(path, _read_rows(path), folder, "museum"))
 
 
 def read_list(path: Path) -> Sources:
@@ -86,7 +86,7 @@ def read_list(path: Path) -> Sources:
         rows += [{key: text.strip() for key, text in row.items() if text} for row in batch.to_pylist()]
     if not rows:
         raise LiftnetError(path, "has no rows", "Add a row for each image")
-    return Sources("list", path, _all_wanted(path, rows, folder, "list"))
+    return Sources("list", path, rows_of(path, rows, folder, "list"))
 
 
 def write_list(path: Path, rows: Iterable[Wanted], folder: Path | None = None) -> int:
@@ -211,7 +211,15 @@ def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
     return row
 
 
-def _all_wanted(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[Wanted, ...]:
+def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[Wanted, ...]:
+    """The rows of a list from its cells.
+
+    Args:
+        path: The list, for messages.
+        rows: Cells by column.
+        folder: What relative paths are relative to.
+        kind: Of the list; the source of rows that name none.
+    """
     odd: Counter[str] = Counter()
     wanted = tuple(_wanted(row, folder, kind, odd) for row in rows)
     for column, count in sorted(odd.items()):

@@ -1,0 +1,142 @@
+"""The Art Institute of Chicago.
+
+Interface: api.artic.edu/docs. `/artworks/search` filters, 100 records a page and at most 10,000 of one search;
+`/agents` says when an artist died; images are served by IIIF (`<iiif_url>/<image>/full/843,/0/default.jpg`). The dump
+(github.com/art-institute-of-chicago/api-data) holds a file of JSON for each record: `json/artworks/`, `json/agents/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from liftnet.collect.catalogues import ArticSettings
+from liftnet.collect.sources.client import Client
+from liftnet.collect.sources.dumps import json_files
+from liftnet.collect.sources.fields import (
+    CC0,
+    CC0_URL,
+    expected,
+    items,
+    mapping,
+    named_work,
+    text,
+    texts,
+    unnamed_artist,
+)
+from liftnet.collect.sources.rows import Place, Wanted, year
+from liftnet.io.errors import LiftnetError
+
+IIIF = "https://www.artic.edu/iiif/2"
+PAGE = 100
+MOST = 10_000
+_FIELDS = (
+    "id",
+    "title",
+    "main_reference_number",
+    "artist_id",
+    "artist_title",
+    "artist_display",
+    "place_of_origin",
+    "artwork_type_title",
+    "is_public_domain",
+    "copyright_notice",
+    "credit_line",
+    "image_id",
+    "alt_image_ids",
+)
+
+
+class Artic:
+    """Artworks of some types that are in the public domain."""
+
+    folder = None  # all images are on the web
+
+    def __init__(self, settings: ArticSettings) -> None:
+        self.settings = settings
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row an image."""
+        for records, deaths in self._of_dump() if self.settings.dump else self._asked(client):
+            for record in records:
+                yield from self._images(mapping(record), deaths, client)
+
+    def _asked(self, client: Client) -> Iterator[tuple[list[Any], dict[int, int]]]:
+        url = f"{self.settings.api}/artworks/search"
+        contact = client.settings.contact
+        headers = {"AIC-User-Agent": f"liftnet ({contact})"} if contact else {}
+        for kind in self.settings.types:
+            for page in range(1, MOST // PAGE + 1):
+                answer = client.ask(url, _search(kind, page), headers)
+                total = mapping(expected(answer, "pagination", dict, url)).get("total")
+                if isinstance(total, int) and total > MOST:
+                    reason = f"finds {total:,} artworks of the type {kind}, and gives {MOST:,} of a search at most"
+                    raise LiftnetError(url, reason, "Use its dump: --dump artic-api-data")
+                records = expected(answer, "data", list, url)
+                client.new_page(url, (text(mapping(record).get("id")) for record in records))
+                yield records, self._deaths(records, client, headers)
+                if len(records) < PAGE or (isinstance(total, int) and page * PAGE >= total):
+                    break
+
+    def _deaths(self, records: Sequence[Any], client: Client, headers: dict[str, str]) -> dict[int, int]:
+        """When the artists of a page died, by their number: one request."""
+        artists = sorted({number for record in records if isinstance(number := mapping(record).get("artist_id"), int)})
+        if not artists:
+            return {}
+        url = f"{self.settings.api}/agents"
+        parameters = {"ids": ",".join(map(str, artists)), "fields": "id,death_date", "limit": PAGE}
+        return _by_number(expected(client.ask(url, parameters, headers), "data", list, url))
+
+    def _of_dump(self) -> Iterator[tuple[list[Any], dict[int, int]]]:
+        folder = Path(self.settings.dump) / "json"
+        deaths = _by_number(json_files(folder / "agents"))
+        for record in json_files(folder / "artworks"):
+            yield [record], deaths
+
+    def _images(self, record: dict[str, Any], deaths: dict[int, int], client: Client) -> Iterator[Wanted]:
+        if record.get("artwork_type_title") not in self.settings.types:
+            client.pass_over("the artwork is of another type")
+        elif record.get("is_public_domain") is not True:
+            client.pass_over("the artwork is not in the public domain")
+        else:
+            found = (record.get("image_id"), *items(record.get("alt_image_ids")))
+            images = list(dict.fromkeys(image for image in map(text, found) if image))
+            if not images:
+                client.pass_over("the artwork has no image")
+            yield from (self._row(record, image, deaths) for image in images)
+
+    def _row(self, record: dict[str, Any], image: str, deaths: dict[int, int]) -> Wanted:
+        number = record.get("artist_id")
+        name = text(record.get("artist_title"))
+        maker = record.get("artist_display")
+        culture = texts(maker.splitlines() if isinstance(maker, str) else None) or texts(record.get("place_of_origin"))
+        return Wanted(
+            name or unnamed_artist(culture[0] if culture else None),
+            named_work(text(record.get("title")), text(record.get("main_reference_number")) or text(record.get("id"))),
+            Place(f"{IIIF}/{image}/full/{self.settings.width},/0/default.jpg"),
+            source="artic",
+            page_url=f"https://www.artic.edu/artworks/{record['id']}" if isinstance(record.get("id"), int) else None,
+            license=CC0,
+            license_url=CC0_URL,
+            attribution="The Art Institute of Chicago",
+            source_id=text(record.get("id")),
+            credit=text(record.get("credit_line")),
+            artist_died=deaths.get(number) if isinstance(number, int) else None,
+            work_rights=text(record.get("copyright_notice")) or "Public domain",
+        )
+
+
+def _search(kind: str, page: int) -> dict[str, str | int]:
+    terms: list[dict[str, Any]] = [
+        {"term": {"is_public_domain": True}},
+        {"term": {"artwork_type_title.keyword": kind}},
+    ]
+    query = {"query": {"bool": {"filter": terms}}, "sort": [{"id": "asc"}], "fields": list(_FIELDS)}
+    return {"params": json.dumps(query | {"limit": PAGE, "page": page}, separators=(",", ":"))}
+
+
+def _by_number(agents: Any) -> dict[int, int]:
+    found = ((mapping(agent).get("id"), year(mapping(agent).get("death_date"))) for agent in agents)
+    return {number: died for number, died in found if isinstance(number, int) and died is not None}

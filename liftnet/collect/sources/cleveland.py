@@ -1,0 +1,96 @@
+"""The Cleveland Museum of Art.
+
+Interface and dump hold the same records: openaccess-api.clevelandart.org and data.json of
+github.com/ClevelandMuseumArt/openaccess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from liftnet.collect.catalogues import ClevelandSettings
+from liftnet.collect.sources.client import Client
+from liftnet.collect.sources.dumps import json_list
+from liftnet.collect.sources.fields import (
+    CC0,
+    CC0_URL,
+    address,
+    expected,
+    items,
+    mapping,
+    named_work,
+    text,
+    texts,
+    unnamed_artist,
+)
+from liftnet.collect.sources.rows import Place, Wanted, size, wikidata_id, year
+
+
+class Cleveland:
+    """Objects of some types whose images are CC0."""
+
+    folder = None  # all images are on the web
+
+    def __init__(self, settings: ClevelandSettings) -> None:
+        self.settings = settings
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row an image; the interface gives a thousand objects at a time."""
+        records = json_list(Path(self.settings.dump)) if self.settings.dump else self._asked(client)
+        for record in records:
+            yield from self._images(mapping(record), client)
+
+    def _asked(self, client: Client) -> Iterator[Any]:
+        url = f"{self.settings.api}/artworks/"
+        for kind in self.settings.types:
+            skip = 0
+            while True:
+                parameters = {"type": kind, "cc0": 1, "has_image": 1, "limit": self.settings.page_size, "skip": skip}
+                answer = client.ask(url, parameters)
+                records = expected(answer, "data", list, url)
+                client.new_page(url, (text(mapping(record).get("id")) for record in records))
+                yield from records
+                skip += len(records)
+                total = mapping(answer.get("info")).get("total")
+                if not records or (isinstance(total, int) and skip >= total):
+                    break
+
+    def _images(self, record: dict[str, Any], client: Client) -> Iterator[Wanted]:
+        if record.get("type") not in self.settings.types:
+            client.pass_over("the object is of another type")
+        elif (text(record.get("share_license_status")) or "").upper() != "CC0":
+            client.pass_over("the object is not open access")
+        else:
+            versions = [record.get("images"), *items(record.get("alternate_images"))]
+            images = [mapping(mapping(version).get(self.settings.size)) for version in versions]
+            found = {url: image for image in images if (url := address(image.get("url")))}
+            if not found:
+                client.pass_over(f"the object has no image of the size {self.settings.size}")
+            yield from (_row(record, url, image) for url, image in found.items())
+
+
+def _row(record: dict[str, Any], url: str, image: dict[str, Any]) -> Wanted:
+    creators = [mapping(creator) for creator in items(record.get("creators"))]
+    creator = next((creator for creator in creators if text(creator.get("description"))), {})
+    # "Thomas Cole (American, 1801-1848)"
+    name = (text(creator.get("description")) or "").partition(" (")[0] or None
+    cultures = texts(record.get("culture"))
+    linked = texts(mapping(record.get("external_resources")).get("wikidata"))
+    return Wanted(
+        name or unnamed_artist(cultures[0] if cultures else None),
+        named_work(text(record.get("title")), text(record.get("accession_number")) or text(record.get("id"))),
+        Place(url),
+        source="cleveland",
+        page_url=address(record.get("url")),
+        license=CC0,
+        license_url=CC0_URL,
+        attribution="The Cleveland Museum of Art",
+        source_id=text(record.get("id")),
+        credit=text(record.get("creditline")),
+        artist_died=year(creator.get("death_year")),
+        work_wikidata=next(filter(None, map(wikidata_id, linked)), None),
+        work_rights=text(record.get("copyright")) or "Public domain",
+        expected_bytes=size(image.get("filesize")),
+    )

@@ -1,0 +1,130 @@
+"""Reading what catalogues publish whole: tables, long lists in JSON, a record a line. Never all of it in memory."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from liftnet.io.errors import LiftnetError
+
+CHUNK = 1 << 20
+LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no record
+_POINTER = "version https://git-lfs"
+
+
+def csv_records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows of a table with a header.
+
+    Args:
+        path: A CSV file in UTF-8.
+        columns: Those it must have.
+
+    Raises:
+        LiftnetError: It is missing, not CSV, lacks a column, or is a pointer of Git LFS instead of the file.
+    """
+    with _open(path) as file:
+        reader = csv.DictReader(file)
+        try:
+            found = list(reader.fieldnames or [])
+            lacking = [column for column in columns if column not in found]
+            if lacking:
+                reason = f"lacks the column {', '.join(lacking)}; its first line has: {', '.join(found)[:300]}"
+                raise LiftnetError(path, reason, "Name the file that the museum publishes")
+            for row in reader:
+                yield {key: value for key, value in row.items() if isinstance(key, str) and isinstance(value, str)}
+        except csv.Error as error:
+            raise LiftnetError(
+                path, f"is not valid CSV (line {reader.line_num}: {error})", "Mend that line"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise LiftnetError(path, f"is not UTF-8 text ({error.reason})", "Save it as CSV in UTF-8") from error
+
+
+def json_list(path: Path) -> Iterator[Any]:
+    """The values of a JSON file that is one list, one after the other.
+
+    Raises:
+        LiftnetError: It is missing, damaged, no list, or a pointer of Git LFS.
+    """
+    decoder = json.JSONDecoder()
+    with _open(path) as file:
+        buffer = file.read(CHUNK).lstrip()
+        if not buffer.startswith("["):
+            raise LiftnetError(path, "is not a list of records in JSON", "Name the file that the museum publishes")
+        buffer = buffer[1:]
+        while True:
+            buffer = buffer.lstrip(" \t\r\n,")
+            if buffer.startswith("]"):
+                return
+            try:
+                value, end = decoder.raw_decode(buffer)
+            except ValueError as error:
+                more = file.read(CHUNK)
+                if not more or len(buffer) > LONGEST_RECORD:
+                    reason = f"is damaged ({error})" if more else "ends in the middle of a record"
+                    raise LiftnetError(path, reason, "Fetch it again") from error
+                buffer += more
+                continue
+            if isinstance(value, int | float) and end == len(buffer):  # a number may go on
+                buffer += file.read(CHUNK) or "]"
+                continue
+            yield value
+            buffer = buffer[end:]
+
+
+def json_lines(path: Path) -> Iterator[Any]:
+    """The values of a file of one JSON value a line; `.bz2` is unpacked while it is read.
+
+    Raises:
+        LiftnetError: It is missing or damaged.
+    """
+    with _open(path) as file:
+        number = 0
+        try:
+            while line := file.readline(LONGEST_RECORD):
+                number += 1
+                if line.strip():
+                    yield json.loads(line)
+        except (ValueError, EOFError, OSError) as error:
+            raise LiftnetError(path, f"is damaged (line {number}: {error})", "Fetch it again") from error
+
+
+def json_files(folder: Path) -> Iterator[Any]:
+    """The values of all `*.json` files of a folder, by name.
+
+    Raises:
+        LiftnetError: It is missing or holds none, or a file is damaged.
+    """
+    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    if not paths:
+        raise LiftnetError(folder, "holds no *.json files", "Name the unpacked dump")
+    for path in paths:
+        try:
+            yield json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise LiftnetError(path, f"is damaged ({error})", "Fetch the dump again") from error
+
+
+def _open(path: Path) -> TextIO:
+    """Open a text file, packed or not; the caller closes it."""
+    try:
+        if path.suffix == ".bz2":
+            return bz2.open(path, "rt", encoding="utf-8")
+        file = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise LiftnetError(path, "does not exist", "Give the path of the file") from error
+    except OSError as error:
+        raise LiftnetError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
+    try:
+        start = file.read(len(_POINTER))
+    except UnicodeDecodeError:
+        start = ""  # the reader says what is wrong
+    if start == _POINTER:
+        file.close()
+        raise LiftnetError(path, "is a pointer of Git LFS, not the file", "Run `git lfs pull` in its folder")
+    file.seek(0)
+    return file

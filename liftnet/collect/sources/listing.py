@@ -1,0 +1,165 @@
+"""Making a list: a kind of source is asked or read, and what it gives is written as one Parquet file."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from liftnet.collect.catalogues import KINDS, CatalogueSettings, ListSettings
+from liftnet.collect.errors import FetchError
+from liftnet.collect.settings import CollectSettings
+from liftnet.collect.sources.client import Client
+from liftnet.collect.sources.lists import write_list
+from liftnet.collect.sources.rows import Wanted
+from liftnet.io.errors import LiftnetError
+from liftnet.io.log import progress
+
+_MODULES = {  # where a kind is, so that asking one museum does not load them all
+    "commons": "commons:Commons",
+    "met": "met:Met",
+    "cleveland": "cleveland:Cleveland",
+    "artic": "artic:Artic",
+    "smithsonian": "smithsonian:Smithsonian",
+    "table": "table:Table",
+    "sculptures6k": "public_sets:Sculptures6k",
+    "name_that_sculpture": "public_sets:NameThatSculpture",
+    "shape_attributes": "public_sets:ShapeAttributes",
+    "tanks_and_temples": "public_sets:TanksAndTemples",
+}
+
+
+class Kind(Protocol):
+    """What every kind of source is: made from its settings, it gives rows."""
+
+    @property
+    def folder(self) -> Path | None:
+        """What its paths are relative to; None if all its images are on the web."""
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row for each image: with its artist and work, or with the reason why it is not fetched."""
+
+
+@dataclass
+class Listed:
+    """What became of a list.
+
+    Attributes:
+        rows: Rows written.
+        usable: Of these, images to be fetched.
+        problems: The other rows, by status.
+        passed_over: Records that gave no row, by reason.
+        artists: Names of the artists of usable rows.
+        works: Artists and names of their works.
+    """
+
+    rows: int = 0
+    usable: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    artists: Counter[str] = field(default_factory=Counter)
+    works: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def summary(self) -> str:
+        """One line: how many images of whom, and what is not among them."""
+        told = f"{self.usable} images of {len(self.works)} works by {len(self.artists)} artists"
+        for what, counts in (
+            ("rows that are not fetched", self.problems),
+            ("records without an image", self.passed_over),
+        ):
+            if counts:
+                reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+                told += f"; {counts.total()} {what}: {reasons}"
+        return told
+
+
+def kind_of(settings: ListSettings) -> Kind:
+    """The source that settings are of.
+
+    Raises:
+        LiftnetError: A setting that it cannot do without is empty.
+    """
+    name = next(name for name, made in KINDS.items() if made is type(settings))
+    module, _, made = _MODULES[name].partition(":")
+    source: Kind = getattr(importlib.import_module(f"liftnet.collect.sources.{module}"), made)(settings)
+    return source
+
+
+def make_list(settings: ListSettings, out: Path, collect: CollectSettings | None = None) -> Listed:
+    """Ask or read a source and write its list.
+
+    The list is written whole or not at all. What a catalogue has answered until a run was stopped is kept beside the
+    list for a day, so that the next run goes on from there.
+
+    Args:
+        settings: Of the kind; see `liftnet.collect.catalogues`.
+        out: The list, a `.parquet` file.
+        collect: Identity and politeness.
+
+    Raises:
+        LiftnetError: The source cannot be read or asked, gives no image at all, or the list cannot be written.
+    """
+    if out.suffix.lower() != ".parquet":
+        raise LiftnetError(out, "does not end in .parquet", "Lists are written as Parquet: --out FILE.parquet")
+    source = kind_of(settings)
+    asks = isinstance(settings, CatalogueSettings)
+    listed = Listed()
+    answers = out.with_name(f".{out.name}.answers") if asks else None
+    with Client(collect, settings.max_requests if isinstance(settings, CatalogueSettings) else 0, answers) as client:
+        try:
+            rows = _counted(progress(source.rows(client), "collect", "listing images"), settings, listed)
+            listed.rows = write_list(out, _some(rows, out, client), source.folder)
+        except FetchError as error:
+            raise LiftnetError(
+                error.what, error.reason, "What was answered is kept for a day: run it again"
+            ) from error
+        except LiftnetError:
+            client.finished()  # what led here would lead here again
+            raise
+        client.finished()
+        listed.passed_over = client.passed_over
+    return listed
+
+
+def _counted(rows: Iterator[Wanted], settings: ListSettings, listed: Listed) -> Iterator[Wanted]:
+    """The rows within the limits; those beyond the limits of an artist or a work say so."""
+    for row in rows:
+        row = _within(row, settings, listed)
+        if row.problem is not None:
+            listed.problems[row.problem[0]] += 1
+        else:
+            listed.usable += 1
+            listed.artists[row.artist or ""] += 1
+            listed.works[row.artist or "", row.work or ""] += 1
+        yield row
+        if listed.usable == settings.limit:
+            return
+
+
+def _within(row: Wanted, settings: ListSettings, listed: Listed) -> Wanted:
+    if row.problem is None and not (row.artist and row.work):
+        lacking = "artist" if not row.artist else "work"
+        return replace(row, problem=("bad_row", f"the source names no {lacking}"))
+    limits = (
+        ("max_per_artist", settings.max_per_artist, listed.artists[row.artist or ""]),
+        ("max_per_work", settings.max_per_work, listed.works[row.artist or "", row.work or ""]),
+    )
+    for name, most, count in limits:
+        if row.problem is None and most is not None and count >= most:
+            return replace(row, problem=("set_aside", f"more than {name} = {most} images"))
+    return row
+
+
+def _some(rows: Iterator[Wanted], out: Path, client: Client) -> Iterator[Wanted]:
+    """The rows; a list of none is a mistake in its options."""
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in client.passed_over.most_common())
+        reason = "would be empty: the source gives no image" + (f" ({reasons})" if reasons else "")
+        raise LiftnetError(out, reason, "Check the options of this kind with --help")

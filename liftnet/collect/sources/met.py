@@ -1,0 +1,120 @@
+"""The Metropolitan Museum of Art.
+
+Interface: metmuseum.github.io. `/search` gives the numbers of objects by medium and department, `/objects/<number>`
+one object with the addresses of its images; both fields and the table MetObjects.csv (github.com/metmuseum/openaccess)
+are documented there. The table has no addresses of images, so every object is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from liftnet.collect.catalogues import MetSettings
+from liftnet.collect.errors import FetchError
+from liftnet.collect.sources.client import Client, is_gone
+from liftnet.collect.sources.dumps import csv_records
+from liftnet.collect.sources.fields import (
+    CC0,
+    CC0_URL,
+    address,
+    expected,
+    items,
+    mapping,
+    named_work,
+    text,
+    unnamed_artist,
+)
+from liftnet.collect.sources.rows import Place, Wanted, wikidata_id, year
+from liftnet.io.errors import LiftnetError
+
+_STILL_ALIVE = 9999  # what the museum writes for the death of a living artist
+
+
+class Met:
+    """Objects of some classifications and departments whose images are CC0."""
+
+    folder = None  # all images are on the web
+
+    def __init__(self, settings: MetSettings) -> None:
+        self.settings = settings
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row an image; each object is one request."""
+        for number in self._numbers(client):
+            url = f"{self.settings.api}/objects/{number}"
+            try:
+                record = mapping(client.ask(url))
+            except FetchError as error:
+                if not is_gone(error):
+                    raise
+                client.pass_over("the museum has removed the object")
+                continue
+            yield from self._images(record, client)
+
+    def _numbers(self, client: Client) -> Iterator[int]:
+        if self.settings.dump:
+            yield from self._of_table(Path(self.settings.dump), client)
+            return
+        departments: list[int | None] = [*self.settings.departments] or [None]
+        for department in departments:
+            parameters = {"hasImages": "true", "medium": "Sculpture", "q": "sculpture"}
+            if department is not None:
+                parameters["departmentId"] = str(department)
+            url = f"{self.settings.api}/search"
+            answer = client.ask(url, parameters)
+            expected(answer, "total", int, url)
+            yield from (number for number in items(answer.get("objectIDs")) if isinstance(number, int))
+
+    def _of_table(self, path: Path, client: Client) -> Iterator[int]:
+        columns = ("Object ID", "Is Public Domain", "Classification")
+        for row in csv_records(path, columns):
+            if not row["Object ID"].isdecimal():
+                raise LiftnetError(path, f"has an Object ID that is no number: {row['Object ID']!r}", "Fetch it again")
+            if not self._is_wanted(row["Classification"]):
+                continue
+            if row["Is Public Domain"].strip().lower() != "true":
+                client.pass_over("the object is not in the public domain")
+                continue
+            yield int(row["Object ID"])
+
+    def _is_wanted(self, classification: object) -> bool:
+        plain = (text(classification) or "").lower()
+        return not self.settings.classifications or any(
+            word.lower() in plain for word in self.settings.classifications
+        )
+
+    def _images(self, record: dict[str, Any], client: Client) -> Iterator[Wanted]:
+        if not self._is_wanted(record.get("classification")):
+            client.pass_over("the object is of another classification")
+        elif record.get("isPublicDomain") is not True:
+            client.pass_over("the object is not in the public domain")
+        else:
+            found = (record.get("primaryImage"), *items(record.get("additionalImages")))
+            urls = list(dict.fromkeys(url for url in map(address, found) if url))
+            if not urls:
+                client.pass_over("the object has no image")
+            yield from (_row(record, url) for url in urls)
+
+
+def _row(record: dict[str, Any], url: str) -> Wanted:
+    died = year(record.get("artistEndDate"))
+    culture = text(record.get("culture")) or text(record.get("period"))
+    name = text(record.get("artistDisplayName"))
+    return Wanted(
+        name or unnamed_artist(culture),
+        named_work(text(record.get("title")), text(record.get("accessionNumber")) or text(record.get("objectID"))),
+        Place(url),
+        source="met",
+        page_url=address(record.get("objectURL")),
+        license=CC0,
+        license_url=CC0_URL,
+        attribution="The Metropolitan Museum of Art",
+        source_id=text(record.get("objectID")),
+        credit=text(record.get("creditLine")),
+        artist_wikidata=wikidata_id(record.get("artistWikidata_URL")) if name else None,
+        artist_died=died if name and died != _STILL_ALIVE else None,
+        work_wikidata=wikidata_id(record.get("objectWikidata_URL")),
+        work_rights="Public domain",
+    )

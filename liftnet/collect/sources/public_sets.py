@@ -1,0 +1,176 @@
+"""The public sets of sculptures that the paper combines, read from a local copy.
+
+Sculptures 6k (Arandjelovic and Zisserman, ICCV 2011), Name that sculpture (the same, ICMR 2012), 3D shape attributes
+(Fouhey, Gupta and Zisserman, CVPR 2016), Tanks and Temples (Knapitsch, Park, Zhou and Koltun, ACM ToG 2017). What is
+known of each layout, and from where, is in docs/sources.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from liftnet.collect.catalogues import NamedSetSettings, Sculptures6kSettings, SetSettings, TanksAndTemplesSettings
+from liftnet.collect.formats import EXTENSIONS
+from liftnet.collect.sources.client import Client
+from liftnet.collect.sources.dumps import csv_records
+from liftnet.collect.sources.rows import Place, Wanted, name, printable
+from liftnet.io.errors import LiftnetError
+
+_NUMBERED = re.compile(r"(.+?)_(\d+)")
+_MAKERS = {"Henry_Moore": "Henry Moore", "Auguste_Rodin": "Auguste Rodin", "Rodin": "Auguste Rodin"}
+_MASKS = "masks"
+
+
+class LocalSet:
+    """What all sets have in common: a folder, and images below it."""
+
+    source = ""
+    expected = ""
+
+    def __init__(self, settings: SetSettings) -> None:
+        if not settings.folder:
+            raise LiftnetError("folder", "none is named", "Give --folder, where the set was unpacked")
+        self.settings, self.folder = settings, Path(settings.folder)
+        if not self.folder.is_dir():
+            raise LiftnetError(self.folder, "is not a folder", f"Give the folder that holds {self.expected}")
+
+    def images(self, folder: Path) -> list[Path]:
+        """The images anywhere below a folder, by their path."""
+        return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
+
+    def row(
+        self,
+        path: Path,
+        artist: str | None,
+        work: str | None,
+        mask: Path | None = None,
+        problem: tuple[str, str] | None = None,
+    ) -> Wanted:
+        """The row of an image."""
+        if problem is None and not (artist and work):
+            problem = "bad_row", f"nothing says who the {'work is of' if work else 'artist is, nor what the work'}"
+        return Wanted(
+            name(artist),
+            name(work),
+            self.place(path),
+            self.place(mask) if mask else None,
+            source=self.source,
+            license=self.settings.license or None,
+            problem=problem,
+            source_id=printable(path.relative_to(self.folder).with_suffix("").as_posix()),
+        )
+
+    def place(self, path: Path) -> Place:
+        """A file of the set, named from the set's folder."""
+        return Place(printable(path.relative_to(self.folder).as_posix()), path)
+
+    def unrecognised(self) -> LiftnetError:
+        """What to say of a folder that is laid out in another way."""
+        return LiftnetError(self.folder, "is not laid out as this set is", f"Expected was {self.expected}")
+
+
+class Sculptures6k(LocalSet):
+    """Works of Henry Moore and Auguste Rodin; a file is named by the search it was found with."""
+
+    source = "sculptures6k"
+    expected = "train/ and test/ with files such as Henry_Moore_Arch_Leg_0000.jpg and Rodin_Thinker_0001.jpg"
+
+    def __init__(self, settings: Sculptures6kSettings) -> None:
+        super().__init__(settings)
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row an image; its mask is `masks/<train or test>/<name>.png`, if there is one."""
+        paths = [path for part in ("train", "test") for path in self.images(self.folder / part)]
+        if not any(_prefix(path) for path in paths):
+            raise self.unrecognised()
+        for path in paths:
+            prefix = _prefix(path) or ""
+            maker = next((maker for maker in _MAKERS if prefix.startswith(f"{maker}_")), None)
+            mask = self.folder / _MASKS / path.parent.name / f"{path.stem}.png"
+            work = prefix[len(maker) + 1 :].replace("_", " ") if maker else None
+            yield self.row(path, _MAKERS[maker] if maker else None, work, mask if mask.is_file() else None)
+
+
+class NamedSet(LocalSet):
+    """A set in folders of artists and works, or of works whose artists a table names."""
+
+    expected = "<artist>/<work>/<image>.jpg; or any folders or names of files, with --works a table of what they are"
+
+    def __init__(self, settings: NamedSetSettings) -> None:
+        super().__init__(settings)
+        self.works = _read_works(Path(settings.works)) if settings.works else {}
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row an image."""
+        paths = self.images(self.folder)
+        if not paths or not (self.works or any(len(path.relative_to(self.folder).parts) == 3 for path in paths)):
+            raise self.unrecognised()
+        if self.works and not any(self._named(path) for path in paths):
+            raise LiftnetError(self.folder, "has no folder and no file that --works names", "Check its column key")
+        for path in paths:
+            artist, work = self._named(path) or self._foldered(path)
+            yield self.row(path, artist, work)
+
+    def _named(self, path: Path) -> tuple[str, str] | None:
+        """What the table says of a file: by the nearest folder above it that it names, else by the file's name."""
+        relative = path.relative_to(self.folder)
+        keys = [parent.as_posix() for parent in relative.parents if parent.name]
+        return next((self.works[key] for key in [_prefix(path) or "", *keys] if key in self.works), None)
+
+    def _foldered(self, path: Path) -> tuple[str | None, str | None]:
+        parts = path.relative_to(self.folder).parts
+        if self.works or len(parts) != 3:
+            return None, None
+        return parts[0].replace("_", " "), parts[1].replace("_", " ")
+
+
+class NameThatSculpture(NamedSet):
+    """Works of some 500 sculptors, found on Flickr."""
+
+    source = "name_that_sculpture"
+
+
+class ShapeAttributes(NamedSet):
+    """2,197 works of 242 artists."""
+
+    source = "shape_attributes"
+
+
+class TanksAndTemples(LocalSet):
+    """Frames of videos around an object or through a place; a folder a scene."""
+
+    source = "tanks_and_temples"
+    expected = "<scene>/*.jpg or <scene>/images/*.jpg, as its archives of images unpack"
+
+    def __init__(self, settings: TanksAndTemplesSettings) -> None:
+        super().__init__(settings)
+        self.scenes = settings.scenes
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row an image. The sculptors are not named by the set, so each scene has an artist of its own."""
+        found = 0
+        for scene in self.scenes:
+            for folder in (self.folder / scene / "images", self.folder / scene, self.folder / "image_sets" / scene):
+                paths = [path for path in self.images(folder) if path.parent == folder] if folder.is_dir() else []
+                if paths:
+                    break
+            else:
+                client.pass_over(f"the scene {scene} is not there")
+                continue
+            found += len(paths)
+            yield from (self.row(path, f"Unknown ({scene})", scene) for path in paths)
+        if not found:
+            raise self.unrecognised()
+
+
+def _prefix(path: Path) -> str | None:
+    """The part of a file's name before its number."""
+    match = _NUMBERED.fullmatch(path.stem)
+    return match[1] if match else None
+
+
+def _read_works(path: Path) -> Mapping[str, tuple[str, str]]:
+    rows = csv_records(path, ("key", "artist", "work"))
+    return {row["key"].strip().strip("/"): (row["artist"], row["work"]) for row in rows}

@@ -1,0 +1,70 @@
+"""A table of somebody else's, with its columns renamed: a museum's spreadsheet, an export of a database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from liftnet.collect.catalogues import TableSettings
+from liftnet.collect.sources.client import Client
+from liftnet.collect.sources.dumps import csv_records
+from liftnet.collect.sources.lists import COLUMNS, rows_of
+from liftnet.collect.sources.rows import Wanted
+from liftnet.io.errors import LiftnetError
+
+_NAME = re.compile(r"\{([^{}]+)\}")
+
+
+class Table:
+    """A CSV file and what its columns mean."""
+
+    def __init__(self, settings: TableSettings) -> None:
+        self.path = Path(settings.file)
+        self.folder = self.path.parent
+        if not settings.file:
+            raise LiftnetError("file", "none is named", "Give --file TABLE.csv")
+        self.columns = _pairs("columns", settings.columns)
+        self.constants = _pairs("constants", settings.constants)
+        self.none_of = [word.partition("=")[::2] for word in settings.none_of]
+        unknown = sorted({*self.columns, *self.constants} - COLUMNS)
+        if unknown:
+            raise LiftnetError(
+                "columns", f"{unknown[0]!r} is no column of a list", f"Known are {', '.join(sorted(COLUMNS))}"
+            )
+
+    def rows(self, client: Client) -> Iterator[Wanted]:
+        """A row for each row of the table; one without an image's address says so."""
+        used = {name for value in self.columns.values() for name in _names(value)}
+        needed = sorted(used | {column for column, _ in self.none_of})
+        records = list(csv_records(self.path, needed))
+        cells = [{ours: _filled(theirs, record) for ours, theirs in self.columns.items()} for record in records]
+        rows = rows_of(self.path, [row | self.constants for row in cells], self.folder, "table")
+        yield from (self._without(row, record) for row, record in zip(rows, records, strict=True))
+
+    def _without(self, row: Wanted, record: Mapping[str, str]) -> Wanted:
+        for column, word in self.none_of:
+            if word.lower() in record.get(column, "").lower():
+                return replace(row, problem=("set_aside", f"its {column} has {word!r}"))
+        return row
+
+
+def _pairs(option: str, pairs: Sequence[str]) -> dict[str, str]:
+    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(found) != len(pairs):
+        raise LiftnetError(
+            option, f"cannot be read: {' '.join(pairs)}", "Write ours=theirs for each, every one of ours once"
+        )
+    return found
+
+
+def _names(value: str) -> list[str]:
+    return _NAME.findall(value) or [value]
+
+
+def _filled(value: str, record: Mapping[str, str]) -> str:
+    """A cell, or a text with cells in the places of their names in braces."""
+    if not _NAME.search(value):
+        return record.get(value, "").strip()
+    return _NAME.sub(lambda match: record.get(match[1], "").strip(), value)
