@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from liftnet.collect.identities import same_artists, same_works
-from liftnet.collect.lists import SPLITS, WIKIDATA, Entry, Lists, Names, highest, read_lists, write_lists
+from liftnet.collect.lists import SPLITS, WIKIDATA, Entry, Lists, highest, read_lists, write_lists
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splits import assign_splits
 from liftnet.io.components import Components
@@ -19,33 +19,37 @@ from liftnet.io.files import write_text
 from liftnet.io.log import get_logger
 
 Row = dict[str, Any]
+Key = tuple[str, str, str, str]
 HELD = ("ok", "dup_exact", "dup_near")  # whose content is known, so that it can tie works together
 LOGGER = get_logger("collect")
 
 
-@dataclass
-class Work:
-    """A work, as far as its split goes.
+class Naming(NamedTuple):
+    """How a row names its artist and work. What is assigned is assigned to this, so that no row ever moves."""
 
-    Attributes:
-        names: (artist, title) in every spelling.
-        wikidata: Its Wikidata id.
-    """
+    artist: str
+    artist_wikidata: str | None
+    work: str
+    work_wikidata: str | None
+
+    def entries(self) -> tuple[Entry, Entry]:
+        """Its lines in the lists of artists and of works."""
+        if self.artist_wikidata is None and WIKIDATA.fullmatch(self.artist):
+            artist = Entry((), self.artist)
+        else:
+            artist = Entry((self.artist,), self.artist_wikidata)
+        of_artist = (self.artist_wikidata,) if self.artist_wikidata else ()
+        return artist, Entry((self.artist, self.work, *of_artist), self.work_wikidata)
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids that go with a naming, and the component of people and of objects that it belongs to."""
 
     artist_id: str
     work_id: str
-    names: Counter[Names] = field(default_factory=Counter)
-    wikidata: str | None = None
-
-
-@dataclass
-class Artist:
-    """An artist, as far as the split goes."""
-
-    artist_id: str
-    names: Counter[Names] = field(default_factory=Counter)
-    wikidata: str | None = None
-    works: dict[str, Work] = field(default_factory=dict)
+    person: str
+    object: str
 
 
 def give_splits(
@@ -54,9 +58,9 @@ def give_splits(
     """Give every row of an artist with an image its group and split, and withhold what ties two splits together.
 
     A group is what artists, works (by Wikidata id), like pictures and links tie together. What `given` lists, and
-    after it what the lists of an earlier run in `folder` say, stays where it was; of the rest each group goes to the
-    split of those of it that are listed, and a group of which nothing is goes by a hash of its name. Where works or
-    artists of different splits are found to be one, the images on the lower side are withheld.
+    after it what the lists of an earlier run in `folder` say, stays where it was. What is new goes where the same
+    person is, else where the same object is, else where its group is; a group of which nothing is listed goes by a
+    hash of its name. Where artists or objects then stand in several splits, the images on the lower side are withheld.
 
     Args:
         rows: Rows of MANIFEST with their ids and status; changed in place.
@@ -64,37 +68,40 @@ def give_splits(
         settings: Shares, and artists named in it.
         given: Lists to obey.
         folder: Where the lists of this run are read and written.
+
+    Raises:
+        LiftnetError: A list in `folder` cannot be read, or it cannot be written.
     """
     before = read_lists(folder)
-    artists = _artists(rows)
-    objects, people = _ties(rows, ties, [*given.links, *before.links])
-    works = {work.work_id: work for artist in artists.values() for work in artist.works.values()}
-    groups = _groups(artists, objects, people)
-    fixed = _listed(artists, (_with_named(given, settings), before))
-    splits = _assign(artists, groups, fixed, settings, given)
-    reasons = _withheld(works, splits, objects, people)
-    of_artist = {artist_id: highest(splits[work] for work in artist.works) for artist_id, artist in artists.items()}
+    named = _with_named(given, settings)
+    known = _ids(rows, *_ties(rows, ties, [*given.links, *before.links]))
+    groups = _groups(known.values())
+    spellings = _spellings(rows)
+    listed = {naming: _listed(naming, spellings, (named, before)) for naming in known}
+    splits = _assign(known, groups, listed, settings, named)
+    reasons = _withheld(known, splits)
+    of_artist = _highest_of((ids.artist_id, splits[naming]) for naming, ids in known.items())
     for row in rows:
-        artist_id, work_id = row["artist_id"], row["work_id"]
+        naming, artist_id = _naming(row), row["artist_id"]
         row["group_id"] = groups.get(artist_id, artist_id)
-        row["split"] = splits.get(work_id, of_artist.get(artist_id))
-        if row["status"] == "ok" and work_id in reasons:
-            row |= {"status": "withheld", "reason": reasons[work_id], "image_id": None, "file": None}
-    _write(folder, artists, of_artist, splits, groups, rows, before)
+        row["split"] = splits.get(naming, of_artist.get(artist_id))
+        if row["status"] == "ok" and naming in reasons:
+            row |= {"status": "withheld", "reason": reasons[naming], "image_id": None, "file": None}
+    _write(folder, splits, before)
+    write_text(folder / "groups.csv", _group_table(rows, groups))
 
 
-def _artists(rows: Sequence[Row]) -> dict[str, Artist]:
-    """The artists that have an image, with their works that have one."""
-    artists: dict[str, Artist] = {}
-    for row in rows:
-        if row["status"] == "ok":
-            artist = artists.setdefault(row["artist_id"], Artist(row["artist_id"], wikidata=row["artist_wikidata"]))
-            work = artist.works.setdefault(
-                row["work_id"], Work(row["artist_id"], row["work_id"], wikidata=row["work_wikidata"])
-            )
-            artist.names[(row["artist"],)] += 1
-            work.names[row["artist"], row["work"]] += 1
-    return artists
+def _naming(row: Row) -> Naming:
+    return Naming(row["artist"], row["artist_wikidata"], row["work"], row["work_wikidata"])
+
+
+def _ids(rows: Iterable[Row], objects: Components, people: Components) -> dict[Naming, Ids]:
+    """The ids of every naming that has an image, in an order that does not depend on the rows'."""
+    found = {_naming(row): (row["artist_id"], row["work_id"]) for row in rows if row["status"] == "ok"}
+    return {
+        naming: Ids(artist, work, people.find(artist), objects.find(work))
+        for naming, (artist, work) in sorted(found.items(), key=lambda item: [part or "" for part in item[0]])
+    }
 
 
 def _ties(
@@ -129,15 +136,14 @@ def _resolved(rows: Iterable[Row], links: Sequence[tuple[str, str]]) -> list[tup
     return known
 
 
-def _groups(artists: Mapping[str, Artist], objects: Components, people: Components) -> dict[str, str]:
+def _groups(known: Iterable[Ids]) -> dict[str, str]:
     """The group of each artist: the first artist id of all that are tied together."""
     tied = Components()
     first: dict[str, str] = {}
-    for artist in artists.values():
-        tied.tie(artist.artist_id, first.setdefault(f"person {people.find(artist.artist_id)}", artist.artist_id))
-        for work in artist.works:
-            tied.tie(artist.artist_id, first.setdefault(f"object {objects.find(work)}", artist.artist_id))
-    return {artist_id: tied.find(artist_id) for artist_id in artists}
+    for ids in known:
+        for component in (f"person {ids.person}", f"object {ids.object}"):
+            tied.tie(ids.artist_id, first.setdefault(component, ids.artist_id))
+    return {artist_id: group for group, members in tied.members().items() for artist_id in members}
 
 
 def _with_named(given: Lists, settings: CollectSettings) -> Lists:
@@ -152,120 +158,106 @@ def _with_named(given: Lists, settings: CollectSettings) -> Lists:
     return named
 
 
-def _listed(artists: Mapping[str, Artist], sources: Sequence[Lists]) -> dict[str, str]:
-    """The split of each work that is listed, or whose artist is; the first source that knows it counts."""
-    found: dict[str, str] = {}
-    for lists in reversed(sources):
-        for artist in artists.values():
-            own = lists.artists.split(artist.names, artist.wikidata)
-            for work in artist.works.values():
-                names = [*work.names, *((artist.wikidata, title) for _, title in work.names if artist.wikidata)]
-                split = lists.works.split(names, work.wikidata) or own
-                if split is not None:
-                    found[work.work_id] = split
-    return found
+def _spellings(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """The names of each artist with a Wikidata id, in alphabetical order."""
+    found = defaultdict[str, set[str]](set)
+    for row in rows:
+        if row["artist_wikidata"]:
+            found[row["artist_wikidata"]].add(row["artist"])
+    return {wikidata: sorted(names) for wikidata, names in found.items()}
+
+
+def _listed(naming: Naming, spellings: Mapping[str, list[str]], sources: Iterable[Lists]) -> str | None:
+    """The split in which a work is listed, or else its artist, by the first of the sources that knows it."""
+    artist, work = naming.entries()
+    titles = [work.names, (naming.artist, naming.work)]
+    titles += [(naming.artist_wikidata, naming.work)] if naming.artist_wikidata else []
+    others = [(name,) for name in spellings.get(artist.wikidata or "", ())]
+    for lists in sources:
+        split = (
+            lists.works.split(work.wikidata, *titles)
+            or lists.artists.split(artist.wikidata, artist.names)
+            or lists.artists.split(artist.wikidata, *others)
+        )
+        if split:
+            return split
+    return None
 
 
 def _assign(
-    artists: Mapping[str, Artist],
+    known: Mapping[Naming, Ids],
     groups: Mapping[str, str],
-    listed: Mapping[str, str],
+    listed: Mapping[Naming, str | None],
     settings: CollectSettings,
     given: Lists,
-) -> dict[str, str]:
-    """The split of each work."""
-    fixed: dict[str, str] = {}
-    for artist in artists.values():
-        group = groups[artist.artist_id]
-        own = highest(listed[work] for work in artist.works if work in listed)
-        known = highest(split for split in (fixed.get(group), own) if split)
-        if known:
-            fixed[group] = known
-    named_val = bool(settings.val_artists) or given.holds("val")
-    named_test = bool(settings.test_artists) or given.holds("test")
+) -> dict[Naming, str]:
+    """The split of each naming."""
+    certain = [(ids, split) for naming, ids in known.items() if (split := listed[naming])]
+    of_person = _highest_of((ids.person, split) for ids, split in certain)
+    of_object = _highest_of((ids.object, split) for ids, split in certain)
     of_group = assign_splits(
         set(groups.values()),
-        0.0 if named_val else settings.val_share,
-        0.0 if named_test else settings.test_share,
-        fixed,
+        0.0 if given.holds("val") else settings.val_share,
+        0.0 if given.holds("test") else settings.test_share,
+        _highest_of((groups[ids.artist_id], split) for ids, split in certain),
     )
-    splits = {}
-    for artist in artists.values():
-        own = highest(listed[work] for work in artist.works if work in listed)
-        for work in artist.works:
-            splits[work] = listed.get(work) or own or of_group[groups[artist.artist_id]]
-    return splits
+    return {
+        naming: listed[naming]
+        or of_person.get(ids.person)
+        or of_object.get(ids.object)
+        or of_group[groups[ids.artist_id]]
+        for naming, ids in known.items()
+    }
 
 
-def _withheld(
-    works: Mapping[str, Work], splits: Mapping[str, str], objects: Components, people: Components
-) -> dict[str, str]:
-    """Why works are withheld: those below the highest split of an object, or of a person."""
-    reasons: dict[str, str] = {}
-    for tied, key, what in (
-        (people, lambda work: work.artist_id, "its artist is the same as, or may be, that of"),
-        (objects, lambda work: work.work_id, "shows the same object as"),
+def _withheld(known: Mapping[Naming, Ids], splits: Mapping[Naming, str]) -> dict[Naming, str]:
+    """Why namings are withheld: those below the highest split of their person, or of their object."""
+    people, objects = defaultdict[str, list[Naming]](list), defaultdict[str, list[Naming]](list)
+    for naming, ids in known.items():
+        people[ids.person].append(naming)
+        objects[ids.object].append(naming)
+    reasons: dict[Naming, str] = {}
+    for members, what in (
+        *((members, "its artist is, or may be, the same as that of") for members in people.values()),
+        *((members, "shows the same object as") for members in objects.values()),
     ):
-        together: dict[str, list[str]] = {}
-        for work_id in sorted(works):
-            together.setdefault(tied.find(key(works[work_id])), []).append(work_id)
-        for members in together.values():
-            top = max(members, key=lambda work: SPLITS.index(splits[work]))
-            artist, title = _usual(works[top].names)
-            reason = f"{what} {title} by {artist}, which is in {splits[top]}"
-            reasons |= {work: reason for work in members if splits[work] != splits[top]}
+        top = max(members, key=lambda naming: SPLITS.index(splits[naming]))
+        reason = f"{what} {top.work} by {top.artist}, which is in {splits[top]}"
+        reasons |= {naming: reason for naming in members if splits[naming] != splits[top]}
     return reasons
 
 
-def _write(
-    folder: Path,
-    artists: Mapping[str, Artist],
-    of_artist: Mapping[str, str | None],
-    splits: Mapping[str, str],
-    groups: Mapping[str, str],
-    rows: Sequence[Row],
-    before: Lists,
-) -> None:
-    """Write the lists and groups.csv; what is listed of earlier runs and has no image now stays listed."""
-    now_artists, now_works, gone = Lists().artists, Lists().works, set()
-    for artist in artists.values():
-        now_artists.add(Entry(_usual(artist.names), artist.wikidata), of_artist[artist.artist_id] or "train")
-        gone |= set(before.artists.find(artist.names, artist.wikidata))
-        for work in artist.works.values():
-            now_works.add(Entry(_usual(work.names), work.wikidata), splits[work.work_id])
-            gone |= set(before.works.find(work.names, work.wikidata))
-    for kind, now, old in (("artists", now_artists, before.artists), ("works", now_works, before.works)):
-        kept = {entry: split for entry, split in old.entries.items() if entry not in gone}
-        write_lists(folder, kind, kept | now.entries)
-    write_text(folder / "groups.csv", _group_table(artists, of_artist, groups, rows))
+def _highest_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The highest split that stands with each key."""
+    found: dict[str, str] = {}
+    for key, split in items:
+        found[key] = highest((found.get(key, split), split)) or split
+    return found
 
 
-def _group_table(
-    artists: Mapping[str, Artist], of_artist: Mapping[str, str | None], groups: Mapping[str, str], rows: Sequence[Row]
-) -> str:
-    counts = Counter((row["artist_id"], row["status"]) for row in rows)
+def _write(folder: Path, splits: Mapping[Naming, str], before: Lists) -> None:
+    """Write the lists; what earlier runs have listed stays listed, also if it has no image now."""
+    lines = [(*naming.entries(), split) for naming, split in splits.items()]
+    artists: dict[Entry, str] = {}
+    for artist, _, split in lines:
+        artists[artist] = highest((artists.get(artist, split), split)) or split
+    write_lists(folder, "artists", before.artists.entries | artists)
+    write_lists(folder, "works", before.works.entries | {work: split for _, work, split in lines})
+
+
+def _group_table(rows: Sequence[Row], groups: Mapping[str, str]) -> str:
+    """groups.csv: a row for each artist and split, with the counts of works and images."""
+    works, counts, names = defaultdict[Key, set[str]](set), Counter[tuple[Key, str]](), dict[Key, str]()
+    for row in rows:
+        if row["status"] in ("ok", "withheld"):
+            key = groups[row["artist_id"]], row["split"], row["artist_id"], row["artist_wikidata"] or ""
+            works[key].add(row["work_id"])
+            counts[key, row["status"]] += 1
+            names[key] = min(names.get(key, row["artist"]), row["artist"])
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(
-        ["group_id", "split", "artist_id", "artist", "artist_wikidata", "n_works", "n_images", "n_withheld"]
-    )
-    for artist_id in sorted(artists, key=lambda artist_id: (groups[artist_id], artist_id)):
-        artist = artists[artist_id]
-        writer.writerow(
-            [
-                groups[artist_id],
-                of_artist[artist_id],
-                artist_id,
-                _usual(artist.names)[0],
-                artist.wikidata or "",
-                len(artist.works),
-                counts[artist_id, "ok"],
-                counts[artist_id, "withheld"],
-            ]
-        )
+    header = ["group_id", "split", "artist_id", "artist_wikidata", "artist", "n_works", "n_images", "n_withheld"]
+    writer.writerow(header)
+    for key in sorted(works):
+        writer.writerow([*key, names[key], len(works[key]), counts[key, "ok"], counts[key, "withheld"]])
     return table.getvalue()
-
-
-def _usual(names: Counter[Names]) -> Names:
-    """The most frequent spelling; of equally frequent ones the first in alphabetical order."""
-    return min(names, key=lambda name: (-names[name], name))

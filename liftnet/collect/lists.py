@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from liftnet.io.files import write_text
 SPLITS = ("train", "val", "test")
 """From the lowest to the highest: what stands in two of them counts for the higher."""
 WIKIDATA = re.compile(r"Q[1-9]\d*")
+NO_ID = "-"
 Names = tuple[str, ...]
 
 
@@ -27,8 +29,9 @@ class Entry:
     """A line of a list.
 
     Attributes:
-        names: (artist,), or (artist, title) of a work; empty where the Wikidata id is all there is.
-        wikidata: Its Wikidata id, if known. In a work's line the artist may stand by his own.
+        names: (artist,), or of a work (artist, title) or (artist, title, Wikidata id of the artist), where the artist
+            may stand by his Wikidata id; empty where the id of the artist or work is all there is.
+        wikidata: The Wikidata id of the artist or work, if known.
     """
 
     names: Names
@@ -36,16 +39,8 @@ class Entry:
 
     def line(self) -> str:
         """As it is written: fields divided by tabs."""
-        return "\t".join([*self.names, *([self.wikidata] if self.wikidata else [])])
-
-    def means(self, names: Iterable[Names], wikidata: str | None) -> bool:
-        """Whether it is the artist or work of this Wikidata id or one of these names.
-
-        Two different Wikidata ids are never one, whatever their names.
-        """
-        if self.wikidata and wikidata:
-            return self.wikidata == wikidata
-        return bool(self.names) and self.names in set(names)
+        cells = [*self.names[:2], self.wikidata or NO_ID, *self.names[2:]] if self.names else [self.wikidata or NO_ID]
+        return "\t".join(cells).removesuffix(f"\t{NO_ID}")
 
 
 @dataclass
@@ -53,28 +48,30 @@ class SplitList:
     """The artists, or the works, of the three splits."""
 
     entries: dict[Entry, str] = field(default_factory=dict)
-    _by_name: dict[Names, list[Entry]] = field(default_factory=dict)
-    _by_id: dict[str, Entry] = field(default_factory=dict)
+    _by_names: dict[Names, list[Entry]] = field(default_factory=dict)
+    _by_id: dict[str, list[Entry]] = field(default_factory=dict)
 
     def add(self, entry: Entry, split: str) -> None:
         """Put an entry into a split."""
+        if entry not in self.entries:
+            self._by_names.setdefault(entry.names, []).append(entry)
+            self._by_id.setdefault(entry.wikidata or "", []).append(entry)
         self.entries[entry] = split
-        if entry.names:
-            self._by_name.setdefault(entry.names, []).append(entry)
-        if entry.wikidata:
-            self._by_id[entry.wikidata] = entry
 
-    def find(self, names: Iterable[Names], wikidata: str | None) -> list[Entry]:
-        """The entries of an artist or a work that goes by these names and this Wikidata id."""
-        if wikidata and wikidata in self._by_id:
-            return [self._by_id[wikidata]]
-        wanted = list(names)
-        found = [entry for name in wanted for entry in self._by_name.get(name, ())]
-        return [entry for entry in found if entry.means(wanted, wikidata)]
+    def split(self, wikidata: str | None, *spellings: Names) -> str | None:
+        """The split of an artist or work of this Wikidata id and these names; None if it is not listed.
 
-    def split(self, names: Iterable[Names], wikidata: str | None) -> str | None:
-        """The split of an artist or a work; None if it is not listed."""
-        return highest(self.entries[entry] for entry in self.find(names, wikidata))
+        Asked are, until one answers: for each spelling the line of exactly this name and id, then those of the name,
+        unless they have another id; at last those of the id. Of several lines the highest split counts.
+        """
+        for names in spellings:
+            exact = Entry(names, wikidata)
+            if exact in self.entries:
+                return self.entries[exact]
+            found = [entry for entry in self._by_names.get(names, []) if wikidata is None or entry.wikidata is None]
+            if names and found:
+                return highest(self.entries[entry] for entry in found)
+        return highest(self.entries[entry] for entry in self._by_id.get(wikidata or " ", []))
 
 
 @dataclass
@@ -153,16 +150,20 @@ def _lines(path: Path) -> list[str]:
 
 def _entry(line: str, fields: int, path: Path, number: int) -> Entry:
     """Read a line: the Wikidata id alone, the names alone, or the names and the Wikidata id."""
-    cells = [" ".join(cell.split()) for cell in line.split("\t")]
+    cells = [unicodedata.normalize("NFC", " ".join(cell.split())) for cell in line.split("\t")]
+    names, ids = tuple(cells[:fields]), cells[fields:]
     if len(cells) == 1 and WIKIDATA.fullmatch(cells[0]):
         return Entry((), cells[0])
-    if len(cells) == fields and all(cells):
-        return Entry(tuple(cells))
-    if len(cells) == fields + 1 and all(cells) and WIKIDATA.fullmatch(cells[-1]):
-        return Entry(tuple(cells[:-1]), cells[-1])
+    if len(names) == fields and all(names) and len(ids) <= fields and all(map(_is_id, ids)):
+        own, of_artist = (None if cell == NO_ID else cell for cell in (*ids, NO_ID, NO_ID)[:2])
+        return Entry((*names, of_artist) if of_artist else names, own)
     form = "an artist's name" if fields == 1 else "an artist and a title, divided by a tab,"
     remedy = f"Write {form} and, if known, after a tab the Wikidata id; or that id alone"
     raise LiftnetError(path, f"line {number} is not understood: {line[:80]!r}", remedy)
+
+
+def _is_id(cell: str) -> bool:
+    return cell == NO_ID or WIKIDATA.fullmatch(cell) is not None
 
 
 def _read_links(path: Path) -> list[tuple[str, str]]:
