@@ -82,7 +82,8 @@ def collected(photos: Path, cache: Path) -> Path:
     """A run with the photographs as `collect` stores them, made once."""
     run = cache / "run"
     if not (run / "manifest.parquet").is_file():
-        command = [sys.executable, "-m", "liftnet", "collect", "--csv", str(photos / "sources.csv"), "--out", str(run)]
+        words = ["collect", "run", "--csv", str(photos / "sources.csv"), "--out", str(run)]
+        command = [sys.executable, "-m", "liftnet", *words]
         subprocess.run(command, check=True)
     return run
 

@@ -1,18 +1,82 @@
 """
-Images, hand-made masks and the manifest, from a list of URLs or paths, a folder, or the museum served over HTTP.
+Images, hand-made masks and the manifest, from lists of URLs or paths, folders, or the museum served over HTTP.
 
-NEEDS   the sources: the museum, or what `photos:` names
-GIVES   <results>/images/, <results>/hand_masks/, <results>/manifest.parquet, <results>/works.tsv
+NEEDS   the sources: the museum, or what `photos:` and `sources:` name
+GIVES   <results>/downloads/ (the plan and the journals), <results>/fetched/, one table a job of the plan
+GIVES   <results>/images/, <results>/hand_masks/, <results>/manifest.parquet, <results>/works.tsv, <results>/splits/
+
+A job has hosts of its own, so that a rate limit holds however many cores a run has; `--resources net=2` lets two jobs
+fetch at a time. Jobs run where Snakemake runs: compute nodes of a cluster often have no network.
 """
 
 
 localrules:
+    plan_downloads,
+    fetch_host,
     collect_images,
+
+
+checkpoint plan_downloads:
+    input:
+        sources=source_files(),
+    output:
+        jobs="<results>/downloads/jobs.tsv",
+        wanted="<results>/downloads/wanted.parquet",
+        sources="<results>/downloads/sources.json",
+        table="<results>/downloads/plan.csv",
+    log:
+        "<logs>/plan_downloads.log",
+    benchmark:
+        "<benchmarks>/plan_downloads.tsv"
+    conda:
+        "../envs/collect.yaml"
+    resources:
+        asking=settings("collect", *COLLECT_ASKING),
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings("collect", *COLLECT_FETCHING),
+        source=source_option(),
+        version=1,
+    shell:
+        """
+        python -m liftnet collect plan {params.source} --out "$(dirname "$(dirname {output.jobs:q})")" \
+            {params.settings} {resources.asking} 2>&1 | tee {log:q}
+        """
+
+
+rule fetch_host:
+    input:
+        requests="<results>/downloads/{job}.parquet",
+    output:
+        fetched="<results>/fetched/{job}.parquet",
+    log:
+        "<logs>/fetch_host/{job}.log",
+    benchmark:
+        "<benchmarks>/fetch_host/{job}.tsv"
+    conda:
+        "../envs/collect.yaml"
+    threads: threads_of_job
+    resources:
+        asking=settings("collect", *COLLECT_ASKING),
+        mem_mb=4000,
+        net=1,
+        runtime=4320,
+    params:
+        settings=settings("collect", *COLLECT_FETCHING),
+        version=1,
+    shell:
+        """
+        python -m liftnet collect fetch --out "$(dirname "$(dirname {output.fetched:q})")" --job {wildcards.job} \
+            --threads {threads} {params.settings} {resources.asking} 2>&1 | tee {log:q}
+        """
 
 
 checkpoint collect_images:
     input:
-        sources=source_files(),
+        fetched=all_fetched,
+        wanted="<results>/downloads/wanted.parquet",
+        splits=split_lists(),
     output:
         manifest="<results>/manifest.parquet",
         works="<results>/works.tsv",
@@ -27,11 +91,10 @@ checkpoint collect_images:
         mem_mb=4000,
         runtime=720,
     params:
-        settings=settings("collect"),
-        source=source_option(),
-        version=1,
+        settings=settings("collect", *COLLECT_MANIFEST),
+        version=2,
     shell:
         """
-        python -m liftnet collect {params.source} --out "$(dirname {output.manifest:q})" \
+        python -m liftnet collect manifest --out "$(dirname {output.manifest:q})" \
             --threads {threads} {params.settings} 2>&1 | tee {log:q}
         """

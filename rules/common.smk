@@ -68,9 +68,44 @@ check_config(config)
 validate(config, str(SCHEMA))  # fills in the defaults
 
 RESULTS = config["results"].rstrip("/")
-MUSEUM = config["photos"] is None
+MUSEUM = config["photos"] is None and not config.get("sources")
 MUSEUM_FOLDER = f"{RESULTS}/museum"
 RUN_CONFIG = f"{RESULTS}/run_config.yaml"
+
+# How `collect` asks is a resource of its jobs, not a parameter: it changes nothing in the files, so it runs no job
+# again.
+COLLECT_ASKING = (
+    "backoff_s",
+    "connections",
+    "contact",
+    "dead_days",
+    "delay_s",
+    "max_redirects",
+    "max_wait_s",
+    "per_host",
+    "refresh",
+    "retries",
+    "timeout_s",
+    "total_s",
+)
+COLLECT_FETCHING = (
+    "allow_host",
+    "max_bytes",
+    "max_pixels",
+    "max_side",
+    "min_side",
+    "opt_out_headers",
+    "robots",
+    "tdm_reservation",
+)
+COLLECT_MANIFEST = (
+    "max_pixels",
+    *(
+        key
+        for key in config["collect"]
+        if key not in (*COLLECT_ASKING, *COLLECT_FETCHING)
+    ),
+)
 
 # Settings that only the later commands of a stage read: changing one of them does not train again.
 DEPTH_EVALUATION = ("evaluation_pairs", "n_examples")
@@ -127,16 +162,23 @@ SEGMENT_PREDICTION = (
     "test_time_scales",
     "threshold",
 )
+SEGMENT_FOLDS = (
+    "crossvalidation_folds",
+    "fold_iterations",
+    "fold_learning_rate",
+    "peer_onnx",
+)
 SEGMENT_TRAINING = tuple(
     key
     for key in config["segment"]
-    if key not in ("crossvalidation_folds", "peer_onnx")
+    if key not in SEGMENT_FOLDS
 )
 
 
 wildcard_constraints:
     work=r"[a-z0-9-]+",
     artist=r"[a-z0-9-]+",
+    job=r"[a-z0-9-]+",
     set=r"[a-z]+",
     run=r"[a-z][a-z0-9-]*",
     seed=r"\d+",
@@ -164,11 +206,24 @@ def options_of(section, keys=()):
 
 
 def source_files():
-    """What `collect` depends on: the museum's list, the user's list, or every file of the user's folder."""
+    """What `collect` depends on: the museum's list, those asked of catalogues, the user's list, or his files."""
     if MUSEUM:
         return f"{MUSEUM_FOLDER}/sources.csv"
+    lists = source_lists()
+    if config["photos"] is None:
+        return lists
     source = photos_source()
-    return str(source) if source.is_file() else sorted(map(str, source.glob("*/*/*")))
+    if source.is_file():
+        return [*lists, str(source)]
+    return [*lists, *sorted(map(str, source.glob("*/*/*")))]
+
+
+def source_lists():
+    """The lists that are asked of catalogues or read from public sets."""
+    return [
+        f"{RESULTS}/lists/{source['name']}.parquet"
+        for source in config.get("sources") or []
+    ]
 
 
 def photos_source():
@@ -177,24 +232,51 @@ def photos_source():
     if not photos.exists():
         raise WorkflowError(
             f"photos: {photos} does not exist; name a folder with sources.csv, a folder of artist/work/*.jpg, or a "
-            ".csv file: snakemake ... --config photos=FOLDER"
+            "list (.csv or .parquet): snakemake ... --config photos=FOLDER"
         )
     listed = photos / "sources.csv"
     return listed if listed.is_file() else photos
 
 
 def source_option():
-    """How `collect` is told its source."""
+    """How `collect` is told its sources."""
     if MUSEUM:
         return f"--museum {shlex.quote(MUSEUM_FOLDER)}"
-    source = photos_source()
-    return (
-        f"{'--csv' if source.is_file() else '--directory'} {shlex.quote(str(source))}"
-    )
+    words = ["--list", *source_lists()] if source_lists() else []
+    if config["photos"] is not None:
+        source = photos_source()
+        kind = "--directory"
+        if source.is_file():
+            kind = "--list" if source.suffix == ".parquet" else "--csv"
+        words += [source] if words and kind == "--list" else [kind, source]
+    return shlex.join(map(str, words))
+
+
+def split_lists():
+    """The files of the lists of splits that `collect.splits` names."""
+    folder = config["collect"].get("splits")
+    return sorted(map(str, Path(folder).glob("*"))) if folder else []
+
+
+def planned_jobs():
+    """The jobs of the plan of downloads, with their kind."""
+    jobs = str(checkpoints.plan_downloads.get().output.jobs)
+    with open(jobs, newline="", encoding="utf-8") as file:
+        return {row["job"]: row["kind"] for row in csv.DictReader(file, delimiter="\t")}
+
+
+def all_fetched(wildcards):
+    """The tables of all jobs of the plan."""
+    return [f"{RESULTS}/fetched/{job}.parquet" for job in planned_jobs()]
+
+
+def threads_of_job(wildcards):
+    """Eight to decode files that are there at once; two for a host, which sends them slowly."""
+    return 8 if wildcards.job in ("local", "museum") else 2
 
 
 def found_works():
-    """The rows of works.tsv by work, as `collect` found them; the workflow's only checkpoint."""
+    """The rows of works.tsv by work, as `collect` found them."""
     works = str(checkpoints.collect_images.get().output.works)
     return read_works(works, os.stat(works).st_mtime_ns)
 

@@ -19,6 +19,7 @@ from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
 from liftnet.collect.collector import collect
+from liftnet.collect.jobs import bundle_of
 from liftnet.collect.journal import Journal
 from liftnet.collect.museum import serve
 from liftnet.collect.settings import CollectSettings
@@ -225,7 +226,7 @@ def test_a_collection_without_one_usable_image_still_ends_well(tmp_path, quick, 
 
 
 def test_a_second_run_asks_only_for_what_failed(tmp_path, httpserver, jpeg, quick, write_csv):
-    state = {"b": 404}
+    state = {"b": 403}
 
     def answer(request):
         name = request.path[1:2]
@@ -236,7 +237,7 @@ def test_a_second_run_asks_only_for_what_failed(tmp_path, httpserver, jpeg, quic
     sources = read_csv(write_csv([{"url": httpserver.url_for(f"/{name}.jpg")} for name in "abc"]))
     out = tmp_path / "out"
     collect(sources, out, quick())
-    assert [row["status"] for row in rows_of(out)] == ["ok", "http_404", "ok"]
+    assert [row["status"] for row in rows_of(out)] == ["ok", "http_403", "ok"]
     state.clear()
     httpserver.log.clear()
     before = {row["image_url"]: row["fetched_at"] for row in rows_of(out)}
@@ -306,7 +307,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, httpserver, jpeg, write_csv
     out = tmp_path / "out"
     command = [sys.executable, "-c", RUN, str(path), str(out)]
     process = subprocess.Popen(command, cwd=ROOT)
-    journal = out / "journal.jsonl"
+    journal = out / "downloads" / f"{bundle_of('localhost')}.jsonl"
     deadline = time.monotonic() + 60
     while not (journal.exists() and journal.read_text().count("\n") >= 8):
         assert process.poll() is None, "it ended before it could be killed"
@@ -407,8 +408,12 @@ def test_the_museum_serves_its_folder_only(tmp_path, jpeg):
 def test_a_full_disk_is_told_plainly(tmp_path, jpeg, quick, write_csv, monkeypatch):
     put(tmp_path, "x.jpg", jpeg())
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    real = os.fsync
+
+    def full(descriptor):
+        if "/images/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(28, "No space left on device")
+        real(descriptor)
 
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(LiftnetError, match="disk is full"):
@@ -442,7 +447,7 @@ def test_a_journal_keeps_the_last_word_and_drops_torn_lines(tmp_path, caplog):
     with Journal(path) as journal:
         assert journal.entries == {"a": {"key": "a", "n": 2}}
         journal.add({"key": "c"})
-    assert [json.loads(line)["key"] for line in path.read_text().splitlines()] == ["a", "c"]
+    assert [json.loads(line)["key"] for line in path.read_text().splitlines()] == ["a", "c", "run-ended"]
     assert caplog.text.count("damaged line") == 3
 
 
@@ -457,7 +462,7 @@ def test_the_command_ends_with_a_summary(tmp_path, jpeg, caplog):
     put(tmp_path / "photos", "A/W/1.jpg", jpeg(1))
     put(tmp_path / "photos", "A/W/2.jpg", b"")
     with caplog.at_level("INFO"):
-        assert not command("--directory", tmp_path / "photos", "--out", tmp_path / "out", "--max-side", 64)
+        assert not command("run", "--directory", tmp_path / "photos", "--out", tmp_path / "out", "--max-side", 64)
     assert "1 of 2 images of 1 works by 1 artists" in caplog.messages[-1]
     assert "1 empty_file" in caplog.messages[-1]
     assert rows_of(tmp_path / "out")[0]["width"] == 64
@@ -466,15 +471,15 @@ def test_the_command_ends_with_a_summary(tmp_path, jpeg, caplog):
 def test_the_command_reaches_loopback_only_if_allowed(tmp_path, httpserver, jpeg, write_csv):
     httpserver.expect_request("/x.jpg").respond_with_data(jpeg())
     path = write_csv([{"url": f"http://127.0.0.1:{httpserver.port}/x.jpg"}])
-    command("--csv", path, "--out", tmp_path / "out")
+    command("run", "--csv", path, "--out", tmp_path / "out")
     assert rows_of(tmp_path / "out")[0]["status"] == "ssrf_blocked"
-    command("--csv", path, "--out", tmp_path / "out", "--allow-host", "127.0.0.1", "--no-robots")
+    command("run", "--csv", path, "--out", tmp_path / "out", "--allow-host", "127.0.0.1", "--no-robots")
     assert rows_of(tmp_path / "out")[0]["status"] == "ok"
 
 
 def test_the_command_refuses_wrong_settings(tmp_path):
     with pytest.raises(LiftnetError, match="--max-side"):
-        command("--directory", tmp_path, "--out", tmp_path / "out", "--max-side", 9000)
+        command("run", "--directory", tmp_path, "--out", tmp_path / "out", "--max-side", 9000)
 
 
 def test_the_stored_bytes_are_those_received(tmp_path, jpeg, quick, write_csv):

@@ -1,0 +1,264 @@
+"""Fetching the requests of jobs: ask, check, store, write down."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from liftnet.collect.download import Downloader, Received, Stopped
+from liftnet.collect.errors import FetchError
+from liftnet.collect.jobs import Job, Request, read_jobs, read_requests
+from liftnet.collect.journal import Entry, Journal
+from liftnet.collect.lanes import run_in_lanes
+from liftnet.collect.museum import serve
+from liftnet.collect.picture import normalise
+from liftnet.collect.settings import CollectSettings
+from liftnet.collect.standing import DEAD, DONE, ORDER, REFRESH, Ledger, earlier_entries, key_of
+from liftnet.io.errors import BadImageError, LiftnetError
+from liftnet.io.files import write_bytes
+from liftnet.io.log import get_logger, progress
+from liftnet.io.parallel import default_workers
+from liftnet.io.schemas import FETCHED, in_groups, table_writer
+
+LOGGER = get_logger("collect")
+JOBS_AT_A_TIME = 200  # whose journals are open together
+_LASTING = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved", "robots_disallowed"})
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A request that is to be asked for, and where what becomes of it is written down."""
+
+    request: Request
+    key: str
+    journal: Journal
+    earlier: Entry | None
+    standing: str
+
+
+def fetch_jobs(
+    out: Path, names: Sequence[str] = (), settings: CollectSettings | None = None, threads: int | None = None
+) -> dict[str, int]:
+    """Fetch what the jobs of a plan ask for, and write `fetched/<job>.parquet` for each.
+
+    What is there already, and links that died lately, are not asked for again; what failed in an earlier run comes
+    first. A run that was killed goes on where it was. Call it for one job in one process at a time.
+
+    Args:
+        out: Folder of the outputs; `collect plan` has written `downloads/` into it.
+        names: Jobs; all of the plan if none is named.
+        settings: Limits and politeness.
+        threads: Images decoded at a time; all cores if not given.
+
+    Returns:
+        Number of requests by status.
+
+    Raises:
+        LiftnetError: There is no plan or no such job, `out` cannot be written, or the disk is full.
+    """
+    settings = settings or CollectSettings()
+    threads = threads or default_workers()
+    jobs = read_jobs(out / "downloads", names)
+    counts: dict[str, int] = {}
+    museums = [[job] for job in jobs if job.kind == "museum"]
+    others = list(in_groups([job for job in jobs if job.kind != "museum"], JOBS_AT_A_TIME))
+    for group in (*museums, *others):
+        with contextlib.ExitStack() as stack:
+            origin = group[0].origin
+            base = stack.enter_context(serve(Path(origin))) if group[0].kind == "museum" else None
+            fetcher = _Fetcher(out, settings, threads, base)
+            stack.callback(fetcher.downloader.close)
+            for status, count in fetcher.fetch(group).items():
+                counts[status] = counts.get(status, 0) + count
+    return counts
+
+
+class _Fetcher:
+    """Fetches the requests of several jobs side by side, each host by its own few lanes."""
+
+    def __init__(self, out: Path, settings: CollectSettings, threads: int, base: str | None) -> None:
+        self.out, self.settings, self.threads, self.base = out, settings, threads, base
+        if base is not None:  # our own server needs no politeness
+            settings = settings.model_copy(update={"delay_s": 0.0, "per_host": max(2, threads), "robots": False})
+        own = (base.removeprefix("http://"),) if base else ()
+        self.downloader = Downloader(settings, own, out / "downloads" / "robots")
+        self.decoding = threading.BoundedSemaphore(threads)  # a decoded image can take 300 MB
+
+    def fetch(self, jobs: Sequence[Job]) -> dict[str, int]:
+        """Fetch all requests, write the tables of the jobs, and count requests by status."""
+        folder = self.out / "downloads"
+        counts: dict[str, int] = {}
+        with contextlib.ExitStack() as stack:
+            held = []
+            for job in jobs:
+                journal = stack.enter_context(Journal(folder / f"{job.name}.jsonl"))
+                held.append((job, journal, read_requests(folder, job.name)))
+            tasks = [task for job, journal, requests in held for task in self._tasks(job, journal, requests)]
+            self._work_through(tasks, sum(len(requests) for _, _, requests in held))
+            for job, journal, requests in held:
+                self._write(job, journal, requests, counts)
+        return counts
+
+    def _tasks(self, job: Job, journal: Journal, requests: Sequence[Request]) -> list[_Task]:
+        """What is to be asked for; what an earlier journal holds as done is taken over."""
+        earlier = earlier_entries(self.out / "downloads", job.name, requests)
+        ledger = Ledger([*earlier, *journal.entries.values()], self.out, self.settings, journal.run)
+        tasks = []
+        for request in requests:
+            key, standing, entry = key_of(request, self.settings), ledger.standing(request), ledger.entry(request)
+            if standing not in (DONE, DEAD):
+                tasks.append(_Task(request, key, journal, entry, standing))
+            elif key not in journal.entries and entry is not None:
+                journal.add(entry | {"key": key})
+        return tasks
+
+    def _work_through(self, tasks: Sequence[_Task], total: int) -> None:
+        if len(tasks) < total:
+            LOGGER.info("fetching: %d of %d need not be asked for", total - len(tasks), total)
+        finished = run_in_lanes(
+            sorted(tasks, key=lambda task: ORDER.index(task.standing)),
+            lambda task: task.journal.add(self._entry(task)),
+            lambda task: task.request.host,
+            lambda host: self.downloader.gate(f"http://{host}").policy.connections if host else max(2, self.threads),
+            max(self.settings.connections, self.threads),
+            self.downloader.give_up,
+        )
+        with contextlib.closing(finished):
+            for _ in progress(finished, "collect", "fetching", len(tasks)):
+                pass
+
+    def _write(self, job: Job, journal: Journal, requests: Sequence[Request], counts: dict[str, int]) -> None:
+        with table_writer(self.out / "fetched" / f"{job.name}.parquet", FETCHED) as write:
+            for group in in_groups(requests, 10_000):
+                rows = [journal.entries[key_of(request, self.settings)] | {"request": request.id} for request in group]
+                write([{name: row.get(name) for name in FETCHED.names} for row in rows])
+                for row in rows:
+                    counts[row["status"]] = counts.get(row["status"], 0) + 1
+
+    def _entry(self, task: _Task) -> Entry:
+        """What becomes of a request; whatever goes wrong with it stops no other."""
+        request, earlier = task.request, task.earlier
+        entry: Entry = {
+            "key": task.key,
+            "request": request.id,
+            "asked": request.place.asked,
+            "fetched_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        if earlier is not None and (replaced := [earlier.get("file"), *earlier.get("replaced", [])]) != [None]:
+            entry["replaced"] = sorted({file for file in replaced if file})
+        refreshed = earlier if task.standing == REFRESH else None
+        try:
+            received = self._receive(request, refreshed)
+            if refreshed is not None and received.not_modified:
+                return refreshed | {"checked_at": entry["fetched_at"]}
+            entry |= _what_came(received)
+            return entry | self._stored(request, received)
+        except (FetchError, BadImageError) as error:
+            if refreshed is not None and not _is_lasting(error):
+                return refreshed
+            return entry | _failure(error)
+        except (LiftnetError, Stopped):
+            raise
+        except (
+            Exception
+        ) as error:  # a fault of ours, or a new trick of a server's: told in full, and a row like others
+            LOGGER.exception("%s: an unforeseen error", request.place.asked)
+            return entry | {"status": "internal_error", "reason": f"{type(error).__name__}: {error}", "attempts": 1}
+
+    def _receive(self, request: Request, earlier: Entry | None) -> Received:
+        place = request.place
+        if self.base is not None:
+            received = self.downloader.fetch(f"{self.base}/{quote(place.asked)}")
+            # the port changes from run to run
+            return Received(received.data, place.asked, received.http_status, received.attempts)
+        if place.path is not None:
+            return Received(read_local(place.path, self.settings.max_bytes))
+        known = earlier or {}
+        return self.downloader.fetch(place.asked, known.get("etag"), known.get("last_modified"))
+
+    def _stored(self, request: Request, received: Received) -> Entry:
+        """Check and store what came, under a name made of its content."""
+        limits, asked = self.settings, request.place.asked
+        if request.what == "mask":  # brought to its image's size by `collect manifest`
+            file = f"downloads/masks/{hashlib.sha256(received.data).hexdigest()[:16]}"
+            write_bytes(self.out / file, received.data)
+            return {"status": "ok", "reason": "", "raw_file": file, "stored_bytes": len(received.data)}
+        with self.decoding:
+            picture = normalise(received.data, asked, limits.max_side, limits.min_side, limits.max_pixels)
+        sha256 = picture.sha256
+        name = sha256[:16] + picture.suffix
+        write_bytes(self.out / "images" / name, picture.data)
+        return {
+            "status": "ok",
+            "reason": "",
+            "mime": picture.mime,
+            "file": f"images/{name}",
+            "stored_bytes": len(picture.data),
+            "sha256": sha256,
+            "phash": picture.phash,
+            "phashes": list(picture.phashes),
+            "size": list(picture.size),
+            "shown_size": list(picture.shown_size),
+            "exif_orientation": picture.exif.orientation,
+            "focal_mm": picture.exif.focal_mm,
+            "focal_35mm": picture.exif.focal_35mm,
+            "camera": picture.exif.camera,
+        }
+
+
+def read_local(path: Path, max_bytes: int) -> bytes:
+    """Read a local file under the same cap as a download.
+
+    Raises:
+        FetchError: It is missing, not a file, too large or unreadable.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise FetchError(path, "missing_file", "a folder or device stands there, not a file")
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FetchError(path, "missing_file", "the file does not exist") from error
+    except PermissionError as error:
+        raise FetchError(path, "unreadable_file", "no permission to read the file") from error
+    except OSError as error:
+        raise FetchError(path, "unreadable_file", f"the file cannot be read ({error.strerror})") from error
+    if len(data) > max_bytes:
+        raise FetchError(path, "too_large", f"longer than max_bytes = {max_bytes:,}")
+    return data
+
+
+def _what_came(received: Received) -> Entry:
+    return {
+        "bytes": len(received.data),
+        "sha256_raw": hashlib.sha256(received.data).hexdigest(),
+        "final_url": received.final_url,
+        "http_status": received.http_status,
+        "attempts": received.attempts,
+        "etag": received.etag,
+        "last_modified": received.last_modified,
+        "opt_out": received.opt_out,
+    }
+
+
+def _failure(error: FetchError | BadImageError) -> Entry:
+    entry: Entry = {"status": error.code, "reason": error.reason}
+    if isinstance(error, FetchError):
+        entry |= {
+            "http_status": error.http_status,
+            "attempts": max(error.attempts, 1),
+            "opt_out": error.opt_out,
+        }
+    return entry
+
+
+def _is_lasting(error: FetchError | BadImageError) -> bool:
+    """Whether the owner has taken a file back, so that the copy from an earlier run goes too."""
+    refused = error.code in _LASTING and isinstance(error, FetchError)
+    return refused and not (error.code == "robots_disallowed" and getattr(error, "http_status", None))

@@ -1,0 +1,214 @@
+"""Which files are fetched by which job: never one host, nor one operator's hosts, by two.
+
+A rate limit is a host's, so a host's requests belong to one process, however many cores a run has. A host with many
+requests is a job of its own; hosts with few share a job, chosen by a hash of the host's name, so that it stays theirs.
+"""
+
+from __future__ import annotations
+
+import csv
+import filecmp
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from liftnet.collect.errors import FetchError
+from liftnet.collect.policies import known_policy
+from liftnet.collect.sources import Place, Sources
+from liftnet.collect.transport import host_of
+from liftnet.collect.wanted import bytes_path, path_bytes
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import atomic_path, write_text
+from liftnet.io.ids import stable_fraction, stable_id
+from liftnet.io.schemas import REQUESTS, in_groups, read_table, table_writer
+
+MANY = 200  # requests from which a host is a job of its own
+BUNDLES = 4  # jobs of the other hosts
+_COLUMNS = ("job", "kind", "origin", "n_requests")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A file to fetch.
+
+    Attributes:
+        what: "image" or "mask".
+        kind: "web", "local" or "museum".
+        place: Where it is.
+        version: Of a local file when the plan was made.
+        expected_bytes: As the source list says it.
+    """
+
+    what: str
+    kind: str
+    place: Place
+    version: str = ""
+    expected_bytes: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Names the file, whatever its version and the settings."""
+        return request_id(self.what, self.kind, self.place)
+
+    @property
+    def host(self) -> str:
+        """Its host; empty for local files, the museum's and what is not a URL."""
+        return _host(self.place.asked) if self.kind == "web" else ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The requests of one process.
+
+    Attributes:
+        name: Also that of its files below downloads/ and fetched/.
+        kind: "web", "local" or "museum".
+        origin: The museum's folder; empty for other kinds.
+        n_requests: How many.
+    """
+
+    name: str
+    kind: str
+    origin: str
+    n_requests: int
+
+
+def request_id(what: str, kind: str, place: Place) -> str:
+    """The id of the request for a file."""
+    where = place.asked if place.path is None or kind == "museum" else os.fsdecode(os.fsencode(place.path))
+    return hashlib.sha256("\0".join((what, kind, where)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def kind_of(place: Place, sources: Sources) -> str:
+    """How a file is fetched."""
+    return "museum" if sources.kind == "museum" else "web" if place.path is None else "local"
+
+
+def requests_of(sources: Sources) -> list[Request]:
+    """Every file that the rows name, once, in their order."""
+    found: dict[str, Request] = {}
+    for row in sources.rows:
+        wanted = [("image", row.image, row.expected_bytes)] if row.problem is None else []
+        if row.problem is None and row.mask is not None and row.mask_problem is None:
+            wanted.append(("mask", row.mask, None))
+        for what, place, expected in wanted:
+            kind = kind_of(place, sources)
+            name = request_id(what, kind, place)
+            if name not in found:
+                found[name] = Request(what, kind, place, place.version, expected)
+    return list(found.values())
+
+
+def split_into_jobs(requests: Iterable[Request], present: Collection[str] = ()) -> dict[str, list[Request]]:
+    """The requests by job.
+
+    Args:
+        requests: What to fetch.
+        present: Jobs of earlier plans: a host that was a job of its own stays one.
+    """
+    groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
+    for request in requests:
+        groups[request.kind, group_of(request.host)].append(request)
+    jobs: dict[str, list[Request]] = defaultdict(list)
+    for (kind, group), members in groups.items():
+        own = stable_id(group)
+        if kind != "web":
+            jobs[kind] += members
+        elif group and (len(members) >= MANY or own in present):
+            jobs[own] += members
+        else:
+            jobs[bundle_of(group)] += members
+    return dict(sorted(jobs.items()))
+
+
+def group_of(host: str) -> str:
+    """What is never divided: the hosts of one operator, or a host with all its ports."""
+    policy = known_policy(host)
+    return policy.operator if policy else host.partition(":")[0] if not host.startswith("[") else host
+
+
+def bundle_of(group: str) -> str:
+    """The job of a host that has few requests."""
+    return f"hosts-{int(stable_fraction(group, 'bundle') * BUNDLES)}"
+
+
+def write_jobs(folder: Path, jobs: Mapping[str, Sequence[Request]], origin: Path) -> list[Job]:
+    """Write `<job>.parquet` and `jobs.tsv` into `folder`; files that would not change are left as they are."""
+    listed = []
+    for name, requests in jobs.items():
+        kind = requests[0].kind
+        listed.append(Job(name, kind, str(origin) if kind == "museum" else "", len(requests)))
+        _write_requests(folder / f"{name}.parquet", requests)
+    for path in folder.glob("*.parquet"):
+        if path.stem not in (*jobs, "wanted"):
+            path.unlink()
+    rows = ["\t".join(map(str, (job.name, job.kind, job.origin, job.n_requests))) for job in listed]
+    write_text(folder / "jobs.tsv", "\n".join(["\t".join(_COLUMNS), *rows]) + "\n")
+    return listed
+
+
+def _write_requests(path: Path, requests: Sequence[Request]) -> None:
+    """Write requests; an equal file keeps its time, so that a workflow sees no reason to run its job again."""
+    with atomic_path(path) as temporary:
+        with table_writer(temporary, REQUESTS) as write:
+            for group in in_groups(requests, 10_000):
+                write(map(_as_row, group))
+        if path.exists() and filecmp.cmp(path, temporary, shallow=False):
+            os.utime(temporary, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+
+
+def _as_row(request: Request) -> dict[str, object]:
+    return {
+        "request": request.id,
+        "what": request.what,
+        "kind": request.kind,
+        "asked": request.place.asked,
+        "path": path_bytes(request.place.path),
+        "version": request.version,
+        "expected_bytes": request.expected_bytes,
+    }
+
+
+def read_jobs(folder: Path, names: Collection[str] = ()) -> list[Job]:
+    """The jobs of a plan, or those named.
+
+    Raises:
+        LiftnetError: There is no plan, or none of such a job.
+    """
+    path = folder / "jobs.tsv"
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        jobs = [Job(row["job"], row["kind"], row["origin"], int(row["n_requests"])) for row in rows]
+    except FileNotFoundError as error:
+        raise LiftnetError(path, "does not exist", "Run `collect plan` first") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise LiftnetError(path, "is damaged", "Run `collect plan` again") from error
+    unknown = sorted(set(names) - {job.name for job in jobs})
+    if unknown:
+        raise LiftnetError(path, f"has no job {unknown[0]!r}", f"Its jobs are: {', '.join(job.name for job in jobs)}")
+    return [job for job in jobs if not names or job.name in names]
+
+
+def read_requests(folder: Path, job: str) -> list[Request]:
+    """The requests of a job.
+
+    Raises:
+        LiftnetError: The file is missing or damaged.
+    """
+    rows = read_table(folder / f"{job}.parquet", REQUESTS).to_pylist()
+    return [
+        Request(row["what"], row["kind"], Place(row["asked"], bytes_path(row["path"])), row["version"], expected)
+        for row in rows
+        for expected in (row["expected_bytes"],)
+    ]
+
+
+def _host(asked: str) -> str:
+    try:
+        return host_of(asked)
+    except FetchError:
+        return ""

@@ -1,0 +1,142 @@
+"""Who will be asked for what, how politely, and how long that will take; nobody is asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from liftnet.collect.jobs import Request, requests_of, split_into_jobs, write_jobs
+from liftnet.collect.journal import read_entries
+from liftnet.collect.policies import MEGABIT, Policy, policy_of
+from liftnet.collect.robots import Rules, stored_rules
+from liftnet.collect.settings import CollectSettings
+from liftnet.collect.sources import Sources
+from liftnet.collect.standing import DEAD, DONE, Ledger, earlier_entries
+from liftnet.collect.wanted import write_wanted
+from liftnet.io.files import write_text
+
+MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet
+MBIT_S = 50.0  # assumed of a line that no policy limits
+SHOWN = 30  # hosts shown on the terminal; plan.csv has all
+_LOCAL = Policy(0, 0.0, why="no server of others")
+
+
+@dataclass
+class _Host:
+    """What is to be asked of one host."""
+
+    job: str
+    kind: str
+    requests: list[Request] = field(default_factory=list)
+    stored: int = 0
+    dead: int = 0
+    received: list[int] = field(default_factory=list)
+
+    def bytes_expected(self) -> float:
+        mean = sum(self.received) / len(self.received) if self.received else MEAN_BYTES
+        return sum(mean if request.expected_bytes is None else request.expected_bytes for request in self.requests)
+
+
+def plan(sources: Sources, out: Path, settings: CollectSettings | None = None, write: bool = True) -> pd.DataFrame:
+    """Divide what the sources name into jobs by host, and estimate what each host is in for.
+
+    Writes `jobs.tsv`, `<job>.parquet`, `wanted.parquet` and `sources.json` below `out`/downloads, and always
+    `plan.csv`. Files of jobs that stay as they were keep their time.
+
+    Args:
+        sources: What to collect.
+        out: Folder of the outputs; what is there already is not counted as to be fetched.
+        settings: Limits and politeness.
+        write: False for a dry run, which writes `plan.csv` alone.
+
+    Returns:
+        One row a host, the longest first: job, host, requests, stored, dead, left, connections, delay_s, mbit_s,
+        policy, robots, expected_mb, hours.
+
+    Raises:
+        LiftnetError: `out` cannot be written.
+    """
+    settings = settings or CollectSettings()
+    folder = out / "downloads"
+    jobs = split_into_jobs(requests_of(sources), {path.stem for path in folder.glob("*.jsonl")})
+    if write:
+        write_wanted(folder, sources)
+        write_jobs(folder, jobs, sources.origin)
+    table = _table(jobs, out, settings)
+    write_text(folder / "plan.csv", table.to_csv(index=False))
+    return table
+
+
+def _table(jobs: Mapping[str, Sequence[Request]], out: Path, settings: CollectSettings) -> pd.DataFrame:
+    hosts: dict[tuple[str, str], _Host] = {}
+    for job, requests in jobs.items():
+        own = read_entries(out / "downloads" / f"{job}.jsonl")
+        ledger = Ledger([*earlier_entries(out / "downloads", job, requests), *own], out, settings)
+        for request in requests:
+            host = hosts.setdefault((job, request.host), _Host(job, request.kind))
+            standing, entry = ledger.standing(request), ledger.entry(request)
+            if entry is not None and entry.get("bytes"):
+                host.received.append(entry["bytes"])
+            host.stored += standing == DONE
+            host.dead += standing == DEAD
+            if standing not in (DONE, DEAD):
+                host.requests.append(request)
+    rows = [_row(host, about, out, settings) for (_, host), about in hosts.items()]
+    columns = list(rows[0]) if rows else ["job", "host", "requests", "left", "expected_mb", "hours"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values(["hours", "left", "host"], ascending=[False, False, True], ignore_index=True)
+
+
+def _row(host: str, about: _Host, out: Path, settings: CollectSettings) -> dict[str, object]:
+    web = about.kind == "web" and bool(host)
+    policy = policy_of(host, settings) if web else _LOCAL
+    rules = _known_rules(out, host) if web and settings.robots else []
+    delay = max([policy.delay_s, *(rule.delay_s for rule in rules)])
+    left, size = len(about.requests), about.bytes_expected()
+    rate = min(policy.mbit_s or MBIT_S, MBIT_S) * MEGABIT
+    robots = "not asked" if not web or not settings.robots else "known" if rules else "unknown"
+    return {
+        "job": about.job,
+        "host": host or f"({about.kind if about.kind != 'web' else 'not a URL'})",
+        "requests": left + about.stored + about.dead,
+        "stored": about.stored,
+        "dead": about.dead,
+        "left": left,
+        "connections": policy.connections if web else None,
+        "delay_s": delay if web else None,
+        "mbit_s": policy.mbit_s,
+        "policy": policy.why,
+        "robots": robots,
+        "expected_mb": size / 1e6,
+        "hours": max(left * delay, size / rate) / 3600 if web else 0.0,
+    }
+
+
+def _known_rules(out: Path, host: str) -> list[Rules]:
+    kept = (stored_rules(out / "downloads" / "robots", f"{scheme}://{host}") for scheme in ("https", "http"))
+    return [rules for rules in kept if rules is not None]
+
+
+def shown(table: pd.DataFrame) -> str:
+    """The plan for the terminal: its longest hosts, then all hosts and jobs together."""
+    top = table.head(SHOWN).drop(columns="policy", errors="ignore")
+    text: str = top.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-")
+    lines = [text]
+    if len(table) > SHOWN:
+        lines.append(f"... and {len(table) - SHOWN} more hosts in plan.csv")
+    lines.append(_together(table))
+    return "\n".join(lines)
+
+
+def _together(table: pd.DataFrame) -> str:
+    left, megabytes = int(table["left"].sum()), float(table["expected_mb"].sum())
+    longest = float(table["hours"].max()) if len(table) else 0.0
+    jobs = table["job"].nunique()
+    return (
+        f"{left:,} files to fetch from {len(table)} hosts in {jobs} jobs: about {megabytes:,.0f} MB, "
+        f"and {longest:.2g} hours for the slowest host. Assumed: {MEAN_BYTES / 1e6:g} MB a file where nothing is "
+        f"known of it, {MBIT_S:g} Mbit/s where no policy says less; the servers' own time is not counted"
+    )
