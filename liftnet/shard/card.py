@@ -201,6 +201,11 @@ def _front_matter(facts: Facts, settings: ShardSettings, has_mini: bool) -> str:
         "task_categories": ["depth-estimation", "keypoint-detection"],
         "tags": ["image-matching", "correspondences", "sculpture", "multi-view"],
         "size_categories": [size],
+        "liftnet": {  # what `shard verify` holds the images against
+            "release": settings.release,
+            "licence_profile": settings.licence_profile,
+            "unknown_licences": settings.unknown_licences,
+        },
         "configs": [
             _config(table, prefix, below, table == "pairs" and not below)
             for below, prefix in folders

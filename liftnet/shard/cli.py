@@ -1,4 +1,4 @@
-"""Commands `shard write` and `shard statistics`."""
+"""Commands `shard write`, `shard verify` and `shard statistics`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ def add_commands(stages: Subparsers) -> None:
     )
     write.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and pairs/")
     write.add_argument("--out", type=Path, required=True, help="folder of the dataset; an older dataset is replaced")
+    verify = add_command(
+        commands, "verify", _verify, "Check a copy of a dataset: files, images, pairs, splits, licences"
+    )
+    verify.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
+    verify.add_argument("--quick", action="store_true", help="do not decode the images; they are hashed all the same")
     statistics = add_command(
-        commands, "statistics", _statistics, "Count artists, works, pairs and correspondences, from the shards alone"
+        commands, "statistics", _statistics, "Write the tables and figures of a dataset, from its files alone"
     )
     statistics.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
-    statistics.add_argument("--tables", type=Path, required=True, help="folder for statistics.csv, .md and .tex")
+    statistics.add_argument("--tables", type=Path, required=True, help="folder for the tables, and figures/ in it")
+    statistics.add_argument(
+        "--museum", type=Path, help="museum with the true cameras, for the true angles of its pairs"
+    )
 
 
 def _write(arguments: argparse.Namespace) -> None:
@@ -31,7 +39,18 @@ def _write(arguments: argparse.Namespace) -> None:
     write_dataset(arguments.root, arguments.out, settings_from(arguments, ShardSettings))
 
 
+def _verify(arguments: argparse.Namespace) -> int:
+    from liftnet.shard.verifying.run import verify_dataset
+
+    report = verify_dataset(arguments.dataset, arguments.threads, arguments.quick)
+    for line in report.lines():
+        print(line)
+    verdict = f"has {report.count:,} faults" if report.count else "is whole and as it describes itself"
+    print(f"{arguments.dataset} {verdict}")
+    return 1 if report.count else 0
+
+
 def _statistics(arguments: argparse.Namespace) -> None:
     from liftnet.shard.statistics import write_statistics
 
-    write_statistics(arguments.dataset, arguments.tables)
+    write_statistics(arguments.dataset, arguments.tables, arguments.museum)

@@ -1,0 +1,1 @@
+"""Checking a downloaded copy of a dataset against what it says of itself."""

@@ -1,0 +1,152 @@
+"""Files, tables and numbers of rows: is everything there, as it was written?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from liftnet.io.dataset import SPLITS, coordinate_scale, shard_paths
+from liftnet.io.errors import LiftnetError
+from liftnet.io.files import read_json
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
+from liftnet.io.sharding.write import TRIED_FILE
+from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
+from liftnet.shard.croissant import CROISSANT_FILE
+from liftnet.shard.facts import COLLECTED_FILE, HUB_SPLITS
+from liftnet.shard.verifying.faults import Fault, told_as_fault
+
+CARD = "README.md"
+PREFIXES = {"pairs": "", "images": "images-"}
+
+
+def check_checksums(dataset: Path, threads: int) -> tuple[int, list[Fault]]:
+    """Compare every file with `checksums.sha256`; the number of files, and the faults."""
+    found: list[Fault] = []
+    stated: dict[str, str] = {}
+    with told_as_fault(found, CHECKSUMS_FILE):
+        stated = read_checksums(dataset)
+    there = {path.relative_to(dataset).as_posix(): path for path in dataset_files(dataset)}
+    there.pop(CHECKSUMS_FILE, None)
+    if not stated:
+        return len(there), found
+    found += [Fault(name, "", "is missing") for name in sorted(stated.keys() - there.keys())]
+    found += [Fault(name, "", f"is not listed in {CHECKSUMS_FILE}") for name in sorted(there.keys() - stated.keys())]
+    names = sorted(stated.keys() & there.keys())
+    digests = map_threads(lambda name: sha256_of(there[name]), names, threads, "shard", "hashing files")
+    for name, digest in zip(names, digests, strict=True):
+        if digest != stated[name]:
+            found.append(Fault(name, "", f"its SHA-256 is {digest[:16]}..., not {stated[name][:16]}... as listed"))
+    return len(stated), found
+
+
+def check_tables(dataset: Path) -> tuple[dict[str, list[Path]], list[Fault]]:
+    """Check that all tables are there, in this version, with the columns they must have.
+
+    Returns:
+        The readable files of each table, "pairs", "images", "collected" and "tried", and the faults.
+    """
+    found: list[Fault] = []
+    usable: dict[str, list[Path]] = {"pairs": [], "images": [], "collected": [], "tried": []}
+    with_images = any(dataset.glob("images-*.parquet"))
+    for table, prefix in PREFIXES.items():
+        for split in SPLITS if table == "pairs" or with_images else ():
+            with told_as_fault(found, f"{prefix}{split}-*.parquet"):
+                usable[table] += shard_paths(dataset, split, prefix)
+    for table, name in (("collected", COLLECTED_FILE), ("tried", TRIED_FILE)):
+        usable[table] = [dataset / name]
+    schemas = {"pairs": DATASET, "images": IMAGES, "collected": MANIFEST, "tried": TRIED}
+    for table, paths in usable.items():
+        usable[table] = [path for path in paths if _is_table(path, schemas[table], table, found)]
+    return usable, found
+
+
+def _is_table(path: Path, schema: pa.Schema, table: str, found: list[Fault]) -> bool:
+    before = len(found)
+    with told_as_fault(found, path.name), pq.ParquetFile(path) as file:
+        held = file.schema_arrow
+        check_metadata(path, held, schema)
+        columns = {field.name: field.type for field in held}
+        for field in schema:
+            if field.name not in columns:
+                found.append(Fault(path.name, "", f"has no column {field.name}"))
+            elif columns[field.name] != field.type:
+                reason = f"its column {field.name} is of type {columns[field.name]}, not {field.type}"
+                found.append(Fault(path.name, "", reason))
+        if table == "pairs":
+            coordinate_scale(path, file)
+    return len(found) == before
+
+
+def split_of(path: Path) -> str:
+    """The split a shard belongs to, from its name."""
+    return path.name.removeprefix(PREFIXES["images"]).split("-")[0]
+
+
+def count_rows(tables: Mapping[str, list[Path]]) -> dict[str, dict[str, int]]:
+    """The rows of the shards of pairs and of images, by split."""
+    rows: dict[str, dict[str, int]] = {}
+    for table in PREFIXES:
+        if tables[table]:
+            rows[table] = dict.fromkeys(SPLITS, 0)
+        for path in tables[table]:
+            rows[table][split_of(path)] += pq.read_metadata(path).num_rows
+    return rows
+
+
+def check_counts(dataset: Path, rows: Mapping[str, Mapping[str, int]]) -> list[Fault]:
+    """Compare the numbers of rows with those that the card and croissant.json state."""
+    found: list[Fault] = []
+    with told_as_fault(found, CARD):
+        found += _unlike(CARD, rows, _counts_of_card(front_matter(dataset)))
+    with told_as_fault(found, CROISSANT_FILE):
+        found += _unlike(CROISSANT_FILE, rows, _counts_of_croissant(read_json(dataset / CROISSANT_FILE)))
+    return found
+
+
+def front_matter(dataset: Path) -> dict[str, Any]:
+    """The block of YAML at the beginning of the card.
+
+    Raises:
+        LiftnetError: There is none.
+    """
+    path = dataset / CARD
+    try:
+        parts = path.read_text(encoding="utf-8").split("---\n", 2)
+        matter = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise LiftnetError(path, f"cannot be read ({error})", "Download the dataset again") from error
+    if not isinstance(matter, dict):
+        raise LiftnetError(path, "does not begin with a block of YAML", "Download the dataset again")
+    return matter
+
+
+def _counts_of_card(matter: dict[str, Any]) -> dict[str, dict[str, int]]:
+    splits = {hub: split for split, hub in HUB_SPLITS.items()}
+    return {
+        info["config_name"]: {splits[part["name"]]: int(part["num_examples"]) for part in info["splits"]}
+        for info in matter["dataset_info"]
+    }
+
+
+def _counts_of_croissant(described: dict[str, Any]) -> dict[str, dict[str, int]]:
+    return {
+        record_set["@id"]: {part["@id"].rpartition("/")[2]: int(part["value"]) for part in record_set["annotation"]}
+        for record_set in described["recordSet"]
+        if "annotation" in record_set
+    }
+
+
+def _unlike(
+    file: str, rows: Mapping[str, Mapping[str, int]], stated: Mapping[str, Mapping[str, int]]
+) -> Iterator[Fault]:
+    for table in PREFIXES:
+        for split in SPLITS:
+            there, said = (counts.get(table, {}).get(split) for counts in (rows, stated))
+            if there != said:
+                yield Fault(file, "", f"says that {split} has {said} {table}; the shards hold {there}")

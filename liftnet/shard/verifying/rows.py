@@ -1,0 +1,260 @@
+"""What the rows say: pairs, images, splits and licences, a row group at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from liftnet.io.dataset import SPLITS, coordinate_scale
+from liftnet.io.errors import BadImageError
+from liftnet.io.images import read_image
+from liftnet.io.parallel import map_threads
+from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.io.sharding.compact import COORDINATES, list_lengths
+from liftnet.shard.facts import COLLECTED_FILE, UNDIVIDED
+from liftnet.shard.selection import licence_reasons, stored_rows
+from liftnet.shard.verifying.faults import Fault, told_as_fault
+from liftnet.shard.verifying.files import split_of
+
+Group = tuple[Path, int]
+_MOST_PIXELS = 89_000_000  # larger pictures are not decoded: a damaged header must not fill the memory
+
+
+@dataclass(frozen=True)
+class Known:
+    """The images of a dataset as collected.parquet lists them, sorted by image_id."""
+
+    rows: pa.Table
+
+    @classmethod
+    def of(cls, dataset: Path) -> Known:
+        """Those of a dataset.
+
+        Raises:
+            LiftnetError: collected.parquet cannot be read.
+        """
+        return cls(stored_rows(read_table(dataset / COLLECTED_FILE, MANIFEST)).combine_chunks())
+
+    def positions(self, ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """(N,) the row of each id, -1 where there is none."""
+        known = self.rows.column("image_id").combine_chunks()
+        return np.asarray(pc.fill_null(pc.index_in(ids.cast(pa.string()), value_set=known), -1), dtype=np.int64)
+
+    def values(self, name: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+        """(N,) a column's values at some rows; position -1 gives that of the last row."""
+        return self.rows.column(name).to_numpy(zero_copy_only=False)[positions]
+
+
+def groups_of(paths: list[Path]) -> list[Group]:
+    """All row groups of some files."""
+    return [(path, group) for path in paths for group in range(pq.read_metadata(path).num_row_groups)]
+
+
+def check_groups(
+    paths: list[Path], check: Callable[[pa.Table, Path], Iterator[Fault]], threads: int, doing: str
+) -> list[Fault]:
+    """Check all row groups of some files, in parallel."""
+
+    def checked(item: Group) -> list[Fault]:
+        path, group = item
+        found: list[Fault] = []
+        with told_as_fault(found, path.name, f"row group {group}"), pq.ParquetFile(path) as file:
+            found += check(file.read_row_group(group, use_threads=False), path)
+        return found
+
+    return [fault for faults in map_threads(checked, groups_of(paths), threads, "shard", doing) for fault in faults]
+
+
+def check_images(paths: list[Path], known: Known, quick: bool, threads: int) -> list[Fault]:
+    """Check that every image hashes to its id and, unless `quick`, decodes to the size stated, and that they are all.
+
+    Args:
+        paths: The image shards.
+        known: The images that must be in them.
+        quick: Leave the decoding out.
+        threads: Worker threads.
+    """
+    found = check_groups(paths, lambda table, path: _images(table, path, known, quick), threads, "checking images")
+    ids: list[str] = []
+    for path in paths:
+        with told_as_fault(found, path.name):
+            ids += pq.read_table(path, columns=["image_id"]).column("image_id").to_pylist()
+    anywhere = "images-*.parquet"
+    twice = sorted(image for image, count in Counter(ids).items() if count > 1)
+    lost = sorted(set(known.rows.column("image_id").to_pylist()) - set(ids))
+    found += [Fault(anywhere, f"image {image}", "stands there twice") for image in twice]
+    return found + [Fault(anywhere, f"image {image}", f"is missing; {COLLECTED_FILE} lists it") for image in lost]
+
+
+def _images(table: pa.Table, path: Path, known: Known, quick: bool) -> Iterator[Fault]:
+    positions = known.positions(table.column("image_id"))
+    like = _as_listed(table, known, positions)
+    rows = table.select(["image_id", "sha256", "width", "height", "file", "split", "image"]).to_pylist()
+    for number, (row, position) in enumerate(zip(rows, positions.tolist(), strict=True)):
+        name = f"image {row['image_id']}"
+        if position < 0:
+            yield Fault(path.name, name, f"is not listed in {COLLECTED_FILE}")
+        elif not like[number]:
+            yield Fault(path.name, name, f"its row differs from that of {COLLECTED_FILE}")
+        if row["split"] != split_of(path):
+            yield Fault(path.name, name, f"is of the split {row['split']}")
+        for reason in _faults_of_picture(row, quick):
+            yield Fault(path.name, name, reason)
+
+
+def _as_listed(table: pa.Table, known: Known, positions: npt.NDArray[np.int64]) -> list[bool]:
+    """Whether the rows of images are, column by column, those of collected.parquet."""
+    rows = table.select(MANIFEST.names).replace_schema_metadata(None)
+    if (positions < 0).any():
+        listed = [known.rows.slice(max(position, 0), 1) for position in positions.tolist()]
+    else:
+        expected = known.rows.take(pa.array(positions)).replace_schema_metadata(None)
+        if rows.equals(expected):
+            return [True] * len(rows)
+        listed = [expected.slice(number, 1) for number in range(len(rows))]
+    return [rows.slice(number, 1).equals(row) for number, row in enumerate(listed)]
+
+
+def _faults_of_picture(row: Mapping[str, object], quick: bool) -> Iterator[str]:
+    picture = row["image"]
+    data = picture.get("bytes") if isinstance(picture, dict) else None
+    if not isinstance(data, bytes):
+        yield "has no bytes"
+        return
+    digest = hashlib.sha256(data).hexdigest()
+    if digest[:16] != row["image_id"] or digest != row["sha256"]:
+        yield f"its bytes hash to {digest[:16]}"
+    if quick:
+        return
+    try:
+        size = Image.open(io.BytesIO(data)).size
+        if size != (row["width"], row["height"]):
+            yield f"is {size[0]}x{size[1]} px, not {row['width']}x{row['height']} as stated"
+        elif size[0] * size[1] <= _MOST_PIXELS:
+            read_image(io.BytesIO(data))
+    except BadImageError as error:
+        yield error.reason
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        yield f"cannot be decoded ({error})"
+
+
+def check_pairs(paths: list[Path], known: Known, threads: int) -> list[Fault]:
+    """Check that pairs are made of images of their split, with their sizes, and that coordinates lie inside them.
+
+    Args:
+        paths: The shards of pairs.
+        known: The images of the dataset.
+        threads: Worker threads.
+    """
+    found = check_groups(paths, lambda table, path: _pairs(table, path, known), threads, "checking pairs")
+    for split in SPLITS:
+        last = ""
+        for path in (path for path in paths if split_of(path) == split):
+            with told_as_fault(found, path.name):
+                ids = pq.read_table(path, columns=["pair_id"]).column("pair_id").to_pylist()
+                for before, pair in pairwise([last, *ids]):
+                    if before >= pair:
+                        reason = f"does not follow {before}: not sorted, or twice"
+                        found.append(Fault(path.name, f"pair {pair}", reason))
+                last = ids[-1] if ids else last
+    return found
+
+
+def _pairs(table: pa.Table, path: Path, known: Known) -> Iterator[Fault]:
+    ids = table.column("pair_id").to_pylist()
+
+    def each(wrong: npt.NDArray[np.bool_], reason: str) -> Iterator[Fault]:
+        return (Fault(path.name, f"pair {ids[row]}", reason) for row in np.flatnonzero(wrong))
+
+    first, second = (table.column(name).to_numpy(zero_copy_only=False) for name in ("image_a", "image_b"))
+    joined = np.array([f"{a}-{b}" for a, b in zip(first, second, strict=True)], dtype=object)
+    yield from each(joined != np.array(ids, dtype=object), "is not named after its images")
+    yield from each(first >= second, "its images are not in order")
+    for side in ("a", "b"):
+        positions = known.positions(table.column(f"image_{side}"))
+        yield from each(positions < 0, f"its image_{side} is not in the dataset")
+        there = positions >= 0
+        if not len(known.rows):
+            continue
+        stated = {"width": f"width_{side}", "height": f"height_{side}", "artist_id": "artist_id", "work_id": "work_id"}
+        for theirs, mine in stated.items():
+            values = table.column(mine).to_numpy(zero_copy_only=False)
+            unlike = there & (values != known.values(theirs, positions))
+            yield from each(unlike, f"its {mine} is not that of its image_{side}")
+        elsewhere = there & (known.values("split", positions) != split_of(path))
+        yield from each(elsewhere, f"its image_{side} is of another split")
+    yield from _coordinates(table, path, each)
+
+
+def _coordinates(
+    table: pa.Table, path: Path, each: Callable[[npt.NDArray[np.bool_], str], Iterator[Fault]]
+) -> Iterator[Fault]:
+    with pq.ParquetFile(path) as file:
+        scale = coordinate_scale(path, file)
+    counts = table.column("n").to_numpy(zero_copy_only=False)
+    for name in (*COORDINATES, "score"):
+        lengths = list_lengths(table.column(name))
+        yield from each(lengths != counts, f"has another number of {name} than n says")
+    for name, side in COORDINATES.items():
+        lengths = list_lengths(table.column(name))
+        values = pc.list_flatten(table.column(name)).to_numpy()
+        limits = np.repeat(table.column(side).to_numpy(zero_copy_only=False), lengths)
+        outside = values / scale > limits - 0.5  # to the edge of the last pixel
+        rows = np.repeat(np.arange(len(table)), lengths)[outside]
+        yield from each(np.isin(np.arange(len(table)), rows), f"has {name} outside its image")
+
+
+def check_splits(dataset: Path, known: Known) -> list[Fault]:
+    """Check that no artist, work, group or image stands in two splits, in the tables and in the lists of splits/."""
+    frame = known.rows.select(["split", *UNDIVIDED.values()]).to_pandas()
+    found: list[Fault] = []
+    for name, key in UNDIVIDED.items():
+        for value, splits in frame.groupby(key)["split"].unique().items():
+            if len(splits) > 1:
+                found.append(
+                    Fault(
+                        COLLECTED_FILE, f"{key} {value}", f"the {name[:-1]} stands in {' and '.join(sorted(splits))}"
+                    )
+                )
+    for row, split in zip(known.rows.column("image_id").to_pylist(), frame["split"], strict=True):
+        if split not in SPLITS:
+            found.append(Fault(COLLECTED_FILE, f"image {row}", f"has the split {split!r}"))
+    for kind in ("artists", "works"):
+        found += _lists(dataset, kind)
+    return found
+
+
+def _lists(dataset: Path, kind: str) -> list[Fault]:
+    found: list[Fault] = []
+    owner: dict[str, str] = {}
+    for split in SPLITS:
+        name = f"splits/{split}_{kind}.txt"
+        with told_as_fault(found, name):
+            for line in (dataset / name).read_text(encoding="utf-8").splitlines():
+                other = owner.setdefault(line, split)
+                if other != split and line.strip() and not line.startswith("#"):
+                    found.append(Fault(name, line, f"also stands in the list of {other}"))
+    return found
+
+
+def check_licences(known: Known, profile: str, keep_unknown: bool) -> list[Fault]:
+    """Check that the licence of every image fits the dataset's profile."""
+    ids = known.rows.column("image_id").to_pylist()
+    reasons = licence_reasons(known.rows, profile, keep_unknown)
+    return [
+        Fault(COLLECTED_FILE, f"image {image}", f"does not fit the profile {profile}: {reason}")
+        for image, reason in zip(ids, reasons, strict=True)
+        if reason
+    ]
