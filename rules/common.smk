@@ -168,11 +168,7 @@ SEGMENT_FOLDS = (
     "fold_learning_rate",
     "peer_onnx",
 )
-SEGMENT_TRAINING = tuple(
-    key
-    for key in config["segment"]
-    if key not in SEGMENT_FOLDS
-)
+SEGMENT_TRAINING = tuple(key for key in config["segment"] if key not in SEGMENT_FOLDS)
 
 
 wildcard_constraints:

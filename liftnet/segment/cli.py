@@ -12,9 +12,8 @@ from liftnet.io.log import get_logger
 from liftnet.io.settings import settings_from
 from liftnet.segment.settings import SegmentSettings
 
-TRAIN_SETTINGS = tuple(
-    name for name in SegmentSettings.model_fields if name not in ("crossvalidation_folds", "peer_onnx")
-)
+FOLD_SETTINGS = ("crossvalidation_folds", "fold_iterations", "fold_learning_rate", "peer_onnx")
+TRAIN_SETTINGS = tuple(name for name in SegmentSettings.model_fields if name not in FOLD_SETTINGS)
 CLEANING = ("component_share", "hole_share", "min_coverage")
 PREDICTION_SETTINGS = ("test_time_flip", "test_time_scales", "threshold", *CLEANING, "device")
 

@@ -31,6 +31,11 @@ class SegmentSettings(Settings):
         description="folder of corrected masks, named <image_id>.png or as the image's file, that train before hand "
         "masks; `segment correct` checks them",
     )
+    start: str | None = Field(
+        None,
+        description="folder of a trained segmenter that the training starts from, of the same encoder and channels: "
+        "quick after corrections; it must not have seen a work that is held out",
+    )
     channels: int = Field(32, ge=8, le=512, multiple_of=8, description="feature channels of the RefineNet decoder")
     image_size: int = Field(
         224, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
@@ -62,6 +67,15 @@ class SegmentSettings(Settings):
     )
     crossvalidation_folds: int = Field(
         0, ge=0, description="folds of works in `segment crossvalidate`; 0: every work is a fold of its own"
+    )
+    fold_iterations: int = Field(
+        0,
+        ge=0,
+        description="iterations a fold after a common start of `iterations` on what trains in every fold; 0: each "
+        "fold is trained from the beginning",
+    )
+    fold_learning_rate: float = Field(
+        5e-4, gt=0, le=1, description="highest learning rate of a fold after such a start"
     )
     peer_onnx: str | None = Field(
         None,

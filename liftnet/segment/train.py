@@ -6,98 +6,28 @@ another number of threads (or another processor) sums are rounded in another ord
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from liftnet.io.encoders import start_encoder
 from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_bytes, write_text
+from liftnet.io.files import read_json, write_bytes, write_text
 from liftnet.io.ids import stable_seed
 from liftnet.io.log import LineMeter, duration, get_logger
 from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.metrics import iou, mask_loss
-from liftnet.segment.refinenet import RefineNet
 from liftnet.segment.samples import Division, Sample, digest, load_samples
-from liftnet.segment.segmenter import Segmenter, choose_device
+from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
+from liftnet.segment.state import CHECKPOINT, TRAINING_SETTINGS, State, start_state
 
-CHECKPOINT = "last.pt"
-CHECKPOINT_VERSION = 1
 WARM_UP = 0.05  # share of the iterations in which the learning rate rises
-TRAINING_SETTINGS = {  # a checkpoint made with other values of these is not resumed
-    "encoder",
-    "encoder_weights",
-    "channels",
-    "image_size",
-    "iterations",
-    "batch_size",
-    "learning_rate",
-    "encoder_rate",
-    "weight_decay",
-    "replace_background",
-    "largest_zoom",
-    "lighting",
-    "neighbours",
-    "validate_every",
-}
 Groups = list[list[list[Sample]]]  # by collection, by work
-
-
-@dataclass
-class State:
-    """All that a run needs to go on where it stopped."""
-
-    network: RefineNet
-    optimizer: torch.optim.Optimizer
-    encoder_weights: str
-    fingerprint: str
-    iteration: int = 0
-    best_iou: float = -1.0
-    best_iteration: int = 0
-    best: dict[str, torch.Tensor] = field(default_factory=dict)
-    metrics: list[dict[str, float]] = field(default_factory=list)
-
-    def save(self, path: Path) -> None:
-        """Write the checkpoint atomically."""
-        data = {
-            "version": CHECKPOINT_VERSION,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            **{name: getattr(self, name) for name in ("fingerprint", "encoder_weights", "iteration", "metrics")},
-            **{name: getattr(self, name) for name in ("best", "best_iou", "best_iteration")},
-        }
-        buffer = BytesIO()  # writing the bytes ourselves makes a full disk an OSError; torch's writer hides it
-        torch.save(data, buffer)
-        write_bytes(path, buffer.getvalue())
-
-    def resume(self, path: Path) -> None:
-        """Take over the checkpoint at `path` if it is whole and of this very run; else start from the beginning."""
-        logger = get_logger("segment")
-        if not path.exists():
-            return
-        try:
-            data = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            logger.warning("%s cannot be read (%s): training starts from the beginning", path, error)
-            return
-        if (data.get("version"), data.get("fingerprint")) != (CHECKPOINT_VERSION, self.fingerprint):
-            logger.info("%s is of other data or settings: training starts from the beginning", path)
-            return
-        self.network.load_state_dict(data["network"])
-        self.optimizer.load_state_dict(data["optimizer"])
-        for name in ("encoder_weights", "iteration", "metrics", "best", "best_iou", "best_iteration"):
-            setattr(self, name, data[name])
-        logger.info("training goes on from iteration %d", self.iteration)
 
 
 def train_segmenter(division: Division, model: Path, settings: SegmentSettings, seed: int, threads: int) -> Segmenter:
@@ -125,6 +55,7 @@ def train_segmenter(division: Division, model: Path, settings: SegmentSettings, 
         )
     logger = get_logger("segment")
     logger.info("training on %d masked images, %d more choose the checkpoint", len(train), len(validation))
+    before = _seen_before(settings, division)
     state = start_state(settings, seed, digest(train) + digest(validation))
     state.resume(model / CHECKPOINT)
     _run(state, train, validation or train[:8], model, settings, seed)
@@ -134,6 +65,7 @@ def train_segmenter(division: Division, model: Path, settings: SegmentSettings, 
         "seed": seed,
         "training_images": len(train),
         "training_works": len({sample.work_id for sample in train}),
+        "seen_works": sorted(before | {image.work_id for image in [*division.train, *division.validation]}),
         "best_iteration": state.best_iteration,
         "validation_iou": state.best_iou,
         "held_out": division.note,
@@ -149,23 +81,27 @@ def train_segmenter(division: Division, model: Path, settings: SegmentSettings, 
     return segmenter
 
 
-def start_state(settings: SegmentSettings, seed: int, data: str) -> State:
-    """A run before its first iteration; `data` is the digest of what it learns from."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed(seed, "initial weights"))
-        network = RefineNet(settings.encoder, settings.channels)
-    used = start_encoder(network.encoder, settings.encoder, settings.encoder_weights)
-    network = network.to(choose_device(settings.device)).to(memory_format=torch.channels_last)
-    share = 1.0 if used == "none" else settings.encoder_rate
-    inner = list(network.encoder.parameters())
-    known = {id(parameter) for parameter in inner}
-    outer = [parameter for parameter in network.parameters() if id(parameter) not in known]
-    groups = [{"params": inner, "share": share}, {"params": outer, "share": 1.0}]
-    optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
-    identity = json.dumps(
-        [settings.model_dump(mode="json", include=TRAINING_SETTINGS), used, seed, data], sort_keys=True
-    )
-    return State(network, optimizer, used, hashlib.sha256(identity.encode()).hexdigest())
+def _seen_before(settings: SegmentSettings, division: Division) -> set[str]:
+    """The works that the segmenter `settings.start` has seen.
+
+    Raises:
+        LiftnetError: It has seen a work that is held out, or does not say what it has seen.
+    """
+    if settings.start is None:
+        return set()
+    path = Path(settings.start) / "config.json"
+    config = read_json(path)
+    seen = config.get("seen_works") if isinstance(config, dict) else None
+    if seen is None:
+        raise LiftnetError(path, "does not say which works it has seen", "Train it again, or leave `start` out")
+    both = sorted(set(seen) & {image.work_id for image in division.heldout})
+    if both:
+        raise LiftnetError(
+            settings.start,
+            f"has seen {len(both)} of the works that are held out, {both[0]} for one",
+            "Start from a segmenter trained without them, or leave `start` out",
+        )
+    return set(seen)
 
 
 def _run(

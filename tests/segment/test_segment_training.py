@@ -20,7 +20,8 @@ from liftnet.io.images import read_image
 from liftnet.segment.metrics import iou
 from liftnet.segment.samples import Division, digest, divide, load_samples, masked_images
 from liftnet.segment.segmenter import Segmenter
-from liftnet.segment.train import CHECKPOINT, rate_at, start_state, train_segmenter, use_given_weights
+from liftnet.segment.state import CHECKPOINT, start_state
+from liftnet.segment.train import rate_at, train_segmenter, use_given_weights
 
 DRIVER = """
 import argparse, sys
@@ -149,3 +150,23 @@ def test_given_weights_are_copied_and_predict_the_same(trained, tmp_path, tiny_s
 def test_given_weights_that_are_not_a_segmenter_are_named(tmp_path, tiny_settings):
     with pytest.raises(LiftnetError, match=r"config\.json: does not exist"):
         use_given_weights(tmp_path, tmp_path / "copy", tiny_settings())
+
+
+def test_a_training_can_start_from_a_segmenter_that_has_not_seen_what_is_held_out(
+    trained, tmp_path, tiny_settings, make_results
+):
+    make_results(tmp_path / "r", [("d", "d1", "train", 3), ("c", "c1", "test", 2)])
+    settings = tiny_settings(start=str(trained / "model"), iterations=1, validate_every=1, learning_rate=1e-6)
+    division = divide(masked_images(tmp_path / "r"), settings, seed=0)
+    train_segmenter(division, tmp_path / "model", settings, seed=0, threads=1)
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained / "model", tmp_path / "model"))
+    weights = [name for name in before if name.endswith("weight")]
+    assert all(torch.allclose(before[name], after[name], atol=1e-4) for name in weights)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["seen_works"] == ["a1", "b1", "d1"]
+    make_results(tmp_path / "s", [("d", "d1", "train", 3), ("a", "a1", "test", 2)])
+    seen = divide(masked_images(tmp_path / "s"), settings, seed=0)
+    with pytest.raises(LiftnetError, match="has seen 1 of the works that are held out, a1"):
+        train_segmenter(seen, tmp_path / "other", settings, seed=0, threads=1)
+    with pytest.raises(LiftnetError, match="16 channels"):
+        train_segmenter(division, tmp_path / "other", settings.model_copy(update={"channels": 24}), 0, 1)
