@@ -73,6 +73,19 @@ def load_truth(path: Path) -> TrueView:
         raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render` again") from error
 
 
+def load_rotation(path: Path) -> npt.NDArray[np.float64]:
+    """(3, 3) the rotation of a view's camera, world to camera; its depth is not read.
+
+    Raises:
+        LiftnetError: The file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return np.asarray(data["rotation"], np.float64)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render` again") from error
+
+
 def _camera(data: Any) -> AnyCamera:
     if "intrinsics" in data:
         return Camera(data["intrinsics"], data["rotation"], data["translation"])

@@ -1,16 +1,27 @@
-"""Statistics of a dataset, counted from its shards alone and merged over them."""
+"""Statistics of a dataset, counted from its files alone and merged over them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
 from liftnet.io.dataset import SPLITS, open_shard, shard_paths
-from liftnet.io.log import get_logger
+from liftnet.io.log import get_logger, progress
+from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.io.sharding.write import TRIED_FILE
 from liftnet.io.tables import write_tables
+from liftnet.io.truth import load_rotation, truth_files
+from liftnet.shard.statistics_figures import write_figures
+from liftnet.shard.statistics_files import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
+from liftnet.shard.statistics_tables import TABLES, dataset_tables, funnel_table
+from liftnet.shard.statistics_tally import Tally as FilesTally
+from liftnet.shard.statistics_tally import total
 
 CAPTION = (
     "The dataset: artists, works and matching pairs of images, and the average number of point correspondences "
@@ -79,18 +90,66 @@ def statistics_table(tallies: dict[str, Tally]) -> pd.DataFrame:
     return pd.DataFrame([[name, *cells] for name, cells in rows.items()], columns=["quantity", *tallies], dtype=object)
 
 
-def write_statistics(dataset: Path, tables: Path) -> pd.DataFrame:
-    """Write `tables/statistics.{csv,md,tex}` from the shards of `dataset`, and return the table."""
-    tallies = tally_dataset(dataset)
-    frame = statistics_table(tallies)
+def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) -> pd.DataFrame:
+    """Write all tables and figures of `dataset`, from its files alone, and return Table 1.
+
+    Tables are `tables/<name>.{csv,md,tex}`: statistics (Table 1), split_sizes, images_per_work, matches_per_pair,
+    baseline_angles, resolution, licences, sources, funnel_by_source. Figures are `tables/figures/<name>.{svg,csv}`.
+    What the dataset has no files for (a rendered set has no list of images asked for) is left out; what an older
+    dataset left there is removed.
+
+    Args:
+        dataset: The folder that `shard write` made.
+        tables: Where the tables are written.
+        museum: A museum whose true cameras give the true angles of its pairs as well.
+
+    Raises:
+        LiftnetError: A file of the dataset is missing or unreadable.
+    """
+    logger = get_logger("shard")
+    frame = statistics_table(tally_dataset(dataset))
     write_tables(frame, tables / "statistics", CAPTION, decimals=1)
-    total = tallies["all"]
-    get_logger("shard").info(
-        "%d artists, %d works, %d pairs, %d correspondences; the table is %s",
-        len(total.artists),
-        len(total.works),
-        total.pairs,
-        total.correspondences,
-        tables / "statistics.csv",
-    )
+    tally = tally_files(dataset, _true_rotations(dataset, museum) if museum else {})
+    written = dataset_tables(tally)
+    if (dataset / TRIED_FILE).exists():
+        written.append(funnel_table(tally))
+    for table in written:
+        write_tables(table.frame, tables / table.name, table.caption, shown=table.shown)
+    for name in TABLES - {table.name for table in written}:
+        for suffix in (".csv", ".md", ".tex"):
+            (tables / f"{name}{suffix}").unlink(missing_ok=True)
+    write_figures(tally, tables / "figures")
+    for row in frame.to_dict("records"):
+        logger.info("%s: %s", row["quantity"], row["all"])
+    logger.info("%d tables and their figures are in %s", len(written) + 1, tables)
     return frame
+
+
+def tally_files(dataset: Path, rotations: Rotations | None = None) -> FilesTally:
+    """Count all files of a dataset, one in memory at a time.
+
+    Args:
+        dataset: The folder that `shard write` made.
+        rotations: True rotations of the cameras by image_id, where they are known.
+    """
+    shards = [(path, split) for split in SPLITS for path in shard_paths(dataset, split)]
+    tallies = [tally_pairs(path, split, rotations) for path, split in progress(shards, "shard", "counting shards")]
+    for name, count in ((COLLECTED_FILE, tally_collected), (TRIED_FILE, tally_tried)):
+        if (dataset / name).exists():
+            tallies.append(count(dataset / name))
+    return total(tallies)
+
+
+def _true_rotations(dataset: Path, museum: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """The rotations of a museum's cameras, by image_id."""
+    columns = read_table(dataset / COLLECTED_FILE, MANIFEST).select(["image_id", "image_url", "status"]).to_pylist()
+    files = truth_files(museum)
+    known = {row["image_id"]: _truth_of(row["image_url"], files) for row in columns if row["status"] == "ok"}
+    return {image: load_rotation(path) for image, path in known.items() if path is not None}
+
+
+def _truth_of(url: str | None, files: Mapping[str, Path]) -> Path | None:
+    """The truth of an image asked for at `url`: its path below the museum is how the URL ends."""
+    parts = (url or "").split("/")
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((files[end] for end in ends if end in files), None)

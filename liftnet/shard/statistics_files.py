@@ -1,0 +1,176 @@
+"""Counting the files of a dataset: its shards of pairs, the list of all that was asked for, the pairs that were tried.
+
+Every function reads one file, a part at a time, and returns a `Tally`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from liftnet.io.dataset import open_shard
+from liftnet.io.rows import read_batches
+from liftnet.io.schemas import MANIFEST, TRIED
+from liftnet.shard.statistics_tally import Sums, Tally, measured, total
+
+COLLECTED_FILE = "collected.parquet"  # in the dataset: every row asked for
+NOT_STATED = "not stated"
+PER_PAIR = {
+    "n_putative": "putative matches",
+    "n_masked": "matches on the foreground of both images",
+    "n_inliers": "inliers of the fundamental matrix",
+    "n": "correspondences",
+}  # counts of a pair, in the order in which they become fewer
+SCORE = "score of a correspondence"
+ANGLE = "angle between the cameras"
+TRUE_ANGLE = "true angle between the cameras"
+LONG_SIDE, SHORT_SIDE, PIXELS = "long side", "short side", "megapixels"
+SCALES = {SCORE: 255, ANGLE: 1000, TRUE_ANGLE: 1000, PIXELS: 1_000_000}  # whole numbers of a tally in one unit
+NO_PLAIN_TEXT = r"[^\pL\pN.,+/():_-]+"  # in a name from the web
+ROWS = 65_536  # of a table, read at a time
+GROUPS = 16  # row groups of a shard, read at a time
+_PAIR_COLUMNS = ["artist_id", "work_id", "image_a", "image_b", "rotation_deg", *PER_PAIR, "score"]
+_IMAGE_COLUMNS = [
+    *("image_id", "artist_id", "work_id", "group_id", "split", "source", "status"),
+    *("width", "height", "license", "license_spdx"),
+]
+_TRIED_COLUMNS = ["pair_id", "source_a", "source_b", "kept", "reason", "n_putative", "n_masked", "n_inliers", "n"]
+Rotations = Mapping[str, npt.NDArray[np.float64]]
+
+
+def tally_pairs(path: Path, split: str, rotations: Rotations | None = None) -> Tally:
+    """Count a shard of pairs; of its points only the scores are read.
+
+    Args:
+        path: The shard.
+        split: Its split.
+        rotations: True rotations (3, 3) of the cameras by image_id, where they are known.
+    """
+    file = open_shard(path)
+    parts = [range(file.num_row_groups)[k : k + GROUPS] for k in range(0, file.num_row_groups, GROUPS)]
+    tables = (file.read_row_groups(list(part), columns=_PAIR_COLUMNS, use_threads=False) for part in parts)
+    return total(_pairs(table, split, rotations or {}) for table in tables)
+
+
+def _pairs(table: pa.Table, split: str, rotations: Rotations) -> Tally:
+    works, counts = table.column("work_id"), table.column("n")
+    ones = np.ones(len(table), np.int64)
+    parts = {"split": split, "artist_id": table.column("artist_id"), "work_id": works}
+    tallies = [Tally({"works": Sums.of("works", {**parts, "pairs": ones, "correspondences": counts})})]
+    for image in ("image_a", "image_b"):
+        views = {"split": split, "work_id": works, "image_id": table.column(image), "pairs": ones}
+        tallies.append(Tally({"views": Sums.of("views", views)}))
+    for column, quantity in PER_PAIR.items():
+        tallies.append(_known(quantity, split, works, table.column(column)))
+    angles = pc.round(pc.multiply(table.column("rotation_deg").cast(pa.float64()), SCALES[ANGLE]))
+    tallies.append(_known(ANGLE, split, works, angles))
+    if rotations:
+        tallies.append(_known(TRUE_ANGLE, split, works, _true_angles(table, rotations)))
+    return total([*tallies, _scores(table, split)])
+
+
+def _known(quantity: str, split: str, works: pa.ChunkedArray, values: pa.ChunkedArray) -> Tally:
+    known = pc.is_valid(values)
+    return measured(quantity, split, works.filter(known), values.filter(known).to_numpy().astype(np.int64))
+
+
+def _scores(table: pa.Table, split: str) -> Tally:
+    """The scores of all points: counted by value, summed by work."""
+    flat = pc.list_flatten(table.column("score")).to_numpy()
+    if not len(flat):
+        return Tally({})
+    times = np.bincount(flat, minlength=256)
+    seen = np.flatnonzero(times)
+    histogram = {"quantity": SCORE, "split": split, "value": seen, "count": times[seen]}
+    counts = pc.fill_null(pc.list_value_length(table.column("score")), 0).to_numpy().astype(np.int64)
+    ends = np.concatenate([[0], np.cumsum(flat, dtype=np.int64)])
+    sums = ends[np.cumsum(counts)] - ends[np.cumsum(counts) - counts]
+    clusters = {"quantity": SCORE, "split": split, "work_id": table.column("work_id"), "total": sums, "count": counts}
+    return Tally({"histogram": Sums.of("histogram", histogram), "clusters": Sums.of("clusters", clusters)})
+
+
+def _true_angles(table: pa.Table, rotations: Rotations) -> pa.ChunkedArray:
+    unknown = np.full((3, 3), np.nan)
+    first, second = (
+        np.array([rotations.get(image, unknown) for image in table.column(name).to_pylist()]).reshape(-1, 3, 3)
+        for name in ("image_a", "image_b")
+    )
+    cosines = (np.einsum("pij,pij->p", first, second) - 1) / 2  # the trace of R_b R_a^T
+    angles = np.degrees(np.arccos(np.clip(cosines, -1, 1))) * SCALES[TRUE_ANGLE]
+    return pa.chunked_array([pa.array(np.rint(angles), from_pandas=True)])
+
+
+def tally_collected(path: Path) -> Tally:
+    """Count the list of all images that were asked for."""
+    return total(_images(pa.table(batch)) for batch in read_batches(path, MANIFEST, _IMAGE_COLUMNS, ROWS))
+
+
+def _images(table: pa.Table) -> Tally:
+    source = pc.fill_null(table.column("source"), NOT_STATED)
+    status = pc.fill_null(table.column("status"), NOT_STATED)
+    asked = {"source": source, "status": status, "count": np.ones(len(table), np.int64)}
+    table = table.set_column(table.schema.get_field_index("source"), "source", source)
+    has_file = table.filter(pc.is_valid(table.column("image_id")))
+    stored = {name: has_file.column(name) for name in ("image_id", "source", "work_id", "status")}
+    tally = Tally(
+        {
+            "asked": Sums.of("asked", asked),
+            "stored": Sums.of("stored", stored | {"count": np.ones(len(has_file), np.int64)}),
+        }
+    )
+    held = table.filter(pc.equal(table.column("status"), "ok"))
+    ones = np.ones(len(held), np.int64)
+    split, works = pc.fill_null(held.column("split"), NOT_STATED), held.column("work_id")
+    about = {"split": split, "artist_id": held.column("artist_id"), "work_id": works}
+    images = about | {"group_id": held.column("group_id"), "images": ones}
+    said = pc.coalesce(held.column("license_spdx"), _not_understood(held.column("license")))
+    licences = Sums.of("licences", {"split": split, "licence": said, "images": ones})
+    return total([tally, Tally({"images": Sums.of("images", images), "licences": licences}), *_sizes(held, split)])
+
+
+def _not_understood(said: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What the source says where that is no licence we know."""
+    plain = pc.replace_substring_regex(pc.fill_null(said, ""), NO_PLAIN_TEXT, " ")
+    text = pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(plain), 0, 60)
+    return pc.if_else(pc.equal(text, ""), NOT_STATED, pc.binary_join_element_wise(text, "(not understood)", " "))
+
+
+def _sizes(held: pa.Table, split: pa.ChunkedArray) -> list[Tally]:
+    known = pc.and_(pc.is_valid(held.column("width")), pc.is_valid(held.column("height")))
+    width, height = (held.column(name).filter(known).to_numpy().astype(np.int64) for name in ("width", "height"))
+    works, split = held.column("work_id").filter(known), split.filter(known)
+    values = {LONG_SIDE: np.maximum(width, height), SHORT_SIDE: np.minimum(width, height), PIXELS: width * height}
+    return [measured(quantity, split, works, numbers) for quantity, numbers in values.items()]
+
+
+def tally_tried(path: Path) -> Tally:
+    """Count the pairs that were tried: by source and reason, and the images in them."""
+    return total(_tried(pa.table(batch)) for batch in read_batches(path, TRIED, _TRIED_COLUMNS, ROWS))
+
+
+def _tried(table: pa.Table) -> Tally:
+    sources = [pc.fill_null(table.column(name), NOT_STATED) for name in ("source_a", "source_b")]
+    low, high = pc.min_element_wise(*sources), pc.max_element_wise(*sources)
+    both = pc.if_else(pc.equal(low, high), low, pc.binary_join_element_wise(low, high, " and "))
+    kept = pc.fill_null(table.column("kept"), False)
+    ones = np.ones(len(table), np.int64)
+    counts = {name: pc.fill_null(table.column(name), 0) for name in ("n_putative", "n_masked", "n_inliers", "n")}
+    reason = pc.fill_null(table.column("reason"), NOT_STATED)
+    tallies = [
+        Tally({"tried": Sums.of("tried", {"source": both, "reason": reason, "kept": kept, "pairs": ones} | counts)})
+    ]
+    images = pc.split_pattern(table.column("pair_id"), "-", max_splits=1)
+    for place, source in enumerate(sources):
+        columns = {
+            "image_id": pc.list_element(images, place),
+            "source": source,
+            "tried": ones,
+            "kept": kept.cast(pa.int64()),
+        }
+        tallies.append(Tally({"tried_images": Sums.of("tried_images", columns)}))
+    return total(tallies)
