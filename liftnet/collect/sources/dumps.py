@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +15,7 @@ from liftnet.io.errors import LiftnetError
 CHUNK = 1 << 20
 LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no record
 _POINTER = "version https://git-lfs"
+_AFTER = re.compile(r"[\s,]*")
 
 
 def csv_records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -52,28 +54,29 @@ def json_list(path: Path) -> Iterator[Any]:
     """
     decoder = json.JSONDecoder()
     with _open(path) as file:
-        buffer = file.read(CHUNK).lstrip()
-        if not buffer.startswith("["):
+        buffer, place = file.read(CHUNK), 0
+        if not buffer.lstrip().startswith("["):
             raise LiftnetError(path, "is not a list of records in JSON", "Name the file that the museum publishes")
-        buffer = buffer[1:]
+        place = buffer.index("[") + 1
         while True:
-            buffer = buffer.lstrip(" \t\r\n,")
-            if buffer.startswith("]"):
+            place = _AFTER.match(buffer, place).end()  # type: ignore[union-attr]  # it matches nothing at least
+            if buffer.startswith("]", place):
                 return
+            fault: ValueError | None = None
+            value, end = None, len(buffer)
             try:
-                value, end = decoder.raw_decode(buffer)
+                value, end = decoder.raw_decode(buffer, place)
             except ValueError as error:
-                more = file.read(CHUNK)
-                if not more or len(buffer) > LONGEST_RECORD:
-                    reason = f"is damaged ({error})" if more else "ends in the middle of a record"
-                    raise LiftnetError(path, reason, "Fetch it again") from error
-                buffer += more
+                fault = error
+            if end < len(buffer):  # what ends with the buffer may go on: a number, or the rest of what is torn
+                yield value
+                place = end
                 continue
-            if isinstance(value, int | float) and end == len(buffer):  # a number may go on
-                buffer += file.read(CHUNK) or "]"
-                continue
-            yield value
-            buffer = buffer[end:]
+            more = file.read(CHUNK)
+            if not more or len(buffer) - place > LONGEST_RECORD:
+                reason = f"is damaged ({fault})" if more else "ends in the middle of a record"
+                raise LiftnetError(path, reason, "Fetch it again") from fault
+            buffer, place = buffer[place:] + more, 0
 
 
 def json_lines(path: Path) -> Iterator[Any]:

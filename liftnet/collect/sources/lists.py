@@ -238,7 +238,7 @@ def _wanted(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) 
     elif artist is None or work is None or not image.asked:
         missing = "artist" if artist is None else "work" if work is None else "url or image path"
         image_problem = "bad_row", f"the row has no {missing}"
-    given: dict[str, Any] = {column: row.get(column) or None for column in _AS_GIVEN}
+    given: dict[str, Any] = {column: name(row.get(column)) for column in _AS_GIVEN}
     checked: dict[str, Any] = {column: check(row.get(column)) for column, check in _CHECKED.items()}
     odd.update(column for column, value in checked.items() if value is None and row.get(column))
     return Wanted(
