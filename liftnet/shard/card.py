@@ -22,6 +22,7 @@ from liftnet.shard.selection import MEANING, REJECTED, WITHHELD
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import CAPTION, statistics_table
 
+CARD_FILE = "README.md"
 PAIR_COLUMNS = {
     "pair_id": "`image_a` and `image_b`, joined by a hyphen; rows are sorted by it",
     "work_id": "the sculpture",
@@ -136,7 +137,7 @@ def write_card(folder: Path, facts: Facts, settings: ShardSettings, small: bool)
     )
     environment.filters["number"] = lambda value: f"{value:,}"
     text = environment.get_template("card.md.j2").render(**_content(folder, facts, settings, small))
-    write_text(folder / "README.md", text.rstrip("\n") + "\n")
+    write_text(folder / CARD_FILE, text.rstrip("\n") + "\n")
 
 
 def _content(folder: Path, facts: Facts, settings: ShardSettings, small: bool) -> dict[str, Any]:

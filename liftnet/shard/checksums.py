@@ -36,6 +36,19 @@ def write_checksums(folder: Path) -> None:
     write_text(folder / CHECKSUMS_FILE, "\n".join(lines) + "\n")
 
 
+def sign_dataset(dataset: Path) -> None:
+    """Write the checksums of a whole dataset anew: of its small dataset first, whose checksums are a file of it.
+
+    Raises:
+        LiftnetError: It has no checksums yet: then it was not written by `shard write`.
+    """
+    if not (dataset / CHECKSUMS_FILE).is_file():
+        raise LiftnetError(dataset, f"has no {CHECKSUMS_FILE}", "Name the folder that `shard write` made")
+    for folder in (dataset / "mini", dataset):
+        if folder.is_dir():
+            write_checksums(folder)
+
+
 def read_checksums(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file by its path below the dataset.
 

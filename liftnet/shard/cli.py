@@ -1,4 +1,4 @@
-"""Commands `shard write`, `shard verify` and `shard statistics`."""
+"""Commands `shard write`, `shard verify`, `shard checksums` and `shard statistics`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def add_commands(stages: Subparsers) -> None:
     )
     verify.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     verify.add_argument("--quick", action="store_true", help="do not decode the images; they are hashed all the same")
+    checksums = add_command(
+        commands, "checksums", _checksums, "Write checksums.sha256 of a dataset anew, after its card was edited"
+    )
+    checksums.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     statistics = add_command(
         commands, "statistics", _statistics, "Write the tables and figures of a dataset, from its files alone"
     )
@@ -48,6 +52,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     verdict = f"has {report.count:,} faults" if report.count else "is whole and as it describes itself"
     print(f"{arguments.dataset} {verdict}")
     return 1 if report.count else 0
+
+
+def _checksums(arguments: argparse.Namespace) -> None:
+    from liftnet.shard.checksums import sign_dataset
+
+    sign_dataset(arguments.dataset)
 
 
 def _statistics(arguments: argparse.Namespace) -> None:

@@ -20,9 +20,9 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_json
 from liftnet.io.licences import PROFILES
 from liftnet.io.schemas import DATASET, IMAGES
-from liftnet.shard.card import CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
+from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
-from liftnet.shard.checksums import dataset_files, sha256_of
+from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of
 from liftnet.shard.facts import Facts
 from liftnet.shard.settings import ShardSettings
 
@@ -67,7 +67,6 @@ _ENCODINGS = {
     ".csv": "text/csv",
     ".html": "text/html",
     ".txt": "text/plain",
-    ".md": "text/markdown",
 }
 _TABLES: dict[str, tuple[str, pa.Schema, Mapping[str, str], str]] = {
     "pairs": ("", DATASET, PAIR_COLUMNS, "pair_id"),
@@ -76,7 +75,9 @@ _TABLES: dict[str, tuple[str, pa.Schema, Mapping[str, str], str]] = {
 
 
 def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None:
-    """Write `croissant.json` about all other files of a dataset but its checksums and its small dataset.
+    """Write `croissant.json` about the files of a dataset but its card, its checksums and its small dataset.
+
+    The card is left out so that a person may add to it.
 
     The date of publication is that of SOURCE_DATE_EPOCH, and is left out where that is not set: the same input gives
     the same bytes.
@@ -89,7 +90,8 @@ def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None
     Raises:
         LiftnetError: SOURCE_DATE_EPOCH is not a number of seconds.
     """
-    files = [path for path in dataset_files(folder) if (folder / "mini") not in path.parents]
+    apart = {folder / name for name in (CARD_FILE, CHECKSUMS_FILE, CROISSANT_FILE)}
+    files = [path for path in dataset_files(folder) if path not in apart and (folder / "mini") not in path.parents]
     described = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -194,7 +196,7 @@ def _file_object(folder: Path, path: Path) -> dict[str, Any]:
         "name": name,
         "contentUrl": name,
         "contentSize": f"{path.stat().st_size} B",
-        "encodingFormat": _ENCODINGS[path.suffix],
+        "encodingFormat": _ENCODINGS.get(path.suffix, "application/octet-stream"),
         "sha256": sha256_of(path),
     }
 

@@ -16,12 +16,12 @@ from liftnet.io.files import read_json
 from liftnet.io.parallel import map_threads
 from liftnet.io.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
 from liftnet.io.sharding.write import TRIED_FILE
+from liftnet.shard.card import CARD_FILE
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
 from liftnet.shard.croissant import CROISSANT_FILE
 from liftnet.shard.facts import COLLECTED_FILE, HUB_SPLITS
 from liftnet.shard.verifying.faults import Fault, told_as_fault
 
-CARD = "README.md"
 PREFIXES = {"pairs": "", "images": "images-"}
 
 
@@ -100,13 +100,24 @@ def count_rows(tables: Mapping[str, list[Path]]) -> dict[str, dict[str, int]]:
 
 
 def check_counts(dataset: Path, rows: Mapping[str, Mapping[str, int]]) -> list[Fault]:
-    """Compare the numbers of rows with those that the card and croissant.json state."""
+    """Compare the numbers of rows with those that the card and croissant.json state, and its checksums with ours."""
     found: list[Fault] = []
-    with told_as_fault(found, CARD):
-        found += _unlike(CARD, rows, _counts_of_card(front_matter(dataset)))
+    with told_as_fault(found, CARD_FILE):
+        found += _unlike(CARD_FILE, rows, _counts_of_card(front_matter(dataset)))
     with told_as_fault(found, CROISSANT_FILE):
-        found += _unlike(CROISSANT_FILE, rows, _counts_of_croissant(read_json(dataset / CROISSANT_FILE)))
+        described = read_json(dataset / CROISSANT_FILE)
+        found += _unlike(CROISSANT_FILE, rows, _counts_of_croissant(described))
+        found += _other_checksums(dataset, described)
     return found
+
+
+def _other_checksums(dataset: Path, described: dict[str, Any]) -> Iterator[Fault]:
+    """Where croissant.json and checksums.sha256 do not say the same of a file."""
+    stated = {entry["@id"]: entry["sha256"] for entry in described["distribution"] if "sha256" in entry}
+    listed = read_checksums(dataset)
+    for name, digest in stated.items():
+        if listed.get(name) != digest:
+            yield Fault(CROISSANT_FILE, name, f"its SHA-256 is not that of {CHECKSUMS_FILE}")
 
 
 def front_matter(dataset: Path) -> dict[str, Any]:
@@ -115,7 +126,7 @@ def front_matter(dataset: Path) -> dict[str, Any]:
     Raises:
         LiftnetError: There is none.
     """
-    path = dataset / CARD
+    path = dataset / CARD_FILE
     try:
         parts = path.read_text(encoding="utf-8").split("---\n", 2)
         matter = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from liftnet.io.errors import LiftnetError
 from liftnet.io.licences import PROFILES
+from liftnet.shard.card import CARD_FILE
 from liftnet.shard.verifying.faults import Fault, Report, told_as_fault
 from liftnet.shard.verifying.files import (
-    CARD,
     check_checksums,
     check_counts,
     check_tables,
@@ -65,11 +65,11 @@ def _check_contents(dataset: Path, below: str, report: Report, threads: int, qui
 
 def _check_profile(dataset: Path, known: Known) -> list[Fault]:
     found: list[Fault] = []
-    with told_as_fault(found, CARD):
+    with told_as_fault(found, CARD_FILE):
         stated = front_matter(dataset)["liftnet"]
         profile = stated["licence_profile"]
         if profile not in PROFILES:
-            return [Fault(CARD, "", f"names the licence profile {profile!r}, which is none")]
+            return [Fault(CARD_FILE, "", f"names the licence profile {profile!r}, which is none")]
         found += check_licences(known, profile, bool(stated["unknown_licences"]))
     return found
 
