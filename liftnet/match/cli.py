@@ -12,24 +12,28 @@ from liftnet.match.settings import MatchSettings
 
 def add_commands(stages: Subparsers) -> None:
     """Register `match`."""
-    parser = add_command(
-        stages, "match", _run, "Find putative correspondences between all image pairs of one work.", MatchSettings
-    )
+    help = "Find putative correspondences between all image pairs of one work, or between images of different splits."
+    parser = add_command(stages, "match", _run, help, MatchSettings)
     parser.add_argument(
         "--root", type=Path, required=True, help="folder of manifest.parquet and images/ (and masks/, for mask_first)"
     )
-    parser.add_argument("--work", required=True, help="work_id of the work, as in the manifest")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--work", help="work_id of the work, as in the manifest")
+    what.add_argument(
+        "--across", action="store_true", help="images of val and test against those of other splits, on their masks"
+    )
     parser.add_argument("--out", type=Path, required=True, help="Parquet table to write, one row per image pair")
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from liftnet.match.work import match_work
+    settings = settings_from(arguments, MatchSettings)
+    if arguments.across:
+        from liftnet.match.across import match_across
 
-    match_work(
-        arguments.root,
-        arguments.work,
-        arguments.out,
-        settings_from(arguments, MatchSettings),
-        threads=arguments.threads,
-        seed=arguments.seed,
-    )
+        match_across(arguments.root, arguments.out, settings, threads=arguments.threads, seed=arguments.seed)
+    else:
+        from liftnet.match.work import match_work
+
+        match_work(
+            arguments.root, arguments.work, arguments.out, settings, threads=arguments.threads, seed=arguments.seed
+        )

@@ -146,8 +146,12 @@ def most_similar(vectors: Floats, neighbours: int) -> npt.NDArray[np.int64]:
 
 def _describe(features: Features, centres: Floats) -> tuple[Floats, UInt8Array]:
     """The aggregated descriptor of an image, and the descriptors of its coarsest features."""
-    coarsest = np.argsort(-features.scales, kind="stable")[:COARSE_FEATURES]
-    return vlad(features.descriptors, centres), features.descriptors[coarsest]
+    return vlad(features.descriptors, centres), coarsest(features)
+
+
+def coarsest(features: Features) -> UInt8Array:
+    """The descriptors of the COARSE_FEATURES coarsest features of an image."""
+    return features.descriptors[np.argsort(-features.scales, kind="stable")[:COARSE_FEATURES]]
 
 
 def _index_pairs(partners: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -53,6 +53,12 @@ class MatchSettings(Settings):
     neighbours: int = Field(
         50, ge=1, description="how many of the images most like it each image of a larger work is matched with"
     )
+    across_neighbours: int = Field(
+        3, ge=1, le=100, description="images of other splits that each image of val and test is matched with, at most"
+    )
+    across_coarse: int = Field(
+        8, ge=0, le=500, description="least matches among 500 coarse features for such a pair to be matched"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the exact matcher runs; the matches are the same")
     openmvg_bin: str = Field("", description="folder of the openMVG_main_* programs; empty: they are found on PATH")
     openmvg_preset: Literal["NORMAL", "HIGH", "ULTRA"] = Field(

@@ -15,7 +15,7 @@ LINKING = ("kept", "duplicate", "affine_homography", "projective_homography")
 """The decisions of `verify` after which two images count as views of one object: two views of a solid, and also one
 view twice, since a picture taken from the same side, or a copy of it, shows the same object as well. A watermark does
 not."""
-LINK_INLIERS = 30  # least inliers of a link: see docs/splits.md
+LINK_INLIERS = 20  # least inliers of a link, whatever `verify.min_inliers` is: see docs/splits.md
 
 
 def withheld_images(manifest: pa.Table, across: Path | None = None) -> dict[str, str]:
