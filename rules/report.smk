@@ -46,7 +46,7 @@ rule write_report:
         config=RUN_CONFIG,
         seed=config["seed"],
         settings=settings("report"),
-        version=1,
+        version=2,
     shell:
         """
         python -m liftnet report --root "$(dirname {input.manifest:q})" --out {output.page:q} \

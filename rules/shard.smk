@@ -2,7 +2,8 @@
 The dataset: Parquet shards split by artist, and the statistics counted from the shards alone.
 
 NEEDS   <results>/pairs/, manifest.parquet, images/
-GIVES   <results>/dataset/ (with its card, Croissant, attribution, checksums and mini/), <results>/tables/statistics.*
+GIVES   <results>/dataset/ (with its card, Croissant, attribution, checksums and mini/), <results>/tables/statistics.*,
+        split_sizes.*, sources.*, funnel_by_source.* and others, <results>/tables/figures/
 """
 
 
@@ -34,6 +35,7 @@ rule write_shards:
 rule count_statistics:
     input:
         dataset="<results>/dataset",
+        truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
         table=report(
             "<results>/tables/statistics.csv",
@@ -41,19 +43,26 @@ rule count_statistics:
             category="Dataset",
             labels={"table": "statistics"},
         ),
+        others=[
+            "<results>/tables/split_sizes.csv",
+            "<results>/tables/sources.csv",
+            "<results>/tables/funnel_by_source.csv",
+        ],
+        figures=directory("<results>/tables/figures"),
     log:
         "<logs>/count_statistics.log",
     benchmark:
         "<benchmarks>/count_statistics.tsv"
     conda:
-        "../envs/collect.yaml"
+        "../envs/report.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        version=1,
+        museum=museum_option(),
+        version=2,
     shell:
         """
-        python -m liftnet shard statistics --dataset {input.dataset:q} \
+        python -m liftnet shard statistics --dataset {input.dataset:q} {params.museum} \
             --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
         """

@@ -38,6 +38,12 @@ WORDS = {
     "projective_homography": "a projective homography explains it: a plane",
     "no_image": "an image is not in the manifest",
     "bad_matches": "damaged matches",
+    "licence_rejected": "the licence does not fit the profile",
+    "withheld": "tied to an image of another split",
+    "missing_file": "its file is gone",
+    "robots_disallowed": "robots.txt forbids it",
+    "opt_out_header": "the server forbids use for training",
+    "tdm_reserved": "the server reserves text and data mining",
 }  # codes that underscores turned into spaces would not explain
 
 
@@ -121,7 +127,20 @@ def _pairs(run: Run) -> Chain:
     chain.step("pairs tried", len(run.pairs), {"not tried": max(possible - len(run.pairs), 0)})
     rejected = run.pairs[~run.pairs["kept"]]
     chain.step("pairs kept", int(run.pairs["kept"].sum()), Counter(plain(reason) for reason in rejected["reason"]))
+    left_out = _left_out(run)
+    if left_out is not None:
+        lost = Counter(plain(reason) for reason in left_out["reason"])
+        chain.step("pairs in the dataset", int(run.pairs["kept"].sum()) - len(left_out), lost)
     return chain
+
+
+def _left_out(run: Run) -> pd.DataFrame | None:
+    """Kept pairs that the dataset leaves out: reason and n_kept; None where the dataset does not say."""
+    if run.tried is None or run.pairs is None:
+        return None
+    kept = run.pairs.loc[run.pairs["kept"], ["pair_id", "n_kept"]]
+    refused = run.tried.loc[~run.tried["kept"], ["pair_id", "reason"]]
+    return kept.merge(refused.drop_duplicates("pair_id"), on="pair_id")
 
 
 def _correspondences(run: Run) -> Chain:
@@ -143,7 +162,9 @@ def _correspondences(run: Run) -> Chain:
     lost["dropped from a kept pair"] = int((pairs["n_inliers"] - pairs["n_kept"])[kept].sum())
     chain.step("correspondences of kept pairs", int(pairs["n_kept"][kept].sum()), lost)
     if run.dataset_correspondences is not None:
-        chain.step("correspondences in the dataset", run.dataset_correspondences)
+        left_out = _left_out(run)
+        lost = {} if left_out is None else _by_reason(left_out, "n_kept", "pair left out: ")
+        chain.step("correspondences in the dataset", run.dataset_correspondences, lost)
     return chain
 
 

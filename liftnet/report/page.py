@@ -23,7 +23,7 @@ from liftnet.report.masks import hand_mask_figures, mask_figures
 from liftnet.report.pairs import chosen_kept, chosen_rejected, drawn_pairs
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings
-from liftnet.report.tables import table_views
+from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
 
 LARGEST_PAGE_MB = 15
 
@@ -91,7 +91,8 @@ def render(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int, c
 
 
 def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int) -> dict[str, Any]:
-    tables, missing_tables = table_views(run.root / "tables")
+    dataset, missing_dataset = table_views(run.root / "tables", DATASET)
+    tables, missing_tables = table_views(run.root / "tables", KNOWN, others=True)
     pairs = run.pairs
     kept = drawn_pairs(run, chosen_kept(pairs, settings.kept_pairs, seed), settings, seed) if pairs is not None else []
     rejected = (
@@ -106,6 +107,9 @@ def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int)
     shown += [figure.photograph.image_id for figure in depths]
     return {
         "summary": _summary(run),
+        "dataset": dataset,
+        "missing_dataset": missing_dataset,
+        "by_source": funnel_view(run.root / "tables"),
         "tables": tables,
         "missing_tables": missing_tables,
         "funnel": {str(unit): _bars(frame, str(unit)) for unit in frame["unit"].unique()},

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from liftnet.io.dataset import SPLITS, open_shard, shard_paths
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import read_json
-from liftnet.io.schemas import MANIFEST, MASKS, PAIRS, check_metadata, read_table
+from liftnet.io.schemas import MANIFEST, MASKS, PAIRS, TRIED, check_metadata, read_table
 
 PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_inliers"]
 
@@ -64,6 +64,15 @@ class Run:
         if not isinstance(rows, list) or not all(isinstance(r, dict) and {"image_id", "npz"} <= set(r) for r in rows):
             raise LiftnetError(index, "is not a list of predictions", "Run `depth evaluate` again")
         return rows
+
+    @cached_property
+    def tried(self) -> pd.DataFrame | None:
+        """pair_id, kept and reason of every pair that was tried, as the dataset says; None if it does not."""
+        path = self.root / "dataset" / "tried.parquet"
+        if not path.exists():
+            return None
+        frame = read_table(path, TRIED).select(["pair_id", "kept", "reason"]).to_pandas()
+        return frame.astype({"kept": bool})
 
     @cached_property
     def dataset_correspondences(self) -> int | None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from liftnet.io.errors import LiftnetError
+from liftnet.report.funnel import plain
 
+DATASET = {
+    "statistics": ("Size", "shard statistics writes it from the shards"),
+    "split_sizes": ("Splits", "shard statistics writes it"),
+    "leakage": ("Leakage between splits", "shard leakage writes it"),
+    "sources": ("Sources", "shard statistics writes it where the dataset lists what was asked for"),
+    "licences": ("Licences", "shard statistics writes it where the dataset lists what was asked for"),
+    "resolution": ("Resolution", "shard statistics writes it where the dataset lists what was asked for"),
+    "images_per_work": ("Images per artist and work", "shard statistics writes it"),
+    "matches_per_pair": ("Matches and correspondences per pair", "no pair was kept"),
+    "baseline_angles": ("Angles between the cameras", "no pair has two known focal lengths"),
+}  # of the section about the dataset
 KNOWN = {
-    "statistics": ("The dataset", "shard statistics writes it from the shards"),
     "depth_demo": ("Depth against the truth", "only the built-in museum has a true depth to compare with"),
     "depth_pairs": ("Depth judged by held-out correspondences", "depth evaluate writes it"),
     "segmentation": ("Masks of held-out works", "segment train writes it where the sources give masks"),
@@ -18,12 +31,26 @@ KNOWN = {
     "correspondences_truth": ("Correspondences against the truth", "only the built-in museum has true cameras"),
     "pairs_by_reason": ("Pairs by reason", "verify writes it"),
 }
-OWN = {"funnel"}  # shown in a section of its own
+FUNNEL = "funnel_by_source"
+OWN = {"funnel", FUNNEL}  # shown in a section of its own
+HIDDEN = {"q05", "q95", "iqr"}  # columns that the CSV has and the page does not
+SHORT = 6  # rows of a table that is shown at once; longer ones are folded
 
 
 @dataclass(frozen=True)
 class TableView:
-    """A table ready to show: cells are text, `numeric` says which columns are set flush right."""
+    """A table ready to show.
+
+    Attributes:
+        name: Of its files.
+        title: Its heading.
+        caption: What is counted.
+        columns: Their names.
+        numeric: Which of them are set flush right.
+        rows: Cells as text.
+        figure: Its picture as a data URI, if there is one.
+        folded: Whether the rows are shown only when asked for.
+    """
 
     name: str
     title: str
@@ -31,10 +58,14 @@ class TableView:
     columns: list[str]
     numeric: list[bool]
     rows: list[list[str]]
+    figure: str | None = None
+    folded: bool = False
 
 
-def table_views(folder: Path) -> tuple[list[TableView], list[tuple[str, str]]]:
-    """All tables of the folder, the known ones first and in order.
+def table_views(
+    folder: Path, known: Mapping[str, tuple[str, str]], others: bool = False
+) -> tuple[list[TableView], list[tuple[str, str]]]:
+    """The known tables of the folder, in order, and then, if asked for, those that nobody knows.
 
     Returns:
         The tables, and (title, why) of each known one that is not there.
@@ -43,9 +74,24 @@ def table_views(folder: Path) -> tuple[list[TableView], list[tuple[str, str]]]:
         LiftnetError: A table is not a CSV file.
     """
     there = {path.stem: path for path in sorted(folder.glob("*.csv")) if path.stem not in OWN}
-    names = [*(name for name in KNOWN if name in there), *(name for name in there if name not in KNOWN)]
-    missing = [words for name, words in KNOWN.items() if name not in there]
+    names = [name for name in known if name in there]
+    if others:
+        names += [name for name in there if name not in {*KNOWN, *DATASET}]
+    missing = [words for name, words in known.items() if name not in there]
     return [_view(there[name]) for name in names], missing
+
+
+def funnel_view(folder: Path) -> TableView | None:
+    """The funnel of the dataset by source; None where it was not counted."""
+    path = folder / f"{FUNNEL}.csv"
+    if not path.exists():
+        return None
+    view = _view(path)
+    rows = [
+        [plain(cell) if name == "reason" else cell for name, cell in zip(view.columns, row, strict=True)]
+        for row in view.rows
+    ]
+    return replace(view, rows=rows)
 
 
 def _view(path: Path) -> TableView:
@@ -53,12 +99,20 @@ def _view(path: Path) -> TableView:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:
         raise LiftnetError(path, f"is not a readable table ({error})", "Delete it and run its stage again") from error
-    title = KNOWN.get(path.stem, (path.stem.replace("_", " ").capitalize(),))[0]
+    frame = frame.drop(columns=[name for name in frame.columns if name in HIDDEN])
+    title = (DATASET | KNOWN).get(path.stem, (path.stem.replace("_", " ").capitalize(),))[0]
     cells = frame.to_numpy().tolist()
     numeric = [all(_is_number(row[k]) or row[k] == "" for row in cells) for k in range(len(frame.columns))]
     rows = [[_shown(cell) for cell in row] for row in cells]
     columns = [str(name).replace("_", " ") for name in frame.columns]
-    return TableView(path.stem, title, _caption(path.with_suffix(".md")), columns, numeric, rows)
+    caption, picture = _caption(path.with_suffix(".md")), _picture(path.parent / "figures" / f"{path.stem}.svg")
+    folded = picture is not None and len(rows) > SHORT
+    return TableView(path.stem, title, caption, columns, numeric, rows, picture, folded)
+
+
+def _picture(path: Path) -> str | None:
+    """An SVG as a data URI: in an <img> it can neither run a script nor load anything."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.exists() else None
 
 
 def _caption(markdown: Path) -> str:

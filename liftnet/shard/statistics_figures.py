@@ -44,6 +44,7 @@ def write_figures(tally: Tally, folder: Path) -> list[Path]:
     """Draw what the tally holds to `folder/<name>.svg` and `.csv`; figures without data are removed."""
     import matplotlib as mpl
 
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, draw in FIGURES.items():
         with mpl.rc_context(SETTINGS):

@@ -92,38 +92,34 @@ def funnel_table(tally: Tally) -> Table:
 
 
 def split_sizes(tally: Tally) -> Table:
-    """What each split holds, and its share of the whole."""
+    """What each split holds, and its share of the whole; without a list of images, pairs alone."""
     works, images, views = (tally[part].table.to_pandas() for part in ("works", "images", "views"))
-    rows = []
+    columns: dict[str, dict[str, int | float | None]] = {}
     for split in (*SPLITS, "all"):
         work, image, view = (
             part if split == "all" else part[part["split"] == split] for part in (works, images, views)
         )
+        held = {f"{name}s": int(image[f"{name}_id"].nunique()) for name in ("artist", "work", "group")}
         paired = work[work["pairs"] > 0]
-        rows.append(
-            {
-                "split": split,
-                "artists": image["artist_id"].nunique() if len(images) else None,
-                "works": image["work_id"].nunique() if len(images) else None,
-                "groups": image["group_id"].nunique() if len(images) else None,
-                "images": int(image["images"].sum()) if len(images) else None,
-                "artists with a pair": paired["artist_id"].nunique(),
-                "works with a pair": paired["work_id"].nunique(),
-                "images in a pair": len(view),
-                "pairs": int(work["pairs"].sum()),
-                "correspondences": int(work["correspondences"].sum()),
-            }
-        )
-    frame = pd.DataFrame(rows).astype(object)
-    for name in ("images", "pairs", "correspondences"):
-        whole = frame[name].iloc[-1]
-        frame[f"share of {name}"] = [count / whole if whole else None for count in frame[name]]
-    frame = frame.astype(object).where(frame.notna(), None)
+        columns[split] = {
+            **(held | {"images": int(image["images"].sum())} if len(images) else {}),
+            "artists with a pair": int(paired["artist_id"].nunique()),
+            "works with a pair": int(paired["work_id"].nunique()),
+            "images in a pair": len(view),
+            "pairs": int(work["pairs"].sum()),
+            "correspondences": int(work["correspondences"].sum()),
+        }
+    for column in columns.values():
+        for name in ("images", "pairs", "correspondences"):
+            whole = columns["all"].get(name)
+            if whole:
+                column[f"share of {name}"] = (column[name] or 0) / whole
+    rows = [[name, *(column[name] for column in columns.values())] for name in columns["all"]]
     caption = (
         "Size of each split: artists, works, groups (what must not be divided), images, those with a kept pair, kept "
         "pairs and correspondences, and shares of the whole."
     )
-    return Table("split_sizes", frame, caption)
+    return Table("split_sizes", pd.DataFrame(rows, columns=["quantity", *columns], dtype=object), caption)
 
 
 def licences(tally: Tally) -> Table:

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import DATASET, PAIRS, write_table
+from liftnet.io.schemas import DATASET, PAIRS, TRIED, write_table
 from liftnet.report.funnel import UNACCOUNTED, funnel, remaining, write_funnel
 from liftnet.report.run import Run
 
@@ -68,6 +68,23 @@ def write_dataset(root, n):
     for split in ("train", "val", "test"):
         rows = [{"pair_id": "a-b", "n": n}] if split == "train" else []
         write_table(root / "dataset" / f"{split}-00000-of-00001.parquet", rows, DATASET)
+
+
+def test_pairs_that_the_dataset_leaves_out_have_their_reason(own_run):
+    rows = [row for path in (own_run.root / "pairs").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    kept = [row for row in rows if row["kept"]]
+    tried = [{"pair_id": row["pair_id"], "kept": row["kept"], "reason": row["reason"]} for row in rows]
+    out = kept[0]["pair_id"]
+    tried = [row | {"kept": False, "reason": "licence_rejected"} if row["pair_id"] == out else row for row in tried]
+    write_table(own_run.root / "dataset" / "tried.parquet", tried, TRIED)
+    write_dataset(own_run.root, own_run.correspondences - len(kept[0]["x1"]))
+    frame = funnel(Run(own_run.root))
+    assert_adds_up(frame)
+    reason = "the licence does not fit the profile"
+    assert count(frame, "image pairs", reason) == 1
+    assert dict(remaining(frame, "image pairs"))["pairs in the dataset"] == own_run.kept - 1
+    assert count(frame, "correspondences", f"pair left out: {reason}") == len(kept[0]["x1"])
+    assert not frame["reason"].eq(UNACCOUNTED).any()
 
 
 def test_a_run_that_has_only_collected(own_run):

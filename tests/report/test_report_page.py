@@ -12,6 +12,7 @@ from liftnet.report.page import _plotly, write_report
 from liftnet.report.pairs import chosen_kept, chosen_rejected
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings
+from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
 
 
 class Elements(HTMLParser):
@@ -52,13 +53,35 @@ def page(made_run, tmp_path_factory):
 
 def test_sections_stand_in_order(page):
     ids = re.findall(r'<section id="(\w+)">', page)
-    assert ids == ["tables", "funnel", "pairs", "masks", "depth", "surfaces", "credits", "settings"]
+    assert ids == ["dataset", "tables", "funnel", "pairs", "masks", "depth", "surfaces", "credits", "settings"]
     text = " ".join(" ".join(parse(page).text).split())
     for words in ("The dataset by split.", "1,234,567", "Something else", "Not there in this run", "the only image"):
         assert words in text
     assert "Masks of held-out works" in text
     assert "kept" in text
     assert "too few putative matches" in text
+
+
+def test_tables_of_the_dataset_come_with_their_figures(tmp_path):
+    (tmp_path / "figures").mkdir()
+    head = "quantity,split,n,mean,q05,q95,iqr"
+    lines = [f"images per work,{split},3,12.5,1,30,7" for split in ("train", "val", "test", "all")]
+    (tmp_path / "images_per_work.csv").write_text("\n".join([head, *lines, *lines]) + "\n")
+    (tmp_path / "figures" / "images_per_work.svg").write_text("<svg><script>alert(1)</script></svg>")
+    (tmp_path / "licences.csv").write_text("licence,all\nCC0-1.0,4\n")
+    (tmp_path / "funnel_by_source.csv").write_text("unit,source,reason,count\nimages,met,http_404,2\n")
+    (tmp_path / "own.csv").write_text("a\n1\n")
+    views, missing = table_views(tmp_path, DATASET)
+    assert [view.name for view in views] == ["licences", "images_per_work"]
+    assert (views[0].figure, views[0].folded) == (None, False)
+    assert views[1].figure.startswith("data:image/svg+xml;base64,")
+    assert "<" not in views[1].figure
+    assert views[1].folded
+    assert views[1].columns == ["quantity", "split", "n", "mean"]
+    assert "Splits" in dict(missing)
+    assert [view.name for view in table_views(tmp_path, KNOWN, others=True)[0]] == ["own"]
+    assert funnel_view(tmp_path).rows == [["images", "met", "HTTP 404", "2"]]
+    assert funnel_view(tmp_path / "figures") is None
 
 
 def test_no_address_outside_the_page(page):

@@ -218,9 +218,10 @@ def test_images_views_sizes_and_licences(made, tables):
     assert licences.loc["CC0-1.0", "all"] == held["license_spdx"].eq("CC0-1.0").sum()
     assert licences["share"].sum() == pytest.approx(1)
     assert not licences.index.str.contains("[<>$']").any()
-    split = read(tables, "split_sizes").set_index("split")
-    assert split.loc["all", "images"] == len(held) == split.loc[list(SPLITS), "images"].sum()
-    assert split.loc["all", "pairs"] == split.loc[list(SPLITS), "pairs"].sum()
+    sizes = read(tables, "split_sizes").set_index("quantity")
+    assert sizes.loc["images", "all"] == len(held) == sizes.loc["images", list(SPLITS)].sum()
+    assert sizes.loc["pairs", "all"] == sizes.loc["pairs", list(SPLITS)].sum()
+    assert sizes.loc["share of pairs", list(SPLITS)].sum() == pytest.approx(1)
 
 
 def chains(frame):
@@ -316,7 +317,7 @@ def test_no_pair_at_all(tmp_path):
     write_pairs(dataset, [tmp_path / "none.arrow"], Cutting(), "shard")
     write_table(dataset / "collected.parquet", list(image_rows()), MANIFEST)
     write_statistics(dataset, tmp_path / "tables")
-    assert read(tmp_path / "tables", "split_sizes")["pairs"].sum() == 0
+    assert read(tmp_path / "tables", "split_sizes").set_index("quantity").loc["pairs"].tolist() == [0, 0, 0, 0]
     assert not (tmp_path / "tables" / "matches_per_pair.csv").exists()
 
 

@@ -112,6 +112,8 @@ def test_the_whole_line_survives_a_kill_and_gives_everything(finished):
 
 TABLES = (
     "statistics",
+    "split_sizes",
+    "funnel_by_source",
     "segmentation",
     "segmentation_truth",
     "correspondences_truth",
