@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
+from liftnet.collect.catalogues import KINDS, options_of
 from liftnet.collect.settings import CollectSettings
 from liftnet.depth.settings import DepthSettings, ExperimentSettings
+from liftnet.io.errors import LiftnetError
 from liftnet.io.settings import Settings
 from liftnet.match.settings import MatchSettings
 from liftnet.render.settings import RenderSettings
@@ -27,14 +29,48 @@ from liftnet.verify.settings import VerifySettings
 WIDTH = 119
 
 
+class SourceEntry(Settings):
+    """One list of images to collect: the name of the list, its kind, and that kind's options."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
+    kind: str
+
+    @model_validator(mode="after")
+    def _options_are_of_its_kind(self) -> Self:
+        try:
+            options_of(self.model_dump())
+        except LiftnetError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @classmethod
+    def schema_of_kinds(cls) -> dict[str, Any]:
+        """The JSON schema of an entry: which options it may have depends on its kind."""
+        own = {"name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"}, "kind": {"enum": list(KINDS)}}
+        branches = []
+        for kind, options in KINDS.items():
+            properties = options.model_json_schema()["properties"]
+            for option in properties.values():
+                del option["default"]
+            then = {"properties": {"name": {}, "kind": {}, **properties}, "additionalProperties": False}
+            branches.append({"if": {"properties": {"kind": {"const": kind}}}, "then": then})
+        return {"type": "object", "required": ["name", "kind"], "properties": own, "allOf": branches}
+
+
 class Config(Settings):
     """Everything a run can be told; as shipped in config.yaml it is the demo."""
 
     results: str = Field("results", min_length=1, description="folder of all outputs")
     photos: str | None = Field(
         None,
-        description="your photographs: a folder with sources.csv, a folder of artist/work/*.jpg, or a .csv file; "
-        "null collects the built-in demo museum",
+        description="your photographs: a folder with sources.csv, a folder of artist/work/*.jpg, or a list (.csv or "
+        ".parquet); null collects the built-in demo museum, unless there are sources",
+    )
+    sources: list[SourceEntry] = Field(
+        [],
+        description="lists to ask catalogues for, collected with photos: [{name: rodin, kind: commons, categories: "
+        "[...]}]; see docs/sources.md",
     )
     seed: int = Field(0, ge=0, description="seed of everything random")
     render: RenderSettings = Field(RenderSettings(), description="the demo museum and rendered sets")
@@ -47,11 +83,19 @@ class Config(Settings):
     experiments: ExperimentSettings = Field(ExperimentSettings(), description="the experiments of the paper")
     report: ReportSettings = Field(ReportSettings(), description="the report page")
 
+    @model_validator(mode="after")
+    def _sources_have_names_of_their_own(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two sources have one name: {', '.join(names)}")
+        return self
+
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of `Config`, without references, titles and defaults of whole sections."""
     schema = Config.model_json_schema()
     sections = schema.pop("$defs", {})
+    schema["properties"]["sources"]["items"] = SourceEntry.schema_of_kinds()
     for name, entry in schema["properties"].items():
         if "$ref" in entry:
             section = sections[entry["$ref"].rpartition("/")[2]]

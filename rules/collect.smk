@@ -2,6 +2,7 @@
 Images, hand-made masks and the manifest, from lists of URLs or paths, folders, or the museum served over HTTP.
 
 NEEDS   the sources: the museum, or what `photos:` and `sources:` name
+GIVES   <results>/lists/, a list of images for each entry of `sources:`
 GIVES   <results>/downloads/ (the plan and the journals), <results>/fetched/, one table a job of the plan
 GIVES   <results>/images/, <results>/hand_masks/, <results>/manifest.parquet, <results>/works.tsv, <results>/splits/
 
@@ -11,9 +12,37 @@ fetch at a time. Jobs run where Snakemake runs: compute nodes of a cluster often
 
 
 localrules:
+    list_source,
     plan_downloads,
     fetch_host,
     collect_images,
+
+
+rule list_source:
+    input:
+        list_inputs,
+    output:
+        "<results>/lists/{source}.parquet",
+    log:
+        "<logs>/list_source/{source}.log",
+    benchmark:
+        "<benchmarks>/list_source/{source}.tsv"
+    conda:
+        "../envs/collect.yaml"
+    resources:
+        asking=asking_option,
+        mem_mb=2000,
+        net=1,
+        runtime=4320,
+    params:
+        kind=lambda wildcards: source_entry(wildcards)["kind"],
+        settings=list_options,
+        version=1,
+    shell:
+        """
+        python -m liftnet collect list {params.kind} --out {output:q} \
+            {params.settings} {resources.asking} 2>&1 | tee {log:q}
+        """
 
 
 checkpoint plan_downloads:

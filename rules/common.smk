@@ -88,6 +88,22 @@ COLLECT_ASKING = (
     "timeout_s",
     "total_s",
 )
+LIST_ASKING = (
+    "allow_host",
+    "backoff_s",
+    "contact",
+    "delay_s",
+    "max_wait_s",
+    "retries",
+    "timeout_s",
+    "total_s",
+)
+LOCAL_SETS = (
+    "name_that_sculpture",
+    "sculptures6k",
+    "shape_attributes",
+    "tanks_and_temples",
+)
 COLLECT_FETCHING = (
     "allow_host",
     "max_bytes",
@@ -172,6 +188,7 @@ SEGMENT_TRAINING = tuple(key for key in config["segment"] if key not in SEGMENT_
 
 
 wildcard_constraints:
+    source=r"[a-z0-9][a-z0-9-]*",
     work=r"[a-z0-9-]+",
     artist=r"[a-z0-9-]+",
     job=r"[a-z0-9-]+",
@@ -220,6 +237,41 @@ def source_lists():
         f"{RESULTS}/lists/{source['name']}.parquet"
         for source in config.get("sources") or []
     ]
+
+
+def source_entry(wildcards):
+    """The entry of `sources:` of a name."""
+    found = [entry for entry in config["sources"] if entry["name"] == wildcards.source]
+    if len(found) != 1:
+        raise WorkflowError(
+            f"sources: {len(found)} entries have the name {wildcards.source}; each needs a name of its own"
+        )
+    return found[0]
+
+
+def list_inputs(wildcards):
+    """The files that an entry of `sources:` is read from, so that its list follows them."""
+    entry = source_entry(wildcards)
+    named = (entry.get(key) for key in ("file", "works", "dump"))
+    return [path for path in named if path and Path(path).is_file()]
+
+
+def list_options(wildcards):
+    """The options of an entry of `sources:`; an empty list is told too, since a default may not be empty."""
+    entry = source_entry(wildcards)
+    own = {key: entry[key] for key in entry if key not in ("name", "kind")}
+    empty = [f"--{key.replace('_', '-')}" for key in sorted(own) if own[key] == []]
+    return " ".join(filter(None, [options_of(own), *empty]))
+
+
+def asking_option(wildcards):
+    """Identity and politeness, for kinds that ask a server."""
+    local = {"table", *LOCAL_SETS}
+    return (
+        ""
+        if source_entry(wildcards)["kind"] in local
+        else settings("collect", *LIST_ASKING)
+    )
 
 
 def photos_source():
