@@ -106,6 +106,7 @@ class _Asking:
         reservations: Whether headers against use are read; robots.txt and an interface's answers are not what is used.
         cut: Take the first `max_bytes` of a longer file; its compression is undone.
         partial: What broke off, to be continued.
+        home: The one host that `headers` are for, as they may hold a key; empty for whoever answers.
     """
 
     conditions: dict[str, str] = field(default_factory=dict)
@@ -115,8 +116,11 @@ class _Asking:
     reservations: bool = True
     cut: bool = False
     partial: Partial | None = None
+    home: str = ""
 
     def headers_for(self, url: str) -> dict[str, str]:
+        if self.home and host_of(url) != self.home:
+            return {}
         if self.partial is not None and self.partial.url == url:
             return self.headers | self.partial.headers()
         return self.headers | self.conditions
@@ -182,7 +186,9 @@ class Downloader:
             Stopped: The run ends.
         """
         wanted = {"Accept": "application/json"} | dict(headers or {})
-        received = self._persist(url, _Asking(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False))
+        received = self._persist(
+            url, _Asking(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
+        )
         try:
             return json.loads(received.data)
         except (ValueError, RecursionError) as error:

@@ -1,6 +1,10 @@
 """Lists of catalogues, from recorded answers served by a real server on this machine."""
 
 import json
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -186,13 +190,15 @@ def test_met_gives_every_image_of_an_object(met, listed):
     assert (canova.artist, canova.artist_wikidata, canova.artist_died) == ("Antonio Canova", "Q5547", 1822)
     assert (canova.work, canova.work_wikidata) == ("Head (10.1)", "Q900010")
     assert (canova.license, canova.work_rights, canova.credit) == ("CC0 1.0", "Public domain", "Rogers Fund, 1910")
-    assert (rows["2.jpg"].artist, rows["2.jpg"].artist_died) == ("Unknown (Roman)", None)
+    roman = rows["2.jpg"]
+    assert (roman.artist, roman.artist_died, roman.work) == ("Unknown (Roman)", None, "Head & Bust (10.2)")
     assert rows["3.jpg"].artist is None
     assert dict(client.passed_over) == {
         "the object is not in the public domain": 1,
         "the object is of another classification": 1,
         "the museum has removed the object": 1,
         "the object has no image": 1,
+        "the address of the image is none": 2,
     }
 
 
@@ -241,7 +247,7 @@ def test_cleveland_pages_to_the_end(cleveland, listed):
     assert (rodin.artist, rodin.artist_died, rodin.work) == ("Auguste Rodin", 1917, "Torso (1910.1)")
     assert (rodin.work_wikidata, rodin.expected_bytes) == ("Q900020", 50_000)
     assert (rows["11_print.jpg"].artist, rows["10_alt1_print.jpg"].expected_bytes) == ("Unknown (Italy, Rome)", 7)
-    assert client.passed_over == {"the object is not open access": 1}
+    assert client.passed_over == {"the object is not open access": 1, "the image does not come in the size print": 2}
     assert [request.args["skip"] for request in server.asked] == ["0", "2"]
 
 
@@ -366,10 +372,26 @@ def test_smithsonian_keeps_open_images_and_reads_names(smithsonian, listed, monk
     assert (powers.artist, powers.artist_died, powers.work) == ("Hiram Powers", 1873, "Greek Slave (saam_1)")
     assert (powers.attribution, powers.credit) == ("Smithsonian American Art Museum", "Gift of the artist")
     assert (rows["e"].artist, rows["e"].artist_died) == ("Unknown (American)", None)
-    assert client.passed_over == {"the object has no image": 1}
+    assert client.passed_over == {"the object has no image": 1, "the image is not CC0": 1}
     assert server.asked[0].headers["X-Api-Key"] == "secret"
     assert all("secret" not in request.url for request in server.asked)
     assert "unit_code:(SAAM)" in server.asked[0].args["q"]
+
+
+def test_a_key_is_not_told_to_whom_a_redirect_leads(smithsonian, listed, monkeypatch):
+    monkeypatch.setenv("SMITHSONIAN_API_KEY", "secret")
+    source, server = smithsonian()
+    elsewhere = f"{server.base}/si/search?start=2".replace("localhost", "127.0.0.1")
+    rows = server.recorded[1]["answers"][0]["body"]["response"]["rows"]
+
+    def redirect(request):
+        if request.host.startswith("localhost"):
+            return Response(status=302, headers={"Location": elsewhere})
+        return Response(json.dumps({"response": {"rowCount": 1, "rows": rows}}))
+
+    server.changes["/si/search"] = redirect
+    listed(source)
+    assert [request.headers.get("X-Api-Key") for request in server.asked] == ["secret", None]
 
 
 def test_smithsonian_divides_what_is_too_much_to_page_through(smithsonian, listed):
@@ -436,6 +458,30 @@ def test_a_list_that_was_broken_off_goes_on_where_it_was(met, quick, tmp_path):
     whole = out.read_bytes()
     make_list(source.settings, out, quick())
     assert out.read_bytes() == whole
+
+
+def test_a_list_that_was_killed_goes_on_where_it_was(met, tmp_path):
+    source, server = met()
+    out = tmp_path / "met.parquet"
+    reached = threading.Event()
+
+    def hang(request):
+        reached.set()
+        time.sleep(3)
+        return Response(status=503)
+
+    server.changes["/met/objects/3"] = hang
+    asking = ["--allow-host", "localhost", "--retries", "0", "--api", source.settings.api, "--out", str(out)]
+    command = [sys.executable, "-m", "liftnet", "collect", "list", "met", *asking]
+    with subprocess.Popen(command) as process:
+        assert reached.wait(60)
+        process.kill()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".answers"]
+    del server.changes["/met/objects/3"]
+    server.asked.clear()
+    assert subprocess.run(command, check=False).returncode == 0
+    assert server.paths()[0] == "/met/objects/3"
+    assert len(read_list(out).rows) == 4
 
 
 def test_answers_that_are_refused_are_not_kept(cleveland, quick, tmp_path):

@@ -25,6 +25,7 @@ from liftnet.collect.sources.fields import (
     text,
     texts,
     unnamed_artist,
+    without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted, year
 from liftnet.io.errors import LiftnetError
@@ -114,7 +115,9 @@ class Artic:
         culture = texts(maker.splitlines() if isinstance(maker, str) else None) or texts(record.get("place_of_origin"))
         return Wanted(
             name or unnamed_artist(culture[0] if culture else None),
-            named_work(text(record.get("title")), text(record.get("main_reference_number")) or text(record.get("id"))),
+            named_work(
+                without_html(record.get("title")), text(record.get("main_reference_number")) or text(record.get("id"))
+            ),
             Place(f"{IIIF}/{image}/full/{self.settings.width},/0/default.jpg"),
             source="artic",
             page_url=f"https://www.artic.edu/artworks/{record['id']}" if isinstance(record.get("id"), int) else None,
@@ -122,7 +125,7 @@ class Artic:
             license_url=CC0_URL,
             attribution="The Art Institute of Chicago",
             source_id=text(record.get("id")),
-            credit=text(record.get("credit_line")),
+            credit=without_html(record.get("credit_line")),
             artist_died=deaths.get(number) if isinstance(number, int) else None,
             work_rights=text(record.get("copyright_notice")) or "Public domain",
         )

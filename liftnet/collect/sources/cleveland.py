@@ -24,6 +24,7 @@ from liftnet.collect.sources.fields import (
     text,
     texts,
     unnamed_artist,
+    without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted, size, wikidata_id, year
 
@@ -66,8 +67,8 @@ class Cleveland:
             versions = [record.get("images"), *items(record.get("alternate_images"))]
             images = [mapping(mapping(version).get(self.settings.size)) for version in versions]
             found = {url: image for image in images if (url := address(image.get("url")))}
-            if not found:
-                client.pass_over(f"the object has no image of the size {self.settings.size}")
+            lacking = sum(address(image.get("url")) is None for image in images)
+            client.pass_over(f"the image does not come in the size {self.settings.size}", lacking)
             yield from (_row(record, url, image) for url, image in found.items())
 
 
@@ -75,12 +76,12 @@ def _row(record: dict[str, Any], url: str, image: dict[str, Any]) -> Wanted:
     creators = [mapping(creator) for creator in items(record.get("creators"))]
     creator = next((creator for creator in creators if text(creator.get("description"))), {})
     # "Thomas Cole (American, 1801-1848)"
-    name = (text(creator.get("description")) or "").partition(" (")[0] or None
+    name = (without_html(creator.get("description")) or "").partition(" (")[0] or None
     cultures = texts(record.get("culture"))
     linked = texts(mapping(record.get("external_resources")).get("wikidata"))
     return Wanted(
         name or unnamed_artist(cultures[0] if cultures else None),
-        named_work(text(record.get("title")), text(record.get("accession_number")) or text(record.get("id"))),
+        named_work(without_html(record.get("title")), text(record.get("accession_number")) or text(record.get("id"))),
         Place(url),
         source="cleveland",
         page_url=address(record.get("url")),
@@ -88,7 +89,7 @@ def _row(record: dict[str, Any], url: str, image: dict[str, Any]) -> Wanted:
         license_url=CC0_URL,
         attribution="The Cleveland Museum of Art",
         source_id=text(record.get("id")),
-        credit=text(record.get("creditline")),
+        credit=without_html(record.get("creditline")),
         artist_died=year(creator.get("death_year")),
         work_wikidata=next(filter(None, map(wikidata_id, linked)), None),
         work_rights=text(record.get("copyright")) or "Public domain",

@@ -93,7 +93,8 @@ class Client:
 
     def pass_over(self, reason: str, count: int = 1) -> None:
         """Count records that give no image; they are told at the end."""
-        self.passed_over[reason] += count
+        if count:
+            self.passed_over[reason] += count
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run ends."""

@@ -110,8 +110,13 @@ def make_list(settings: ListSettings, out: Path, collect: CollectSettings | None
     answers = out.with_name(f".{out.name}.answers") if asks else None
     with Client(collect, settings.max_requests if isinstance(settings, CatalogueSettings) else 0, answers) as client:
         try:
-            rows = _counted(progress(source.rows(client), "collect", "listing images"), settings, listed)
-            listed.rows = write_list(out, _some(rows, out, client), source.folder)
+            # all before the file is begun, so that a killed run leaves no half of it
+            rows = list(_counted(progress(source.rows(client), "collect", "listing images"), settings, listed))
+            if not rows:
+                reasons = ", ".join(f"{count} {reason}" for reason, count in client.passed_over.most_common())
+                reason = "would be empty: the source gives no image" + (f" ({reasons})" if reasons else "")
+                raise LiftnetError(out, reason, "Check the options of this kind with --help")
+            listed.rows = write_list(out, rows, source.folder)
         except FetchError as error:
             raise LiftnetError(
                 error.what, error.reason, "What was answered is kept for a day: run it again"
@@ -151,15 +156,3 @@ def _within(row: Wanted, settings: ListSettings, listed: Listed) -> Wanted:
         if row.problem is None and most is not None and count >= most:
             return replace(row, problem=("set_aside", f"more than {name} = {most} images"))
     return row
-
-
-def _some(rows: Iterator[Wanted], out: Path, client: Client) -> Iterator[Wanted]:
-    """The rows; a list of none is a mistake in its options."""
-    empty = True
-    for row in rows:
-        empty = False
-        yield row
-    if empty:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in client.passed_over.most_common())
-        reason = "would be empty: the source gives no image" + (f" ({reasons})" if reasons else "")
-        raise LiftnetError(out, reason, "Check the options of this kind with --help")

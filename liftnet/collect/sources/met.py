@@ -25,6 +25,7 @@ from liftnet.collect.sources.fields import (
     named_work,
     text,
     unnamed_artist,
+    without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted, wikidata_id, year
 from liftnet.io.errors import LiftnetError
@@ -92,19 +93,23 @@ class Met:
             client.pass_over("the object is not in the public domain")
         else:
             found = (record.get("primaryImage"), *items(record.get("additionalImages")))
-            urls = list(dict.fromkeys(url for url in map(address, found) if url))
-            if not urls:
+            named = [url for url in found if url]
+            urls = list(dict.fromkeys(url for url in map(address, named) if url))
+            if not named:
                 client.pass_over("the object has no image")
+            client.pass_over("the address of the image is none", sum(address(url) is None for url in named))
             yield from (_row(record, url) for url in urls)
 
 
 def _row(record: dict[str, Any], url: str) -> Wanted:
     died = year(record.get("artistEndDate"))
     culture = text(record.get("culture")) or text(record.get("period"))
-    name = text(record.get("artistDisplayName"))
+    name = without_html(record.get("artistDisplayName"))
     return Wanted(
         name or unnamed_artist(culture),
-        named_work(text(record.get("title")), text(record.get("accessionNumber")) or text(record.get("objectID"))),
+        named_work(
+            without_html(record.get("title")), text(record.get("accessionNumber")) or text(record.get("objectID"))
+        ),
         Place(url),
         source="met",
         page_url=address(record.get("objectURL")),
@@ -112,7 +117,7 @@ def _row(record: dict[str, Any], url: str) -> Wanted:
         license_url=CC0_URL,
         attribution="The Metropolitan Museum of Art",
         source_id=text(record.get("objectID")),
-        credit=text(record.get("creditLine")),
+        credit=without_html(record.get("creditLine")),
         artist_wikidata=wikidata_id(record.get("artistWikidata_URL")) if name else None,
         artist_died=died if name and died != _STILL_ALIVE else None,
         work_wikidata=wikidata_id(record.get("objectWikidata_URL")),

@@ -26,6 +26,7 @@ from liftnet.collect.sources.fields import (
     text,
     texts,
     unnamed_artist,
+    without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted
 from liftnet.io.errors import LiftnetError
@@ -107,8 +108,9 @@ class Smithsonian:
             images = [medium for medium in media if medium.get("type") == "Images"]
             free = [medium for medium in images if mapping(medium.get("usage")).get("access") == "CC0"]
             urls = list(dict.fromkeys(url for medium in free if (url := address(medium.get("content")))))
-            if not urls:
-                client.pass_over("the object's images are not CC0" if images else "the object has no image")
+            if not images:
+                client.pass_over("the object has no image")
+            client.pass_over("the image is not CC0", len(images) - len(free))
             yield from (_row(record, content, url) for url in urls)
 
 
@@ -120,7 +122,7 @@ def _row(record: dict[str, Any], content: dict[str, Any], url: str) -> Wanted:
     about, said = mapping(content.get("descriptiveNonRepeating")), mapping(content.get("freetext"))
     name, died = _maker(said)
     culture = texts(mapping(content.get("indexedStructured")).get("culture"))
-    title = text(mapping(about.get("title")).get("content")) or text(record.get("title"))
+    title = without_html(mapping(about.get("title")).get("content")) or text(record.get("title"))
     number = text(about.get("record_ID")) or text(record.get("id"))
     return Wanted(
         name or unnamed_artist(culture[0] if culture else None),
