@@ -51,7 +51,7 @@ class Replay:
         record = max(fitting, key=lambda record: len(record["ask"]))
         answers = record["answers"]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        return Response(json.dumps(answer["body"]), answer.get("status", 200), answer.get("headers"))
+        return Response(json.dumps(answer.get("body", {})), answer.get("status", 200), answer.get("headers"))
 
     def paths(self):
         return [request.path for request in self.asked]
@@ -471,7 +471,18 @@ def test_a_list_that_was_killed_goes_on_where_it_was(met, tmp_path):
         return Response(status=503)
 
     server.changes["/met/objects/3"] = hang
-    asking = ["--allow-host", "localhost", "--retries", "0", "--api", source.settings.api, "--out", str(out)]
+    asking = [
+        "--allow-host",
+        "localhost",
+        "--retries",
+        "1",
+        "--backoff-s",
+        "0",
+        "--api",
+        source.settings.api,
+        "--out",
+        str(out),
+    ]
     command = [sys.executable, "-m", "liftnet", "collect", "list", "met", *asking]
     with subprocess.Popen(command) as process:
         assert reached.wait(60)
