@@ -1,4 +1,4 @@
-"""Commands `shard write`, `shard verify`, `shard checksums` and `shard statistics`."""
+"""Commands `shard write`, `shard verify`, `shard checksums`, `shard leakage` and `shard statistics`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ def add_commands(stages: Subparsers) -> None:
         commands, "checksums", _checksums, "Write checksums.sha256 of a dataset anew, after its card was edited"
     )
     checksums.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
+    leakage = add_command(
+        commands, "leakage", _leakage, "Count what stands in two splits of a dataset; fails if anything does"
+    )
+    leakage.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
+    leakage.add_argument("--root", type=Path, required=True, help="folder of the run, with across/pairs.parquet")
+    leakage.add_argument("--tables", type=Path, required=True, help="folder for leakage.csv, .md and .tex")
+    leakage.add_argument(
+        "--near-bits", type=int, default=6, help="distance of perceptual hashes that counts (default: 6)"
+    )
     statistics = add_command(
         commands, "statistics", _statistics, "Write the tables and figures of a dataset, from its files alone"
     )
@@ -58,6 +67,22 @@ def _checksums(arguments: argparse.Namespace) -> None:
     from liftnet.shard.checksums import sign_dataset
 
     sign_dataset(arguments.dataset)
+
+
+def _leakage(arguments: argparse.Namespace) -> int:
+    from liftnet.io.log import get_logger
+    from liftnet.shard.leakage import write_leakage
+
+    frame = write_leakage(
+        arguments.dataset, arguments.root, arguments.tables, arguments.near_bits, arguments.threads
+    ).set_index("what")
+    leaks = frame[frame.sum(axis=1) > 0]
+    logger = get_logger("shard")
+    for what, row in leaks.iterrows():
+        logger.error("leakage: %s: %s", what, ", ".join(f"{count} of {sides}" for sides, count in row.items()))
+    if leaks.empty:
+        logger.info("nothing stands in two splits: %d counts, all 0", frame.size)
+    return 0 if leaks.empty else 1
 
 
 def _statistics(arguments: argparse.Namespace) -> None:

@@ -20,11 +20,13 @@ from liftnet.shard.checksums import write_checksums
 from liftnet.shard.croissant import write_croissant
 from liftnet.shard.facts import COLLECTED_FILE, Facts, count_facts
 from liftnet.shard.images import write_image_shards
+from liftnet.shard.leakage import write_links, write_withheld
 from liftnet.shard.mini import copy_pairs, draw_works
 from liftnet.shard.selection import MEANING, collected_rows, in_works, left_out_images, split_mask, stored_rows
 from liftnet.shard.settings import ShardSettings
 
 MINI = "mini"
+NAMES = ("artist", "work")
 
 
 def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
@@ -73,15 +75,20 @@ def _write_tables(folder: Path, root: Path, collected: pa.Table, settings: Shard
         shutil.copytree(root / "splits", folder / "splits", ignore=lambda _, names: [n for n in names if n[0] == "."])
     else:
         _write_splits(folder / "splits", stored)
+    write_withheld(folder / "splits" / "withheld.csv", collected)
+    across = root / "across" / "pairs.parquet"
+    if across.is_file():
+        write_links(folder / "splits" / "links.csv", across)
 
 
 def _write_splits(lists: Path, stored: pa.Table) -> None:
-    """Write which artists and works are in which split, where `collect` has not."""
+    """Write which artists and works are in which split, in the form of `collect.splits`, where `collect` has not."""
     for split in SPLITS:
         rows = stored.filter(pa.array(split_mask(stored, split), pa.bool_()))
-        for kind, key in (("artists", "artist_id"), ("works", "work_id")):
-            names = sorted(set(rows.column(key).to_pylist()))
-            write_text(lists / f"{split}_{kind}.txt", "".join(f"{name}\n" for name in names))
+        artists, works = ([" ".join((name or "").split()) for name in rows.column(key).to_pylist()] for key in NAMES)
+        lines = {"artists": artists, "works": ["\t".join(pair) for pair in zip(artists, works, strict=True)]}
+        for kind, names in lines.items():
+            write_text(lists / f"{split}_{kind}.txt", "".join(f"{name}\n" for name in sorted(set(names))))
 
 
 def _describe(folder: Path, settings: ShardSettings, small: bool) -> Facts:
