@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import json
-import re
 import shutil
 
 import pyarrow as pa
