@@ -133,8 +133,8 @@ class NamedSetSettings(SetSettings):
 
     works: str = Field(
         default="",
-        description="CSV with the columns key, artist, work; a key is a folder below the set's, or the part of a "
-        "file's name before its number",
+        description="CSV with the columns key, artist, work (and artist_wikidata, artist_died, work_wikidata); a key "
+        "is a folder below the set's, or the part of a file's name before its number",
     )
 
 

@@ -55,6 +55,7 @@ def test_sculptures_6k_are_read_by_their_names(tmp_path):
     kiss, thinker = rows["test/Rodin_The_Kiss_0250.jpg"], rows["test/Auguste_Rodin_Thinker_0001.jpg"]
     assert (kiss.artist, kiss.work, thinker.work) == ("Auguste Rodin", "The Kiss", "Thinker")
     assert (kiss.mask, kiss.problem) == (None, None)
+    assert (kiss.artist_wikidata, kiss.artist_died, moore.artist_died) == ("Q30755", 1917, 1986)
     assert rows["test/Somebody_Else_0001.jpg"].problem[0] == "bad_row"
     assert len(rows) == 4
 
@@ -71,9 +72,13 @@ def test_sets_in_folders_of_artists_and_works(tmp_path, settings):
 def test_sets_whose_works_a_table_names(tmp_path):
     touch(tmp_path / "set", "images/1060/a.jpg", "images/1061/b.jpg", "flat/Moore_Oval_0001.jpg", "flat/0002.jpg")
     works = tmp_path / "works.csv"
-    works.write_text("key,artist,work\nimages/1060,Henry Moore,Oval\nMoore_Oval,Henry Moore,Oval with Points\n")
+    works.write_text(
+        "key,artist,work,artist_wikidata,artist_died\nimages/1060,Henry Moore,Oval,Q900030,1986\n"
+        "Moore_Oval,Henry Moore,Oval with Points,,\n"
+    )
     rows, _ = rows_of(ShapeAttributesSettings(folder=str(tmp_path / "set"), works=str(works)))
-    assert (rows["images/1060/a.jpg"].artist, rows["images/1060/a.jpg"].work) == ("Henry Moore", "Oval")
+    oval = rows["images/1060/a.jpg"]
+    assert (oval.artist, oval.work, oval.artist_wikidata, oval.artist_died) == ("Henry Moore", "Oval", "Q900030", 1986)
     assert rows["flat/Moore_Oval_0001.jpg"].work == "Oval with Points"
     assert rows["images/1061/b.jpg"].problem[0] == rows["flat/0002.jpg"].problem[0] == "bad_row"
     works.write_text("key,artist,work\nelsewhere,A,W\n")

@@ -9,17 +9,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liftnet.collect.catalogues import NamedSetSettings, Sculptures6kSettings, SetSettings, TanksAndTemplesSettings
 from liftnet.collect.formats import EXTENSIONS
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import csv_records
-from liftnet.collect.sources.rows import Place, Wanted, name, printable
+from liftnet.collect.sources.rows import Place, Wanted, name, printable, wikidata_id, year
 from liftnet.io.errors import LiftnetError
 
+
+@dataclass(frozen=True)
+class Identity:
+    """Who made a work, and which.
+
+    Attributes:
+        artist: Name of the artist.
+        work: Name of the work.
+        wikidata: The artist's id.
+        died: Year of the artist's death.
+        work_wikidata: The work's id.
+    """
+
+    artist: str | None = None
+    work: str | None = None
+    wikidata: str | None = None
+    died: int | None = None
+    work_wikidata: str | None = None
+
+
 _NUMBERED = re.compile(r"(.+?)_(\d+)")
-_MAKERS = {"Henry_Moore": "Henry Moore", "Auguste_Rodin": "Auguste Rodin", "Rodin": "Auguste Rodin"}
+_MOORE, _RODIN = Identity("Henry Moore", died=1986), Identity("Auguste Rodin", wikidata="Q30755", died=1917)
+_MAKERS = {"Henry_Moore": _MOORE, "Auguste_Rodin": _RODIN, "Rodin": _RODIN}
 _MASKS = "masks"
 
 
@@ -40,26 +62,23 @@ class LocalSet:
         """The images anywhere below a folder, by their path."""
         return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
 
-    def row(
-        self,
-        path: Path,
-        artist: str | None,
-        work: str | None,
-        mask: Path | None = None,
-        problem: tuple[str, str] | None = None,
-    ) -> Wanted:
+    def row(self, path: Path, who: Identity, mask: Path | None = None) -> Wanted:
         """The row of an image."""
-        if problem is None and not (artist and work):
-            problem = "bad_row", f"nothing says who the {'work is of' if work else 'artist is, nor what the work'}"
+        problem = None
+        if not (who.artist and who.work):
+            problem = "bad_row", f"nothing says {'what the work' if who.artist else 'who the artist'} is"
         return Wanted(
-            name(artist),
-            name(work),
+            name(who.artist),
+            name(who.work),
             self.place(path),
             self.place(mask) if mask else None,
             source=self.source,
             license=self.settings.license or None,
             problem=problem,
             source_id=printable(path.relative_to(self.folder).with_suffix("").as_posix()),
+            artist_wikidata=who.wikidata,
+            artist_died=who.died,
+            work_wikidata=who.work_wikidata,
         )
 
     def place(self, path: Path) -> Place:
@@ -89,8 +108,8 @@ class Sculptures6k(LocalSet):
             prefix = _prefix(path) or ""
             maker = next((maker for maker in _MAKERS if prefix.startswith(f"{maker}_")), None)
             mask = self.folder / _MASKS / path.parent.name / f"{path.stem}.png"
-            work = prefix[len(maker) + 1 :].replace("_", " ") if maker else None
-            yield self.row(path, _MAKERS[maker] if maker else None, work, mask if mask.is_file() else None)
+            who = replace(_MAKERS[maker], work=prefix[len(maker) + 1 :].replace("_", " ")) if maker else Identity()
+            yield self.row(path, who, mask if mask.is_file() else None)
 
 
 class NamedSet(LocalSet):
@@ -110,20 +129,19 @@ class NamedSet(LocalSet):
         if self.works and not any(self._named(path) for path in paths):
             raise LiftnetError(self.folder, "has no folder and no file that --works names", "Check its column key")
         for path in paths:
-            artist, work = self._named(path) or self._foldered(path)
-            yield self.row(path, artist, work)
+            yield self.row(path, self._named(path) or self._foldered(path))
 
-    def _named(self, path: Path) -> tuple[str, str] | None:
+    def _named(self, path: Path) -> Identity | None:
         """What the table says of a file: by the nearest folder above it that it names, else by the file's name."""
         relative = path.relative_to(self.folder)
         keys = [parent.as_posix() for parent in relative.parents if parent.name]
         return next((self.works[key] for key in [_prefix(path) or "", *keys] if key in self.works), None)
 
-    def _foldered(self, path: Path) -> tuple[str | None, str | None]:
+    def _foldered(self, path: Path) -> Identity:
         parts = path.relative_to(self.folder).parts
         if self.works or len(parts) != 3:
-            return None, None
-        return parts[0].replace("_", " "), parts[1].replace("_", " ")
+            return Identity()
+        return Identity(parts[0].replace("_", " "), parts[1].replace("_", " "))
 
 
 class NameThatSculpture(NamedSet):
@@ -160,7 +178,7 @@ class TanksAndTemples(LocalSet):
                 client.pass_over(f"the scene {scene} is not there")
                 continue
             found += len(paths)
-            yield from (self.row(path, f"Unknown ({scene})", scene) for path in paths)
+            yield from (self.row(path, Identity(f"Unknown ({scene})", scene)) for path in paths)
         if not found:
             raise self.unrecognised()
 
@@ -171,6 +189,15 @@ def _prefix(path: Path) -> str | None:
     return match[1] if match else None
 
 
-def _read_works(path: Path) -> Mapping[str, tuple[str, str]]:
+def _read_works(path: Path) -> Mapping[str, Identity]:
     rows = csv_records(path, ("key", "artist", "work"))
-    return {row["key"].strip().strip("/"): (row["artist"], row["work"]) for row in rows}
+    return {
+        row["key"].strip().strip("/"): Identity(
+            row["artist"],
+            row["work"],
+            wikidata_id(row.get("artist_wikidata")),
+            year(row.get("artist_died")),
+            wikidata_id(row.get("work_wikidata")),
+        )
+        for row in rows
+    }
