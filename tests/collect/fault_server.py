@@ -157,6 +157,12 @@ class FaultServer:
         host = host or self.hosts[0]
         return [visit for visit in self.visits if (visit.host, visit.path) == (host, path)]
 
+    def forget(self) -> None:
+        """Count visits anew, as if nobody had come yet."""
+        self.visits.clear()
+        self.most.clear()
+        self._asked.clear()
+
     def files(self) -> list[Visit]:
         """All requests but those for robots.txt."""
         return [visit for visit in self.visits if visit.path != "/robots.txt"]

@@ -139,7 +139,7 @@ def make_storm(server: FaultServer, count: int, seed: int = 0) -> Storm:
     names = {group: itertools.cycle(kinds) for group, kinds in GROUPS.items()}
     groups = [group for group in GROUPS for _ in range(count // SHARE)]
     groups += [group for group in (RESTING, CLOSED) for _ in range(count // 100)]
-    first = ["good"] * 10  # an image is there before its copy
+    first = ["good"] * 10  # an image is there before its copy, which is the only one
     rest = groups + ["good"] * (count - len(groups) - len(first))
     hosts = [host for host in server.hosts if host != "127.0.0.1"]
     special = {RESTING: hosts.pop(), CLOSED: hosts.pop()}
@@ -172,7 +172,7 @@ def _planned(
     if group == RESTING:
         return Planned(server.add(path, FAULTS["503_long"].make(b""), host), group, "http_503")
     if kind == "copy":
-        return Planned(server.add(path, page(body=first_copies[number % len(first_copies)]), host), group, "dup_exact")
+        return Planned(server.add(path, page(body=first_copies.pop()), host), group, "dup_exact")
     image = next(images)
     if kind == "robots" or group == CLOSED:
         return Planned(server.add(f"/private{path}", page(body=image), host), group, "robots_disallowed")
