@@ -13,7 +13,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -26,8 +26,9 @@ from liftnet.collect.errors import FetchError
 from liftnet.collect.gates import HostGate
 from liftnet.collect.guard import Guard, GuardedAdapter, Watchdog
 from liftnet.collect.optout import reserved
-from liftnet.collect.partial import Partial, kept
+from liftnet.collect.partial import kept
 from liftnet.collect.policies import policy_of
+from liftnet.collect.received import Asking, Received, Stopped
 from liftnet.collect.robots import LARGEST, RobotsCache
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.transport import (
@@ -39,6 +40,7 @@ from liftnet.collect.transport import (
     retry_after,
     user_agent,
 )
+from liftnet.collect.turns import SharedTurns
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 1 << 16
@@ -51,10 +53,6 @@ _TELLING = {
 }
 
 
-class Stopped(Exception):
-    """The run ends; a download under way is given up and leaves no row behind."""
-
-
 class _Session(requests.Session):
     """Leaves redirects to us: requests would read them even where it is told not to follow, and fail on a bad one."""
 
@@ -63,84 +61,20 @@ class _Session(requests.Session):
         return iter(())
 
 
-@dataclass(frozen=True)
-class Received:
-    """A file as it came.
-
-    Attributes:
-        data: Its bytes; empty if it has not changed.
-        final_url: Where the last redirect led; None for a local file.
-        http_status: 200, 206 for a file that came in parts, 304 for one not changed; None for a local file.
-        attempts: How often it was asked for.
-        etag: Its version, as the server calls it.
-        last_modified: When it changed, as the server says it.
-        opt_out: What its owner says against its use, where the settings do not honour that.
-    """
-
-    data: bytes = field(repr=False)
-    final_url: str | None = None
-    http_status: int | None = None
-    attempts: int = 1
-    etag: str | None = None
-    last_modified: str | None = None
-    opt_out: str | None = None
-
-    @property
-    def not_modified(self) -> bool:
-        """Whether the server says that the file is still the one asked about."""
-        return self.http_status == 304
-
-    def __repr__(self) -> str:
-        return f"Received({len(self.data):,} bytes from {self.final_url or 'disk'})"
-
-
-@dataclass
-class _Asking:
-    """What is asked for, and what has come of it so far.
-
-    Attributes:
-        conditions: Headers that ask only for a file that has changed.
-        headers: Further headers.
-        max_bytes: More is refused, or cut off with `cut`.
-        robots: Whether robots.txt is obeyed; an interface for programs is not a page for robots.
-        reservations: Whether headers against use are read; robots.txt and an interface's answers are not what is used.
-        cut: Take the first `max_bytes` of a longer file; its compression is undone.
-        partial: What broke off, to be continued.
-        home: The one host that `headers` are for, as they may hold a key; empty for whoever answers.
-    """
-
-    conditions: dict[str, str] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    max_bytes: int = 0
-    robots: bool = True
-    reservations: bool = True
-    cut: bool = False
-    partial: Partial | None = None
-    home: str = ""
-
-    def headers_for(self, url: str) -> dict[str, str]:
-        if self.home and host_of(url) != self.home:
-            return {}
-        if self.partial is not None and self.partial.url == url:
-            return self.headers | self.partial.headers()
-        return self.headers | self.conditions
-
-
 class Downloader:
     """Fetches files over HTTP. One for a process; safe to share between threads.
 
     Args:
         settings: Limits and politeness.
         allowed: Further hosts (or host:port) that may have a private address.
-        robots_folder: Where the rules of robots.txt are kept for later runs; None keeps them in memory.
+        folder: Where the rules of robots.txt and the turns of the hosts are kept, for later runs and other processes;
+            None keeps them in memory.
     """
 
-    def __init__(
-        self, settings: CollectSettings, allowed: tuple[str, ...] = (), robots_folder: Path | None = None
-    ) -> None:
-        self.settings = settings
+    def __init__(self, settings: CollectSettings, allowed: tuple[str, ...] = (), folder: Path | None = None) -> None:
+        self.settings, self.folder = settings, folder
         self.guard = Guard((*settings.allow_host, *allowed))
-        self.robots = RobotsCache(self._read_robots, robots_folder)
+        self.robots = RobotsCache(self._read_robots, folder and folder / "robots")
         self.stop = threading.Event()
         self._gates: dict[str, HostGate] = {}
         self._lock = threading.Lock()
@@ -174,7 +108,7 @@ class Downloader:
         """
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         wanted = {name: value for name, value in conditions.items() if value}
-        return self._persist(url, _Asking(wanted, max_bytes=self.settings.max_bytes, robots=self.settings.robots))
+        return self._persist(url, Asking(wanted, max_bytes=self.settings.max_bytes, robots=self.settings.robots))
 
     def fetch_json(self, url: str, headers: Mapping[str, str] | None = None, max_bytes: int = 32_000_000) -> Any:
         """Ask an interface for programs; its terms of use hold, robots.txt is for pages.
@@ -187,7 +121,7 @@ class Downloader:
         """
         wanted = {"Accept": "application/json"} | dict(headers or {})
         received = self._persist(
-            url, _Asking(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
+            url, Asking(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
         )
         try:
             return json.loads(received.data)
@@ -215,10 +149,12 @@ class Downloader:
         host = host_of(url)
         with self._lock:
             if host not in self._gates:
-                self._gates[host] = HostGate(policy_of(host, self.settings))
+                policy = policy_of(host, self.settings)
+                shared = None if self.folder is None else SharedTurns(policy.connections, self.folder / "hosts", host)
+                self._gates[host] = HostGate(policy, shared)
             return self._gates[host]
 
-    def _persist(self, url: str, asking: _Asking) -> Received:
+    def _persist(self, url: str, asking: Asking) -> Received:
         attempts = 0
         while True:
             attempts += 1
@@ -241,16 +177,16 @@ class Downloader:
     def _read_robots(self, url: str) -> bytes:
         headers = {"Accept": "text/plain, */*;q=0.1"}
         return self._persist(
-            url, _Asking(headers=headers, max_bytes=LARGEST, robots=False, reservations=False, cut=True)
+            url, Asking(headers=headers, max_bytes=LARGEST, robots=False, reservations=False, cut=True)
         ).data
 
-    def _attempt(self, url: str, asking: _Asking) -> Received:
+    def _attempt(self, url: str, asking: Asking) -> Received:
         for _ in range(self.settings.max_redirects + 1):
             gate = self.gate(url)
             gate.check_alive(url)
             if asking.robots:
                 gate.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
-            with gate.slots:
+            with gate.slot(self.stop):
                 self._sleep(gate.turn(url, self.settings.max_wait_s))
                 answer = self._hop(url, gate, asking)
             if isinstance(answer, Received):
@@ -258,7 +194,7 @@ class Downloader:
             url = answer
         raise FetchError(url, "too_many_redirects", f"more than {self.settings.max_redirects} redirects")
 
-    def _hop(self, url: str, gate: HostGate, asking: _Asking) -> Received | str:
+    def _hop(self, url: str, gate: HostGate, asking: Asking) -> Received | str:
         """One request: the file, or where it has moved to."""
         with Watchdog(self.guard, self.settings.total_s) as watchdog:
             try:
@@ -278,7 +214,7 @@ class Downloader:
                     raise FetchError(url, "timeout_total", reason, passing=True) from error
                 raise in_plain_words(url, error) from error
 
-    def _request(self, url: str, asking: _Asking) -> requests.Response:
+    def _request(self, url: str, asking: Asking) -> requests.Response:
         try:
             return self.session.get(
                 url,
@@ -292,7 +228,7 @@ class Downloader:
         except ValueError as error:  # requests looks at where a redirect leads even if it is not to follow it
             raise FetchError(url, "bad_url", f"it, or its redirect, is not a URL ({error})") from error
 
-    def _answer(self, url: str, response: requests.Response, gate: HostGate, asking: _Asking) -> Received:
+    def _answer(self, url: str, response: requests.Response, gate: HostGate, asking: Asking) -> Received:
         """The file, once its status and headers are what they should be."""
         parts = _continued(url, response, asking)
         status = response.status_code
@@ -338,7 +274,7 @@ class Downloader:
         return header
 
     def _body(
-        self, url: str, response: requests.Response, gate: HostGate, asking: _Asking, parts: list[bytes]
+        self, url: str, response: requests.Response, gate: HostGate, asking: Asking, parts: list[bytes]
     ) -> bytes:
         limit, status = asking.max_bytes, response.status_code
         size = sum(map(len, parts))
@@ -381,7 +317,7 @@ def _absolute(url: str, target: str) -> str:
         raise FetchError(url, "bad_url", f"its redirect leads to what is not a URL ({error})") from error
 
 
-def _continued(url: str, response: requests.Response, asking: _Asking) -> list[bytes] | None:
+def _continued(url: str, response: requests.Response, asking: Asking) -> list[bytes] | None:
     """The bytes that a 206 continues; None if the file begins anew. What cannot be continued is forgotten."""
     partial, asking.partial = asking.partial, None
     if partial is None or partial.url != url or response.status_code != 206 or not partial.goes_on(response):

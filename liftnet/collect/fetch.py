@@ -87,7 +87,7 @@ class _Fetcher:
         if base is not None:  # our own server needs no politeness
             settings = settings.model_copy(update={"delay_s": 0.0, "per_host": max(2, threads), "robots": False})
         own = (base.removeprefix("http://"),) if base else ()
-        self.downloader = Downloader(settings, own, out / "downloads" / "robots")
+        self.downloader = Downloader(settings, own, None if base else out / "downloads")
         self.decoding = threading.BoundedSemaphore(threads)  # a decoded image can take 300 MB
 
     def fetch(self, jobs: Sequence[Job]) -> dict[str, int]:

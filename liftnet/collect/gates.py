@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import AbstractContextManager
 
 from liftnet.collect.errors import FetchError
 from liftnet.collect.policies import MEGABIT, Policy
+from liftnet.collect.turns import Turn, Turns
 
-SILENCES = 10  # files in a row without any answer, after which a host is left alone for the rest of a run
+SILENCES = 10  # files in a row to which no connection could be made, after which a host is left alone
+LONGEST_REST_S = 86_400.0  # a rest is kept from run to run; no header may close a host for years
 
 
 class HostGate:
-    """How many requests one host gets at a time, how fast, and how many bytes a second are taken from it."""
+    """How many requests one host gets at a time, how fast, and how many bytes a second are taken from it.
 
-    def __init__(self, policy: Policy) -> None:
+    Args:
+        policy: Its limits.
+        turns: Kept for this host; of this process alone if not given.
+    """
+
+    def __init__(self, policy: Policy, turns: Turns | None = None) -> None:
         self.policy = policy
-        self.slots = threading.BoundedSemaphore(policy.connections)
+        self._turns = turns or Turns(policy.connections)
         self._delay_s, self._lock = policy.delay_s, threading.Lock()
-        self._next = self._resting_until = self._paid_until = 0.0
-        self._refusal = 429
+        self._paid_until = 0.0
         self._silences, self._last_silence = 0, "connection_error"
 
     @property
     def delay_s(self) -> float:
         """Least time between the starts of two requests, in seconds."""
         return self._delay_s
+
+    def slot(self, stop: threading.Event) -> AbstractContextManager[None]:
+        """Hold one of the connections while a block runs."""
+        return self._turns.slot(stop)
 
     def slow_down(self, delay_s: float) -> None:
         """Raise the least time between two requests; it is never lowered."""
@@ -38,21 +49,25 @@ class HostGate:
         Raises:
             FetchError: The host has asked for a longer rest than `max_wait_s`.
         """
-        with self._lock:
-            now = time.monotonic()
-            rest = self._resting_until - now
-            if rest > max_wait_s:
+        now = time.time()
+        latest = now + (self.policy.connections + 1) * self._delay_s  # if the clock was set back
+
+        def take(turn: Turn) -> Turn:
+            rest = turn.resting_until - now
+            if max_wait_s < rest <= LONGEST_REST_S:
                 reason = f"the host asked not to be contacted for another {rest:.0f} s; left for a later run"
-                raise FetchError(url, f"http_{self._refusal}", reason, self._refusal)
-            start = max(now, self._next, self._resting_until)
-            self._next = start + self._delay_s
-            return start - now
+                raise FetchError(url, f"http_{turn.refusal}", reason, turn.refusal)
+            resting = turn.resting_until if rest <= LONGEST_REST_S else 0.0
+            return turn._replace(next_at=max(now, min(turn.next_at, latest), resting) + self._delay_s)
+
+        return self._turns.change(take).next_at - self._delay_s - now
 
     def rest(self, seconds: float, http_status: int) -> None:
         """Hold back every request to this host: a rate limit is a host's, not a file's."""
-        with self._lock:
-            self._resting_until = max(self._resting_until, time.monotonic() + seconds)
-            self._refusal = http_status
+        until = time.time() + min(seconds, LONGEST_REST_S)
+        self._turns.change(
+            lambda turn: turn._replace(resting_until=max(turn.resting_until, until), refusal=http_status)
+        )
 
     def pay(self, size: int) -> float:
         """Seconds to wait after `size` bytes, so that all connections together keep to the rate."""
@@ -68,7 +83,7 @@ class HostGate:
         self._silences = 0
 
     def silent(self, code: str) -> None:
-        """A file was given up without an answer, with this status."""
+        """No connection could be made for a file, which was given up with this status."""
         with self._lock:
             self._silences, self._last_silence = self._silences + 1, code
 

@@ -18,7 +18,6 @@ REFUSALS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "n
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _AGENT = re.compile(r"[A-Za-z*][^\s:;/]*")
 _DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)[a-z]*\s*,\s*(?=\d)", re.IGNORECASE)  # "Thu, 1 Jan": no comma
-_WEEKDAY = re.compile(r"(unavailable_after\s*:\s*[A-Za-z]{3,9}),", re.IGNORECASE)  # whose comma divides nothing
 _LONGEST = 4000  # characters of a header that are looked at and kept
 
 
