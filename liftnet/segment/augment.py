@@ -75,7 +75,9 @@ def augment(
         alpha = cv2.GaussianBlur(mask, (0, 0), 0.7)[..., None]
         background = _background(scenery.plates, settings, rng)
         if scenery.sculptures and rng.random() < settings.neighbours:
-            background = _with_neighbour(background, scenery.sculptures, rng)
+            other = scenery.sculptures[int(rng.integers(len(scenery.sculptures)))]
+            if other.work_id != sample.work_id:  # one work is never foreground and background of one image
+                background = _with_neighbour(background, other, rng)
         image = alpha * _recoloured(image, 0.15, rng) + (1 - alpha) * background
     if rng.random() < settings.lighting:
         image = _relit(image, rng)
@@ -130,9 +132,8 @@ def _background(plates: Sequence[UInt8Array], settings: SegmentSettings, rng: np
     return np.clip(image, 0, 1)
 
 
-def _with_neighbour(background: FloatArray, sculptures: Sequence[Sample], rng: np.random.Generator) -> FloatArray:
+def _with_neighbour(background: FloatArray, other: Sample, rng: np.random.Generator) -> FloatArray:
     """A background with another sculpture in it: small, to one side, often out of focus; it counts as background."""
-    other = sculptures[int(rng.integers(len(sculptures)))]
     size = background.shape[0]
     height, width = other.mask.shape
     scale = max(height, width) / size / rng.uniform(0.3, 0.7)  # source pixels a result pixel

@@ -82,13 +82,19 @@ class SegmentSettings(Settings):
         description="ONNX file of a general background remover with U2-Net's inputs: `segment crossvalidate` compares "
         "with it, `segment propose` masks with it",
     )
-    test_time_flip: bool = Field(True, description="average the prediction with that of the mirrored image")
+    test_time_flip: bool = Field(
+        False, description="average the prediction with that of the mirrored image, in twice the time"
+    )
     test_time_scales: list[Annotated[float, Field(gt=0.1, le=8)]] = Field(
-        [1.0], min_length=1, max_length=8, description="the prediction is averaged over these multiples of image_size"
+        [1.6],
+        min_length=1,
+        max_length=8,
+        description="the prediction is averaged over these multiples of image_size; training views are closer than "
+        "whole photographs, so one above 1 is best",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="foreground probability from which a pixel is foreground")
     component_share: float = Field(
-        0.1, ge=0, le=1, description="smallest area of a kept part, as a share of the largest part's"
+        0.3, ge=0, le=1, description="smallest area of a kept part, as a share of the largest part's"
     )
     hole_share: float = Field(
         0.0005, ge=0, le=1, description="largest area of a hole that is filled, as a share of the foreground's"

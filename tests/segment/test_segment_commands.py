@@ -107,7 +107,7 @@ def test_prediction_does_not_depend_on_the_number_of_threads(trained, make_blob)
 
 
 def test_flip_averaging_makes_the_prediction_mirror_symmetric(trained, make_blob):
-    segmenter = Segmenter.load(trained / "model")
+    segmenter = Segmenter.load(trained / "model").apply(SegmentSettings(test_time_flip=True))
     image, _ = make_blob(7)
     mirrored = segmenter.predict(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
     np.testing.assert_allclose(segmenter.predict(image), mirrored, atol=1e-4)
