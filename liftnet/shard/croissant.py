@@ -113,6 +113,17 @@ def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None
     write_json(folder / CROISSANT_FILE, described)
 
 
+def unstated_terms(settings: ShardSettings) -> list[str]:
+    """What Croissant asks for and only the publisher can say, as far as it is not said."""
+    stated = {
+        "shard.url": settings.url,
+        "shard.creator": settings.creator,
+        "shard.contact": settings.contact,
+        DATE_VARIABLE: os.environ.get(DATE_VARIABLE),
+    }
+    return [name for name, value in stated.items() if not value]
+
+
 def _description(facts: Facts) -> str:
     total = facts.tallies["all"]
     return (

@@ -17,7 +17,7 @@ from liftnet.io.sharding.write import Cutting, write_pairs
 from liftnet.shard.attribution import write_attribution
 from liftnet.shard.card import write_card
 from liftnet.shard.checksums import write_checksums
-from liftnet.shard.croissant import write_croissant
+from liftnet.shard.croissant import unstated_terms, write_croissant
 from liftnet.shard.facts import COLLECTED_FILE, Facts, count_facts
 from liftnet.shard.images import write_image_shards
 from liftnet.shard.leakage import write_links, write_withheld
@@ -62,7 +62,7 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
             _write_tables(folder / MINI, root, in_works(collected, works), settings)
             _describe(folder / MINI, settings, small=True)
         facts = _describe(folder, settings, small=False)
-    _log(facts, out)
+    _log(facts, out, unstated_terms(settings))
 
 
 def _write_tables(folder: Path, root: Path, collected: pa.Table, settings: ShardSettings) -> None:
@@ -101,7 +101,7 @@ def _describe(folder: Path, settings: ShardSettings, small: bool) -> Facts:
     return facts
 
 
-def _log(facts: Facts, out: Path) -> None:
+def _log(facts: Facts, out: Path, unstated: list[str]) -> None:
     logger, total = get_logger("shard"), facts.tallies["all"]
     for status, count in facts.left_out.items():
         logger.warning("%d images are not in the dataset: %s", count, MEANING[status])
@@ -109,6 +109,8 @@ def _log(facts: Facts, out: Path) -> None:
         logger.warning("%d images have an unknown licence; see the card", facts.unknown_licences)
     if facts.with_position:
         logger.warning("%d stored files say where they were taken (EXIF)", facts.with_position)
+    if unstated:
+        logger.info("for a publication, state %s: see docs/dataset.md", ", ".join(unstated))
     if not total.pairs:
         logger.warning("no pair was kept; the report's funnel says where they were lost")
     counts = ", ".join(f"{facts.tallies[split].pairs} {split}" for split in SPLITS)

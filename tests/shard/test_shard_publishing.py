@@ -5,7 +5,9 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +25,8 @@ from liftnet.shard.selection import MEANING, collected_rows, licence_reasons, st
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.verifying.run import verify_dataset
 from liftnet.shard.write import write_dataset
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "dataset.md"
 
 
 def works_of(dataset):
@@ -294,7 +298,34 @@ def test_every_reason_to_leave_out_is_explained(published):
     assert "| http_404 | 1 |" in text
 
 
+def test_what_only_the_publisher_can_say_is_asked_for(run, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        write_dataset(run, tmp_path / "dataset", ShardSettings(creator="The Example Group", mini_mb=0))
+    assert "for a publication, state shard.url, shard.contact, SOURCE_DATE_EPOCH: see docs/dataset.md" in caplog.text
+    assert "1 stored files say where they were taken" in caplog.text
+    assert "4 images have an unknown licence" in caplog.text
+
+
+def test_writing_and_verifying_load_nothing_that_their_environment_has_not():
+    code = "import sys, liftnet.shard.write, liftnet.shard.verifying.run; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"matplotlib", "torch", "scipy", "cv2", "numba", "mlcroissant", "datasets", "duckdb"} & set(loaded)
+
+
+def test_the_documented_commands_of_the_hub_exist():
+    hub = Path(sys.executable).with_name("hf")
+    if not hub.exists():
+        pytest.skip("hf is not installed")
+    lines = re.findall(r"^ +hf (.*)$", DOCS.read_text(), re.MULTILINE)
+    assert len(lines) == 4
+    for line in lines:
+        words = line.split()
+        command = words[: next((n for n, word in enumerate(words) if not word.islower() or word == "dataset"), None)]
+        done = subprocess.run([hub, *command, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert [word for word in words if word.startswith("--") and word not in done.stdout] == []
+
+
 def test_the_docs_show_the_snippets_of_the_card():
-    root = Path(__file__).resolve().parents[2]
-    text = (root / "docs" / "dataset.md").read_text()
-    assert (root / "liftnet" / "shard" / "snippets.md").read_text().strip() in text
+    snippets = files("liftnet.shard").joinpath("snippets.md").read_text()
+    assert snippets.strip() in DOCS.read_text()
