@@ -1,11 +1,14 @@
 """Lists of what lies on disk: tables of others, public sets, dumps; and the reading of single fields."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
-from liftnet.__main__ import main
+from liftnet.__main__ import build_parser, main
 from liftnet.collect.catalogues import (
     KINDS,
     NameThatSculptureSettings,
@@ -21,7 +24,9 @@ from liftnet.collect.sources.dumps import CHUNK, csv_records, json_list
 from liftnet.collect.sources.fields import address, text, without_html
 from liftnet.collect.sources.listing import kind_of, make_list
 from liftnet.collect.sources.rows import size, wikidata_id, year
+from liftnet.config import Config
 from liftnet.io.errors import LiftnetError
+from liftnet.io.settings import settings_from
 
 TATE = Path(__file__).parents[3] / "shared" / "data" / "metadata" / "tate_sculptures.csv"
 
@@ -274,3 +279,26 @@ def test_entries_of_the_configuration_are_checked():
         options_of({"name": "a", "kind": "louvre"})
     with pytest.raises(LiftnetError, match=r"sources: a: width.*Options are"):
         options_of({"name": "a", "kind": "commons", "width": 1000})
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^    .*?python -m liftnet (collect list (?:.*\\\n)*.*)$", DOCUMENT, re.MULTILINE)
+
+
+def test_every_kind_has_an_example():
+    assert {shlex.split(example)[2] for example in EXAMPLES} == set(KINDS)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_of_the_document_are_valid(example):
+    words = shlex.split(example.replace("\\\n", " "))
+    arguments = build_parser().parse_args(words)
+    settings = settings_from(arguments, KINDS[words[2]])
+    assert arguments.out.suffix == ".parquet"
+    if words[2] not in ("name_that_sculpture", "shape_attributes", "sculptures6k", "tanks_and_temples"):
+        assert hasattr(kind_of(settings), "rows")
+
+
+def test_the_configuration_of_the_document_is_valid():
+    (block,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert [source.kind for source in Config(**yaml.safe_load(block)).sources] == ["commons", "cleveland"]
