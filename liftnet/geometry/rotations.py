@@ -123,7 +123,7 @@ def relative_poses(essentials: FloatArray, points: Calibrated, trust: Trust | No
     """
     trust = trust or Trust()
     few, many = points.at_most(SEARCHED), points.at_most(REFINED)
-    begins = [_decompose(essentials, few), *_of_plane(few), *(_turned(few, np.radians(angle)) for angle in ANGLES)]
+    begins = [decompose(essentials, few), *_of_plane(few), *(_turned(few, np.radians(angle)) for angle in ANGLES)]
     found = [refine(*begin, few, STEPS) for begin in begins]
     turns, shifts = np.stack([rotation for rotation, _, _ in found]), np.stack([shift for _, shift, _ in found])
     sides = [in_front(*pose, few)[0] / few.counts for pose in zip(turns, shifts, strict=True)]
@@ -145,7 +145,7 @@ def rotation_angles(rotations: FloatArray) -> FloatArray:
     return np.degrees(np.arctan2(np.linalg.norm(odd, axis=-1), trace - 1))
 
 
-def _decompose(essentials: FloatArray, points: Calibrated) -> tuple[FloatArray, FloatArray]:
+def decompose(essentials: FloatArray, points: Calibrated) -> tuple[FloatArray, FloatArray]:
     """Rotation and direction of each essential matrix: of the four solutions the one with most points in front."""
     u, _, vt = np.linalg.svd(essentials)
     u *= np.sign(np.linalg.det(u))[:, None, None]

@@ -142,7 +142,7 @@ def _licences(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
     figure, (axis,) = _panels(1, 0.9 + 0.28 * len(rows))
     _stacked(axis, rows["licence"].tolist(), {split: rows[split].to_numpy(float) for split in SPLITS}, COLOURS)
     axis.set_xlabel("images")
-    axis.legend(frameon=False, fontsize=7.5, loc="lower right")
+    _legend_above(axis)
     return figure, frame
 
 
@@ -165,7 +165,7 @@ def _funnel(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
     _stacked(left, steps, counts, palette)
     left.set_xlabel("images")
     if len(sources) > 1:
-        left.legend(frameon=False, fontsize=7.5, title="source", title_fontsize=7.5, loc="lower right")
+        _legend_above(left)
     pairs = frame[(frame["unit"] == "image pairs") & (frame["source"] == ALL) & (frame["step"] != "pairs tried")]
     lost = pairs[pairs["outcome"] == "lost"].groupby("reason")["count"].sum().sort_values(ascending=False)
     kept = pairs[(pairs["step"] == "pairs kept") & (pairs["outcome"] == "remaining")]["count"].sum()
@@ -217,6 +217,11 @@ def _tidy(axis: Axes, grid: str) -> None:
     axis.set_axisbelow(True)
 
 
+def _legend_above(axis: Axes) -> None:
+    """A legend where it hides no bar."""
+    axis.legend(frameon=False, fontsize=7.5, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderpad=0)
+
+
 def _logarithmic(axis: Axes) -> None:
     """A logarithmic scale of plain numbers."""
     axis.set_xscale("log")
@@ -249,6 +254,7 @@ def _histogram(
         base += counts
         bins = {"quantity": quantity, "split": split, "from": edges[:-1], "to": edges[1:]}
         data.append(pd.DataFrame({**bins, "count": counts.astype(np.int64)}))
+    axis.set_ylim(0, max(1.0, 1.06 * float(base.max())))
     if len(edges) > 2 and edges[-1] - edges[-2] > 2 * (edges[1] - edges[0]):
         _logarithmic(axis)
     return pd.concat(data)
