@@ -171,6 +171,29 @@ def test_commons_answers_that_lead_nowhere_are_told(commons, listed, body, messa
     assert len(server.asked) <= 20
 
 
+def test_commons_without_an_end_is_given_up(commons, listed):
+    source, server = commons()
+
+    def onward(request):
+        pages = [{"title": f"File:{len(server.asked)}.jpg", "ns": 6}]
+        again = {"gcmcontinue": str(len(server.asked)), "continue": "gcmcontinue||"}
+        return Response(json.dumps({"continue": again, "query": {"pages": pages}}))
+
+    server.changes["/w/api.php"] = onward
+    with pytest.raises(LiftnetError, match="asked 300 times"):
+        listed(source)
+
+
+def test_commons_follows_items_that_were_merged(commons, listed):
+    source, server = commons()
+    for record in server.recorded:
+        if record["ask"].get("ids") == "Q900003":
+            entities = record["answers"][0]["body"]["entities"]
+            entities["Q900004"] = entities.pop("Q900003") | {"redirects": {"from": "Q900003", "to": "Q900004"}}
+    rows, _ = listed(source)
+    assert rows["1280px-Thinker_front.jpg"].artist_wikidata == "Q30755"
+
+
 @pytest.fixture
 def met(replay):
     from liftnet.collect.sources.met import Met
@@ -425,6 +448,11 @@ def test_smithsonian_reads_packed_lines(smithsonian, listed, tmp_path):
         listed(source)
 
 
+def left_in(folder):
+    """Names of files; a folder holds whose turn it is to ask a host."""
+    return [path.name for path in folder.iterdir() if path.is_file()]
+
+
 def test_a_list_is_written_with_its_problems_and_within_its_limits(met, quick, tmp_path):
     source, _ = met()
     out = tmp_path / "lists" / "met.parquet"
@@ -433,7 +461,7 @@ def test_a_list_is_written_with_its_problems_and_within_its_limits(met, quick, t
     assert (made.rows, made.usable, dict(made.problems)) == (4, 3, {"bad_row": 1})
     assert [row.problem for row in rows if row.problem] == [("bad_row", "the source names no artist")]
     assert "the museum has removed the object" in made.summary()
-    assert [path.name for path in out.parent.iterdir()] == ["met.parquet"]
+    assert left_in(out.parent) == ["met.parquet"]
     made = make_list(source.settings.model_copy(update={"max_per_work": 1}), out, quick())
     assert dict(made.problems) == {"set_aside": 1, "bad_row": 1}
     assert "max_per_work = 1" in read_list(out).rows[1].problem[1]
@@ -448,8 +476,8 @@ def test_a_list_that_was_broken_off_goes_on_where_it_was(met, quick, tmp_path):
     with pytest.raises(LiftnetError, match="run it again"):
         make_list(source.settings, out, quick(retries=0))
     assert not out.exists()
-    (answers,) = tmp_path.iterdir()
-    with open(answers, "ab") as file:  # a killed run leaves half a line
+    (answers,) = left_in(tmp_path)
+    with open(tmp_path / answers, "ab") as file:  # a killed run leaves half a line
         file.write(b'0123456789abcdef {"objectID": 5, "isPub')
     del server.changes["/met/objects/5"]
     server.asked.clear()
@@ -487,7 +515,7 @@ def test_a_list_that_was_killed_goes_on_where_it_was(met, tmp_path):
     with subprocess.Popen(command) as process:
         assert reached.wait(60)
         process.kill()
-    assert [path.suffix for path in tmp_path.iterdir()] == [".answers"]
+    assert left_in(tmp_path) == [".met.parquet.answers"]
     del server.changes["/met/objects/3"]
     server.asked.clear()
     assert subprocess.run(command, check=False).returncode == 0
@@ -502,7 +530,7 @@ def test_answers_that_are_refused_are_not_kept(cleveland, quick, tmp_path):
         with pytest.raises(LiftnetError, match="not known"):
             make_list(source.settings, tmp_path / "l.parquet", quick())
     assert len(server.asked) == 2
-    assert not list(tmp_path.iterdir())
+    assert not left_in(tmp_path)
 
 
 def test_a_list_of_nothing_is_refused(met, quick, tmp_path):

@@ -31,13 +31,18 @@ class Client:
         settings: Identity, limits and politeness.
         max_requests: After which it refuses to ask on: a server may page without an end.
         answers: Where answers are kept until the list is whole; None keeps none.
+        turns: Folder through which lists that are made at the same time share their hosts; None if there is one only.
     """
 
     def __init__(
-        self, settings: CollectSettings | None = None, max_requests: int = 200_000, answers: Path | None = None
+        self,
+        settings: CollectSettings | None = None,
+        max_requests: int = 200_000,
+        answers: Path | None = None,
+        turns: Path | None = None,
     ) -> None:
         self.settings = settings or CollectSettings()
-        self.downloader = Downloader(self.settings)
+        self.downloader = Downloader(self.settings, folder=turns)
         self.left = self.max_requests = max_requests
         self.passed_over: Counter[str] = Counter()
         self._answers = Answers(answers) if answers else None

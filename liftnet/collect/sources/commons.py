@@ -110,7 +110,7 @@ class Commons:
         """A category's item in Wikidata, and the categories below it."""
         asked = {
             "titles": category.title,
-            "prop": "pageprops",
+            "prop": "pageprops|categoryinfo",
             "ppprop": "wikibase_item",
             "list": "categorymembers",
             "cmtitle": category.title,
@@ -121,7 +121,8 @@ class Commons:
         number, below = None, []
         for query in wiki.batches(asked):
             for page in mapping(query.get("pages")).values():
-                if page.get("missing") and category.depth == 0:
+                # a category may hold files without having a page
+                if page.get("missing") and not page.get("categoryinfo") and category.depth == 0:
                     raise LiftnetError(category.title, "is no category of Wikimedia Commons", "Check its spelling")
                 number = wikidata_id(mapping(page.get("pageprops")).get("wikibase_item")) or number
             below += [

@@ -88,7 +88,9 @@ def kind_of(settings: ListSettings) -> Kind:
     return source
 
 
-def make_list(settings: ListSettings, out: Path, collect: CollectSettings | None = None) -> Listed:
+def make_list(
+    settings: ListSettings, out: Path, collect: CollectSettings | None = None, turns: Path | None = None
+) -> Listed:
     """Ask or read a source and write its list.
 
     The list is written whole or not at all. What a catalogue has answered until a run was stopped is kept beside the
@@ -98,6 +100,7 @@ def make_list(settings: ListSettings, out: Path, collect: CollectSettings | None
         settings: Of the kind; see `liftnet.collect.catalogues`.
         out: The list, a `.parquet` file.
         collect: Identity and politeness.
+        turns: Folder through which it shares hosts with other lists and jobs.
 
     Raises:
         LiftnetError: The source cannot be read or asked, gives no image at all, or the list cannot be written.
@@ -108,7 +111,8 @@ def make_list(settings: ListSettings, out: Path, collect: CollectSettings | None
     asks = isinstance(settings, CatalogueSettings)
     listed = Listed()
     answers = out.with_name(f".{out.name}.answers") if asks else None
-    with Client(collect, settings.max_requests if isinstance(settings, CatalogueSettings) else 0, answers) as client:
+    most = settings.max_requests if isinstance(settings, CatalogueSettings) else 0
+    with Client(collect, most, answers, turns) as client:
         try:
             # all before the file is begun, so that a killed run leaves no half of it
             rows = list(_counted(progress(source.rows(client), "collect", "listing images"), settings, listed))

@@ -66,8 +66,9 @@ class Wikidata:
             answer = self.wiki.ask(
                 {"action": "wbgetentities", "ids": "|".join(some), "props": "claims|labels", "languages": "en|mul"}
             )
-            found = mapping(answer.get("entities"))
-            self._entities |= {number: mapping(found.get(number)) for number in some}
+            found = {number: mapping(entity) for number, entity in mapping(answer.get("entities")).items()}
+            redirected = {mapping(entity.get("redirects")).get("from"): entity for entity in found.values()}
+            self._entities |= {number: found.get(number) or redirected.get(number, {}) for number in some}
 
     def _topic(self, targets: list[str]) -> Topic:
         """A work if one of the targets was made by somebody, else a person if exactly one of them is a human."""
