@@ -18,7 +18,7 @@ import pytest
 from liftnet.io.dataset import SPLITS, load_image, load_pair, read_pairs
 from liftnet.io.errors import LiftnetError
 from liftnet.io.images import read_image
-from liftnet.io.schemas import MANIFEST, TRIED, read_table, write_table
+from liftnet.io.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
 from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
 from liftnet.shard.mini import draw_works
 from liftnet.shard.selection import MEANING, collected_rows, licence_reasons, stored_rows
@@ -101,6 +101,22 @@ def test_withheld_images_are_left_out_with_their_pairs(new_run, tmp_path):
     assert "wave" not in works_of(tmp_path / "dataset")
     assert statuses(tmp_path / "dataset")["wave"] == ("withheld", "near a test image")
     assert "4 photographs are left out because they are tied" in (tmp_path / "dataset" / "README.md").read_text()
+    assert verify_dataset(tmp_path / "dataset").count == 0
+
+
+def test_works_that_matches_link_across_splits_are_left_out_on_the_lower_side(new_run, tmp_path):
+    rows = new_run(tmp_path / "run")
+    low, high = rows["king"][0], rows["kiss"][0]
+    link = {"image_a": low["image_id"], "image_b": high["image_id"], "reason": "kept", "n_inliers": 80}
+    write_table(tmp_path / "run" / "across" / "pairs.parquet", [link], PAIRS)
+    write_dataset(tmp_path / "run", tmp_path / "dataset", ShardSettings())
+    assert works_of(tmp_path / "dataset") == {"queen", "wave", "kiss", "thinker", "david"}
+    assert statuses(tmp_path / "dataset")["king"] == (
+        "withheld",
+        "its matches show the same object as Kiss by Rodin, which is in val",
+    )
+    tried = read_table(tmp_path / "dataset" / "tried.parquet", TRIED).to_pylist()
+    assert {row["reason"] for row in tried if row["work_id"] == "king-000002"} == {"withheld"}
     assert verify_dataset(tmp_path / "dataset").count == 0
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from liftnet.shard.settings import ShardSettings
 from liftnet.shard.verifying.files import split_of
 from liftnet.shard.write import write_dataset
 
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 READ_ALL = """
 import hashlib, json
@@ -56,9 +58,11 @@ def run_python(code, folder, home):
     return done
 
 
-def test_every_snippet_of_the_card_runs(published, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (published / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 5
+def test_every_snippet_of_the_card_and_of_the_docs_runs(published, tmp_path):
+    docs = Path(__file__).resolve().parents[2] / "docs" / "dataset.md"
+    card, blocks = (BLOCK.findall(path.read_text()) for path in (published / "README.md", docs))
+    assert (len(card), len(blocks)) == (5, 6)
+    assert card == blocks[:5]
     marked = "".join(f"print('--- {number}')\n{block}" for number, block in enumerate(blocks))
     output = re.split(r"--- \d\n", run_python(marked, published.parent, tmp_path / "hub").stdout)[1:]
     train = [row for split, row in rows_of(published, "") if split == "train"]
@@ -74,6 +78,7 @@ def test_every_snippet_of_the_card_runs(published, tmp_path):
     earliest = images[min(images)]
     assert output[3] == f"(64, 48) {earliest['attribution']}\n"
     assert output[4] == f"{first['pair_id']} (64, 48)\n"
+    assert output[5] == f"{next(row['n'] for split, row in rows_of(published, '') if split == 'test')}\n"
 
 
 def test_hugging_face_reads_all_configurations_and_decodes_the_images(published, tmp_path):
