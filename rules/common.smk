@@ -129,6 +129,8 @@ DEPTH_SFM = ("sfm_masks", "sfm_min_images")
 DEPTH_TRAINING = tuple(
     key for key in config["depth"] if key not in (*DEPTH_EVALUATION, *DEPTH_SFM)
 )
+MATCH_ACROSS = ("across_coarse", "across_neighbours")  # of `match --across` alone
+MATCH_WORK = tuple(key for key in config["match"] if key not in MATCH_ACROSS)
 PRIOR_SETTINGS = (
     "background",
     "crop",
@@ -265,13 +267,11 @@ def list_options(wildcards):
 
 
 def asking_option(wildcards):
-    """Identity and politeness, for kinds that ask a server."""
-    local = {"table", *LOCAL_SETS}
-    return (
-        ""
-        if source_entry(wildcards)["kind"] in local
-        else settings("collect", *LIST_ASKING)
-    )
+    """Identity and politeness, for kinds that ask a server, and where the jobs of a run share hosts."""
+    if source_entry(wildcards)["kind"] in {"table", *LOCAL_SETS}:
+        return ""
+    turns = shlex.join(["--turns", f"{RESULTS}/downloads"])
+    return f"{turns} {settings('collect', *LIST_ASKING)}"
 
 
 def photos_source():
@@ -378,6 +378,18 @@ def threads_of_work(wildcards):
 def minutes_of_work(wildcards):
     """An hour, and three seconds of a thread for every pair: a cluster ends a job that takes longer."""
     return 60 + pairs_of_work(wildcards) // (20 * threads_of_work(wildcards))
+
+
+def threads_across(wildcards):
+    """One thread for a small collection; eight where thousands of images are described."""
+    images = sum(int(row["n_images"]) for row in found_works().values())
+    return 1 if images < 2000 else 8
+
+
+def minutes_across(wildcards):
+    """An hour, and a second of a thread for every image: a cluster ends a job that takes longer."""
+    images = sum(int(row["n_images"]) for row in found_works().values())
+    return 60 + images // (60 * threads_across(wildcards))
 
 
 def minutes_of_set(name):

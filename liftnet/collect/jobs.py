@@ -98,7 +98,10 @@ def requests_of(sources: Sources) -> list[Request]:
             kind = kind_of(place, sources)
             name = request_id(what, kind, place)
             if name not in found:
-                found[name] = Request(what, kind, place, place.version, expected)
+                version = place.version
+                if kind == "local" and version:
+                    expected = int(version.partition("-")[0])
+                found[name] = Request(what, kind, place, version, expected)
     return list(found.values())
 
 

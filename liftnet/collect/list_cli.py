@@ -26,10 +26,14 @@ def add_list_command(commands: Subparsers) -> None:
         kind.add_argument("--out", type=Path, required=True, metavar="FILE", help="the list, a .parquet file")
         if issubclass(settings, CatalogueSettings):
             add_settings_arguments(kind, CollectSettings, ASKING)
+            kind.add_argument(
+                "--turns", type=Path, metavar="FOLDER", help="share hosts with other jobs through this folder"
+            )
 
 
 def _run(settings: type[ListSettings], arguments: argparse.Namespace) -> None:
     from liftnet.collect.sources.listing import make_list
 
-    listed = make_list(settings_from(arguments, settings), arguments.out, settings_from(arguments, CollectSettings))
+    collect, turns = settings_from(arguments, CollectSettings), getattr(arguments, "turns", None)
+    listed = make_list(settings_from(arguments, settings), arguments.out, collect, turns)
     get_logger("collect").info("%s, in %s", listed.summary(), arguments.out)
