@@ -32,6 +32,7 @@ from liftnet.geometry.poses import (
 
 SEARCHED = 48  # points of a pair that the search for minima uses
 REFINED = 256  # points of a pair that the end uses
+TOGETHER = 128  # pairs at a time: what the processor's cache holds
 STEPS = 8  # of each refinement
 ANGLES = (-35.0, 35.0)  # degrees about the affine axis, where refinements begin
 NOISE_PX = 0.15  # least noise of points that is believed
@@ -100,13 +101,17 @@ def rotations_of_pairs(
     angles = np.full(len(counts), np.nan)
     usable = (counts >= trust.points) & np.isfinite(fundamentals).all(axis=(1, 2))
     usable &= np.isfinite(a.focals) & np.isfinite(b.focals) & (a.focals > 0) & (b.focals > 0)
-    if not usable.any():
-        return angles
-    rows = np.repeat(usable, counts)
-    a, b = (View(v.points[rows], v.focals[usable], v.centres[usable]) for v in (a, b))
-    essentials = b.intrinsics.transpose(0, 2, 1) @ fundamentals[usable] @ a.intrinsics
-    poses = relative_poses(essentials, Calibrated.of_pixels(a, b, counts[usable]), trust)
-    angles[usable] = np.where(poses.believed, poses.angles, np.nan)
+    ends = np.cumsum(counts)
+    chosen = np.flatnonzero(usable)
+    for part in (chosen[k : k + TOGETHER] for k in range(0, len(chosen), TOGETHER)):
+        first, last = part[0], part[-1] + 1
+        inside = usable[first:last]
+        points = slice(ends[first] - counts[first], ends[last - 1])
+        rows = np.repeat(inside, counts[first:last])
+        some = [View(v.points[points][rows], v.focals[part], v.centres[part]) for v in (a, b)]
+        essentials = some[1].intrinsics.transpose(0, 2, 1) @ fundamentals[part] @ some[0].intrinsics
+        poses = relative_poses(essentials, Calibrated.of_pixels(some[0], some[1], counts[part]), trust)
+        angles[part] = np.where(poses.believed, poses.angles, np.nan)
     return angles
 
 
