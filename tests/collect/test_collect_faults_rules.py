@@ -202,3 +202,35 @@ def test_without_a_strong_version_a_file_begins_anew(server, fetch_all, large, t
     assert row["status"] == "ok"
     assert all("range" not in visit.headers for visit in server.asked("/x.jpg"))
     assert stored(tmp_path) == [large[0]]
+
+
+LATER = {  # a stored file asked for again: what comes, given its bytes and others; the status; what is stored then
+    "not modified": (lambda a, b: page("304 Not Modified", {"ETag": A}), "ok", "a"),
+    "not modified, of another version": (lambda a, b: page("304 Not Modified", {"ETag": B}), "ok", "a"),
+    "the same": (lambda a, b: whole(a, A), "ok", "a"),
+    "another image": (lambda a, b: whole(b, B), "ok", "b"),
+    "another image by the old name": (lambda a, b: whole(b, A), "ok", "b"),
+    "removed": (lambda a, b: page("410 Gone"), "http_410", None),
+    "no longer for machines": (lambda a, b: page(headers={"X-Robots-Tag": "noai"}, body=a), "opt_out_header", None),
+    "a fault": (lambda a, b: page("500 Internal Server Error"), "ok", "a"),
+    "a page": (lambda a, b: page(body=HTML), "ok", "a"),
+    "nothing": (lambda a, b: page(), "ok", "a"),
+    "silence": (lambda a, b: raw(9.0), "ok", "a"),
+    "a cut image": (lambda a, b: raw(OK + b"Content-Length: 9999\r\n\r\n" + a), "ok", "a"),
+    "into the network": (lambda a, b: redirect("http://10.0.0.1/x.jpg"), "ok", "a"),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_a_refresh_brings(name, server, fetch_all, jpeg, tmp_path):
+    make, status, kept = LATER[name]
+    a, b = jpeg(1), jpeg(2)
+    url = server.add("/x.jpg", whole(a, A))
+    first = fetch_all([url])
+    server.add("/x.jpg", make(a, b))
+    assert fetch_all([url]) == first
+    assert len(server.asked("/x.jpg")) == 1, "without `refresh` nobody is asked"
+    (row,) = fetch_all([url], refresh=True)
+    assert server.asked("/x.jpg")[1].headers["if-none-match"] == A
+    assert row["status"] == status, row["reason"]
+    assert stored(tmp_path) == ([{"a": a, "b": b}[kept]] if kept else [])
