@@ -154,31 +154,31 @@ def peer_became_of(folder: Path) -> dict[str, Became]:
 
 
 def pictures(side: int, count: int) -> list[bytes]:
-    """JPEG files `side` px wide with the detail of photographs 1024 px wide: mosaics of them, all different."""
+    """JPEG files `side` px wide with the detail of photographs 1024 px wide: mosaics of them, moved about."""
     paths = sorted(path for path in PHOTOS.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    chance = np.random.default_rng(side)
     tiles = max(1, round(side / 1024))
     width, height = side // tiles, side * 2 // 3 // tiles
-    made = [_tile(paths, number, (width, height)) for number in range(12)]
+    photos = [_photo(paths, number, (width, height)) for number in range(24)]
     files = []
-    for number in range(count):
-        mosaic = Image.new("RGB", (width * tiles, height * tiles))
-        for place in range(tiles * tiles):
-            tile = made[(number * 5 + place * 7) % len(made)]
-            mosaic.paste(tile, (place % tiles * width, place // tiles * height))
-        mosaic.putpixel((0, 0), (number % 256, number // 256, 0))
-        mosaic.paste((number % 256, number // 256 % 256, 99), (0, 0, 16, 16))  # no two alike
+    for _ in range(count):
+        mosaic = np.empty((height * tiles, width * tiles, 3), np.uint8)
+        for row, column in np.ndindex(tiles, tiles):
+            shift = int(chance.integers(height)), int(chance.integers(width))
+            photo = np.roll(photos[chance.integers(len(photos))], shift, (0, 1))
+            mosaic[row * height : (row + 1) * height, column * width : (column + 1) * width] = photo
         buffer = BytesIO()
-        mosaic.save(buffer, "JPEG", quality=JPEG_QUALITY)
+        Image.fromarray(mosaic).save(buffer, "JPEG", quality=JPEG_QUALITY)
         files.append(buffer.getvalue())
     return files
 
 
-def _tile(paths: Sequence[Path], number: int, size: tuple[int, int]) -> Image.Image:
+def _photo(paths: Sequence[Path], number: int, size: tuple[int, int]) -> np.ndarray:
     if paths:
-        with Image.open(paths[number * len(paths) // 12]) as photo:
-            return photo.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        with Image.open(paths[number * len(paths) // 24]) as photo:
+            return np.asarray(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
     noise = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2))
+    return np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)))
 
 
 def served(server: FaultServer, files: Sequence[bytes], name: str) -> list[str]:
