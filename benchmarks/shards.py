@@ -350,11 +350,12 @@ def main() -> None:
                 shown(pd.DataFrame(rows), formats),
             ]
     paragraphs.append(
-        "Our numbers are coordinates in 1/32 px (uint16) and scores in 1/255 (uint8); the other layouts hold float32. A "
-        "random pair of a Parquet file costs its whole row group: with pyarrow's defaults, up to a million pairs. Flat "
-        "HDF5 without compression is far ahead in reading, single pairs and all of them, at about the size of our "
-        "shards where it holds our numbers; a file or a group a pair is ahead in single pairs. Ours are the smallest "
-        "but for a percent or two, and are what dataset hubs, SQL engines and data frames read as they are."
+        "Our numbers are coordinates in 1/32 px (uint16) and scores in 1/255 (uint8); the other layouts hold "
+        "float32. A random pair of a Parquet file costs its whole row group: with pyarrow's defaults, up to a "
+        "million pairs. Flat HDF5 without compression is far ahead in reading, single pairs and all of them, at "
+        "about the size of our shards where it holds our numbers; a file or a group a pair is ahead in single "
+        "pairs. Ours are the smallest but for a percent or two, and are what dataset hubs, SQL engines and data "
+        "frames read as they are."
     )
     write_report(arguments.report, paragraphs)
 
