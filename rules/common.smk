@@ -307,7 +307,7 @@ def split_lists():
 
 
 def planned_jobs():
-    """The jobs of the plan of downloads, with their kind."""
+    """The jobs of the plan of downloads, with their number of requests."""
     jobs = str(checkpoints.plan_downloads.get().output.jobs)
     with open(jobs, newline="", encoding="utf-8") as file:
         return {row["job"]: row["kind"] for row in csv.DictReader(file, delimiter="\t")}
@@ -316,6 +316,16 @@ def planned_jobs():
 def all_fetched(wildcards):
     """The tables of all jobs of the plan."""
     return [f"{RESULTS}/fetched/{job}.parquet" for job in planned_jobs()]
+
+
+def memory_of_job(wildcards):
+    """Two gigabytes to decode, and eight kilobytes for each file: its entry in the journal is kept at hand."""
+    return 2000 + 8 * planned_jobs()[wildcards.job] // 1000
+
+
+def memory_of_manifest(wildcards):
+    """Four gigabytes, and ten kilobytes for each file of all jobs."""
+    return 4000 + 10 * sum(planned_jobs().values()) // 1000
 
 
 def threads_of_job(wildcards):

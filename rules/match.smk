@@ -3,7 +3,7 @@ Putative matches between the image pairs of a work: features and matching by Ope
 
 NEEDS   <results>/manifest.parquet, images/ (and masks/ with `mask_first: true`)
 GIVES   <results>/matches/<work>.parquet and, beside it, features/<recipe>/<image>.safetensors: a cache, no output,
-        since Snakemake would delete it before the job
+        since Snakemake would delete it before the job; <results>/across/matches.parquet, between splits
 """
 
 
@@ -27,10 +27,39 @@ rule match_work:
         runtime=minutes_of_work,
     params:
         seed=config["seed"],
-        settings=settings("match"),
+        settings=settings("match", *MATCH_WORK),
         version=2,
     shell:
         """
         python -m liftnet match --root "$(dirname {input.manifest:q})" --work {wildcards.work:q} \
             --out {output.matches:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule match_across:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=all_mask_tables,
+        # for their features, which are found once
+        matches=per_work("{results}/matches/{work}.parquet"),
+    output:
+        matches="<results>/across/matches.parquet",
+    log:
+        "<logs>/match_across.log",
+    benchmark:
+        "<benchmarks>/match_across.tsv"
+    conda:
+        match_environment()
+    threads: threads_across
+    resources:
+        mem_mb=8000,
+        runtime=minutes_across,
+    params:
+        seed=config["seed"],
+        settings=settings("match"),
+        version=1,
+    shell:
+        """
+        python -m liftnet match --across --root "$(dirname {input.manifest:q})" --out {output.matches:q} \
+            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
         """

@@ -1,7 +1,7 @@
 """
 The dataset: Parquet shards split by artist, and the statistics counted from the shards alone.
 
-NEEDS   <results>/pairs/, manifest.parquet, images/
+NEEDS   <results>/pairs/, manifest.parquet, images/, across/pairs.parquet
 GIVES   <results>/dataset/ (with its card, Croissant, attribution, checksums and mini/), <results>/tables/statistics.*,
         split_sizes.*, sources.*, funnel_by_source.* and others, <results>/tables/figures/
 """
@@ -11,6 +11,7 @@ rule write_shards:
     input:
         manifest="<results>/manifest.parquet",
         pairs=per_work("{results}/pairs/{work}.parquet"),
+        across="<results>/across/pairs.parquet",
     output:
         dataset=directory("<results>/dataset"),
     log:
@@ -29,6 +30,38 @@ rule write_shards:
         """
         python -m liftnet shard write --root "$(dirname {input.manifest:q})" --out {output.dataset:q} \
             {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule count_leakage:
+    input:
+        dataset="<results>/dataset",
+        across="<results>/across/pairs.parquet",
+    output:
+        table=report(
+            "<results>/tables/leakage.csv",
+            caption="../workflow/report/leakage.rst",
+            category="Dataset",
+            labels={"table": "leakage"},
+        ),
+    log:
+        "<logs>/count_leakage.log",
+    benchmark:
+        "<benchmarks>/count_leakage.tsv"
+    conda:
+        "../envs/collect.yaml"
+    threads: threads_across
+    resources:
+        mem_mb=4000,
+        runtime=minutes_across,
+    params:
+        near_bits=config["collect"]["near_drop"],
+        version=1,
+    shell:
+        """
+        python -m liftnet shard leakage --dataset {input.dataset:q} --root "$(dirname {input.dataset:q})" \
+            --tables "$(dirname {output.table:q})" --near-bits {params.near_bits} --threads {threads} \
+            2>&1 | tee {log:q}
         """
 
 

@@ -2,7 +2,7 @@
 Verified pairs: foreground, fundamental matrix under RANSAC; chance, copies, watermarks and planes thrown out.
 
 NEEDS   <results>/matches/, masks/, manifest.parquet (and the museum's truth to measure precision)
-GIVES   <results>/pairs/<work>.parquet, <results>/tables/pairs_by_reason.*, correspondences_truth.* and cuts.*
+GIVES   <results>/pairs/<work>.parquet, across/pairs.parquet, <results>/tables/pairs_by_reason.*, correspondences_truth.* and cuts.*
 """
 
 
@@ -27,6 +27,34 @@ rule verify_work:
         seed=config["seed"],
         settings=settings("verify"),
         version=2,
+    shell:
+        """
+        python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \
+            --out {output.pairs:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule verify_across:
+    input:
+        manifest="<results>/manifest.parquet",
+        masks=all_mask_tables,
+        matches="<results>/across/matches.parquet",
+    output:
+        pairs="<results>/across/pairs.parquet",
+    log:
+        "<logs>/verify_across.log",
+    benchmark:
+        "<benchmarks>/verify_across.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: threads_across
+    resources:
+        mem_mb=2000,
+        runtime=minutes_across,
+    params:
+        seed=config["seed"],
+        settings=settings("verify"),
+        version=1,
     shell:
         """
         python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \

@@ -96,8 +96,8 @@ def _naming(row: Row) -> Naming:
 
 
 def _ids(rows: Iterable[Row], objects: Components, people: Components) -> dict[Naming, Ids]:
-    """The ids of every naming that has an image, in an order that does not depend on the rows'."""
-    found = {_naming(row): (row["artist_id"], row["work_id"]) for row in rows if row["status"] == "ok"}
+    """The ids of every naming that has an image or a copy of one, in an order that does not depend on the rows'."""
+    found = {_naming(row): (row["artist_id"], row["work_id"]) for row in rows if row["status"] in HELD}
     return {
         naming: Ids(artist, work, people.find(artist), objects.find(work))
         for naming, (artist, work) in sorted(found.items(), key=lambda item: [part or "" for part in item[0]])

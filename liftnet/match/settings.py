@@ -88,6 +88,9 @@ MATCHER_SETTINGS = {
 }
 """The settings that decide the result of each matcher beside those that hold for all."""
 
+ACROSS_SETTINGS = ("across_coarse", "across_neighbours")
+"""The settings of `match --across` alone."""
+
 _FOR_ALL = ("features", "ratio", "mutual", "mask_first", "exhaustive_images", "neighbours")
 
 

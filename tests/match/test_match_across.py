@@ -1,5 +1,9 @@
 """Images of different splits that show one object are found; others are not, nor what lies off the masks."""
 
+import ast
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +12,7 @@ from liftnet.__main__ import main
 from liftnet.io.errors import LiftnetError
 from liftnet.io.images import write_mask
 from liftnet.match.across import match_across
-from liftnet.match.settings import MatchSettings
+from liftnet.match.settings import ACROSS_SETTINGS, MatchSettings
 
 SIZE = {"width": 320, "height": 240}
 
@@ -112,3 +116,8 @@ def test_command(root, add, capsys):
     assert len(root.matches("across/matches.parquet")) == 1
     with pytest.raises(SystemExit):
         main(["match", "--across", "--work", "w", "--root", str(root.path), "--out", str(out)])
+
+
+def test_the_rules_know_which_settings_are_of_this_command_alone():
+    text = (Path(__file__).resolve().parents[2] / "rules" / "common.smk").read_text()
+    assert ast.literal_eval(re.search(r"^MATCH_ACROSS = (\(.*?\))", text, re.MULTILINE)[1]) == ACROSS_SETTINGS
