@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_text, writing_error
 from liftnet.io.log import get_logger
 
@@ -28,7 +30,8 @@ class Journal:
     already asked for is not asked for again.
 
     Args:
-        path: The file; its entries are read if it exists. A last line torn by a kill is dropped.
+        path: The file; its entries are read if it exists. A last line torn by a kill is dropped. While it is open,
+            no other process can open it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,11 +40,13 @@ class Journal:
         self.run = 1
         self._lock = threading.Lock()
         self._file: FileIO | None = None
+        self._guard: FileIO | None = None
         self._unsynced, self._synced_at = 0, 0.0
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._guard = _locked(self.path.with_suffix(".lock"))
             lines, whole = 0, True
             if self.path.exists():
                 with open(self.path, encoding="utf-8", errors="replace") as file:
@@ -62,9 +67,9 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None:
+        if self._file is None or self._guard is None:
             return
-        with self._file:
+        with self._guard, self._file:
             if kind is None or issubclass(kind, KeyboardInterrupt):  # what failed is tried again next time
                 self._unsynced = SYNC_ENTRIES
                 self.add({"key": _RUN})
@@ -95,6 +100,23 @@ class Journal:
         if self._unsynced >= SYNC_ENTRIES or now - self._synced_at >= SYNC_S:
             os.fsync(file.fileno())
             self._unsynced, self._synced_at = 0, now
+
+
+def _locked(path: Path) -> FileIO:
+    """Hold a lock that ends with this process, so that two do not fetch from one host or write into one journal.
+
+    Raises:
+        LiftnetError: Another process holds it.
+    """
+    file = FileIO(path, "wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise LiftnetError(path, "another process is fetching this job", "Wait for it, or end it first") from error
+    except OSError as error:  # some network file systems have no locks
+        get_logger("collect").debug("%s: no lock (%s)", path, error)
+    return file
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

@@ -1,8 +1,17 @@
 """Many URLs over fifty hosts with 5 % of each fault, killed at random: nothing is lost, doubled or wrong."""
 
-from fault_server import FaultServer, addresses
-from fault_storm import check, make_storm, run_and_kill
+import subprocess
+import sys
+import time
 
+import pytest
+from fault_answers import raw
+from fault_server import FaultServer, addresses
+from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
+
+from liftnet.collect.collector import collect
+from liftnet.collect.sources import read_csv
+from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import MANIFEST, read_table
 
 URLS, KILLS = 1500, 4  # benchmarks/downloading.py does the same with 10,000 URLs and ten kills
@@ -16,3 +25,22 @@ def test_a_storm_of_faults_and_kills_ends_in_the_truth(tmp_path):
         assert len(killed) == KILLS
         rows = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
         check(storm, rows, tmp_path / "out")
+
+
+def test_two_runs_at_a_time_do_not_mix(tmp_path, quick, write_csv):
+    with FaultServer(addresses(1)) as server:
+        path = write_csv([{"url": server.add("/x.jpg", raw(9.0))}])
+        settings = quick(allow_host=list(server.hosts), timeout_s=20, total_s=20)
+        command = [sys.executable, "-c", RUN, str(path), str(tmp_path / "out"), settings.model_dump_json()]
+        first = subprocess.Popen(command, cwd=ROOT)
+        while not server.visits:
+            assert first.poll() is None
+            time.sleep(0.02)
+        with pytest.raises(LiftnetError, match="another process is fetching"):
+            collect(read_csv(path), tmp_path / "out", settings)
+        first.kill()
+        first.wait()
+        server.add("/x.jpg", raw())
+        collect(read_csv(path), tmp_path / "out", settings)  # a lock ends with its process
+    (row,) = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
+    assert row["status"] == "connection_error"
