@@ -88,7 +88,7 @@ rule fetch_host:
     threads: threads_of_job
     resources:
         asking=settings("collect", *COLLECT_ASKING),
-        mem_mb=4000,
+        mem_mb=memory_of_job,
         net=1,
         runtime=4320,
     params:
@@ -117,7 +117,7 @@ checkpoint collect_images:
         "../envs/collect.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=memory_of_manifest,
         runtime=720,
     params:
         settings=settings("collect", *COLLECT_MANIFEST),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from liftnet.io.errors import BadImageError
 from liftnet.io.images import write_mask
 from liftnet.io.parallel import default_workers, map_threads
 from liftnet.io.schemas import FETCHED, open_table
+
+YOUNG_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def gather(out: Path, settings: CollectSettings | None = None, threads: int | No
         masks = _masks(out, sources, images, fetched, settings, threads or default_workers(), journal)
         result = write_manifest(sources, out, settings, images, masks, _ever_stored(out))
     _remove_raw_masks(out, fetched)
+    _remove_torn_files(out)
     return result
 
 
@@ -156,6 +161,15 @@ def _remove_raw_masks(out: Path, fetched: Mapping[str, Entry]) -> None:
     for path in (out / "downloads" / "masks").glob("*"):
         if f"downloads/masks/{path.name}" not in used:
             path.unlink()
+
+
+def _remove_torn_files(out: Path) -> None:
+    """Remove what killed writers have left behind; a file as young as an hour may still be in the writing."""
+    for folder in ("images", "hand_masks", "downloads", "downloads/masks", "fetched"):
+        for path in (out / folder).glob(".*.part-*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > YOUNG_S:
+                    path.unlink()
 
 
 def _problem(status: str, reason: str) -> Entry:

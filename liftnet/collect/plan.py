@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from liftnet.collect.jobs import Request, requests_of, split_into_jobs, write_jobs
-from liftnet.collect.journal import read_entries
+from liftnet.collect.journal import Entry, read_entries
 from liftnet.collect.policies import MEGABIT, Policy, policy_of
 from liftnet.collect.robots import Rules, stored_rules
 from liftnet.collect.settings import CollectSettings
@@ -21,6 +22,7 @@ from liftnet.io.files import write_text
 MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet
 MBIT_S = 50.0  # assumed of a line that no policy limits
 SHOWN = 30  # hosts shown on the terminal; plan.csv has all
+_NEEDED = ("key", "request", "status", "fetched_at", "run", "file", "raw_file", "stored_bytes", "bytes")
 _LOCAL = Policy(0, 0.0, why="no server of others")
 
 
@@ -74,7 +76,8 @@ def _table(jobs: Mapping[str, Sequence[Request]], out: Path, settings: CollectSe
     hosts: dict[tuple[str, str], _Host] = {}
     for job, requests in jobs.items():
         own = read_entries(out / "downloads" / f"{job}.jsonl")
-        ledger = Ledger([*earlier_entries(out / "downloads", job, requests), *own], out, settings)
+        earlier = earlier_entries(out / "downloads", job, requests)
+        ledger = Ledger(map(_slim, itertools.chain(earlier, own)), out, settings)
         for request in requests:
             host = hosts.setdefault((job, request.host), _Host(job, request.kind))
             standing, entry = ledger.standing(request), ledger.entry(request)
@@ -88,6 +91,11 @@ def _table(jobs: Mapping[str, Sequence[Request]], out: Path, settings: CollectSe
     columns = list(rows[0]) if rows else ["job", "host", "requests", "left", "expected_mb", "hours"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["hours", "left", "host"], ascending=[False, False, True], ignore_index=True)
+
+
+def _slim(entry: Entry) -> Entry:
+    """What a plan needs of an entry: a million whole ones would take gigabytes."""
+    return {name: entry[name] for name in _NEEDED if entry.get(name) is not None}
 
 
 def _row(host: str, about: _Host, out: Path, settings: CollectSettings) -> dict[str, object]:

@@ -405,3 +405,16 @@ def test_masks_come_by_the_job_of_their_own_host(tmp_path, httpserver, jpeg, enc
     assert httpserver.log == []
     assert list((tmp_path / "out/downloads/masks").iterdir()) == []
     assert list((tmp_path / "out/hand_masks").iterdir()) == []
+
+
+def test_what_killed_writers_left_behind_goes(tmp_path, jpeg, quick):
+    path = tmp_path / "photos/A/W/1.jpg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(jpeg(1))
+    collect(read_directory(tmp_path / "photos"), tmp_path / "out", quick())
+    old, young = (tmp_path / f"out/images/.{name}.part-x.jpg" for name in ("aaaa0000", "bbbb0000"))
+    for left in (old, young):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    collect(read_directory(tmp_path / "photos"), tmp_path / "out", quick())
+    assert (old.exists(), young.exists()) == (False, True)
