@@ -7,6 +7,7 @@ import pytest
 
 from liftnet.geometry.cameras import Camera
 from liftnet.geometry.perspective import estimate_fundamental
+from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import MANIFEST, PAIRS, write_table
 from liftnet.io.sharding.angles import Focals, focal_px
 from liftnet.io.sharding.write import Cutting, write_pairs
@@ -66,6 +67,16 @@ def test_no_angle_without_a_matrix_or_points_enough(tmp_path):
     assert found["a-b"] is None
     assert found["a-c"] is None
     assert found["b-c"] == pytest.approx(18, abs=0.5)
+
+
+def test_damaged_pairs_are_named_and_pairs_without_points_have_no_angle(tmp_path):
+    known = manifest(a=FOCAL_35MM, b=FOCAL_35MM, c=FOCAL_35MM)
+    nothing = dict.fromkeys(("x1", "y1", "x2", "y2", "score"))
+    found = rotations(tmp_path, [row("a", "b", **nothing), row("a", "c")], known)
+    assert found["a-b"] is None
+    assert found["a-c"] == pytest.approx(30, abs=0.5)
+    with pytest.raises(LiftnetError, match="pair a-b: has another number of y1"):
+        rotations(tmp_path, [row("a", "b", y1=[1.0, 2.0])], known)
 
 
 def test_35_mm_equivalents_in_pixels():

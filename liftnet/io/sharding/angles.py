@@ -74,7 +74,7 @@ def rotation_column(pairs: pa.Table, focals: Focals) -> pa.Array:
     if known.any():
         rows = pairs.filter(pa.array(known)).combine_chunks()
         matrices = _flat(rows, "f_perspective").reshape(-1, 3, 3)
-        counts = pc.list_value_length(rows.column("x1")).to_numpy().astype(np.int64)
+        counts = pc.fill_null(pc.list_value_length(rows.column("x1")), 0).to_numpy().astype(np.int64)
         first = View(_points(rows, "x1", "y1"), focal_a[known], _centres(rows, "a"))
         second = View(_points(rows, "x2", "y2"), focal_b[known], _centres(rows, "b"))
         angles[known] = rotations_of_pairs(matrices, first, second, counts)

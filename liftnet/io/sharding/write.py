@@ -78,7 +78,9 @@ def write_pairs(
         runs = {split: SortedRuns(Path(scratch) / split, plan.firsts) for split, plan in plans.items()}
         for path in progress(files, stage, "sorting pairs"):
             for split, rows in kept_pairs(path, [*COLUMNS, "f_perspective"], refused):
-                runs[split].add(compact_table(rows.append_column("rotation_deg", rotation_column(rows, focals))))
+                compact = compact_table(rows)  # first: it checks that the points can be stored
+                place = DATASET.get_field_index("rotation_deg")
+                runs[split].add(compact.set_column(place, DATASET.field(place), rotation_column(rows, focals)))
         for sorted_runs in runs.values():
             sorted_runs.flush()
         for split, sorted_runs in runs.items():
