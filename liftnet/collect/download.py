@@ -78,7 +78,7 @@ class Downloader:
         self.stop = threading.Event()
         self._gates: dict[str, HostGate] = {}
         self._lock = threading.Lock()
-        self._jitter = random.Random(0)
+        self._jitter = random.Random()  # of its own in each process, or all would come back together
         self.session = _Session()
         # no proxies and no passwords from the environment; only the certificates of the institution, if it has its own
         self.session.trust_env = False

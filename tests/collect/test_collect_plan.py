@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +26,7 @@ from liftnet.collect.gather import gather
 from liftnet.collect.jobs import BUNDLES, MANY, bundle_of, read_jobs, read_requests, requests_of, split_into_jobs
 from liftnet.collect.journal import Journal
 from liftnet.collect.plan import MEAN_BYTES, plan, shown
-from liftnet.collect.policies import Policy
+from liftnet.collect.policies import KNOWN, Policy
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Place, Sources, Wanted, read_csv, read_directory
 from liftnet.collect.turns import SharedTurns, Turn
@@ -270,6 +271,18 @@ def test_bytes_are_taken_at_the_rate_of_the_policy():
     waits = [gate.pay(100_000) for _ in range(10)]
     assert waits[-1] == pytest.approx(1.0, abs=0.05)
     assert HostGate(Policy(2, 0.0)).pay(10**9) == 0
+
+
+def test_two_connections_together_keep_to_the_rate(httpserver, quick, monkeypatch):
+    monkeypatch.setitem(KNOWN, "localhost", Policy(2, 0.0, mbit_s=8.0))
+    httpserver.expect_request("/x").respond_with_data(b"x" * 400_000)
+    one = Downloader(quick())
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        received = list(pool.map(one.fetch, [httpserver.url_for("/x")] * 2))
+    assert [len(file.data) for file in received] == [400_000] * 2
+    assert time.monotonic() - began >= 0.75, "800 kB at a megabyte a second"
+    one.close()
 
 
 def test_a_host_that_takes_no_connection_is_left_alone(quick, tmp_path):
