@@ -22,7 +22,9 @@ PLACEHOLDER_ARTISTS = 3  # a picture under more artists than this shows none of 
 LOGGER = get_logger("collect")
 
 
-def mark_copies(rows: Sequence[Row], images: Sequence[Entry], out: Path, settings: CollectSettings) -> list[Tie]:
+def mark_copies(
+    rows: Sequence[Row], images: Sequence[Entry], out: Path, settings: CollectSettings, threads: int = 1
+) -> list[Tie]:
     """Drop copies, note what looks alike, and tell which rows' pictures tie their works together.
 
     Of copies the one with a hand-made mask stays, then the larger, then the earlier in the list.
@@ -32,15 +34,16 @@ def mark_copies(rows: Sequence[Row], images: Sequence[Entry], out: Path, setting
         images: What became of each row's image.
         out: Folder of the outputs, for the stored files.
         settings: Distances.
+        threads: Workers; the result does not depend on them.
 
     Returns:
         Pairs of row numbers: the same file, or hashes at most `near_drop` bits apart.
     """
     stored = [number for number, row in enumerate(rows) if row["status"] == "ok"]
-    near = near_pairs(as_bits([_hashes(images[number]) for number in stored]), _farthest(settings))
+    near = near_pairs(as_bits([_hashes(images[number]) for number in stored]), _farthest(settings), threads)
     alike = near.within(settings.near_drop)
     paths = [out / images[number]["file"] for number in stored]
-    agree = same_detail(paths, alike, settings.near_detail)
+    agree = same_detail(paths, alike, settings.near_detail, threads)
     copies = alike.pairs[agree]
     exact = _exact(rows)
     placeholders = _placeholders(rows, [*exact, *_numbered(copies, stored)])

@@ -87,6 +87,7 @@ def give_splits(
         row["split"] = splits.get(naming, of_artist.get(artist_id))
         if row["status"] == "ok" and naming in reasons:
             row |= {"status": "withheld", "reason": reasons[naming], "image_id": None, "file": None}
+    _tell(rows, groups, splits, {naming: _listed(naming, spellings, (before,)) for naming in known}, folder)
     _write(folder, splits, before)
     write_text(folder / "groups.csv", _group_table(rows, groups))
 
@@ -225,6 +226,31 @@ def _withheld(known: Mapping[Naming, Ids], splits: Mapping[Naming, str]) -> dict
         reason = f"{what} {top.work} by {top.artist}, which is in {splits[top]}"
         reasons |= {naming: reason for naming in members if splits[naming] != splits[top]}
     return reasons
+
+
+def _tell(
+    rows: Iterable[Row],
+    groups: Mapping[str, str],
+    splits: Mapping[Naming, str],
+    earlier: Mapping[Naming, str | None],
+    folder: Path,
+) -> None:
+    """Say what was kept of an earlier run, what the given lists have moved, tied together and withheld."""
+    kept = [naming for naming, split in earlier.items() if split]
+    moved = [naming for naming in kept if splits[naming] != earlier[naming]]
+    if kept:
+        LOGGER.info("%d works stay in the splits of an earlier run; remove %s to divide anew", len(kept), folder)
+    if moved:
+        first = f"{moved[0].work} by {moved[0].artist}, which was in {earlier[moved[0]]}"
+        LOGGER.warning("the given lists have moved %d works to another split, the first: %s", len(moved), first)
+    sizes = Counter(groups.values())
+    several = [group for group, size in sizes.items() if size > 1]
+    if several:
+        largest = max(sizes.values())
+        LOGGER.info("%d groups tie several artists together, the largest %d; see groups.csv", len(several), largest)
+    withheld = [row for row in rows if row["status"] == "withheld"]
+    if withheld:
+        LOGGER.warning("%d images are withheld, the first: %s", len(withheld), withheld[0]["reason"])
 
 
 def _highest_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:

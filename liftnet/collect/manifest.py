@@ -130,7 +130,7 @@ def _check_works(sources: Sources, given: Lists, folder: str) -> None:
     titles = {(artist, row.work) for row in sources.rows for artist in (row.artist, row.artist_wikidata)}
     ids = {row.work_wikidata for row in sources.rows}
     for entry in given.works.entries:
-        if entry.names not in titles and (entry.wikidata is None or entry.wikidata not in ids):
+        if entry.names[:2] not in titles and (entry.wikidata is None or entry.wikidata not in ids):
             name = entry.line().replace("\t", ", ")
             raise LiftnetError(folder, f"{name!r} is no work of {sources.origin}", "Take it out of the list of works")
 
@@ -142,6 +142,7 @@ def write_manifest(
     images: Sequence[Entry],
     masks: Mapping[int, Entry],
     entries: Mapping[str, Entry],
+    threads: int = 1,
 ) -> CollectResult:
     """Write manifest.parquet, works.tsv and splits/, and remove stored files that no row asks for any more.
 
@@ -152,13 +153,14 @@ def write_manifest(
         images: What became of each row's image.
         masks: What became of the mask of each kept image, by row number.
         entries: All of the journal, earlier runs included.
+        threads: Workers that look for copies.
 
     Raises:
         LiftnetError: A list of splits cannot be read, or `out` cannot be written.
     """
     rows = _rows(sources, images, masks)
     identify(rows)
-    ties = mark_copies(rows, images, out, settings)
+    ties = mark_copies(rows, images, out, settings, threads)
     give_splits(rows, ties, settings, read_given(settings.splits), out / "splits")
     with table_writer(out / "manifest.parquet", MANIFEST) as write:
         for group in in_groups(rows, ROWS_PER_GROUP):
