@@ -124,6 +124,8 @@ class Guard:
             raise NameResolutionError(host, connection, error) from error  # type: ignore[arg-type]
         problem: OSError | None = None
         for address in dict.fromkeys(addresses):
+            if self.present.watchdog is not None and self.present.watchdog.expired:
+                break  # a name may have a hundred addresses, and none of them answers
             try:
                 return create_connection(
                     (address, connection.port),

@@ -3,6 +3,12 @@
 import contextlib
 import random
 import resource
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +121,79 @@ def test_encrypted_to_a_plain_port(server, fetch_all, jpeg):
     (row,) = fetch_all([server.url("/x.jpg").replace("http:", "https:")])
     assert row["status"] in ("tls_error", "connection_error", "timeout_read")
     assert not server.asked("/x.jpg")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Key and certificate that nobody has signed."""
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.2"]
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the program openssl to make a certificate")
+    subprocess.run([*words, "-keyout", file, "-out", file], check=True, capture_output=True)
+    return file
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", "tls_error"), ("http", "connection_error")])
+def test_a_server_whose_certificate_nobody_has_signed(scheme, status, certificate, fetch_all):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+                        secure.recv(1000)
+
+        threading.Thread(target=accept, daemon=True).start()
+        (row,) = fetch_all([f"{scheme}://127.0.0.2:{listener.getsockname()[1]}/x.jpg"])
+    assert row["status"] == status, row["reason"]
+
+
+def test_an_encrypted_greeting_that_drips_is_cut(server, fetch_all):
+    """The server's port answers a TLS greeting with one byte at a time."""
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+        def drip(connection):
+            with contextlib.suppress(OSError), connection:
+                connection.sendall(b"\x16\x03\x03\x40\x00")
+                for _ in range(200):
+                    connection.sendall(b"\0")
+                    time.sleep(0.05)
+
+        threading.Thread(target=accept, daemon=True).start()
+        start = time.monotonic()
+        (row,) = fetch_all([f"https://127.0.0.2:{listener.getsockname()[1]}/x.jpg"], retries=0)
+        assert time.monotonic() - start < 5, "of the 10 s that it would take"
+    assert row["status"] in ("timeout_total", "timeout_read", "timeout_connect", "tls_error")
+
+
+def test_a_name_of_many_addresses_is_not_tried_for_ever(monkeypatch, quick):
+    tried = []
+
+    def never(address, *_, **__):
+        tried.append(address)
+        time.sleep(0.2)
+        raise TimeoutError
+
+    found = [(2, 1, 6, "", (f"8.8.8.{number}", 80)) for number in range(100)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("liftnet.collect.guard.create_connection", never)
+    with (
+        contextlib.closing(Downloader(quick(total_s=0.5, retries=0))) as downloader,
+        pytest.raises(FetchError) as error,
+    ):
+        downloader.fetch("http://many.example/x.jpg")
+    assert error.value.code == "timeout_total"
+    assert len(tried) < 20
 
 
 def test_one_image_under_many_addresses_is_stored_once(server, fetch_all, jpeg, tmp_path):
