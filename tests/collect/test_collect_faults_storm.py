@@ -5,11 +5,12 @@ import sys
 import time
 
 import pytest
-from fault_answers import raw
+from fault_answers import page, raw, redirect
 from fault_server import FaultServer, addresses
 from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
 
 from liftnet.collect.collector import collect
+from liftnet.collect.plan import plan
 from liftnet.collect.sources import read_csv
 from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import MANIFEST, read_table
@@ -44,3 +45,28 @@ def test_two_runs_at_a_time_do_not_mix(tmp_path, quick, write_csv):
         collect(read_csv(path), tmp_path / "out", settings)  # a lock ends with its process
     (row,) = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
     assert row["status"] == "connection_error"
+
+
+def test_jobs_side_by_side_share_the_host_they_are_sent_to(tmp_path, quick, write_csv, jpeg):
+    """Files of eight hosts, in several jobs, all stand on one: together they are as polite to it as one."""
+    with FaultServer(addresses(9)) as server:
+        *doors, store = server.hosts
+
+        async def slow(exchange):
+            await exchange.hold(0.03)
+            await page(body=jpeg(int(exchange.visit.path[1:-4])))(exchange)
+
+        urls = []
+        for number in range(40):
+            target = server.add(f"/{number}.jpg", slow, store)
+            urls.append(server.add(f"/{number}.jpg", redirect(target), doors[number % len(doors)]))
+        out, settings = tmp_path / "out", quick(allow_host=list(server.hosts), per_host=1, delay_s=0.05)
+        jobs = plan(read_csv(write_csv([{"url": url} for url in urls])), out, settings)["job"].unique()
+        assert len(jobs) > 1
+        options = ["--per-host", "1", "--delay-s", "0.05", "--allow-host", *server.hosts]
+        command = [sys.executable, "-m", "liftnet", "collect", "fetch", "--out", str(out), *options, "--job"]
+        running = [subprocess.Popen([*command, job], cwd=ROOT) for job in jobs]
+        assert [process.wait() for process in running] == [0] * len(jobs)
+    assert len({visit.path for visit in server.visits if visit.host == store}) == 41, "all files, and robots.txt"
+    assert server.most[store] == 1
+    assert server.most_within(1.0)[store] <= 23
