@@ -49,7 +49,7 @@ def near_pairs(hashes: Hashes, most: int, threads: int = 1, stage: str = "collec
     """All pairs of images of which a variant of the first differs in at most `most` bits from the second as it is.
 
     Every pair is compared, tile by tile, so the result is exact and memory does not grow with the number of images
-    beyond the pairs found; time grows with its square (benchmarks/duplicates.md).
+    beyond the pairs found; time grows with its square (benchmarks/splits.md).
 
     Args:
         hashes: (N, V): for each image the hash of it as it is, then those of its variants.
