@@ -233,8 +233,8 @@ def main() -> None:
             shown(altered, {"within 6 bits": ".0%", "lowest agreement": ".2f", "dropped": ".0%"}),
             f"## Time of the search\n\nAll near pairs among {SEARCHED:,} random hashes: {seconds:.1f} CPU s. It "
             "grows with the square of their number and runs on all threads.",
-            "## Links between splits\n\n`match --across` and `verify run` with their defaults, features from the cache. "
-            "A pair is wrong if its images are of two works.",
+            "## Links between splits\n\n`match --across` and `verify run` with their defaults, features from the "
+            "cache. A pair is wrong if its images are of two works.",
             shown(found, {"match, CPU s": ".1f", "verify, CPU s": ".1f"}),
         ],
     )

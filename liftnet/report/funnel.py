@@ -24,6 +24,8 @@ CAPTION = (
 
 WORDS = {
     "dup_exact": "exact duplicate of another image",
+    "dup_near": "a copy of another image",
+    "placeholder": "a picture that stands under many artists",
     "not_image": "not an image",
     "too_large": "too large",
     "decode_error": "cannot be decoded",
