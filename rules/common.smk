@@ -8,12 +8,12 @@ import csv
 import os
 import shlex
 import sys
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 from snakemake.utils import validate
 
 # Jobs find the interpreter that runs Snakemake even where its environment is not activated; with --use-conda the job's
@@ -306,11 +306,27 @@ def split_lists():
     return sorted(map(str, Path(folder).glob("*"))) if folder else []
 
 
+def once_known(resource):
+    """A resource of a job that is planned before its checkpoint has run: 1 until then, since Snakemake asks early."""
+
+    @wraps(resource)
+    def known(wildcards):
+        try:
+            return resource(wildcards)
+        except IncompleteCheckpointException:
+            return 1
+
+    return known
+
+
 def planned_jobs():
     """The jobs of the plan of downloads, with their number of requests."""
     jobs = str(checkpoints.plan_downloads.get().output.jobs)
     with open(jobs, newline="", encoding="utf-8") as file:
-        return {row["job"]: row["kind"] for row in csv.DictReader(file, delimiter="\t")}
+        return {
+            row["job"]: int(row["n_requests"])
+            for row in csv.DictReader(file, delimiter="\t")
+        }
 
 
 def all_fetched(wildcards):
@@ -323,6 +339,7 @@ def memory_of_job(wildcards):
     return 2000 + 8 * planned_jobs()[wildcards.job] // 1000
 
 
+@once_known
 def memory_of_manifest(wildcards):
     """Four gigabytes, and ten kilobytes for each file of all jobs."""
     return 4000 + 10 * sum(planned_jobs().values()) // 1000
@@ -390,12 +407,14 @@ def minutes_of_work(wildcards):
     return 60 + pairs_of_work(wildcards) // (20 * threads_of_work(wildcards))
 
 
+@once_known
 def threads_across(wildcards):
     """One thread for a small collection; eight where thousands of images are described."""
     images = sum(int(row["n_images"]) for row in found_works().values())
     return 1 if images < 2000 else 8
 
 
+@once_known
 def minutes_across(wildcards):
     """An hour, and a second of a thread for every image: a cluster ends a job that takes longer."""
     images = sum(int(row["n_images"]) for row in found_works().values())
