@@ -33,6 +33,7 @@ from scale_collection import (
     write_lists,
     write_other_outputs,
     write_pictures,
+    write_plan,
     write_run,
 )
 
@@ -130,6 +131,7 @@ def measure(folder: Path, share: float) -> dict[str, float]:
     """Make a share of the collection in `folder`, which must be empty, and run it."""
     root, works = folder / "results", collection(share)
     write_run(folder)
+    write_plan(root)
     write_lists(root, works)
     write_pictures(root, works)
     snakemake(folder, "--touch", "results/works.tsv")

@@ -35,6 +35,8 @@ POINTS = 160  # of a work
 SEEN = 0.7  # share of them in an image
 CLUTTER = 60  # keypoints of an image that belong to nothing
 OTHER_OUTPUTS = (
+    "across/matches.parquet",
+    "across/pairs.parquet",
     "models/segmenter/model.safetensors",
     "models/liftnet/model.safetensors",
     "models/liftnet/README.md",
@@ -44,6 +46,7 @@ OTHER_OUTPUTS = (
     "tables/pairs_by_reason.csv",
     "tables/depth_pairs.csv",
     "tables/funnel.csv",
+    "tables/leakage.csv",
     "report.html",
 )
 SPLITS = ("train", "train", "train", "val", "test")
@@ -107,6 +110,16 @@ def write_lists(root: Path, works: list[Work]) -> None:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(["work_id", "artist_id", "n_images", "split"])
         writer.writerows([work.work_id, work.artist_id, len(work.images), work.split] for work in works)
+
+
+def write_plan(root: Path) -> None:
+    """Write what `collect plan` and `collect fetch` would: one job of local files, and empty files for the rest."""
+    for name in ("wanted.parquet", "sources.json", "plan.csv", "local.parquet"):
+        (root / "downloads" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "downloads" / name).touch()
+    (root / "downloads" / "jobs.tsv").write_text("job\tkind\torigin\tn_requests\nlocal\tlocal\t\t1\n")
+    (root / "fetched").mkdir(exist_ok=True)
+    (root / "fetched" / "local.parquet").touch()
 
 
 def write_pictures(root: Path, works: list[Work]) -> None:
