@@ -65,7 +65,8 @@ def gather(out: Path, settings: CollectSettings | None = None, threads: int | No
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(out / "downloads" / "hand_masks.jsonl"))
         masks = _masks(out, sources, images, fetched, settings, threads or default_workers(), journal)
-        result = write_manifest(sources, out, settings, images, masks, _ever_stored(out))
+        stored = _ever_stored(out)
+        result = write_manifest(sources, out, settings, images, masks, stored, threads or default_workers())
     _remove_raw_masks(out, fetched)
     _remove_torn_files(out)
     return result
