@@ -77,6 +77,7 @@ class Downloader:
         self.robots = RobotsCache(self._read_robots, folder and folder / "robots")
         self.stop = threading.Event()
         self._gates: dict[str, HostGate] = {}
+        self._connections = threading.BoundedSemaphore(settings.connections)
         self._lock = threading.Lock()
         self._jitter = random.Random()  # of its own in each process, or all would come back together
         self.session = _Session()
@@ -188,7 +189,8 @@ class Downloader:
                 gate.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
             with gate.slot(self.stop):
                 self._sleep(gate.turn(url, self.settings.max_wait_s))
-                answer = self._hop(url, gate, asking)
+                with self._connections:
+                    answer = self._hop(url, gate, asking)
             if isinstance(answer, Received):
                 return answer
             url = answer

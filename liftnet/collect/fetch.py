@@ -28,6 +28,7 @@ from liftnet.io.schemas import FETCHED, in_groups, table_writer
 
 LOGGER = get_logger("collect")
 JOBS_AT_A_TIME = 200  # whose journals are open together
+WAITING = 4  # threads for each connection: most of them wait until their slow host may be asked again
 _LASTING = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved", "robots_disallowed"})
 
 
@@ -126,7 +127,7 @@ class _Fetcher:
             lambda task: task.journal.add(self._entry(task)),
             lambda task: task.request.host,
             lambda host: self.downloader.gate(f"http://{host}").policy.connections if host else max(2, self.threads),
-            max(self.settings.connections, self.threads),
+            max(WAITING * self.settings.connections, self.threads),
             self.downloader.give_up,
         )
         with contextlib.closing(finished):
