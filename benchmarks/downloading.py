@@ -1,9 +1,10 @@
 """The downloader beside img2dataset on the same local server: time, behaviour under faults, and a storm with kills.
 
-Claims: an image costs no more CPU than with img2dataset at 256 and 1024 px, hashes and checks included; every fault
-has its own status, and nothing bad is stored; a killed run does not ask again for what it has. Politeness is off for
-both, 32 connections each; CPU seconds are those of all processes of a run, and what a run of four images takes
-(starting Python, loading libraries) is taken off and shown by itself.
+Claims: an image costs no more CPU than with img2dataset as it comes, at 256 and 1024 px, hashes and checks included;
+every fault has its own status, and nothing bad is stored; a killed run does not ask again for what it has written
+down. Politeness is off for both, 32 connections each; CPU seconds are those of all processes of a run, and what a run
+of four images takes (starting Python, loading libraries) is taken off and shown by itself. The clock runs on a machine
+shared with other work, so images a second are a hint only.
 
     python benchmarks/downloading.py [--peer-python ENVIRONMENT/bin/python] [--report benchmarks/downloading.md]
 """
