@@ -39,7 +39,7 @@ class Request:
         kind: "web", "local" or "museum".
         place: Where it is.
         version: Of a local file when the plan was made.
-        expected_bytes: As the source list says it.
+        expected_bytes: Of a file on this machine its size, else as the source list says it.
     """
 
     what: str
@@ -99,7 +99,7 @@ def requests_of(sources: Sources) -> list[Request]:
             name = request_id(what, kind, place)
             if name not in found:
                 version = place.version
-                if kind == "local" and version:
+                if version:
                     expected = int(version.partition("-")[0])
                 found[name] = Request(what, kind, place, version, expected)
     return list(found.values())
