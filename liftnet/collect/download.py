@@ -6,6 +6,7 @@ it sent is as long as it said. What the bytes are is found out by `liftnet.colle
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import json
 import logging
@@ -95,13 +96,21 @@ class Downloader:
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
-    def fetch(self, url: str, etag: str | None = None, last_modified: str | None = None) -> Received:
+    def fetch(
+        self,
+        url: str,
+        etag: str | None = None,
+        last_modified: str | None = None,
+        holder: contextlib.ExitStack | None = None,
+    ) -> Received:
         """Fetch one URL, with retries.
 
         Args:
             url: http or https.
             etag: The version that is there already; the server sends the file only if it has another.
             last_modified: The same by date.
+            holder: Keeps the file's place among `connections` until it is closed: what has come and waits to be
+                decoded takes memory too.
 
         Raises:
             FetchError: It could not be had; `code` and `reason` say why.
@@ -109,7 +118,8 @@ class Downloader:
         """
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         wanted = {name: value for name, value in conditions.items() if value}
-        return self._persist(url, Asking(wanted, max_bytes=self.settings.max_bytes, robots=self.settings.robots))
+        limits = self.settings
+        return self._persist(url, Asking(wanted, max_bytes=limits.max_bytes, robots=limits.robots, holder=holder))
 
     def fetch_json(self, url: str, headers: Mapping[str, str] | None = None, max_bytes: int = 32_000_000) -> Any:
         """Ask an interface for programs; its terms of use hold, robots.txt is for pages.
@@ -187,14 +197,26 @@ class Downloader:
             gate.check_alive(url)
             if asking.robots:
                 gate.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
-            with gate.slot(self.stop):
-                self._sleep(gate.turn(url, self.settings.max_wait_s))
-                with self._connections:
-                    answer = self._hop(url, gate, asking)
+            with gate.slot(self.stop), contextlib.ExitStack() as place:
+                self._take_turn(url, gate, place)
+                answer = self._hop(url, gate, asking)
+                if isinstance(answer, Received) and asking.holder is not None:
+                    asking.holder.enter_context(place.pop_all())
             if isinstance(answer, Received):
                 return answer
             url = answer
         raise FetchError(url, "too_many_redirects", f"more than {self.settings.max_redirects} redirects")
+
+    def _take_turn(self, url: str, gate: HostGate, place: contextlib.ExitStack) -> None:
+        """Wait for the host's next turn, then for a free connection, and again if turns have passed meanwhile."""
+        self._sleep(gate.turn(url, self.settings.max_wait_s))
+        while True:
+            self._connections.acquire()
+            if (wait := gate.begin()) <= 0:
+                place.callback(self._connections.release)
+                return
+            self._connections.release()
+            self._sleep(wait)
 
     def _hop(self, url: str, gate: HostGate, asking: Asking) -> Received | str:
         """One request: the file, or where it has moved to."""

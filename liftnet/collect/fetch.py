@@ -155,11 +155,12 @@ class _Fetcher:
             entry["replaced"] = sorted({file for file in replaced if file})
         refreshed = earlier if task.standing == REFRESH else None
         try:
-            received = self._receive(request, refreshed)
-            if refreshed is not None and received.not_modified:
-                return refreshed | {"checked_at": entry["fetched_at"]}
-            entry |= _what_came(received)
-            return entry | self._stored(request, received)
+            with contextlib.ExitStack() as holder:
+                received = self._receive(request, refreshed, holder)
+                if refreshed is not None and received.not_modified:
+                    return refreshed | {"checked_at": entry["fetched_at"]}
+                entry |= _what_came(received)
+                return entry | self._stored(request, received)
         except (FetchError, BadImageError) as error:
             if refreshed is not None and not _is_lasting(error):
                 return refreshed
@@ -172,16 +173,16 @@ class _Fetcher:
             LOGGER.exception("%s: an unforeseen error", request.place.asked)
             return entry | {"status": "internal_error", "reason": f"{type(error).__name__}: {error}", "attempts": 1}
 
-    def _receive(self, request: Request, earlier: Entry | None) -> Received:
+    def _receive(self, request: Request, earlier: Entry | None, holder: contextlib.ExitStack) -> Received:
         place = request.place
         if self.base is not None:
-            received = self.downloader.fetch(f"{self.base}/{quote(place.asked)}")
+            received = self.downloader.fetch(f"{self.base}/{quote(place.asked)}", holder=holder)
             # the port changes from run to run
             return Received(received.data, place.asked, received.http_status, received.attempts)
         if place.path is not None:
             return Received(read_local(place.path, self.settings.max_bytes))
         known = earlier or {}
-        return self.downloader.fetch(place.asked, known.get("etag"), known.get("last_modified"))
+        return self.downloader.fetch(place.asked, known.get("etag"), known.get("last_modified"), holder)
 
     def _stored(self, request: Request, received: Received) -> Entry:
         """Check and store what came, under a name made of its content."""

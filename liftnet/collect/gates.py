@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from contextlib import AbstractContextManager
@@ -26,7 +27,7 @@ class HostGate:
         self.policy = policy
         self._turns = turns or Turns(policy.connections)
         self._delay_s, self._lock = policy.delay_s, threading.Lock()
-        self._paid_until = 0.0
+        self._paid_until, self._began = 0.0, -math.inf
         self._silences, self._last_silence = 0, "connection_error"
 
     @property
@@ -61,6 +62,18 @@ class HostGate:
             return turn._replace(next_at=max(now, min(turn.next_at, latest), resting) + self._delay_s)
 
         return self._turns.change(take).next_at - self._delay_s - now
+
+    def begin(self) -> float:
+        """Begin a request whose turn has come: 0.0, or the seconds to wait still as another one has just begun.
+
+        Several turns may pass while all connections are in use; they are not made up for.
+        """
+        with self._lock:
+            now = time.monotonic()
+            wait = self._began + self._delay_s - now
+            if wait <= 0:
+                self._began = now
+            return max(wait, 0.0)
 
     def rest(self, seconds: float, http_status: int) -> None:
         """Hold back every request to this host: a rate limit is a host's, not a file's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from liftnet.collect.partial import Partial
@@ -56,6 +57,7 @@ class Asking:
         cut: Take the first `max_bytes` of a longer file; its compression is undone.
         partial: What broke off, to be continued.
         home: The one host that `headers` are for, as they may hold a key; empty for whoever answers.
+        holder: Keeps the place among the connections once the file is there.
     """
 
     conditions: dict[str, str] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Asking:
     cut: bool = False
     partial: Partial | None = None
     home: str = ""
+    holder: ExitStack | None = None
 
     def headers_for(self, url: str) -> dict[str, str]:
         """The headers of a request for `url`: for the rest of what broke off there, else for what has changed."""

@@ -1,6 +1,7 @@
 """Each fault of a server alone: its exact status, the files beside it unharmed, memory and bytes bounded."""
 
 import contextlib
+import itertools
 import random
 import resource
 import shutil
@@ -235,3 +236,41 @@ def test_whatever_comes_is_a_file_or_a_fault(server, quick, jpeg):
                 counts["fault"] += bool(error.code and error.reason)
     assert sum(counts.values()) == 400
     assert min(counts.values()) > 40, "the changes are neither too small nor too large"
+
+
+def test_waiting_for_a_connection_does_not_bring_requests_closer(jpeg, tmp_path, quick, write_csv):
+    """Turns that pass while all connections are in use are not made up for."""
+    with FaultServer(addresses(2)) as server:
+        busy, host = server.hosts
+
+        async def slow(exchange):
+            await exchange.hold(0.8)
+            await page(body=jpeg(0))(exchange)
+
+        urls = [server.add("/slow.jpg", slow, busy)]
+        urls += [server.add(f"/{number}.jpg", page(body=jpeg(number)), host) for number in range(1, 5)]
+        settings = quick(allow_host=list(server.hosts), connections=1, per_host=4, delay_s=0.15, min_side=32)
+        collect(read_csv(write_csv([{"url": url} for url in urls])), tmp_path / "out", settings, 1)
+    begun = [visit.began for visit in server.files() if visit.host == host]
+    assert len(begun) == 4
+    assert all(later - earlier > 0.1 for earlier, later in itertools.pairwise(begun))
+
+
+def test_few_files_wait_in_memory_for_being_decoded(jpeg, tmp_path, quick, write_csv, monkeypatch):
+    """However many hosts send at a time, no more files are held than connections are allowed."""
+    checked, held = [], []
+
+    def slow(data, *rest):
+        held.append(sum(visit.sent > 1000 for visit in server.files()) - len(checked))
+        time.sleep(0.05)
+        checked.append(1)
+        return normalise(data, *rest)
+
+    monkeypatch.setattr("liftnet.collect.fetch.normalise", slow)
+    with FaultServer(addresses(12)) as server:
+        urls = [
+            server.add(f"/{number}.jpg", page(body=jpeg(number)), host) for host in server.hosts for number in range(2)
+        ]
+        settings = quick(allow_host=list(server.hosts), connections=3, min_side=32)
+        collect(read_csv(write_csv([{"url": url} for url in urls])), tmp_path / "out", settings, 1)
+    assert max(held) <= 3
