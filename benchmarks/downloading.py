@@ -33,7 +33,7 @@ def main() -> None:
     """Measure and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--peer-python", type=Path, help="interpreter of an environment with img2dataset 1.47")
-    parser.add_argument("--images", type=int, default=400, help="images of a run that is timed")
+    parser.add_argument("--images", type=int, default=250, help="images of a run that is timed")
     parser.add_argument("--storm", type=int, default=10_000, help="URLs of the storm")
     parser.add_argument("--kills", type=int, default=10, help="SIGKILLs in the storm")
     parser.add_argument("--report", type=Path, help="Markdown file to write")
