@@ -46,12 +46,12 @@ def masked(tmp_path):
 
 def contents(results):
     """The bytes of every file of matches, pairs and dataset."""
-    folders = [results / name for name in ("matches", "pairs", "dataset")]
+    folders = [results / name for name in ("matches", "across", "pairs", "dataset")]
     return {
         str(path.relative_to(results)): path.read_bytes()
         for folder in folders
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
     }
 
 
@@ -83,7 +83,7 @@ def test_works_run_in_groups_and_a_killed_job_is_started_again(cluster, masked):
     expected = contents(results)
     works = len(list((results / "pairs").glob("*.parquet")))
     assert works >= 5
-    for name in ("matches", "pairs", "dataset"):
+    for name in ("matches", "across", "pairs", "dataset"):
         shutil.rmtree(results / name)
 
     process = start(masked, "slurm", "dataset", "--slurm-init-seconds-before-status-checks", "2")
