@@ -23,7 +23,8 @@ from downloading_runs import (
     served,
     timed,
 )
-from fault_answers import FAULTS, GOOD, OK, after, endless, page, raw
+from fault_answers import OK, after, endless, page, raw
+from fault_catalogue import FAULTS, GOOD
 from fault_server import Answer, Exchange, FaultServer, addresses
 from fault_storm import check, make_storm, run_and_kill, small_images
 from measuring import spent

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fault_answers import ELSEWHERE, FAULTS, GOOD, INSIDE, page
+from fault_answers import page
+from fault_catalogue import ELSEWHERE, FAULTS, GOOD, INSIDE
 from fault_server import FaultServer
 from PIL import Image
 

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fault_answers import FAULTS, GOOD, OK, head, page, raw
+from fault_answers import OK, head, page, raw
+from fault_catalogue import FAULTS, GOOD
 from fault_server import FaultServer, addresses
 
 from liftnet.collect.collector import collect
