@@ -2,9 +2,10 @@
 
 Claims: with hashes and checks an image costs less CPU than with img2dataset as it comes where it is brought down to
 256 px, and about as much (within a fifth) from 2048 to 1024 px; every fault has its own status, and nothing bad is
-stored; a killed run does not ask again for what it has written down. Politeness is off for both, 32 connections each; CPU seconds are those of all processes of a run, and what a run
-of four images takes (starting Python, loading libraries) is taken off and shown by itself. The clock runs on a machine
-shared with other work, so images a second are a hint only.
+stored; a killed run does not ask again for what it has written down. Politeness is off for both, 32 connections each;
+CPU seconds are those of all processes of a run, and what a run of four images takes (starting Python, loading
+libraries) is taken off and shown by itself. The clock runs on a machine shared with other work, so images a second are
+a hint only.
 
     python benchmarks/downloading.py [--peer-python ENVIRONMENT/bin/python] [--report benchmarks/downloading.md]
 """
