@@ -53,9 +53,17 @@ class SegmentSettings(Settings):
     largest_zoom: float = Field(
         2.8, ge=1, le=10, description="closest view of a training image, in widths of the image; 1: never closer"
     )
-    lighting: float = Field(0.3, ge=0, le=1, description="share of training images lit anew: fall-off, shadows, gamma")
+    lighting: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of training images lit anew: fall-off, shadows, gamma; for longer trainings",
+    )
     neighbours: float = Field(
-        0.3, ge=0, le=1, description="share of replaced backgrounds that show another sculpture, as background"
+        0.0,
+        ge=0,
+        le=1,
+        description="share of replaced backgrounds that show another sculpture, as background; for longer trainings",
     )
     validate_every: int = Field(50, ge=1, description="iterations between validations and checkpoints")
     validation_share: float = Field(
