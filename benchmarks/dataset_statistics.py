@@ -28,9 +28,9 @@ from liftnet.io.dataset import SPLITS, shard_paths
 from liftnet.io.ids import stable_id
 from liftnet.io.schemas import MANIFEST, PAIRS, table_writer, write_table
 from liftnet.io.sharding.write import Cutting, write_pairs
-from liftnet.shard.statistics import tally_files
-from liftnet.shard.statistics_files import PER_PAIR, SCALES, SCORE
-from liftnet.shard.statistics_tables import dataset_tables
+from liftnet.shard.statistics.files import PER_PAIR, SCALES, SCORE
+from liftnet.shard.statistics.run import tally_files
+from liftnet.shard.statistics.tables import dataset_tables
 
 PAGE = Path(__file__).with_suffix(".md")
 ARTISTS, MEAN_POINTS, REJECTED = 138, 181, 2  # rejected pairs for each kept one

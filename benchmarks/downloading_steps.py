@@ -16,9 +16,9 @@ from fault_server import FaultServer, addresses
 from measuring import measured, shown
 from PIL import Image
 
-from liftnet.collect.download import Downloader
-from liftnet.collect.picture import normalise, perceptual_hashes, shrunk_size
+from liftnet.collect.pictures.picture import normalise, perceptual_hashes, shrunk_size
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.web.download import Downloader
 from liftnet.io.files import write_bytes
 
 SIDES, SOURCES = (256, 1024), (1024, 2048, 3072)

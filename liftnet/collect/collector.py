@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from liftnet.collect.fetch import fetch_jobs
+from liftnet.collect.fetching.fetch import fetch_jobs
+from liftnet.collect.fetching.plan import plan
 from liftnet.collect.gather import gather
 from liftnet.collect.manifest import CollectResult, check_named_artists
-from liftnet.collect.plan import plan
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
 

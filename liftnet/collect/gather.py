@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.collect.jobs import kind_of, read_jobs, request_id
-from liftnet.collect.journal import Entry, Journal, read_entries
+from liftnet.collect.fetching.jobs import kind_of, read_jobs, request_id
+from liftnet.collect.fetching.journal import Entry, Journal, read_entries
+from liftnet.collect.fetching.standing import VERSION
+from liftnet.collect.fetching.wanted import read_wanted
 from liftnet.collect.manifest import CollectResult, check_named_artists, first_of_each, write_manifest
-from liftnet.collect.picture import normalise_mask
+from liftnet.collect.pictures.picture import normalise_mask
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
-from liftnet.collect.standing import VERSION
-from liftnet.collect.wanted import read_wanted
 from liftnet.io.errors import BadImageError
 from liftnet.io.images import write_mask
 from liftnet.io.parallel import default_workers, map_threads

@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from liftnet.collect.copies import mark_copies
-from liftnet.collect.groups import give_splits
-from liftnet.collect.identities import identify
-from liftnet.collect.journal import Entry
-from liftnet.collect.lists import Lists, read_given
+from liftnet.collect.fetching.journal import Entry
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources, Wanted
+from liftnet.collect.splitting.copies import mark_copies
+from liftnet.collect.splitting.groups import give_splits
+from liftnet.collect.splitting.identities import identify
+from liftnet.collect.splitting.lists import Lists, read_given
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_text
 from liftnet.io.licences import spdx

@@ -20,7 +20,7 @@ from liftnet.io.tables import markdown_table
 from liftnet.shard.facts import HUB_SPLITS, Facts, type_name
 from liftnet.shard.selection import MEANING, REJECTED, WITHHELD
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics import CAPTION, statistics_table
+from liftnet.shard.statistics.run import CAPTION, statistics_table
 
 CARD_FILE = "README.md"
 PAIR_COLUMNS = {

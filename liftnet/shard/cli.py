@@ -86,6 +86,6 @@ def _leakage(arguments: argparse.Namespace) -> int:
 
 
 def _statistics(arguments: argparse.Namespace) -> None:
-    from liftnet.shard.statistics import write_statistics
+    from liftnet.shard.statistics.run import write_statistics
 
     write_statistics(arguments.dataset, arguments.tables, arguments.museum)

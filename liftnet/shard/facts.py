@@ -15,8 +15,8 @@ from liftnet.io.dataset import SPLITS, shard_paths
 from liftnet.io.schemas import MANIFEST, read_table
 from liftnet.shard.images import WITH_EXIF, WITH_POSITION
 from liftnet.shard.selection import MEANING, stored_rows
-from liftnet.shard.statistics import Tally, tally_dataset
-from liftnet.shard.statistics_files import COLLECTED_FILE
+from liftnet.shard.statistics.files import COLLECTED_FILE
+from liftnet.shard.statistics.run import Tally, tally_dataset
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as dataset hubs call them
 UNDIVIDED = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "images": "sha256"}

@@ -18,7 +18,7 @@ from liftnet.io.hashes import as_bits, near_pairs
 from liftnet.io.log import get_logger
 from liftnet.io.schemas import MANIFEST, PAIRS, read_table
 from liftnet.io.tables import write_tables
-from liftnet.shard.statistics_files import COLLECTED_FILE
+from liftnet.shard.statistics.files import COLLECTED_FILE
 
 LINKING = ("kept", "duplicate", "affine_homography", "projective_homography")
 """The decisions of `verify` after which two images count as views of one object: two views of a solid, and also one

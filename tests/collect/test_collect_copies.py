@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.collector import collect
-from liftnet.collect.duplicates import choose_kept, detail, same_detail
-from liftnet.collect.picture import SYMMETRIES, perceptual_hashes
+from liftnet.collect.pictures.picture import SYMMETRIES, perceptual_hashes
 from liftnet.collect.sources import read_csv
+from liftnet.collect.splitting.duplicates import choose_kept, detail, same_detail
 from liftnet.io.hashes import as_bits, near_pairs
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"

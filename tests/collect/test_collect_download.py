@@ -8,13 +8,13 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from liftnet.collect.download import Downloader, Stopped
-from liftnet.collect.errors import FetchError
-from liftnet.collect.gates import HostGate
-from liftnet.collect.guard import Guard, is_public
-from liftnet.collect.policies import Policy
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.transport import host_of, user_agent
+from liftnet.collect.web.download import Downloader, Stopped
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.gates import HostGate
+from liftnet.collect.web.guard import Guard, is_public
+from liftnet.collect.web.policies import Policy
+from liftnet.collect.web.transport import host_of, user_agent
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from fault_catalogue import FAULTS, GOOD
 from fault_server import FaultServer, addresses
 
 from liftnet.collect.collector import collect
-from liftnet.collect.download import Downloader, Received
-from liftnet.collect.errors import FetchError
-from liftnet.collect.picture import normalise
+from liftnet.collect.pictures.picture import normalise
 from liftnet.collect.sources import read_csv
+from liftnet.collect.web.download import Downloader, Received
+from liftnet.collect.web.errors import FetchError
 from liftnet.io.schemas import MANIFEST, read_table
 
 LIMIT = 1_000_000
@@ -188,7 +188,7 @@ def test_a_name_of_many_addresses_is_not_tried_for_ever(monkeypatch, quick):
 
     found = [(2, 1, 6, "", (f"8.8.8.{number}", 80)) for number in range(100)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    monkeypatch.setattr("liftnet.collect.guard.create_connection", never)
+    monkeypatch.setattr("liftnet.collect.web.guard.create_connection", never)
     with (
         contextlib.closing(Downloader(quick(total_s=0.5, retries=0))) as downloader,
         pytest.raises(FetchError) as error,
@@ -267,7 +267,7 @@ def test_few_files_wait_in_memory_for_being_decoded(jpeg, tmp_path, quick, write
         checked.append(1)
         return normalise(data, *rest)
 
-    monkeypatch.setattr("liftnet.collect.fetch.normalise", slow)
+    monkeypatch.setattr("liftnet.collect.fetching.fetch.normalise", slow)
     with FaultServer(addresses(12)) as server:
         urls = [
             server.add(f"/{number}.jpg", page(body=jpeg(number)), host) for host in server.hosts for number in range(2)

@@ -11,7 +11,7 @@ from fault_server import FaultServer, addresses
 from PIL import Image
 
 from liftnet.collect.collector import collect
-from liftnet.collect.picture import normalise
+from liftnet.collect.pictures.picture import normalise
 from liftnet.collect.sources import read_csv
 from liftnet.io.schemas import MANIFEST, read_table
 

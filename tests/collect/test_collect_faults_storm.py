@@ -10,7 +10,7 @@ from fault_server import FaultServer, addresses
 from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
 
 from liftnet.collect.collector import collect
-from liftnet.collect.plan import plan
+from liftnet.collect.fetching.plan import plan
 from liftnet.collect.sources import read_csv
 from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import MANIFEST, read_table

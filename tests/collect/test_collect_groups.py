@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.collect.groups import give_splits
-from liftnet.collect.identities import identify, plain_name, same_artists, same_works
-from liftnet.collect.lists import Entry, Lists, read_given, read_lists
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.splitting.groups import give_splits
+from liftnet.collect.splitting.identities import identify, plain_name, same_artists, same_works
+from liftnet.collect.splitting.lists import Entry, Lists, read_given, read_lists
 from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import stable_id
 from liftnet.io.schemas import MANIFEST

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from liftnet.collect.exif import read_exif
-from liftnet.collect.picture import normalise, normalise_mask, shrunk_size
+from liftnet.collect.pictures.exif import read_exif
+from liftnet.collect.pictures.picture import normalise, normalise_mask, shrunk_size
 from liftnet.io.errors import BadImageError
 
 

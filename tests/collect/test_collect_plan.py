@@ -16,21 +16,29 @@ import pandas as pd
 import pytest
 from werkzeug import Response
 
-from liftnet.collect import fetch
 from liftnet.collect.cli import add_commands
 from liftnet.collect.collector import collect
-from liftnet.collect.download import Downloader
-from liftnet.collect.fetch import fetch_jobs
-from liftnet.collect.gates import HostGate
+from liftnet.collect.fetching import fetch
+from liftnet.collect.fetching.fetch import fetch_jobs
+from liftnet.collect.fetching.jobs import (
+    BUNDLES,
+    MANY,
+    bundle_of,
+    read_jobs,
+    read_requests,
+    requests_of,
+    split_into_jobs,
+)
+from liftnet.collect.fetching.journal import Journal
+from liftnet.collect.fetching.plan import MEAN_BYTES, plan, shown
+from liftnet.collect.fetching.wanted import read_wanted, write_wanted
 from liftnet.collect.gather import gather
-from liftnet.collect.jobs import BUNDLES, MANY, bundle_of, read_jobs, read_requests, requests_of, split_into_jobs
-from liftnet.collect.journal import Journal
-from liftnet.collect.plan import MEAN_BYTES, plan, shown
-from liftnet.collect.policies import KNOWN, Policy
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Place, Sources, Wanted, read_csv, read_directory
-from liftnet.collect.turns import SharedTurns, Turn
-from liftnet.collect.wanted import read_wanted, write_wanted
+from liftnet.collect.web.download import Downloader
+from liftnet.collect.web.gates import HostGate
+from liftnet.collect.web.policies import KNOWN, Policy
+from liftnet.collect.web.turns import SharedTurns, Turn
 from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import SAFE_ID
 from liftnet.io.schemas import FETCHED, MANIFEST, read_table
@@ -234,7 +242,7 @@ def test_two_processes_share_a_host(tmp_path, jpeg, httpserver):
     httpserver.expect_request("/x.jpg").respond_with_handler(answer)
     program = (
         "import sys; from pathlib import Path; from concurrent.futures import ThreadPoolExecutor\n"
-        "from liftnet.collect.download import Downloader; from liftnet.collect.settings import CollectSettings\n"
+        "from liftnet.collect.web.download import Downloader; from liftnet.collect.settings import CollectSettings\n"
         "s = CollectSettings(allow_host=['localhost'], robots=False, per_host=2, delay_s=0.02)\n"
         "d = Downloader(s, (), Path(sys.argv[1]))\n"
         "with ThreadPoolExecutor(4) as pool: list(pool.map(d.fetch, [sys.argv[2]] * 15))\n"

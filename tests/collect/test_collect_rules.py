@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from liftnet.collect.errors import FetchError
-from liftnet.collect.optout import directives, reserved
-from liftnet.collect.policies import KNOWN, known_policy, policy_of
-from liftnet.collect.robots import FAULT_FRESH_S, FRESH_S, RobotsCache, Rules, stored_rules
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.optout import directives, reserved
+from liftnet.collect.web.policies import KNOWN, known_policy, policy_of
+from liftnet.collect.web.robots import FAULT_FRESH_S, FRESH_S, RobotsCache, Rules, stored_rules
 
 
 class Site:

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.collect.formats import EXTENSIONS
 from liftnet.collect.options import add_source_options, sources_from
+from liftnet.collect.pictures.formats import EXTENSIONS
 from liftnet.collect.sources import (
     Place,
     Wanted,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splits import assign_splits
+from liftnet.collect.splitting.splits import assign_splits
 from liftnet.io.ids import stable_fraction
 
 artists = st.sets(st.text("abcdefgh0123456789-", min_size=1, max_size=8), min_size=1, max_size=30)

@@ -21,7 +21,7 @@ from liftnet.io.sharding.write import Cutting, write_pairs
 from liftnet.shard import load_pair, read_pairs
 from liftnet.shard import write as write_module
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics import Tally, tally_dataset, write_statistics
+from liftnet.shard.statistics.run import Tally, tally_dataset, write_statistics
 from liftnet.shard.write import write_dataset
 
 

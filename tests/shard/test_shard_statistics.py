@@ -18,11 +18,11 @@ from liftnet.io.dataset import SPLITS, read_pairs
 from liftnet.io.schemas import MANIFEST, PAIRS, TRUTH, write_table
 from liftnet.io.sharding.write import Cutting, write_pairs
 from liftnet.io.truth import TrueView, save_truth
-from liftnet.shard.statistics import tally_files, write_statistics
-from liftnet.shard.statistics_files import SCORE, tally_pairs
-from liftnet.shard.statistics_funnel import ALL, UNACCOUNTED
-from liftnet.shard.statistics_summary import RESAMPLES, Counted, mean_interval
-from liftnet.shard.statistics_tally import Sums, Tally, measured, total
+from liftnet.shard.statistics.files import SCORE, tally_pairs
+from liftnet.shard.statistics.funnel import ALL, UNACCOUNTED
+from liftnet.shard.statistics.run import tally_files, write_statistics
+from liftnet.shard.statistics.summary import RESAMPLES, Counted, mean_interval
+from liftnet.shard.statistics.tally import Sums, Tally, measured, total
 
 WORKS = {
     "king": ("moore", "train", 8),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftnet.collect.jobs import MANY
+from liftnet.collect.fetching.jobs import MANY
 from liftnet.io.schemas import MANIFEST, read_table
 
 pytestmark = pytest.mark.workflow

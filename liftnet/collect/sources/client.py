@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from liftnet.collect.download import Downloader
-from liftnet.collect.errors import FetchError
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.web.download import Downloader
+from liftnet.collect.web.errors import FetchError
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import writing_error
 from liftnet.io.log import get_logger

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from liftnet.collect.formats import EXTENSIONS
+from liftnet.collect.pictures.formats import EXTENSIONS
 from liftnet.collect.sources.rows import Place, Sources, Wanted, name, printable
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger

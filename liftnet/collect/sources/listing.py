@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 from liftnet.collect.catalogues import KINDS, CatalogueSettings, ListSettings
-from liftnet.collect.errors import FetchError
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import write_list
 from liftnet.collect.sources.rows import Wanted
+from liftnet.collect.web.errors import FetchError
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import progress
 

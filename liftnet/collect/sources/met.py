@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from liftnet.collect.catalogues import MetSettings
-from liftnet.collect.errors import FetchError
 from liftnet.collect.sources.client import Client, is_gone
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.fields import (
@@ -28,6 +27,7 @@ from liftnet.collect.sources.fields import (
     without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted, wikidata_id, year
+from liftnet.collect.web.errors import FetchError
 from liftnet.io.errors import LiftnetError
 
 _STILL_ALIVE = 9999  # what the museum writes for the death of a living artist

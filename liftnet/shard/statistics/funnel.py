@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from liftnet.shard.selection import MEANING
-from liftnet.shard.statistics_tally import Tally
+from liftnet.shard.statistics.tally import Tally
 
 UNACCOUNTED = "not accounted for: the files disagree"
 COLUMNS = ["unit", "source", "step", "outcome", "reason", "count"]

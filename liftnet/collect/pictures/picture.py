@@ -11,8 +11,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-from liftnet.collect.exif import Exif, read_exif
-from liftnet.collect.formats import MIMES, sniff
+from liftnet.collect.pictures.exif import Exif, read_exif
+from liftnet.collect.pictures.formats import MIMES, sniff
 from liftnet.io.errors import BadImageError
 from liftnet.io.images import BoolArray
 

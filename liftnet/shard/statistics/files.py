@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from liftnet.io.dataset import open_shard
 from liftnet.io.rows import read_batches
 from liftnet.io.schemas import MANIFEST, TRIED
-from liftnet.shard.statistics_tally import Sums, Tally, measured, total
+from liftnet.shard.statistics.tally import Sums, Tally, measured, total
 
 COLLECTED_FILE = "collected.parquet"  # in the dataset: every row asked for
 NOT_STATED = "not stated"

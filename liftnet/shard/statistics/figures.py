@@ -12,10 +12,10 @@ import pandas as pd
 
 from liftnet.io.dataset import SPLITS
 from liftnet.io.files import atomic_path, write_text
-from liftnet.shard.statistics_files import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE
-from liftnet.shard.statistics_funnel import ALL, funnel_by_source
-from liftnet.shard.statistics_tables import licences, units
-from liftnet.shard.statistics_tally import Tally
+from liftnet.shard.statistics.files import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE
+from liftnet.shard.statistics.funnel import ALL, funnel_by_source
+from liftnet.shard.statistics.tables import licences, units
+from liftnet.shard.statistics.tally import Tally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

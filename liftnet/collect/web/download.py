@@ -1,7 +1,7 @@
 """The downloader: one polite, bounded, suspicious HTTP client for the whole stage.
 
 Everything a server says is checked: its address, its redirects, how much it sends, how long it takes, and whether what
-it sent is as long as it said. What the bytes are is found out by `liftnet.collect.picture`.
+it sent is as long as it said. What the bytes are is found out by `liftnet.collect.pictures.picture`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import requests
 from requests import exceptions as faults
 from urllib3 import exceptions as wire
 
-from liftnet.collect.errors import FetchError
-from liftnet.collect.gates import HostGate
-from liftnet.collect.guard import Guard, GuardedAdapter, Watchdog
-from liftnet.collect.optout import reserved
-from liftnet.collect.partial import kept
-from liftnet.collect.policies import policy_of
-from liftnet.collect.received import Asking, Received, Stopped
-from liftnet.collect.robots import LARGEST, RobotsCache
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.transport import (
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.gates import HostGate
+from liftnet.collect.web.guard import Guard, GuardedAdapter, Watchdog
+from liftnet.collect.web.optout import reserved
+from liftnet.collect.web.partial import kept
+from liftnet.collect.web.policies import policy_of
+from liftnet.collect.web.received import Asking, Received, Stopped
+from liftnet.collect.web.robots import LARGEST, RobotsCache
+from liftnet.collect.web.transport import (
     announced_length,
     etag_of,
     host_of,
@@ -41,7 +41,7 @@ from liftnet.collect.transport import (
     retry_after,
     user_agent,
 )
-from liftnet.collect.turns import SharedTurns
+from liftnet.collect.web.turns import SharedTurns
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 1 << 16

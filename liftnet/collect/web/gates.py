@@ -7,9 +7,9 @@ import threading
 import time
 from contextlib import AbstractContextManager
 
-from liftnet.collect.errors import FetchError
-from liftnet.collect.policies import MEGABIT, Policy
-from liftnet.collect.turns import Turn, Turns
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.policies import MEGABIT, Policy
+from liftnet.collect.web.turns import Turn, Turns
 
 SILENCES = 10  # files in a row to which no connection could be made, after which a host is left alone
 LONGEST_REST_S = 86_400.0  # a rest is kept from run to run; no header may close a host for years

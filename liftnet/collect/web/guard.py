@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from liftnet.collect.errors import FetchError
+from liftnet.collect.web.errors import FetchError
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 

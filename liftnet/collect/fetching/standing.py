@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from liftnet.collect.jobs import Request, bundle_of, group_of
-from liftnet.collect.journal import Entry, read_entries
+from liftnet.collect.fetching.jobs import Request, bundle_of, group_of
+from liftnet.collect.fetching.journal import Entry, read_entries
 from liftnet.collect.settings import CollectSettings
 
 VERSION = "2"  # raised when the same file would be stored differently

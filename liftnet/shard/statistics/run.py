@@ -17,11 +17,11 @@ from liftnet.io.schemas import MANIFEST, read_table
 from liftnet.io.sharding.write import TRIED_FILE
 from liftnet.io.tables import write_tables
 from liftnet.io.truth import load_rotation, truth_files
-from liftnet.shard.statistics_figures import write_figures
-from liftnet.shard.statistics_files import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
-from liftnet.shard.statistics_tables import TABLES, dataset_tables, funnel_table
-from liftnet.shard.statistics_tally import Tally as FilesTally
-from liftnet.shard.statistics_tally import total
+from liftnet.shard.statistics.figures import write_figures
+from liftnet.shard.statistics.files import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
+from liftnet.shard.statistics.tables import TABLES, dataset_tables, funnel_table
+from liftnet.shard.statistics.tally import Tally as FilesTally
+from liftnet.shard.statistics.tally import total
 
 CAPTION = (
     "The dataset: artists, works and matching pairs of images, and the average number of point correspondences "

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from liftnet.collect.transport import AGENT
+from liftnet.collect.web.transport import AGENT
 
 REFUSALS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})

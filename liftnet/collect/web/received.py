@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from liftnet.collect.partial import Partial
-from liftnet.collect.transport import host_of
+from liftnet.collect.web.partial import Partial
+from liftnet.collect.web.transport import host_of
 
 
 class Stopped(Exception):

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from liftnet.collect.download import Downloader, Received, Stopped
-from liftnet.collect.errors import FetchError
-from liftnet.collect.jobs import Job, Request, read_jobs, read_requests
-from liftnet.collect.journal import Entry, Journal
-from liftnet.collect.lanes import run_in_lanes
+from liftnet.collect.fetching.jobs import Job, Request, read_jobs, read_requests
+from liftnet.collect.fetching.journal import Entry, Journal
+from liftnet.collect.fetching.standing import DEAD, DONE, ORDER, REFRESH, Ledger, earlier_entries, key_of
 from liftnet.collect.museum import serve
-from liftnet.collect.picture import normalise
+from liftnet.collect.pictures.picture import normalise
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.standing import DEAD, DONE, ORDER, REFRESH, Ledger, earlier_entries, key_of
+from liftnet.collect.web.download import Downloader, Received, Stopped
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.lanes import run_in_lanes
 from liftnet.io.errors import BadImageError, LiftnetError
 from liftnet.io.files import write_bytes
 from liftnet.io.log import get_logger, progress

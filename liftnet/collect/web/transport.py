@@ -12,7 +12,7 @@ from requests import exceptions as faults
 from urllib3 import exceptions as wire
 
 from liftnet import __version__
-from liftnet.collect.errors import FetchError
+from liftnet.collect.web.errors import FetchError
 
 PROJECT = "https://github.com/liftnet/liftnet"
 AGENT = "liftnet"  # the name that robots.txt and X-Robots-Tag may address

@@ -15,11 +15,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.collect.errors import FetchError
-from liftnet.collect.policies import known_policy
+from liftnet.collect.fetching.wanted import bytes_path, path_bytes
 from liftnet.collect.sources import Place, Sources
-from liftnet.collect.transport import host_of
-from liftnet.collect.wanted import bytes_path, path_bytes
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.policies import known_policy
+from liftnet.collect.web.transport import host_of
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import atomic_path, write_text
 from liftnet.io.ids import stable_fraction, stable_id

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from liftnet.collect.identities import same_artists, same_works
-from liftnet.collect.lists import SPLITS, WIKIDATA, Entry, Lists, highest, read_lists, write_lists
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splits import assign_splits
+from liftnet.collect.splitting.identities import same_artists, same_works
+from liftnet.collect.splitting.lists import SPLITS, WIKIDATA, Entry, Lists, highest, read_lists, write_lists
+from liftnet.collect.splitting.splits import assign_splits
 from liftnet.io.components import Components
 from liftnet.io.files import write_text
 from liftnet.io.log import get_logger

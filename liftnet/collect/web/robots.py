@@ -19,8 +19,8 @@ from typing import Any
 
 from protego import Protego
 
-from liftnet.collect.errors import FetchError
-from liftnet.collect.transport import AGENT, origin_of
+from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.transport import AGENT, origin_of
 from liftnet.io.files import write_json
 
 LARGEST = 500 * 1024  # bytes that are read; RFC 9309, section 2.5

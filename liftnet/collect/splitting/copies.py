@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from liftnet.collect.duplicates import choose_kept, same_detail
-from liftnet.collect.journal import Entry
-from liftnet.collect.picture import SYMMETRIES
+from liftnet.collect.fetching.journal import Entry
+from liftnet.collect.pictures.picture import SYMMETRIES
 from liftnet.collect.settings import CollectSettings
+from liftnet.collect.splitting.duplicates import choose_kept, same_detail
 from liftnet.io.components import Components
 from liftnet.io.hashes import NearPairs, as_bits, near_pairs
 from liftnet.io.log import get_logger

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from liftnet.collect.jobs import Request, requests_of, split_into_jobs, write_jobs
-from liftnet.collect.journal import Entry, read_entries
-from liftnet.collect.policies import MEGABIT, Policy, policy_of
-from liftnet.collect.robots import Rules, stored_rules
+from liftnet.collect.fetching.jobs import Request, requests_of, split_into_jobs, write_jobs
+from liftnet.collect.fetching.journal import Entry, read_entries
+from liftnet.collect.fetching.standing import DEAD, DONE, Ledger, earlier_entries
+from liftnet.collect.fetching.wanted import write_wanted
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
-from liftnet.collect.standing import DEAD, DONE, Ledger, earlier_entries
-from liftnet.collect.wanted import write_wanted
+from liftnet.collect.web.policies import MEGABIT, Policy, policy_of
+from liftnet.collect.web.robots import Rules, stored_rules
 from liftnet.io.files import write_text
 
 MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet

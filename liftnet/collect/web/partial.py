@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from liftnet.collect.transport import etag_of
+from liftnet.collect.web.transport import etag_of
 
 WORTH = 1_000_000  # bytes from which asking for the rest is better than asking again
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from liftnet.collect.picture import SYMMETRIES
+from liftnet.collect.pictures.picture import SYMMETRIES
 from liftnet.io.hashes import Indices, NearPairs
 from liftnet.io.parallel import map_threads
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from liftnet.io.dataset import SPLITS
 from liftnet.shard.selection import MEANING
-from liftnet.shard.statistics_files import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE
-from liftnet.shard.statistics_funnel import CAPTION, funnel_by_source
-from liftnet.shard.statistics_summary import COLUMNS, distribution_rows, shown_distribution
-from liftnet.shard.statistics_tally import Tally
+from liftnet.shard.statistics.files import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE
+from liftnet.shard.statistics.funnel import CAPTION, funnel_by_source
+from liftnet.shard.statistics.summary import COLUMNS, distribution_rows, shown_distribution
+from liftnet.shard.statistics.tally import Tally
 
 ANGLE_RULE = (
     "An angle is known where EXIF gives both focal lengths for 35 mm film, and the points determine it: affine "

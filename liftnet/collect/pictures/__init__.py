@@ -1,0 +1,1 @@
+"""From bytes to stored images: formats, EXIF, upright 8-bit RGB."""

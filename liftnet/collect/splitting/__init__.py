@@ -1,0 +1,1 @@
+"""Who is who, what is a copy, and what no split may divide."""

@@ -1,0 +1,1 @@
+"""The web: a polite, bounded, suspicious HTTP client, and whose turn it is at each host."""

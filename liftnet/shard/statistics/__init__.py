@@ -1,0 +1,1 @@
+"""Statistics of a dataset, from its files alone: tallies, tables, figures, funnel."""
