@@ -152,7 +152,7 @@ def test_a_dry_run_asks_nobody_and_writes_its_table_alone(tmp_path, monkeypatch,
     table = pd.read_csv(tmp_path / "out/downloads/plan.csv")
     assert (len(table), table["left"].sum()) == (40, 100)
     assert "and 10 more hosts in plan.csv" in caplog.text
-    assert "100 files to fetch from 40 hosts" in caplog.text
+    assert "100 files to fetch; hosts: 40" in caplog.text
 
 
 def test_a_plan_of_nothing_can_be_shown(tmp_path):

@@ -131,7 +131,10 @@ def _known_rules(out: Path, host: str) -> list[Rules]:
 def shown(table: pd.DataFrame) -> str:
     """The plan for the terminal: its longest hosts, then all hosts and jobs together."""
     top = table.head(SHOWN).drop(columns="policy", errors="ignore")
-    text: str = top.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-")
+    top["expected_mb"] = top["expected_mb"].round(1)
+    text: str = top.to_string(
+        index=False, float_format=lambda value: f"{value:,.3f}".rstrip("0").rstrip("."), na_rep="-"
+    )
     lines = [text]
     if len(table) > SHOWN:
         lines.append(f"... and {len(table) - SHOWN} more hosts in plan.csv")
@@ -144,7 +147,7 @@ def _together(table: pd.DataFrame) -> str:
     longest = float(table["hours"].max()) if len(table) else 0.0
     jobs = table["job"].nunique()
     return (
-        f"{left:,} files to fetch from {len(table)} hosts in {jobs} jobs: about {megabytes:,.0f} MB, "
+        f"{left:,} files to fetch; hosts: {len(table)}, jobs: {jobs}; about {megabytes:,.0f} MB, "
         f"and {longest:.2g} hours for the slowest host. Assumed: {MEAN_BYTES / 1e6:g} MB a file where nothing is "
         f"known of it, {MBIT_S:g} Mbit/s where no policy says less; the servers' own time is not counted"
     )
