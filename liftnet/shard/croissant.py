@@ -174,7 +174,8 @@ def responsible_ai(facts: Facts, settings: ShardSettings) -> dict[str, Any]:
         **({"rai:dataCollectionTimeframe": ["/".join(facts.fetched)]} if facts.fetched else {}),
         "rai:dataPreprocessingProtocol": [
             "Photographs are turned upright by their EXIF orientation and shrunk to a longest side.",
-            "Exact and near copies are dropped by SHA-256 and by perceptual hash over flips and quarter turns.",
+            "Exact copies are dropped by SHA-256, near copies by perceptual hash over flips and quarter turns and by fine "
+            "detail.",
             "What would tie two splits together is withheld; splits are by connected groups of artist, work, near "
             "copy and verified match.",
             f"Licence profile {settings.licence_profile} (of {', '.join(PROFILES)}): "
