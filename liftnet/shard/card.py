@@ -42,7 +42,7 @@ PAIR_COLUMNS = {
     "n_putative": "putative matches of the pair",
     "n_masked": "of these, on the foreground of both images",
     "n_inliers": "of these, inliers of the fundamental matrix",
-    "rotation_deg": "angle between the two cameras, degrees; null where a focal length is not known or the points leave it open",
+    "rotation_deg": "angle between the two cameras, degrees; null where focal lengths or points leave it open",
 }
 IMAGE_COLUMNS = {
     "image_id": "16 hexadecimal digits of the SHA-256 of the stored file; rows are sorted by it",

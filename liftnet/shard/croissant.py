@@ -174,15 +174,16 @@ def responsible_ai(facts: Facts, settings: ShardSettings) -> dict[str, Any]:
         **({"rai:dataCollectionTimeframe": ["/".join(facts.fetched)]} if facts.fetched else {}),
         "rai:dataPreprocessingProtocol": [
             "Photographs are turned upright by their EXIF orientation and shrunk to a longest side.",
-            "Exact copies are dropped by SHA-256, near copies by perceptual hash over flips and quarter turns and by fine "
-            "detail.",
+            "Exact copies are dropped by SHA-256, near copies by perceptual hash over flips and quarter turns and by "
+            "fine detail.",
             "What would tie two splits together is withheld; splits are by connected groups of artist, work, near "
             "copy and verified match.",
             f"Licence profile {settings.licence_profile} (of {', '.join(PROFILES)}): "
             f"{PROFILE_MEANING[settings.licence_profile]}.",
         ],
         "rai:dataAnnotationProtocol": "No human labels. Correspondences are the inliers of an affine fundamental "
-        "matrix among keypoint matches on the foreground of both photographs.",
+        "matrix among keypoint matches on the foreground of both photographs. The foreground is found by a network "
+        "that learned from hand-made masks.",
         "rai:annotationsPerItem": "0",
         "rai:machineAnnotationTools": [f"liftnet {__version__}"],
         "rai:dataLimitations": limits_of(facts),
