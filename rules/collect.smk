@@ -121,7 +121,7 @@ checkpoint collect_images:
         runtime=720,
     params:
         settings=settings("collect", *COLLECT_MANIFEST),
-        version=2,
+        version=3,
     shell:
         """
         python -m liftnet collect manifest --out "$(dirname {output.manifest:q})" \

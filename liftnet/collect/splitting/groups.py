@@ -80,6 +80,7 @@ def give_splits(
     listed = {naming: _listed(naming, spellings, (named, before)) for naming in known}
     splits = _assign(known, groups, listed, settings, named)
     reasons = _withheld(known, splits)
+    groups = _groups_left(known, groups, reasons)
     of_artist = _highest_of((ids.artist_id, splits[naming]) for naming, ids in known.items())
     for row in rows:
         naming, artist_id = _naming(row), row["artist_id"]
@@ -145,6 +146,16 @@ def _groups(known: Iterable[Ids]) -> dict[str, str]:
         for component in (f"person {ids.person}", f"object {ids.object}"):
             tied.tie(ids.artist_id, first.setdefault(component, ids.artist_id))
     return {artist_id: group for group, members in tied.members().items() for artist_id in members}
+
+
+def _groups_left(
+    known: Mapping[Naming, Ids], groups: Mapping[str, str], reasons: Mapping[Naming, str]
+) -> dict[str, str]:
+    """The groups of what is not withheld; through what is, a group would stand in two splits."""
+    if not reasons:
+        return dict(groups)
+    left = _groups(ids for naming, ids in known.items() if naming not in reasons)
+    return {artist_id: left.get(artist_id, artist_id) for artist_id in groups}
 
 
 def _with_named(given: Lists, settings: CollectSettings) -> Lists:
