@@ -43,6 +43,7 @@ WORDS = {
     "licence_rejected": "the licence does not fit the profile",
     "withheld": "tied to an image of another split",
     "missing_file": "its file is gone",
+    "not_collected": "an image is no longer collected",
     "robots_disallowed": "robots.txt forbids it",
     "opt_out_header": "the server forbids use for training",
     "tdm_reserved": "the server reserves text and data mining",

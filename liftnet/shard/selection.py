@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.io.licences import allowed, spdx
-from liftnet.io.schemas import MANIFEST
+from liftnet.io.rows import read_batches
+from liftnet.io.schemas import MANIFEST, PAIRS
 from liftnet.shard.leakage import withheld_images
 from liftnet.shard.settings import ShardSettings
 
 REJECTED, WITHHELD, NO_FILE = "licence_rejected", "withheld", "missing_file"
+GONE = "not_collected"  # reason of a pair of an earlier run, one of whose images is no longer in the collection
 MEANING = {
     REJECTED: "the licence does not fit the profile",
     WITHHELD: "it is tied to an image of another split",
@@ -67,6 +69,24 @@ def left_out_images(manifest: pa.Table, root: Path, settings: ShardSettings) -> 
     refused |= {image: Refusal(WITHHELD, reason) for image, reason in tied.items()}
     reasons = licence_reasons(stored, settings.licence_profile, settings.unknown_licences)
     return refused | {image: Refusal(REJECTED, reason) for image, reason in zip(ids, reasons, strict=True) if reason}
+
+
+def images_gone(files: Sequence[Path], manifest: pa.Table) -> list[str]:
+    """The images that tables of pairs name and the manifest does not hold (any more), in ascending order.
+
+    A list that got shorter, or an owner who took an image back, leaves tables of pairs of an earlier run behind.
+
+    Raises:
+        LiftnetError: A table is unreadable.
+    """
+    stored = manifest.filter(pc.equal(manifest.column("status"), "ok")).column("image_id").combine_chunks()
+    gone: set[str] = set()
+    for path in files:
+        for batch in read_batches(path, PAIRS, ["image_a", "image_b"], 65536):
+            for column in batch.columns:
+                found = column.cast(pa.string()).unique()
+                gone.update(found.filter(pc.invert(pc.is_in(found, value_set=stored))).to_pylist())
+    return sorted(gone)
 
 
 def licence_reasons(rows: pa.Table, profile: str, keep_unknown: bool) -> list[str]:

@@ -22,7 +22,16 @@ from liftnet.shard.facts import COLLECTED_FILE, Facts, count_facts
 from liftnet.shard.images import write_image_shards
 from liftnet.shard.leakage import write_links, write_withheld
 from liftnet.shard.mini import copy_pairs, draw_works
-from liftnet.shard.selection import MEANING, collected_rows, in_works, left_out_images, split_mask, stored_rows
+from liftnet.shard.selection import (
+    GONE,
+    MEANING,
+    collected_rows,
+    images_gone,
+    in_works,
+    left_out_images,
+    split_mask,
+    stored_rows,
+)
 from liftnet.shard.settings import ShardSettings
 
 MINI = "mini"
@@ -51,7 +60,8 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     collected = collected_rows(manifest, refused)
     cutting = Cutting(settings.shard_mb, settings.rows_per_group)
     with replaced_folder(out) as folder:
-        statuses = {image: refusal.status for image, refusal in refused.items()}
+        gone = images_gone(files, manifest)
+        statuses = dict.fromkeys(gone, GONE) | {image: refusal.status for image, refusal in refused.items()}
         write_pairs(folder, files, cutting, "shard", statuses, manifest)
         _write_tables(folder, root, collected, settings)
         if settings.mini_mb:
@@ -62,6 +72,8 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
             _write_tables(folder / MINI, root, in_works(collected, works), settings)
             _describe(folder / MINI, settings, small=True)
         facts = _describe(folder, settings, small=False)
+    if still := len([image for image in gone if image not in refused]):
+        get_logger("shard").warning("pairs of %d images that are no longer collected are left out", still)
     _log(facts, out, unstated_terms(settings))
 
 

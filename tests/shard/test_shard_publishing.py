@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -65,6 +66,24 @@ def test_profiles_keep_what_they_allow_and_tell_of_the_rest(run, tmp_path, profi
     assert [row["reason"] for row in tried if not row["kept"]] == ["licence_rejected"] * 6 * (6 - len(works))
     assert verify_dataset(tmp_path / "dataset").count == 0
     assert verify_dataset(tmp_path / "dataset" / "mini").count == 0
+
+
+def test_pairs_of_an_image_that_is_no_longer_collected_are_left_out(run, tmp_path):
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    rows = read_table(root / "manifest.parquet", MANIFEST).to_pylist()
+    taken_back = next(row["image_id"] for row in rows if row["status"] == "ok")
+    gone = {"status": "http_410", "reason": "the server has removed it", "image_id": None, "file": None}
+    rows = [row | gone if row["image_id"] == taken_back else row for row in rows]
+    write_table(root / "manifest.parquet", rows, MANIFEST)
+    write_dataset(root, tmp_path / "dataset", ShardSettings())
+    pairs = [pair for split in SPLITS for pair in read_pairs(tmp_path / "dataset", split)]
+    held = {image for pair in pairs for image in (pair.image_a, pair.image_b)}
+    assert held
+    assert taken_back not in held
+    tried = read_table(tmp_path / "dataset" / "tried.parquet", TRIED).to_pylist()
+    assert {row["reason"] for row in tried if taken_back in row["pair_id"]} == {"not_collected"}
+    assert verify_dataset(tmp_path / "dataset").count == 0
 
 
 def test_an_unknown_licence_is_flagged_in_the_card(run, published, tmp_path):
