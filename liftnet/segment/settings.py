@@ -54,16 +54,16 @@ class SegmentSettings(Settings):
         2.8, ge=1, le=10, description="closest view of a training image, in widths of the image; 1: never closer"
     )
     lighting: float = Field(
-        0.0,
+        0.3,
         ge=0,
         le=1,
-        description="share of training images lit anew: fall-off, shadows, gamma; for longer trainings",
+        description="share of training images lit anew: fall-off, shadows, gamma",
     )
     neighbours: float = Field(
-        0.0,
+        0.3,
         ge=0,
         le=1,
-        description="share of replaced backgrounds that show another sculpture, as background; for longer trainings",
+        description="share of replaced backgrounds that show another sculpture, as background",
     )
     validate_every: int = Field(50, ge=1, description="iterations between validations and checkpoints")
     validation_share: float = Field(
