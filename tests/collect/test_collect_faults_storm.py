@@ -15,7 +15,7 @@ from liftnet.collect.sources import read_csv
 from liftnet.io.errors import LiftnetError
 from liftnet.io.schemas import MANIFEST, read_table
 
-URLS, KILLS = 1500, 4  # benchmarks/downloading.py does the same with 10,000 URLs and ten kills
+URLS, KILLS = 10_000, 10
 
 
 def test_a_storm_of_faults_and_kills_ends_in_the_truth(tmp_path):
