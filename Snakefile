@@ -49,6 +49,7 @@ include: "rules/match.smk"
 include: "rules/verify.smk"
 include: "rules/shard.smk"
 include: "rules/depth.smk"
+include: "rules/drkfs.smk"
 include: "rules/report.smk"
 
 

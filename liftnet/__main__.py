@@ -11,7 +11,7 @@ from liftnet import __version__
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger, set_up_logging
 
-STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "report")
+STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report")
 
 
 def build_parser() -> argparse.ArgumentParser:

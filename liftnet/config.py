@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, model_validator
 from liftnet.collect.catalogues import KINDS, options_of
 from liftnet.collect.settings import CollectSettings
 from liftnet.depth.settings import DepthSettings, ExperimentSettings
+from liftnet.drkfs.settings import DrkfsSettings
 from liftnet.io.errors import LiftnetError
 from liftnet.io.settings import Settings
 from liftnet.match.settings import MatchSettings
@@ -81,6 +82,7 @@ class Config(Settings):
     shard: ShardSettings = Field(ShardSettings(), description="the dataset")
     depth: DepthSettings = Field(DepthSettings(), description="LiftNet")
     experiments: ExperimentSettings = Field(ExperimentSettings(), description="the experiments of the paper")
+    drkfs: DrkfsSettings = Field(DrkfsSettings(), description="visual similarity of shapes")
     report: ReportSettings = Field(ReportSettings(), description="the report page")
 
     @model_validator(mode="after")

@@ -1,0 +1,1 @@
+"""Triangle meshes: reading, sampling, voxels, and metrics between two shapes."""
