@@ -5,6 +5,7 @@ shapes by the paper's protocols, with true depth and exact correspondences.
 NEEDS   nothing, or the folders of meshes that render.sketchfab, render.shapenet and render.scanned name
 GIVES   <results>/museum/: sources.csv, images/, masks/ (those given away), truth/, truth.parquet
 GIVES   <results>/renders/<set>/: the files of a run, truth/, truth.parquet, shapes.parquet
+GIVES   <results>/shapes/<class>/<name>.ply, shapes.csv: meshes of the generated classes
 """
 
 
@@ -59,4 +60,28 @@ rule render_set:
         """
         python -m liftnet render set --set {wildcards.set} --out "$(dirname {output.truth:q})" \
             --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        """
+
+
+rule render_shapes:
+    output:
+        shapes=directory("<results>/shapes"),
+    log:
+        "<logs>/render_shapes.log",
+    benchmark:
+        "<benchmarks>/render_shapes.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        seed=config["seed"],
+        count=config["render"]["meshes_per_class"],
+        version=1,
+    shell:
+        """
+        python -m liftnet render shapes --out {output.shapes:q} --count {params.count} \
+            --threads {threads} --seed {params.seed} 2>&1 | tee {log:q}
         """

@@ -1,4 +1,4 @@
-"""The commands `render museum` and `render set`."""
+"""The commands `render museum`, `render set` and `render shapes`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALL_SETS = tuple(dict.fromkeys(name for names in SET_SETTINGS.values() for name 
 
 
 def add_commands(stages: Subparsers) -> None:
-    """Add `render museum` and `render set`."""
+    """Add `render museum`, `render set` and `render shapes`."""
     commands = add_stage(stages, "render", "render the demo museum, and sets of shapes with exact correspondences")
     what = "photographs of procedural sculptures, with their true depth"
     museum = add_command(commands, "museum", _museum, what, RenderSettings, only=MUSEUM_SETTINGS)
@@ -22,6 +22,12 @@ def add_commands(stages: Subparsers) -> None:
     rendered = add_command(commands, "set", _set, what, RenderSettings, only=ALL_SETS)
     rendered.add_argument("--set", required=True, choices=SET_SETTINGS, help="whose protocol")
     rendered.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the set")
+    what = "meshes of the generated classes as <class>/<name>.ply, y up, with a table shapes.csv"
+    shapes = add_command(commands, "shapes", _shapes, what)
+    shapes.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the meshes")
+    count = RenderSettings.model_fields["meshes_per_class"].default
+    shapes.add_argument("--count", type=int, default=count, help=f"meshes of each class (default: {count})")
+    shapes.add_argument("--classes", nargs="*", default=[], metavar="CLASS", help="classes (default: all 17)")
 
 
 def _museum(arguments: argparse.Namespace) -> None:
@@ -35,3 +41,9 @@ def _set(arguments: argparse.Namespace) -> None:
 
     settings = settings_from(arguments, RenderSettings)
     render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)
+
+
+def _shapes(arguments: argparse.Namespace) -> None:
+    from liftnet.render.surfaces import write_shapes
+
+    write_shapes(arguments.out, arguments.classes, arguments.count, arguments.seed)

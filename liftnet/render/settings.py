@@ -53,6 +53,9 @@ class RenderSettings(Settings):
     shapes_per_class: int = Field(
         default=60, ge=1, le=100_000, description="shapes of each class in the set shapenet, at most"
     )
+    meshes_per_class: int = Field(
+        default=40, ge=1, le=100_000, description="meshes of each class that `render shapes` writes"
+    )
     val_share: float = Field(
         default=0.047, ge=0, le=1, description="share of the sculptures that validates (paper: 20 of 425)"
     )

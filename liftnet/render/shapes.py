@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -116,8 +116,13 @@ def _order(shape: Shape) -> tuple[str, str]:
 def _generated_classes(settings: RenderSettings, seed: int) -> Iterator[Shape]:
     from liftnet.render.classes import CLASSES
 
-    for name in CLASSES:
-        ids = [f"{name}-{number:05d}" for number in range(settings.shapes_per_class)]
+    return class_shapes(CLASSES, settings.shapes_per_class, seed)
+
+
+def class_shapes(classes: Iterable[str], count: int, seed: int) -> Iterator[Shape]:
+    """`count` generated shapes of each class, with ShapeNetCore's shares of val and test."""
+    for name in classes:
+        ids = [f"{name}-{number:05d}" for number in range(count)]
         splits = split_exactly(ids, *SHAPENET_SHARES)
         for shape_id in ids:
             own = stable_seed(seed, "shapenet", shape_id)

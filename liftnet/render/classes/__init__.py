@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from liftnet.render.classes.catalogue import CLASSES, make_shape
+from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
 
-__all__ = ["CLASSES", "make_shape"]
+__all__ = ["CLASSES", "make_shape", "make_surface"]

@@ -10,6 +10,7 @@ from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import stable_seed
 from liftnet.render.classes import bikes, boats, lamps, planes, rifles, road, screens, seating, storage, trains
 from liftnet.render.classes.model import Dice, Model
+from liftnet.render.classes.parts import Part
 from liftnet.render.mesh import Mesh
 
 MAKERS: dict[str, Callable[[Dice], Model]] = {
@@ -36,6 +37,18 @@ def make_shape(name: str, seed: int) -> Mesh:
     Raises:
         LiftnetError: There is no such class.
     """
+    return _model(name, seed).mesh()
+
+
+def make_surface(name: str, seed: int) -> Part:
+    """The same shape without normals and colours, its vertices not split: every part is a closed surface.
+
+    Args and errors are those of `make_shape`; so are the coordinates.
+    """
+    return _model(name, seed).surface()
+
+
+def _model(name: str, seed: int) -> Model:
     if name not in MAKERS:
         raise LiftnetError(name, "is not a class of generated shapes", f"Choose one of {', '.join(CLASSES)}")
-    return MAKERS[name](Dice(np.random.default_rng(stable_seed(seed, "class", name)))).mesh()
+    return MAKERS[name](Dice(np.random.default_rng(stable_seed(seed, "class", name))))

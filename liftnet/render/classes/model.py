@@ -65,6 +65,23 @@ class Model:
 
     def mesh(self) -> Mesh:
         """The whole in a unit sphere about the origin, its vertices split where faces meet at an edge."""
+        whole, owner = self._joined()
+        colours = np.array([colour for _, colour in self._parts], np.float32)
+        return _creased(whole.vertices, whole.faces, owner, colours)
+
+    def surface(self) -> Part:
+        """The same surface with one vertex at each place of a part: every part is closed. Vertices are float32."""
+        whole, owner = self._joined()
+        one, place = _merged(whole.vertices, owner)
+        faces = place[whole.faces]
+        faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+        _, same, times = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True)
+        faces = faces[times[same] == 1]  # a tube closed to a ring has two caps back to back, which bound nothing
+        used, index = np.unique(faces, return_inverse=True)
+        return Part(whole.vertices[one[used]].astype(np.float32), index.reshape(-1, 3).astype(np.int32))
+
+    def _joined(self) -> tuple[Part, IntArray]:
+        """All parts in the unit sphere, and the number of the part of each vertex."""
         sizes = [len(part.vertices) for part, _ in self._parts]
         offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         vertices = np.concatenate([part.vertices for part, _ in self._parts])
@@ -72,13 +89,21 @@ class Model:
         owner = np.repeat(np.arange(len(sizes)), sizes)
         vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
         vertices = vertices / np.linalg.norm(vertices, axis=1).max()
-        return _creased(vertices, faces, owner, np.array([colour for _, colour in self._parts], np.float32))
+        return Part(vertices, faces), owner
 
 
 def _facing_out(part: Part) -> Part:
     a, b, c = (part.vertices[part.faces[:, i]] for i in range(3))
     volume = float(np.einsum("ij,ij->", np.cross(a, b), c))
     return part if volume >= 0 else Part(part.vertices, part.faces[:, ::-1])
+
+
+def _merged(vertices: FloatArray, owner: IntArray) -> tuple[IntArray, IntArray]:
+    """One vertex for each place of a part: its index (M,), and which of the M each of the (V,) vertices is."""
+    grid = np.round((vertices + 1) * (1 << 19)).astype(np.int64) @ np.array([1 << 42, 1 << 21, 1])
+    _, place = np.unique(grid, return_inverse=True)
+    _, one, place = np.unique(place * (owner.max() + 1) + owner, return_index=True, return_inverse=True)
+    return one, place
 
 
 def _creased(vertices: FloatArray, faces: IntArray, owner: IntArray, colours: FloatArray) -> Mesh:
@@ -90,9 +115,7 @@ def _creased(vertices: FloatArray, faces: IntArray, owner: IntArray, colours: Fl
         owner: (V,) number of the part of each vertex. Vertices of a part at the same place count as one.
         colours: (P, 3) of the parts.
     """
-    grid = np.round((vertices + 1) * (1 << 19)).astype(np.int64) @ np.array([1 << 42, 1 << 21, 1])
-    _, place = np.unique(grid, return_inverse=True)
-    _, one, place = np.unique(place * len(colours) + owner, return_index=True, return_inverse=True)
+    one, place = _merged(vertices, owner)
     vertices, owner, faces = vertices[one], owner[one], place[faces]
     corners = vertices[faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
