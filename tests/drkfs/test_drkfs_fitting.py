@@ -1,0 +1,112 @@
+"""A mesh moved by a loss, and results that are remembered."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from liftnet.drkfs.experiments.fitting import FitOptions, fit, geodesic_sphere, view_batches
+from liftnet.drkfs.experiments.remembering import Memory, digest_of
+
+OPTIONS = FitOptions(steps=60, stages=2, views=5, views_a_step=2, rate=0.05, smoothness=5.0, frames=4)
+
+
+@pytest.mark.parametrize("frequency", [1, 3, 6])
+def test_a_geodesic_sphere_is_closed_and_round(frequency):
+    vertices, faces = geodesic_sphere(frequency, 0.4)
+    body = trimesh.Trimesh(vertices.numpy(), faces.numpy(), process=False)
+    assert (len(vertices), len(faces)) == (10 * frequency**2 + 2, 20 * frequency**2)
+    assert body.is_watertight
+    assert body.volume > 0
+    torch.testing.assert_close(vertices.norm(dim=1), torch.full((len(vertices),), 0.4))
+    if frequency == 6:
+        assert body.volume == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.05)
+
+
+def pulled(target):
+    """A loss that sees the heights of the vertices in its views alone; stages and views are recorded."""
+    seen = []
+
+    def loss(vertices, views, stage):
+        seen.append((stage, *views.tolist()))
+        return (vertices - target).square().sum()
+
+    return loss, seen
+
+
+def test_a_fit_reaches_what_a_loss_asks_for_by_smooth_steps():
+    vertices, faces = geodesic_sphere(3, 0.4)
+    target = vertices * torch.tensor([1.0, 0.5, 1.3])
+    loss, seen = pulled(target)
+    found = fit(vertices, faces, loss, OPTIONS, seed=1)
+    torch.testing.assert_close(torch.as_tensor(found.frames[0]), vertices, atol=1e-5, rtol=0)
+    assert np.abs(found.vertices - target.numpy()).max() < 0.02
+    assert found.losses[-1] < 1e-2 * found.losses[0]
+    assert found.frames.shape == (4, len(vertices), 3)
+    assert found.steps.tolist() == [0, 20, 40, 60]
+    assert [stage for stage, *_ in seen] == [0] * 30 + [1] * 30
+    again = fit(vertices, faces, pulled(target)[0], OPTIONS, seed=1)
+    np.testing.assert_array_equal(found.frames, again.frames)
+
+
+def test_a_pull_at_one_vertex_moves_those_around_it():
+    vertices, faces = geodesic_sphere(4, 0.4)
+    top = int(vertices[:, 1].argmax())
+    near = (vertices - vertices[top]).norm(dim=1) < 0.2
+
+    def loss(moved, views, stage):
+        return -moved[top, 1]
+
+    options = FitOptions(steps=3, stages=1, views=1, views_a_step=1, rate=0.5, smoothness=5.0, frames=2)
+    rise = fit(vertices, faces, loss, options, seed=0).vertices[:, 1] - vertices[:, 1].numpy()
+    others = near.numpy() & (np.arange(len(vertices)) != top)
+    assert rise[top] > rise[others].max() > rise[others].min() > rise[~near.numpy()].max() > 0
+
+
+def test_every_view_is_seen_before_one_is_seen_again():
+    batches = view_batches(6, 2, seed=3)
+    rounds = [torch.cat([next(batches) for _ in range(3)]).tolist() for _ in range(4)]
+    assert all(sorted(found) == list(range(6)) for found in rounds)
+    assert len(set(map(tuple, rounds))) > 1
+
+
+def test_a_case_is_computed_once_and_again_when_something_else_counts(tmp_path):
+    calls = []
+
+    def row():
+        calls.append("row")
+        return {"value": 1.5, "edit": "none"}
+
+    def arrays():
+        calls.append("arrays")
+        return {"frames": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+    for _ in range(2):
+        memory = Memory(tmp_path, {"sigma": 1e-5, "strengths": (0.1, 0.2)})
+        assert memory.row("one", row) == {"value": 1.5, "edit": "none"}
+        np.testing.assert_array_equal(memory.arrays("one", arrays)["frames"], arrays()["frames"])
+    assert calls.count("row") == 1
+    assert calls.count("arrays") == 3  # twice by the test itself
+    other = Memory(tmp_path, {"sigma": 1e-4})
+    other.row("one", row)
+    other.arrays("one", arrays)
+    assert calls.count("row") == 2
+    assert calls.count("arrays") == 4
+    (tmp_path / "one.json").write_text("{")  # cut off
+    (tmp_path / "one.safetensors").write_bytes(b"broken")
+    other.row("one", row)
+    other.arrays("one", arrays)
+    assert calls.count("row") == 3
+    assert json.loads((tmp_path / "one.json").read_text())["row"]["value"] == 1.5
+
+
+def test_a_digest_follows_the_weights():
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(1, 2, 3)
+    before = digest_of(network)
+    assert before == digest_of(network)
+    with torch.no_grad():
+        network.bias[0] += 1e-6
+    assert digest_of(network) != before
