@@ -1,0 +1,148 @@
+"""Soft images of triangles as one differentiable function, whatever computes it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from liftnet.rasteriser import reference
+from liftnet.rasteriser.softness import Softness
+from liftnet.rasteriser.tiles import TileLists, bin_triangles
+
+Backend = Literal["reference", "numba", "triton"]
+_KERNELS = {"numba": "liftnet.rasteriser.numba_kernels", "triton": "liftnet.rasteriser.triton_kernels"}
+
+
+class SoftImages(NamedTuple):
+    """Soft images of the same triangles, each (..., N, S, S).
+
+    Attributes:
+        gray: Shades blended by coverage and depth.
+        silhouette: Probability that any triangle covers the pixel.
+        depth: Expected depth, with the weights of `gray`; `far` where nothing is seen.
+    """
+
+    gray: Tensor
+    silhouette: Tensor
+    depth: Tensor
+
+
+def rasterise(
+    triangles: Tensor,
+    shades: Tensor,
+    image: Tensor,
+    count: int,
+    image_size: int,
+    softness: Softness,
+    backend: Backend | None = None,
+) -> SoftImages:
+    """Draw triangles into images; differentiable.
+
+    Args:
+        triangles: (T, 3, 3) x right and y down in [-1, 1] where visible, and z, positive (see `clipping`).
+        shades: (T,) gray values.
+        image: (T,) int64, the image each triangle belongs to.
+        count: Number of images N.
+        image_size: Side S of the images, px; the centre of pixel i lies at (2 i + 1 - S) / S.
+        softness: Softness of edges and depth.
+        backend: What computes it; by default numba on a CPU and Triton on a GPU.
+
+    Returns:
+        Images (N, S, S), without limit on the number of triangles at a pixel.
+
+    Raises:
+        ValueError: Tensors of other shapes, or a backend that does not exist.
+    """
+    _check(triangles, shades, image, count, image_size)
+    name = backend or "reference"
+    if name == "reference":
+        return SoftImages(*reference.rasterise(triangles, shades, image, count, image_size, softness))
+    if name not in _KERNELS:
+        raise ValueError(f'backend must be "reference", "numba" or "triton", not {backend!r}')
+    kernels = import_module(_KERNELS[name])
+    return SoftImages(*_Rasterise.apply(triangles, shades, image, count, image_size, softness, kernels))
+
+
+class Kernels(Protocol):
+    """A fast backend: a module with these names.
+
+    What it keeps of every pixel: the share of light that all triangles let through (1 - silhouette), the least depth,
+    the background's included, and the sum of the weights relative to that depth. `images` are gray, depth and kept.
+    """
+
+    TILE: int
+
+    def forward(
+        self, triangles: Tensor, shades: Tensor, tiles: TileLists, count: int, image_size: int, softness: Softness
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gray, silhouette, depth (N, S, S), and what `backward` needs of every pixel (3, N, S, S)."""
+
+    def backward(
+        self,
+        triangles: Tensor,
+        shades: Tensor,
+        tiles: TileLists,
+        softness: Softness,
+        images: tuple[Tensor, Tensor, Tensor],
+        gradients: tuple[Tensor, Tensor, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients of triangles (T, 3, 3) and shades (T,) from those of gray, silhouette and depth."""
+
+
+class _Rasterise(torch.autograd.Function):
+    """Hands float32 triangles to kernels and keeps what they need for the way back.
+
+    Kept are the triangles and shades (40 bytes a triangle), the lists of the tiles (4 bytes an entry, 8 a tile), and
+    for every pixel gray, depth and three numbers more (20 bytes).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        triangles: Tensor,
+        shades: Tensor,
+        image: Tensor,
+        count: int,
+        image_size: int,
+        softness: Softness,
+        kernels: Kernels,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        triangles, shades = (tensor.detach().float().contiguous() for tensor in (triangles, shades))
+        tiles = bin_triangles(triangles, image, count, image_size, softness.reach, kernels.TILE)
+        gray, silhouette, depth, kept = kernels.forward(triangles, shades, tiles, count, image_size, softness)
+        ctx.save_for_backward(triangles, shades, tiles.start, tiles.triangle, gray, depth, kept)
+        ctx.rest = tiles.across, tiles.size, softness, kernels
+        return gray, silhouette, depth
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        triangles, shades, start, triangle, gray, depth, kept = ctx.saved_tensors
+        across, size, softness, kernels = ctx.rest
+        tiles = TileLists(start, triangle, across, size)
+        gray_gradient, silhouette_gradient, depth_gradient = (gradient.contiguous() for gradient in gradients)
+        of_triangles, of_shades = kernels.backward(
+            triangles,
+            shades,
+            tiles,
+            softness,
+            (gray, depth, kept),
+            (gray_gradient, silhouette_gradient, depth_gradient),
+        )
+        return of_triangles, of_shades, None, None, None, None, None
+
+
+def _check(triangles: Tensor, shades: Tensor, image: Tensor, count: int, image_size: int) -> None:
+    if triangles.ndim != 3 or triangles.shape[1:] != (3, 3):
+        raise ValueError(f"triangles must be (T, 3, 3), not {tuple(triangles.shape)}")
+    for name, tensor in (("shades", shades), ("image", image)):
+        if tensor.shape != triangles.shape[:1]:
+            raise ValueError(f"{name} must be ({len(triangles)},) as there are triangles, not {tuple(tensor.shape)}")
+    if image.dtype != torch.int64:
+        raise ValueError(f"image must be int64, not {image.dtype}")
+    if count < 1 or image_size < 1:
+        raise ValueError(f"there must be images and pixels, not {count} images of {image_size} px")

@@ -1,0 +1,65 @@
+"""A fixed light and flat shading."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from liftnet.rasteriser.cameras import Cameras
+
+
+@dataclass(frozen=True)
+class Light:
+    """Parallel light that stays where it is in the world, and light from everywhere.
+
+    A surface with unit normal n has the gray value ambient + directional * max(0, n . l). Surfaces are two-sided: n is
+    the normal that points to the camera.
+
+    Attributes:
+        direction: Towards the light, in world coordinates (+y is up); of any length.
+        ambient: Share of the light from everywhere.
+        directional: Share of the parallel light.
+    """
+
+    direction: tuple[float, float, float] = (0.3, 0.8, 0.5)
+    ambient: float = 0.5
+    directional: float = 0.5
+
+    def __post_init__(self) -> None:
+        length = math.hypot(*self.direction)
+        if not (math.isfinite(length) and length > 0):
+            raise ValueError(f"the direction of the light must be finite and not zero, not {self.direction}")
+
+    def shade(self, corners: Tensor, cameras: Cameras) -> Tensor:
+        """Gray values of faces; differentiable.
+
+        Args:
+            corners: (F, 3, 3) world coordinates of the corners of each face.
+            cameras: N cameras.
+
+        Returns:
+            (N, F). A face without area has the ambient light alone.
+        """
+        direction = corners.new_tensor(self.direction)
+        normals = face_normals(corners)
+        facing = normals @ (direction / direction.norm())
+        with torch.no_grad():
+            cameras = cameras.to(corners)
+            if cameras.orthographic:
+                away = normals @ cameras.rotation[:, 2].T
+            else:
+                eyes = -torch.einsum("nji,nj->ni", cameras.rotation, cameras.translation)
+                away = (normals * corners[:, 0]).sum(-1, keepdim=True) - normals @ eyes.T
+        towards = torch.where(away.T > 0, -facing, facing)
+        return self.ambient + self.directional * towards.relu()
+
+
+def face_normals(corners: Tensor) -> Tensor:
+    """Unit normals (F, 3) of faces (F, 3, 3), right-handed; zero, also in gradient, where a face has no area."""
+    normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1)
+    squared = normals.square().sum(-1, keepdim=True)
+    seen = squared > 0
+    return torch.where(seen, normals * torch.where(seen, squared, 1).rsqrt(), 0)

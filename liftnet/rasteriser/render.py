@@ -1,0 +1,157 @@
+"""Soft images of meshes as seen by cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from liftnet.rasteriser.cameras import Cameras
+from liftnet.rasteriser.clipping import clip_near
+from liftnet.rasteriser.function import Backend, SoftImages, rasterise
+from liftnet.rasteriser.light import Light
+from liftnet.rasteriser.softness import Gradient, Softness
+
+AT_ONCE = 2_000_000  # triangles, counted once per view, that are drawn together: bounds what is held besides results
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Triangles (T, 3, 3) with shades (T,) in images (T,) out of `count`."""
+
+    triangles: Tensor
+    shades: Tensor
+    image: Tensor
+    count: int
+
+
+def render_soft(
+    vertices: Tensor | Sequence[Tensor],
+    faces: Tensor | Sequence[Tensor],
+    cameras: Cameras,
+    image_size: int = 256,
+    sigma: float = 1e-5,
+    gamma: float = 1e-4,
+    *,
+    near: float = 1.0,
+    far: float = 100.0,
+    background: float = 0.0,
+    light: Light = Light(),  # noqa: B008 (frozen)
+    gradient: Gradient = "exact",
+    backend: Backend | None = None,
+) -> SoftImages:
+    """Draw meshes softly from all cameras; differentiable with respect to the vertices.
+
+    A pixel is covered by a triangle with the probability sigmoid(+-d^2 / sigma), d its distance from the triangle's
+    edge, and triangles blend by a softmax over depth (SoftRas, Liu et al., ICCV 2019). Faces are two-sided and shaded
+    flat. Faces that cross the near plane are cut there; what lies beyond `far` or outside the image is not seen and
+    costs nothing. An empty mesh gives the background.
+
+    Memory for the way back: about 100 bytes a face and view and 32 bytes a pixel; at a million faces from 25 views
+    2.5 GB. Without gradients, views are drawn in groups and the memory is that of 2,000,000 triangles.
+
+    Args:
+        vertices: (V, 3) world coordinates, or B of them, of any lengths.
+        faces: (F, 3) int64 indices of vertices, or B of them.
+        cameras: N cameras, the same for all meshes.
+        image_size: Side S of the images, px.
+        sigma: Softness of edges, squared image distance; the image spans [-1, 1].
+        gamma: Softness of the order in depth, as a share of the distance from near to far.
+        near: Depth at which faces are cut, world units.
+        far: What lies beyond this depth is not seen; the depth of the background.
+        background: Gray value where nothing is seen.
+        light: Where the light comes from.
+        gradient: "exact", or "truncated", SoftRas' own rule (see `Softness`).
+        backend: "reference" (plain torch, any precision), "numba" (CPU) or "triton"; by default the fast one.
+
+    Returns:
+        Images (N, S, S), for lists of meshes (B, N, S, S); x right, y down; float32, of the reference the type of the
+        vertices.
+
+    Raises:
+        ValueError: Tensors of other shapes, indices of vertices that do not exist, or coordinates that are not finite.
+    """
+    softness = Softness(sigma, gamma, near, far, background, gradient, perspective=not cameras.orthographic)
+    single = isinstance(vertices, Tensor) and isinstance(faces, Tensor)
+    meshes: list[tuple[Tensor, Tensor]] = [(vertices, faces)] if single else list(zip(vertices, faces, strict=True))  # type: ignore[list-item]
+    for mesh in meshes:
+        _check(*mesh)
+    groups = [
+        rasterise(scene.triangles, scene.shades, scene.image, scene.count, image_size, softness, backend)
+        for scene in _scenes(meshes, cameras, light, near)
+    ]
+    shape = (len(cameras),) if single else (len(meshes), len(cameras))
+    images = [
+        (torch.cat(parts) if len(parts) > 1 else parts[0]).view(*shape, image_size, image_size)
+        for parts in zip(*groups, strict=True)
+    ]
+    return SoftImages(*images)
+
+
+def _scenes(meshes: list[tuple[Tensor, Tensor]], cameras: Cameras, light: Light, near: float) -> Iterator[_Scene]:
+    """Meshes and views in order, as many at once as `AT_ONCE` allows."""
+    waiting: list[_Scene] = []
+    for vertices, faces in meshes:
+        views = max(1, AT_ONCE // max(1, len(faces)))
+        for first in range(0, len(cameras), views):
+            scene = _seen(vertices, faces, cameras[first : first + views], light, near)
+            if waiting and sum(len(other.image) for other in [*waiting, scene]) > AT_ONCE:
+                yield _together(waiting)
+                waiting = []
+            waiting.append(scene)
+    yield _together(waiting)
+
+
+def _together(scenes: list[_Scene]) -> _Scene:
+    if len(scenes) == 1:
+        return scenes[0]
+    images, count = [], 0
+    for scene in scenes:
+        images.append(scene.image + count)
+        count += scene.count
+    triangles, shades = (torch.cat([getattr(scene, name) for scene in scenes]) for name in ("triangles", "shades"))
+    return _Scene(triangles, shades, torch.cat(images), count)
+
+
+def _seen(vertices: Tensor, faces: Tensor, cameras: Cameras, light: Light, near: float) -> _Scene:
+    """The faces before the cameras, view by view, cut at the near plane."""
+    cameras = cameras.to(vertices)
+    count = len(cameras)
+    shades = light.shade(vertices[faces], cameras).flatten()
+    image = torch.arange(count, device=vertices.device).repeat_interleave(len(faces))
+    points = cameras.in_camera(vertices)
+    if bool((points.detach()[..., 2] >= near).all()):
+        return _Scene(_corners(_to_image(points, cameras), faces), shades, image, count)
+    triangles, source = clip_near(_corners(points, faces), near)
+    return _Scene(_to_image(triangles, cameras), shades[source], image[source], count)
+
+
+def _to_image(points: Tensor, cameras: Cameras) -> Tensor:
+    """Image coordinates and depth of points in camera coordinates (..., 3)."""
+    depth = points[..., 2:]
+    scale = cameras.half_width if cameras.orthographic else cameras.half_width * depth
+    return torch.cat([points[..., :2] / scale, depth], -1)
+
+
+def _corners(points: Tensor, faces: Tensor) -> Tensor:
+    """The corners (N * F, 3, 3) of faces (F, 3) among points (N, V, 3), view by view.
+
+    Views lie innermost while corners are looked up: rows of 3 N numbers are copied, and added on the way back, much
+    faster than rows of 3.
+    """
+    views = len(points)
+    rows = points.transpose(0, 1).reshape(points.shape[1], -1).index_select(0, faces.flatten())
+    return rows.view(-1, 3, views, 3).permute(2, 0, 1, 3).reshape(-1, 3, 3)
+
+
+def _check(vertices: Tensor, faces: Tensor) -> None:
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise ValueError(f"vertices must be (V, 3), not {tuple(vertices.shape)}")
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype != torch.int64:
+        raise ValueError(f"faces must be (F, 3) int64, not {tuple(faces.shape)} {faces.dtype}")
+    if len(faces) and not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
+        raise ValueError(f"faces name vertices from {int(faces.min())} to {int(faces.max())} of {len(vertices)}")
+    if not bool(torch.isfinite(vertices).all()):
+        raise ValueError("the coordinates of all vertices must be finite")
