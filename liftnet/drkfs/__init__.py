@@ -1,1 +1,46 @@
-"""Stage `drkfs`: a differentiable visual similarity of shapes, after the paper DR-KFS (ECCV 2020)."""
+"""Stage `drkfs`: a differentiable visual similarity of shapes, after the paper DR-KFS (ECCV 2020).
+
+For users of the library: `DRKFS(image_size=256, views=25)(vertices, faces, target_vertices, target_faces)` is a scalar
+and differentiable in `vertices`. Names are imported when they are first used, so that the command line's help does not
+load torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from liftnet.drkfs.descriptors import PatchDescriptor, load_descriptor
+    from liftnet.drkfs.detector import PointDetector, load_detector
+    from liftnet.drkfs.metric import DRKFS, Differences, Options, Target
+    from liftnet.drkfs.views import semi_sphere
+
+_HOMES = {
+    "DRKFS": "liftnet.drkfs.metric",
+    "Differences": "liftnet.drkfs.metric",
+    "Options": "liftnet.drkfs.metric",
+    "PatchDescriptor": "liftnet.drkfs.descriptors",
+    "PointDetector": "liftnet.drkfs.detector",
+    "Target": "liftnet.drkfs.metric",
+    "load_descriptor": "liftnet.drkfs.descriptors",
+    "load_detector": "liftnet.drkfs.detector",
+    "semi_sphere": "liftnet.drkfs.views",
+}
+__all__ = [
+    "DRKFS",
+    "Differences",
+    "Options",
+    "PatchDescriptor",
+    "PointDetector",
+    "Target",
+    "load_descriptor",
+    "load_detector",
+    "semi_sphere",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
