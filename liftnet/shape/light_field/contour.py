@@ -1,0 +1,196 @@
+"""The outer contour of a silhouette and its Fourier descriptor, as in the light field descriptor.
+
+A silhouette in several parts has no one outline. The recipe joins the parts: it thickens the silhouette until they
+meet (by 3x3, then by a 5x5 without corners, then its bounding box), and peels the result back to the silhouette and
+the thin bridges between its parts.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from scipy import ndimage
+
+FloatArray = npt.NDArray[np.float64]
+Points = npt.NDArray[np.int64]
+Silhouette = npt.NDArray[np.uint8]
+
+COEFFICIENTS = 10
+_SHORTEST = 8  # pixels of a contour; below, all coefficients are 0
+_MAIN_SHARE = 0.95  # of the pixels, that one contour must enclose
+_MARGIN = 4  # background around the silhouette, so that no neighbour lies outside
+_SQUARE = np.ones((3, 3), bool)
+_ROUND = np.ones((5, 5), bool)
+_ROUND[::4, ::4] = False
+
+
+def fourier_descriptor(silhouette: Silhouette, centre: FloatArray) -> FloatArray:
+    """|F_k| / |F_0|, k = 1 to 10, of the distance from the centre along the outer contour.
+
+    Args:
+        silhouette: (S, S) uint8, 0 or 1.
+        centre: (2,) x and y, px.
+
+    Returns:
+        (10,), all zero if the contour has fewer than 8 pixels.
+    """
+    contour = outer_contour(silhouette)
+    if len(contour) < _SHORTEST:
+        return np.zeros(COEFFICIENTS)
+    x, y = contour.T - centre[:, None]
+    spectrum = np.abs(np.fft.rfft(np.hypot(x, y)))
+    found = spectrum[1 : COEFFICIENTS + 1] / spectrum[0]
+    return np.pad(found, (0, COEFFICIENTS - len(found)))
+
+
+def outer_contour(silhouette: Silhouette) -> Points:
+    """(N, 2) x and y of the pixels along the outer contour, the first one once more at the end; N = 0 for a dot."""
+    image = np.pad(silhouette, _MARGIN)
+    contour = trace(image)
+    if not _encloses(contour, image):
+        joined = ndimage.binary_dilation(image, _SQUARE).view(np.uint8)
+        if not _encloses(trace(joined), joined):
+            joined = ndimage.binary_dilation(joined, _ROUND).view(np.uint8)
+            if not _encloses(trace(joined), joined):
+                joined = _bounding_box(image)
+        contour = trace(_peel(joined, image, _removable()))
+    return contour[: len(contour) if len(contour) > 1 else 0] - _MARGIN
+
+
+def _bounding_box(image: Silhouette) -> Silhouette:
+    filled = np.zeros_like(image)
+    if image.any():
+        rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
+        filled[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 1
+    return filled
+
+
+def _encloses(contour: Points, image: Silhouette) -> bool:
+    """Whether a contour encloses nearly all of the silhouette."""
+    inside = _count_inside(contour, image)
+    return bool(inside > _MAIN_SHARE * image.sum())
+
+
+@cache
+def _removable() -> npt.NDArray[np.bool_]:
+    """(256,) whether a pixel may go, by its eight neighbours counter-clockwise from the right, one bit each.
+
+    It may if its neighbours, connected by edges, are at most one part that touches it by an edge (Yokoi's connectivity
+    number), unless it is the end of a line.
+    """
+    around = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    first, second, third = (np.roll(around, -shift, 1)[:, ::2] for shift in range(3))
+    parts = (first * (1 - second * third)).sum(1)
+    return np.asarray((parts <= 1) & (around.sum(1) != 1))
+
+
+@njit(nogil=True, cache=True)
+def trace(image: Silhouette) -> Points:
+    """Follow the outer contour of the first part met, row by row (Pavlidis' algorithm, 8-connected).
+
+    Args:
+        image: (S, S) uint8, 0 or 1, with background along its sides.
+
+    Returns:
+        (N, 2) int64 x and y, from the first pixel back to it; one row for a dot, none for an empty image.
+    """
+    height, width = image.shape
+    points = np.empty((height * width, 2), np.int64)
+    start = -1
+    for place in range(height * width):
+        if image[place // width, place % width] != 0:
+            start = place
+            break
+    if start < 0:
+        return points[:0]
+    x, y, count = start % width, start // width, 1
+    points[0] = x, y
+    x0, y0 = x, y
+    # The contour passes the first pixel twice if it alone joins a branch on its left to one on its right.
+    branches = image[y + 1, x - 1] != 0 and image[y + 1, x] == 0 and (image[y + 1, x + 1] != 0 or image[y, x + 1] != 0)
+    heading = 0  # down, right, up, left in turn
+    steps_x, steps_y = (0, 1, 0, -1), (1, 0, -1, 0)
+    while count < len(points):
+        walked = False
+        for _ in range(4):
+            ahead_x, ahead_y = steps_x[heading], steps_y[heading]
+            side_x, side_y = steps_x[heading - 1], steps_y[heading - 1]
+            for side in (1, 0, -1):
+                next_x, next_y = x + ahead_x + side * side_x, y + ahead_y + side * side_y
+                if image[next_y, next_x] != 0:
+                    x, y, walked = next_x, next_y, True
+                    if side == 1:
+                        heading = (heading + 3) % 4
+                    break
+            if walked:
+                break
+            heading = (heading + 1) % 4
+        if not walked:
+            return points[:1]
+        points[count] = x, y
+        count += 1
+        if x == x0 and y == y0 and not (branches and heading == 1):
+            break
+    return points[:count]
+
+
+@njit(nogil=True, cache=True)
+def _count_inside(contour: Points, image: Silhouette) -> int:
+    """Pixels of the silhouette on the contour or inside it, that is, not reached from the image's sides."""
+    height, width = image.shape
+    reached = np.zeros((height, width), np.uint8)
+    for x, y in contour:
+        reached[y, x] = 2
+    stack = np.empty(height * width, np.int64)
+    stack[0], waiting = 0, 1
+    reached[0, 0] = 1
+    while waiting > 0:
+        waiting -= 1
+        x, y = stack[waiting] % width, stack[waiting] // width
+        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            if 0 <= x + dx < width and 0 <= y + dy < height and reached[y + dy, x + dx] == 0:
+                reached[y + dy, x + dx] = 1
+                stack[waiting] = (y + dy) * width + x + dx
+                waiting += 1
+    inside = 0
+    for y in range(height):
+        for x in range(width):
+            if image[y, x] != 0 and reached[y, x] != 1:
+                inside += 1
+    return inside
+
+
+@njit(nogil=True, cache=True)
+def _peel(joined: Silhouette, image: Silhouette, removable: npt.NDArray[np.bool_]) -> Silhouette:
+    """Thin `joined` (S, S) from the row before, the row after, left and right, sparing the pixels of `image`.
+
+    The pixels of one side go at once; sides follow each other until none has any left that may go.
+    """
+    thin = joined.copy()
+    rows, columns = np.nonzero(thin > image)
+    remaining = len(rows)
+    going = np.empty(remaining, np.bool_)
+    changed = True
+    while changed:
+        changed = False
+        for side_y, side_x in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+            for index in range(remaining):
+                y, x = rows[index], columns[index]
+                going[index] = False
+                if thin[y + side_y, x + side_x] == 0:
+                    around = thin[y, x + 1] | thin[y - 1, x + 1] << 1 | thin[y - 1, x] << 2 | thin[y - 1, x - 1] << 3
+                    around |= thin[y, x - 1] << 4 | thin[y + 1, x - 1] << 5 | thin[y + 1, x] << 6
+                    going[index] = removable[around | thin[y + 1, x + 1] << 7]
+            kept = 0
+            for index in range(remaining):
+                if going[index]:
+                    thin[rows[index], columns[index]] = 0
+                    changed = True
+                else:
+                    rows[kept], columns[kept] = rows[index], columns[index]
+                    kept += 1
+            remaining = kept
+    return thin
