@@ -1,7 +1,7 @@
 """Descriptors of patches: HardNet or HardTFeat, frozen, 128 numbers of unit length per patch of 32 x 32 pixels.
 
 The architectures are kornia's. Batch normalisation is folded into the convolutions, which changes only rounding.
-Before the network a patch loses its mean and is divided by its (unbiased) standard deviation, as HardNet does (Mishchuk
+Before the network a patch loses its mean and is divided by its (unbiased) deviation, as HardNet does (Mishchuk
 et al., "Working hard to know your neighbor's margins", NeurIPS 2017). Their training takes both as constants; here the
 gradient goes through them, so that the metric's gradient is its derivative.
 """

@@ -44,7 +44,7 @@ def read_weights(
     wrong = [key for key, value in wanted.items() if key not in given or given[key].shape != value.shape]
     if wrong:
         shape = tuple(wanted[wrong[0]].shape)
-        reason = f"is no {what}: it has no tensor {wrong[0]} of shape {shape}"
+        reason = f"does not hold {what}: it has no tensor {wrong[0]} of shape {shape}"
         raise LiftnetError(path, reason, f"Give the weights of {what}")
     chosen = {key: given[key].to(value.dtype) for key, value in wanted.items()}
     unusable = [key for key, value in chosen.items() if not bool(value.isfinite().all())]

@@ -22,7 +22,7 @@ from liftnet.rasteriser import Light, render_soft
 from liftnet.rasteriser.cameras import Cameras
 
 Meshes = Tensor | Sequence[Tensor]
-LIGHT = Light()
+LIGHT = Light(wrapped=True)  # so that edges between faces that both look away from the light are seen
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ class Target:
     features: Tensor
     weights: Tensor
     placement: Placement | None = None
+
+    def of_views(self, views: Tensor) -> Target:
+        """The same target seen only in the views of index `views` (K,)."""
+        return Target(self.views[views], self.maps[views], self.features[views], self.weights[views], self.placement)
 
     def __repr__(self) -> str:
         return f"Target({len(self.views)} views of {self.views.shape[-1]} px)"
@@ -163,6 +167,7 @@ class DRKFS(nn.Module):
         faces: Meshes,
         target: Target | Sequence[Target] | Meshes,
         target_faces: Meshes | None = None,
+        views: Tensor | None = None,
     ) -> Tensor:
         """Score a shape against a target.
 
@@ -171,6 +176,7 @@ class DRKFS(nn.Module):
             faces: (F, 3) indices; or a list of B.
             target: What `prepare` gave, or the target's vertices; or a list of B of either.
             target_faces: (F, 3) if vertices were given; or a list of B.
+            views: (K,) indices of the views to compare, for steps that draw some of them; None for all.
 
         Returns:
             The score: a scalar, or (B,) for lists. Differentiable in `vertices`; the target is a constant.
@@ -179,13 +185,14 @@ class DRKFS(nn.Module):
             ValueError: A mesh is empty, not finite or of wrong shapes.
         """
         if isinstance(vertices, Tensor):
-            return self._compare([vertices], [faces], [self._target(target, target_faces)])[0]  # type: ignore[list-item, arg-type]
+            only = self._target(target, target_faces)  # type: ignore[arg-type]
+            return self._compare([vertices], [faces], [only], views)[0]  # type: ignore[list-item]
         lists = list(vertices), list(faces), list(target)  # type: ignore[arg-type]
         of_targets: list[Tensor | None] = [None] * len(lists[0]) if target_faces is None else list(target_faces)
         if not len(lists[0]) == len(lists[1]) == len(lists[2]) == len(of_targets):
             raise ValueError("a batch needs as many faces and targets as vertices")
         targets = [self._target(*pair) for pair in zip(lists[2], of_targets, strict=True)]
-        return self._compare(lists[0], lists[1], targets)
+        return self._compare(lists[0], lists[1], targets, views)
 
     @torch.no_grad()
     def prepare(self, vertices: Tensor, faces: Tensor) -> Target:
@@ -230,17 +237,17 @@ class DRKFS(nn.Module):
     @torch.no_grad()
     def differences(self, vertices: Tensor, faces: Tensor, target: Target) -> Differences:
         """Where a shape differs from a target, view by view and patch by patch."""
-        views = self._views([vertices], [faces], [target])[0]
+        views = self._views([vertices], [faces], [target], self.cameras)[0]
         shape = self.prepare_images(views)
         distances = match_patches(shape.features, target.features, self.neighbourhood)
         weights = shape.weights, target.weights
         score = sum(float((w * d).sum()) for w, d in zip(weights, distances, strict=True))
         return Differences(views, target.views, (shape.maps, target.maps), distances, weights, score)
 
-    def render(self, vertices: Sequence[Tensor], faces: Sequence[Tensor]) -> Tensor:
+    def render(self, vertices: Sequence[Tensor], faces: Sequence[Tensor], cameras: Cameras | None = None) -> Tensor:
         """Views (B, V, S, S) of B placed meshes, gray values in [0, 1]; differentiable."""
         soft = render_soft(
-            list(vertices), list(faces), self.cameras, self.image_size, self.sigma, self.gamma,
+            list(vertices), list(faces), cameras or self.cameras, self.image_size, self.sigma, self.gamma,
             light=self.options.light, gradient=self.options.gradient, backend=self.options.backend,
         )  # fmt: skip
         return soft.gray if self.shaded else soft.silhouette
@@ -271,17 +278,24 @@ class DRKFS(nn.Module):
 
         return by_parts(score, images, self.options.views_at_once)
 
-    def _compare(self, vertices: Sequence[Tensor], faces: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
-        views = self._views(vertices, faces, targets)
-        return self._by_view(views.flatten(0, 1), targets).unflatten(0, views.shape[:2]).sum(1)
+    def _compare(
+        self, vertices: Sequence[Tensor], faces: Sequence[Tensor], targets: Sequence[Target], views: Tensor | None
+    ) -> Tensor:
+        cameras = self.cameras
+        if views is not None:
+            cameras, targets = cameras[views], [target.of_views(views) for target in targets]
+        images = self._views(vertices, faces, targets, cameras)
+        return self._by_view(images.flatten(0, 1), targets).unflatten(0, images.shape[:2]).sum(1)
 
-    def _views(self, vertices: Sequence[Tensor], faces: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
+    def _views(
+        self, vertices: Sequence[Tensor], faces: Sequence[Tensor], targets: Sequence[Target], cameras: Cameras
+    ) -> Tensor:
         placed = []
         for points, triangles, target in zip(vertices, faces, targets, strict=True):
             check_mesh(points, triangles)
             placement = normalising(points, triangles) if self.align == "each" else target.placement
             placed.append(points if placement is None else placement.apply(points))
-        return self.render(placed, faces)
+        return self.render(placed, faces, cameras)
 
     def _target(self, target: Target | Tensor, faces: Tensor | None) -> Target:
         if isinstance(target, Target):

@@ -16,22 +16,29 @@ class Light:
     """Parallel light that stays where it is in the world, and light from everywhere.
 
     A surface with unit normal n has the gray value ambient + directional * max(0, n . l). Surfaces are two-sided: n is
-    the normal that points to the camera.
+    the normal that points to the camera. A wrapped light (Half Lambert) leaves out the maximum, so that faces that
+    look away from the light differ in shade, too.
 
     Attributes:
         direction: Towards the light, in world coordinates (+y is up); of any length.
         ambient: Share of the light from everywhere.
         directional: Share of the parallel light.
+        wrapped: Let shades fall further on the side away from the light; `ambient` is then at least `directional`.
     """
 
     direction: tuple[float, float, float] = (0.3, 0.8, 0.5)
     ambient: float = 0.5
     directional: float = 0.5
+    wrapped: bool = False
 
     def __post_init__(self) -> None:
         length = math.hypot(*self.direction)
         if not (math.isfinite(length) and length > 0):
             raise ValueError(f"the direction of the light must be finite and not zero, not {self.direction}")
+        if self.wrapped and self.directional > self.ambient:
+            raise ValueError(
+                "a wrapped light needs as much ambient as directional light, or some faces are below black"
+            )
 
     def shade(self, corners: Tensor, cameras: Cameras) -> Tensor:
         """Gray values of faces; differentiable.
@@ -54,7 +61,7 @@ class Light:
                 eyes = -torch.einsum("nji,nj->ni", cameras.rotation, cameras.translation)
                 away = (normals * corners[:, 0]).sum(-1, keepdim=True) - normals @ eyes.T
         towards = torch.where(away.T > 0, -facing, facing)
-        return self.ambient + self.directional * towards.relu()
+        return self.ambient + self.directional * (towards if self.wrapped else towards.relu())
 
 
 def face_normals(corners: Tensor) -> Tensor:
