@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from liftnet.io.settings import Settings
@@ -12,3 +14,20 @@ class ReadingSettings(Settings):
 
     max_bytes: int = Field(2_000_000_000, ge=1, description="largest file that is read, bytes, unpacked")
     max_faces: int = Field(10_000_000, ge=1, description="most triangles of a shape, all instances counted")
+
+
+class MetricSettings(Settings):
+    """How two shapes are placed, sampled and compared."""
+
+    align: Literal["none", "target", "each", "yaw", "icp"] = Field(
+        "target", description="how a shape is laid onto its target (liftnet.shape.placing)"
+    )
+    size: Literal["side", "sphere"] = Field(
+        "side", description="what is normalised: the longest side to 1, or the farthest vertex to .5 from the middle"
+    )
+    turns: int = Field(36, ge=1, le=3600, description="turns about the upright axis that `yaw` and `icp` try")
+    points: int = Field(100_000, ge=1, le=10_000_000, description="points drawn from each surface")
+    emd_points: int = Field(1024, ge=1, le=10_000, description="points of the earth mover's distance")
+    f_threshold: float = Field(0.01, gt=0, description="distance below which a point is right, after placing")
+    voxels: int = Field(32, ge=1, le=512, description="voxels a side of the cube for intersection over union")
+    seed: int = Field(0, ge=0, description="of the points that are drawn")
