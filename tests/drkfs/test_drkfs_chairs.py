@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.drkfs.experiments.chairs import Chair, chair_of, in_frame_of, surface_of_boxes
+from liftnet.drkfs.experiments.chairs import Chair, Frame, chair_of, surface_of_boxes
 
 
 def solid(mesh):
@@ -71,8 +71,9 @@ def test_bars_stand_where_they_should():
 def test_an_edited_chair_stays_where_the_reference_lies():
     chair = Chair()
     reference = chair.mesh()
-    placed = in_frame_of(reference, reference)
+    frame = Frame.of(reference)
+    placed = frame.place(reference)
     assert np.linalg.norm(placed.vertices, axis=1).max() == pytest.approx(0.5)
-    shorter = in_frame_of(chair.with_legs(longer=0.7).mesh(), reference)
+    shorter = frame.place(chair.with_legs(longer=0.7).mesh())
     assert shorter.vertices[:, 1].max() == pytest.approx(placed.vertices[:, 1].max())
     assert shorter.vertices[:, 1].min() > placed.vertices[:, 1].min()
