@@ -58,7 +58,7 @@ def rasterise(
         ValueError: Tensors of other shapes, or a backend that does not exist.
     """
     _check(triangles, shades, image, count, image_size)
-    name = backend or "reference"
+    name = backend or ("triton" if triangles.is_cuda else "numba")
     if name == "reference":
         return SoftImages(*reference.rasterise(triangles, shades, image, count, image_size, softness))
     if name not in _KERNELS:
