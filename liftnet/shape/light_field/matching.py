@@ -18,9 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 def distance(a: LightField, b: LightField) -> int:
     """The light field distance: 0 for equal descriptors, symmetric, some thousands for shapes of different kind.
 
-    The smallest sum of image differences over all pairs of light fields and all 60 turns of the dodecahedron. Images
-    differ by the L1 distance of their bytes, outlines (Fourier) and circularity counted twice; all 20 vertices of the
-    dodecahedron count, so each of the ten images does so twice.
+    The smallest sum of differences of ten images over all pairs of light fields and all 60 turns of the dodecahedron.
+    Images differ by the L1 distance of their bytes, outlines (Fourier) and circularity counted twice.
     """
     return int(distances([a], [b])[0, 0])
 
@@ -40,7 +39,7 @@ def _weighted(shape: LightField) -> FloatArray:
 def _distance(a: FloatArray, b: FloatArray) -> int:
     costs = cdist(a, b, "cityblock").reshape(LIGHT_FIELDS, VIEWS, LIGHT_FIELDS, VIEWS)
     pairs = costs.transpose(0, 2, 1, 3).reshape(LIGHT_FIELDS**2, VIEWS**2)
-    return 2 * round(float((pairs @ _chosen_pairs()).min()))
+    return round(float((pairs @ _chosen_pairs()).min()))
 
 
 @cache

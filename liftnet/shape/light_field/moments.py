@@ -71,7 +71,10 @@ def _basis() -> npt.NDArray[np.complex128]:
 
 
 def angular_radial_transform(silhouettes: Silhouettes, centres: FloatArray, radius: float) -> FloatArray:
-    """Magnitudes of the angular radial transform (MPEG-7 region shape descriptor), relative to that of order 0, 0.
+    """Magnitudes of the angular radial transform (MPEG-7's region shape descriptor), as means over the pixels.
+
+    MPEG-7 divides by the coefficient of orders 0, 0. The authors' program sets out to, but has divided that coefficient
+    by itself, to 1, before it comes to the others. Theirs are means, and so are these.
 
     Args:
         silhouettes: (N, S, S) uint8, 0 or 1.
@@ -87,9 +90,8 @@ def angular_radial_transform(silhouettes: Silhouettes, centres: FloatArray, radi
     # A pixel reads the basis by bilinear interpolation. Adding up the pixels' weights first, and multiplying once, is
     # the same sum in another order, at an eighteenth of the arithmetic.
     weights = np.stack([_splat(*each, TABLE_RADIUS / radius) for each in zip(silhouettes, centres, strict=True)])
-    sums = np.abs(weights.reshape(len(weights), -1) @ _basis())
-    first = sums[:, :1]
-    return np.divide(sums, first, out=np.zeros_like(sums), where=first > 0)[:, 1:]
+    counts = np.maximum(silhouettes.sum((1, 2), dtype=np.int64), 1)
+    return np.asarray(np.abs(weights.reshape(len(weights), -1) @ _basis())[:, 1:] / counts[:, None])
 
 
 @njit(nogil=True, cache=True)
