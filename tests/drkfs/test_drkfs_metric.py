@@ -1,0 +1,276 @@
+"""DR-KFS as a whole: zero where it must be, invariant where it must be, its gradient, its modes."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+import trimesh
+
+from liftnet.drkfs import DRKFS, Options, PatchDescriptor, PointDetector
+from liftnet.drkfs.descriptors import folded, hardnet
+from liftnet.drkfs.parts import by_parts
+
+REFERENCE = Options(backend="reference")
+
+
+def descriptor(**options):
+    torch.manual_seed(0)
+    network = hardnet()
+    for layer in network.features:
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.fill_(-0.1)  # as trained networks do, it tells an even patch from nothing
+    return PatchDescriptor(folded(network), **options)
+
+
+def metric(image_size=64, views=2, **options):
+    options.setdefault("options", REFERENCE)
+    detector = PointDetector().randomise(0, deviation=0.05)
+    return DRKFS(image_size, views, detector=detector, descriptor=descriptor(), sigma=1e-4, **options)
+
+
+def ball(*stretch, subdivisions=2, dtype=torch.float32):
+    mesh = trimesh.creation.icosphere(subdivisions, 0.5)
+    return torch.tensor(mesh.vertices * (stretch or 1.0), dtype=dtype), torch.tensor(mesh.faces)
+
+
+def box(*extents):
+    mesh = trimesh.creation.box(extents)
+    return torch.tensor(mesh.vertices, dtype=torch.float32), torch.tensor(mesh.faces)
+
+
+@pytest.fixture(scope="module")
+def compare():
+    return metric()
+
+
+def test_equal_meshes_score_zero_and_their_gradient_is_zero(compare):
+    vertices, faces = ball(1, 0.7, 0.9)
+    given = vertices.clone().requires_grad_()
+    score = compare(given, faces, vertices, faces)
+    score.backward()
+    assert score.ndim == 0
+    assert float(score.detach()) == 0
+    assert not given.grad.any()
+
+
+def test_the_order_of_vertices_and_faces_does_not_matter(compare):
+    vertices, faces = ball(1, 0.7, 0.9)
+    order = torch.randperm(len(vertices), generator=torch.Generator().manual_seed(0))
+    turned = torch.argsort(order)[faces].flip(0).roll(1, 1)
+    differing = compare(*box(1, 1, 1), vertices, faces)
+    assert float(compare(vertices[order], turned, vertices, faces)) < 1e-4 * float(differing)
+
+
+def described(compare, target):
+    """Each patch of each view on its own: its descriptor and weight by (view, row, column)."""
+    return {
+        (view, y, x): (compare.descriptor(patch[None])[0], float(patch.mean()))
+        for view in range(2)
+        for y in range(3)
+        for x in range(3)
+        for patch in [target.maps[view, 16 * y : 16 * y + 32, 16 * x : 16 * x + 32]]
+    }
+
+
+def test_the_score_is_the_formula_written_out(compare):
+    """Views to maps to patches to descriptors to the two-way minimum, one patch after the other."""
+    targets = [compare.prepare(*mesh) for mesh in (box(1, 0.6, 0.8), ball(1, 0.6, 0.8))]
+    patches = [described(compare, target) for target in targets]
+    total = 0.0
+    for own, other in (patches, patches[::-1]):
+        for (view, y, x), (features, weight) in own.items():
+            near = [other[n] for n in other if n[0] == view and abs(n[1] - y) <= 1 and abs(n[2] - x) <= 1]
+            total += weight * min(float((features - candidate).square().mean()) for candidate, _ in near)
+    assert float(compare.compare_images(targets[0].views, targets[1])) == pytest.approx(total, rel=1e-4)
+    assert total > 1e-4
+
+
+def test_it_is_symmetric_in_images_and_grows_with_the_difference(compare):
+    views = [compare.prepare(*ball(1, height, 1)).views for height in (1.0, 0.9, 0.5)]
+    forth, back = compare.compare_images(views[0], views[2]), compare.compare_images(views[2], views[0])
+    torch.testing.assert_close(forth, back)
+    assert 0 < float(compare.compare_images(views[0], views[1])) < float(forth)
+
+
+def test_placement_matters_as_align_says():
+    vertices, faces = ball(1, 0.7, 0.9)
+    moved = 3 * vertices + torch.tensor([5.0, -2.0, 1.0])
+    apart = metric(align="none")(vertices * 0.8, faces, vertices, faces)
+    assert float(apart) > 2e-4
+    assert float(metric(align="target")(vertices * 0.8, faces, vertices, faces)) > 2e-4
+    for align in ("target", "each"):
+        together = metric(align=align)
+        assert float(together(moved, faces, moved, faces)) == 0
+        torch.testing.assert_close(
+            together(3 * vertices * 0.8 + moved[:1] - 3 * vertices[:1], faces, moved, faces),
+            together(vertices * 0.8, faces, vertices, faces),
+            atol=1e-4,
+            rtol=1e-2,
+        )
+    assert float(metric(align="each")(moved, faces, vertices, faces)) < 1e-3 * float(apart)
+    with pytest.raises(ValueError, match="align must be one of"):
+        metric(align="both")
+
+
+@pytest.mark.parametrize("align", ["target", "each"])
+def test_the_gradient_to_the_vertices_is_the_derivative(align):
+    """Central differences along random directions and single coordinates, in float64."""
+    compare = metric(align=align, options=Options(backend="reference", views_at_once=2)).double()
+    target = compare.prepare(*ball(1, 0.8, 0.9, subdivisions=1, dtype=torch.float64))
+    vertices, faces = ball(0.9, 0.9, 0.8, subdivisions=1, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    vertices += 0.01 * torch.randn(vertices.shape, generator=generator, dtype=torch.float64)  # one farthest vertex
+    vertices = vertices.requires_grad_()
+    (gradient,) = torch.autograd.grad(compare(vertices, faces, target), vertices)
+    directions = [torch.randn(vertices.shape, generator=generator, dtype=torch.float64) for _ in range(4)]
+    strongest = int(gradient.abs().argmax())
+    directions.append(F.one_hot(torch.tensor(strongest), vertices.numel()).view_as(vertices).double())
+    step = 1e-8  # so small that almost no ReLU, match or triangle's reach changes in between
+    for direction in directions:
+        with torch.no_grad():
+            up, down = (compare(vertices + s * step * direction, faces, target) for s in (1, -1))
+        expected = (gradient * direction).sum()
+        torch.testing.assert_close((up - down) / (2 * step), expected, rtol=1e-4, atol=1e-6 * float(gradient.norm()))
+
+
+def test_a_prepared_target_and_its_meshes_give_the_same(compare):
+    shape, target = box(1, 0.5, 0.7), ball(1, 0.7, 0.9)
+    prepared = compare.prepare(*target)
+    assert torch.equal(compare(*shape, prepared), compare(*shape, *target))
+    with pytest.raises(ValueError, match="faces are missing"):
+        compare(*shape, target[0])
+
+
+def test_batches_are_the_single_scores_and_so_are_their_gradients(compare):
+    shapes, targets = [box(1, 0.5, 0.7), ball(1, 0.6, 0.6)], [ball(1, 0.7, 0.9), box(0.5, 0.5, 1)]
+    given = [vertices.clone().requires_grad_() for vertices, _ in shapes]
+    faces = [faces for _, faces in shapes]
+    prepared = [compare.prepare(*target) for target in targets]
+    together = compare(given, faces, prepared)
+    single = torch.stack([compare(*pair) for pair in zip(given, faces, prepared, strict=True)])
+    torch.testing.assert_close(together, single)
+    weights = torch.tensor([1.0, -2.0])
+    gradients = [torch.autograd.grad((scores * weights).sum(), given) for scores in (together, single)]
+    torch.testing.assert_close(*gradients)
+    by_mesh = compare(given, faces, [v for v, _ in targets], [f for _, f in targets])
+    torch.testing.assert_close(by_mesh, together)
+    with pytest.raises(ValueError, match="as many"):
+        compare(given, faces[:1], prepared)
+
+
+def test_the_views_add_up(compare):
+    shape, target = box(1, 0.5, 0.7), compare.prepare(*ball(1, 0.7, 0.9))
+    parts = [compare(*shape, target, views=torch.tensor([view])) for view in range(2)]
+    torch.testing.assert_close(sum(parts), compare(*shape, target))
+    found = compare.differences(*shape, target)
+    assert found.score == pytest.approx(float(compare(*shape, target)), rel=1e-5)
+    torch.testing.assert_close(found.by_view(), torch.stack(parts))
+    assert found.views.shape == found.target_views.shape == (2, 64, 64)
+    assert found.distances[0].shape == found.weights[1].shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize("views_at_once", [1, 2, 7])
+def test_memory_is_bounded_without_changing_anything(views_at_once):
+    images, others = (torch.rand(5, 48, 48, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    scores = []
+    for at_once in (5, views_at_once):
+        given = images.clone().requires_grad_()
+        score = metric(options=Options(views_at_once=at_once)).compare_images(given, others)
+        score.backward()
+        scores.append((score.detach(), given.grad))
+    torch.testing.assert_close(*scores)
+    both = others.clone().requires_grad_()
+    metric().compare_images(images, both).backward()  # also to the second images
+    assert float(both.grad.norm()) > 0
+
+
+def test_parts_differentiate_like_the_whole():
+    images = torch.rand(5, 3, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: by_parts(lambda part, at: part.pow(3).sum(1), x, 2), images)
+    with pytest.raises(ValueError, match="at least one"):
+        by_parts(lambda part, at: part.sum(1), images, 0)
+
+
+def test_silhouettes_do_not_see_the_shading():
+    ridge, faces = box(1, 1, 1)
+    vertices = torch.cat([ridge, ridge * 0.3])  # a box within the box, unseen, and a dent in shading alone
+    inner = torch.cat([faces, faces + 8])
+    shaded, outlines = (metric(shaded=s) for s in (True, False))
+    turned = box(1, 1, 1)[0].flip(1)  # the same box
+    assert float(outlines(vertices, inner, ridge, faces)) < 1e-6
+    assert float(outlines(turned, faces, ridge, faces)) < 1e-6
+    flat = shaded.prepare(ridge, faces).views, outlines.prepare(ridge, faces).views
+    assert float((flat[0] - flat[1]).abs().max()) > 0.05
+
+
+def test_views_that_show_nothing_are_equal_and_give_no_nan(compare):
+    blank = torch.zeros(2, 64, 64, requires_grad=True)
+    score = compare.compare_images(blank, torch.zeros(2, 64, 64))
+    score.backward()
+    assert float(score.detach()) == 0
+    assert not blank.grad.any()
+    away = ball()[0] + torch.tensor([50.0, 0.0, 0.0])  # outside of every view
+    target = metric(align="none").prepare(*ball())
+    away.requires_grad_()
+    score = metric(align="none")(away, ball()[1], target)
+    score.backward()
+    assert math.isfinite(float(score.detach()))
+    assert float(score.detach()) > 0
+    assert bool(away.grad.isfinite().all())
+    degenerate = ball()[0].clone()
+    degenerate[1] = degenerate[0]  # faces without area
+    degenerate.requires_grad_()
+    compare(degenerate, ball()[1], *box(1, 1, 1)).backward()
+    assert bool(degenerate.grad.isfinite().all())
+
+
+def test_what_cannot_be_compared_is_refused(compare):
+    vertices, faces = ball()
+    target = compare.prepare(vertices, faces)
+    for wrong, message in (((vertices * torch.nan, faces), "finite"), ((vertices, faces[:0]), "without faces")):
+        with pytest.raises(ValueError, match=message):
+            compare(*wrong, target)
+        with pytest.raises(ValueError, match=message):
+            compare.prepare(*wrong)
+    with pytest.raises(ValueError, match="cannot be compared"):
+        compare.compare_images(torch.zeros(2, 64, 64), torch.zeros(3, 64, 64))
+    with pytest.raises(ValueError, match="needs views"):
+        compare.compare_images(torch.zeros(3, 64, 64), target)
+
+
+def test_bfloat16_is_close_to_float32(compare):
+    rounded = metric()
+    rounded.descriptor = descriptor(precision="bfloat16")
+    shape, target = box(1, 0.5, 0.7), ball(1, 0.7, 0.9)
+    results = []
+    for compares in (compare, rounded):
+        given = shape[0].clone().requires_grad_()
+        score = compares(given, shape[1], *target)
+        score.backward()
+        results.append((float(score.detach()), given.grad.flatten()))
+    assert results[1][0] == pytest.approx(results[0][0], rel=0.02)
+    assert float(F.cosine_similarity(results[0][1], results[1][1], dim=0)) > 0.98
+
+
+def test_the_state_dict_carries_the_networks(compare):
+    other = metric()
+    other.detector.randomise(9)
+    shape, target = box(1, 0.5, 0.7), ball(1, 0.7, 0.9)
+    wanted = compare(*shape, *target)
+    assert not torch.equal(other(*shape, *target), wanted)
+    other.load_state_dict(compare.state_dict())
+    assert torch.equal(other(*shape, *target), wanted)
+    assert not any(parameter.requires_grad for parameter in other.parameters())
+    assert not other.train().training
+
+
+def test_a_step_against_the_gradient_lowers_the_score(compare):
+    target = compare.prepare(*ball(1, 0.6, 0.8))
+    vertices, faces = ball(1, 0.7, 0.7)
+    vertices.requires_grad_()
+    score = compare(vertices, faces, target)
+    score.backward()
+    with torch.no_grad():
+        step = 1e-3 * vertices.grad / vertices.grad.abs().max()
+        assert float(compare(vertices - step, faces, target)) < float(score)
