@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from liftnet.drkfs.score_cli import add_score_command
 from liftnet.io.command import Subparsers, add_stage
 
 
 def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
-    add_stage(stages, "drkfs", "Compare shapes by what people see of them")
+    commands = add_stage(stages, "drkfs", "Compare shapes by what people see of them")
+    add_score_command(commands)

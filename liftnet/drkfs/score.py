@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -82,7 +83,12 @@ def find_couples(shape: Path, target: Path) -> list[Couple]:
 
 
 def score_couples(
-    couples: list[Couple], measure: Measure, recipe: str, out: Path | None = None, up: str = "y"
+    couples: list[Couple],
+    measure: Measure,
+    recipe: str,
+    out: Path | None = None,
+    up: Literal["y", "z"] = "y",
+    holds: Callable[[str], bool] = lambda name: True,
 ) -> list[Score]:
     """Score every couple; one that cannot be read is a row with its reason.
 
@@ -95,6 +101,7 @@ def score_couples(
         recipe: Names everything but the files that the values depend on.
         out: The CSV that is going to be written.
         up: The axis that points up in the files.
+        holds: Whether an earlier score of a couple of this name still holds; False where its picture is gone.
 
     Returns:
         A score a couple, in the same order.
@@ -108,7 +115,7 @@ def score_couples(
     for couple in progress(couples, "drkfs", "comparing shapes"):
         key = _recipe_of(couple, recipe)
         score = known.get((couple.name, key))
-        if score is None:
+        if score is None or not (holds(couple.name) or score.status != OK):
             score = _score(couple, measure, key, up)
             if journal:
                 _append(journal, score)
@@ -131,7 +138,7 @@ def write_scores(scores: list[Score], out: Path) -> None:
     write_text(out, score_table(scores).to_csv(index=False, lineterminator="\n"))
 
 
-def _score(couple: Couple, measure: Measure, recipe: str, up: str) -> Score:
+def _score(couple: Couple, measure: Measure, recipe: str, up: Literal["y", "z"]) -> Score:
     if couple.shape is None or couple.target is None:
         missing = "target" if couple.target is None else "shape"
         return Score(couple.name, NO_PARTNER, f"no {missing} of this name", {}, recipe)

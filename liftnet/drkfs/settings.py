@@ -7,6 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from liftnet.io.settings import Settings
+from liftnet.shape.google.settings import GoogleSettings
+from liftnet.shape.mvcnn.settings import MvcnnSettings
+from liftnet.shape.settings import MetricSettings
 
 
 class DrkfsSettings(Settings):
@@ -19,9 +22,33 @@ class DrkfsSettings(Settings):
     )
     gamma: float = Field(1e-4, gt=0, le=1, description="softness of depth, share of the distance from near to far")
     neighbourhood: int = Field(1, ge=0, le=7, description="patches that a match may lie away, in strides of 16 px")
+    detector: str | None = Field(
+        None, description="weights of the detector of points (.safetensors, .pth); null: those of the package"
+    )
+    descriptor: Literal["hardnet", "hardtfeat"] = Field("hardnet", description="what describes patches")
+    descriptor_weights: str | None = Field(
+        None, description="its weights (.safetensors, .pth); null: HardNet's of the package"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the descriptor; bfloat16 is faster where it is built in, and the score less exact"
+    )
+    shaded: bool = Field(True, description="compare shaded views; otherwise silhouettes")
 
 
 METRIC = tuple(DrkfsSettings.model_fields)
+
+
+class ScoreSettings(DrkfsSettings, MetricSettings):
+    """How `drkfs score` compares shapes."""
+
+    metrics: list[str] = Field(
+        ["drkfs", "chamfer_l1", "chamfer_l2", "f_score", "normal_consistency", "iou", "lfd"],
+        min_length=1,
+        description="what is measured, in this order: drkfs, and the metrics of liftnet.shape.metrics",
+    )
+
+
+SCORING = tuple(name for name in ScoreSettings.model_fields if name != "seed")
 
 
 class LearningSettings(Settings):
@@ -30,16 +57,29 @@ class LearningSettings(Settings):
     patch_scale: float = Field(
         20.0, gt=1, le=200, description="side of a descriptor's patch, standard deviations of the point's blur"
     )
-    descriptor_steps: int = Field(1200, ge=1, description="steps of HardNet (published: about 49,000)")
+    descriptor_steps: int = Field(320, ge=1, description="steps of HardNet (published: about 49,000)")
     descriptor_batch: int = Field(512, ge=2, le=8192, description="points in a step of HardNet (published: 1,024)")
     descriptor_learning_rate: float = Field(
-        10.0, gt=0, le=100, description="HardNet's learning rate at first; it falls linearly to 0 (published: 10)"
+        5.0, gt=0, le=100, description="HardNet's learning rate at first, falling linearly to 0 (published: 10)"
     )
     descriptor_precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16",
         description="of HardNet's convolutions in training: bfloat16 is 1.8 times faster where it is built in",
     )
-    descriptor_validate_every: int = Field(100, ge=1, description="steps of HardNet between two validations")
+    descriptor_validate_every: int = Field(40, ge=1, description="steps of HardNet between two validations")
+    point_scale: float = Field(
+        24.0, gt=1, le=200, description="side of a detector's patch of 48 px, standard deviations of the point's blur"
+    )
+    detector_points: int = Field(12_000, ge=4, description="points at most that the detector learns from")
+    detector_steps: int = Field(2000, ge=1, description="steps of the detector")
+    detector_batch: int = Field(64, ge=1, le=4096, description="quadruplets of patches in a step of the detector")
+    detector_learning_rate: float = Field(
+        0.001, gt=0, le=1, description="the detector's learning rate (Adam) at first, falling linearly to 0"
+    )
+    detector_position_weight: float = Field(
+        1.0, ge=0, le=1000, description="weight of the detector firing at one place of a point in both its patches"
+    )
+    detector_validate_every: int = Field(200, ge=1, description="steps of the detector between two validations")
 
 
 class ShapeExperimentSettings(Settings):
@@ -52,11 +92,15 @@ class ShapeExperimentSettings(Settings):
         multiple_of=16,
         description="side of views where many shapes are compared, px (paper: 256)",
     )
+    metrics: list[str] = Field(
+        ["chamfer_l1", "chamfer_l2", "iou", "f_score", "normal_consistency", "lfd", "shape_google"],
+        description="metrics beside DR-KFS, by their names in liftnet.shape.metrics",
+    )
     chairs: int = Field(6, ge=1, le=1000, description="generated chairs in legs and bars")
     strengths: list[float] = Field(
-        [0.1, 0.2, 0.3, 0.5],
+        [0.05, 0.1, 0.2, 0.4],
         min_length=1,
-        description="legs: how much legs and backs are changed, shares of their size; the third or last is drawn",
+        description="legs: how much legs and backs are changed, shares of their size; the second least is drawn",
     )
     shift_px: int = Field(5, ge=1, le=100, description="bars: how far the bars move up and down, px (paper: 5)")
     targets: str | None = Field(
@@ -64,7 +108,6 @@ class ShapeExperimentSettings(Settings):
     )
     targets_up: Literal["y", "z"] = Field("y", description="shading and sphere: the axis that points up in targets")
     target_count: int = Field(3, ge=1, le=1000, description="shading: at most so many targets")
-    target_faces: int = Field(5000, ge=100, description="shading and sphere: targets are reduced to so many faces")
     fit_size: int = Field(
         128, ge=32, le=2048, multiple_of=16, description="side of views that a mesh is fitted to, px"
     )
@@ -79,3 +122,7 @@ class ShapeExperimentSettings(Settings):
 
 
 EXPERIMENTS = tuple(ShapeExperimentSettings.model_fields)
+
+
+class ShapeDescriptorSettings(GoogleSettings, MvcnnSettings):
+    """The learnt descriptors of shapes that DR-KFS is compared with."""

@@ -1,0 +1,195 @@
+"""What `drkfs score` does: DR-KFS and the metrics of shapes, a table of scores and pictures of where shapes differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from liftnet.drkfs.score import FAILED, Score, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.settings import DrkfsSettings, ScoreSettings
+from liftnet.io.errors import LiftnetError
+from liftnet.io.log import get_logger
+from liftnet.io.tables import markdown_table
+from liftnet.shape.mesh import TriangleMesh
+
+if TYPE_CHECKING:
+    import torch
+
+    from liftnet.drkfs.metric import DRKFS, Target
+
+LOG = get_logger("drkfs")
+VERSION = 1  # raised when the same files and settings give other values
+PICTURE_ENDING = ".png"
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What is to be compared, and what is to be written.
+
+    Attributes:
+        shape: A mesh or a folder of meshes.
+        target: A mesh or a folder of meshes.
+        out: The CSV to write, if any.
+        pictures: For two files the PNG, otherwise a folder, if any.
+        up: The axis that points up in the files.
+        device: "auto", "cpu", "cuda", ...
+        threads: Threads of torch and of the rasteriser.
+        seed: Of the points that are drawn from surfaces.
+    """
+
+    shape: Path
+    target: Path
+    out: Path | None = None
+    pictures: Path | None = None
+    up: Literal["y", "z"] = "y"
+    device: str = "auto"
+    threads: int = 1
+    seed: int = 0
+
+
+def score(request: ScoreRequest, settings: ScoreSettings) -> int:
+    """Compare shapes, print the scores or write their table.
+
+    Returns:
+        Exit status: 0 if every couple has its scores, 1 if one failed.
+
+    Raises:
+        LiftnetError: A path does not exist, there is no such metric, or nothing can be written.
+    """
+    check_metrics(settings.metrics)
+    couples = find_couples(request.shape, request.target)
+    one = request.shape.is_file()
+    measure = ShapeMeasure(settings.model_copy(update={"seed": request.seed}), request, one)
+    scores = score_couples(couples, measure, measure.recipe(), request.out, request.up, measure.has_picture)
+    if request.out:
+        write_scores(scores, request.out)
+        LOG.info("%d scores in %s", len(scores), request.out)
+    if one or not request.out:
+        print(_printed(scores, one))
+    failed = sum(score.status == FAILED for score in scores)
+    if failed:
+        LOG.warning("%d of %d could not be compared; the table says why", failed, len(scores))
+    return 1 if failed else 0
+
+
+def check_metrics(names: list[str]) -> None:
+    """Raise LiftnetError if there is no metric of one of these names."""
+    from liftnet.shape.metrics import METRICS
+
+    unknown = [name for name in names if name != "drkfs" and name not in METRICS]
+    if unknown:
+        raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use drkfs, {', '.join(METRICS)}")
+
+
+def build_metric(settings: DrkfsSettings, device: torch.device | None = None) -> DRKFS:
+    """DR-KFS as the settings say."""
+    from liftnet.drkfs.metric import DRKFS, Options
+
+    metric = DRKFS(
+        settings.image_size, settings.views, settings.sigma, settings.gamma, settings.neighbourhood,
+        settings.detector, settings.descriptor, settings.descriptor_weights, settings.shaded,
+        options=Options(precision=settings.precision),
+    )  # fmt: skip
+    return metric.to(device) if device is not None else metric
+
+
+class ShapeMeasure:
+    """Measures couples of shapes; weights are loaded and targets prepared when first needed.
+
+    Args:
+        settings: Which metrics, and how.
+        request: Where pictures go, and where to compute.
+        one: There is a single couple, whose picture is named by the request itself.
+    """
+
+    def __init__(self, settings: ScoreSettings, request: ScoreRequest, one: bool = False) -> None:
+        self.settings, self.request, self.one = settings, request, one
+        self._metric: DRKFS | None = None
+        self._target: tuple[str, Target] | None = None
+
+    def recipe(self) -> str:
+        """What the values depend on besides the files: settings, seed, contents of the weights, version."""
+        settings = self.settings.model_dump()
+        for name in ("detector", "descriptor_weights"):
+            path = settings[name]
+            settings[name] = (
+                hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else path
+            )
+        text = json.dumps({**settings, "up": self.request.up, "version": VERSION}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
+        """Values of the metrics in the order asked for, and why some have none."""
+        from liftnet.shape.metrics import compare
+        from liftnet.shape.placing import align
+
+        settings = self.settings
+        others = [metric for metric in settings.metrics if metric != "drkfs"]
+        compared = compare(shape, target, others, settings)
+        values, reasons = dict(compared.values), dict(compared.reasons)
+        if "drkfs" in settings.metrics or self.request.pictures:
+            placed = align(shape, target, settings.align, settings.size, settings.turns, settings.seed)
+            values["drkfs"] = self._drkfs(*placed, name)
+        missing = "; ".join(f"{metric}: {reason}" for metric, reason in reasons.items())
+        return {metric: values[metric] for metric in settings.metrics}, missing
+
+    def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> float:
+        import torch
+
+        if self._metric is None:
+            self._metric = build_metric(self.settings, self.device())
+        metric = self._metric
+        vertices, faces = self._tensors(shape)
+        key = hashlib.sha256(target.vertices.tobytes() + target.faces.tobytes()).hexdigest()
+        if self._target is None or self._target[0] != key:  # many shapes may have one target
+            self._target = key, metric.prepare(*self._tensors(target))
+        if not self.request.pictures:
+            with torch.no_grad():
+                return float(metric(vertices, faces, self._target[1]))
+        from liftnet.drkfs.picture import draw_differences
+
+        differences = metric.differences(vertices, faces, self._target[1])
+        names = (name, self.request.target.stem) if self.one else (name, "target")
+        draw_differences(differences, self._picture(self.request.pictures, name), names)
+        return differences.score
+
+    def has_picture(self, name: str) -> bool:
+        """Whether the picture of a couple is there, or none is wanted."""
+        return self.request.pictures is None or self._picture(self.request.pictures, name).is_file()
+
+    def _picture(self, pictures: Path, name: str) -> Path:
+        return pictures if self.one else pictures / f"{name}{PICTURE_ENDING}"
+
+    def device(self) -> torch.device:
+        """The device asked for, after torch and the rasteriser were told how many threads they may use."""
+        import numba
+        import torch
+
+        torch.set_num_threads(self.request.threads)
+        numba.set_num_threads(min(self.request.threads, numba.get_num_threads()))
+        name = self.request.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            raise LiftnetError(f"--device {name}", "is not there", "Use `--device cpu`") from error
+
+    def _tensors(self, mesh: TriangleMesh) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int64)
+        return torch.from_numpy(vertices).to(self.device()), torch.from_numpy(faces).to(self.device())
+
+
+def _printed(scores: list[Score], one: bool) -> str:
+    table = score_table(scores)
+    if one and scores[0].status != FAILED:
+        lines = [f"{name:20s} {value:.6g}" for name, value in scores[0].values.items()]
+        return "\n".join(lines + ([scores[0].reason] if scores[0].reason else []))
+    return markdown_table(table.map(lambda value: f"{value:.5g}" if isinstance(value, float) else value))
