@@ -126,7 +126,7 @@ def test_the_gradient_to_the_vertices_is_the_derivative(align):
     directions = [torch.randn(vertices.shape, generator=generator, dtype=torch.float64) for _ in range(4)]
     strongest = int(gradient.abs().argmax())
     directions.append(F.one_hot(torch.tensor(strongest), vertices.numel()).view_as(vertices).double())
-    step = 1e-8  # so small that almost no ReLU, match or triangle's reach changes in between
+    step = 1e-9  # so small that almost no ReLU, match or triangle's reach changes in between
     for direction in directions:
         with torch.no_grad():
             up, down = (compare(vertices + s * step * direction, faces, target) for s in (1, -1))
