@@ -129,7 +129,7 @@ def draw(path: Path, frame: pd.DataFrame, strength: float, seed: int) -> None:
         titles = ["reference", *(f"{edit}\n{strength:.0%}" if edit != REMOVED else edit for edit in all_edits)]
         for axis, mesh, title, colour in zip(line, shapes, titles, (PINK, BLUE, GREEN, ORANGE), strict=False):
             draw_panel(axis, Panel(looks(*_arrays(place.place(mesh)), half_width=0.62), title, frame=colour))
-        metrics = [m for m in (spatial, extra[name], "lfd", "dr_kfs") if m in frame.columns]
+        metrics = [m for m in (spatial, extra[name], "lfd", "drkfs") if m in frame.columns]
         for axis, metric in zip(line[4:], metrics, strict=False):
             _bars(axis, frame, metric, all_edits, strength)
         for axis in line[4 + len(metrics) :]:

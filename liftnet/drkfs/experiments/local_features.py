@@ -82,7 +82,7 @@ def _sift(image: Tensor) -> npt.NDArray[np.float32]:
     import cv2
 
     pixels = np.rint(image.clamp(0, 1).numpy() * 255).astype(np.uint8)
-    _, found = cv2.SIFT_create(nfeatures=MOST).detectAndCompute(pixels, None)
+    _, found = cv2.SIFT.create(nfeatures=MOST).detectAndCompute(pixels, None)
     if found is None:
         return np.zeros((0, 128), np.float32)
     unit: npt.NDArray[np.float32] = found / np.linalg.norm(found, axis=1, keepdims=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from liftnet.drkfs.experiments.remembering import digest_of
 from liftnet.drkfs.metric import DRKFS, Target
+from liftnet.io.log import get_logger
 from liftnet.shape.mesh import TriangleMesh
+from liftnet.shape.metrics import HIGHER_IS_BETTER, compare
+from liftnet.shape.settings import MetricSettings
 
 TITLES = {
     "chamfer_l1": "Chamfer (L1)",
@@ -21,9 +24,9 @@ TITLES = {
     "lfd": "LFD",
     "shape_google": "Shape Google",
     "mvcnn": "MVCNN",
-    "dr_kfs": "DR-KFS",
+    "drkfs": "DR-KFS",
 }
-SIMILARITIES = ("iou", "f_score", "normal_consistency")
+LOG = get_logger("drkfs")
 
 
 class Measures:
@@ -32,33 +35,42 @@ class Measures:
     Args:
         metric: DR-KFS.
         names: Metrics of `liftnet.shape.metrics`.
+        points: Drawn from each surface.
     """
 
-    def __init__(self, metric: DRKFS, names: Sequence[str]) -> None:
+    def __init__(self, metric: DRKFS, names: Sequence[str], points: int = 100_000) -> None:
         self.metric, self.names = metric, tuple(names)
-        self._targets: dict[str, Target] = {}
+        self.settings = MetricSettings(align="none", points=points)
+        self._target: tuple[str, Target] | None = None
 
     @property
-    def about(self) -> Mapping[str, Any]:
+    def about(self) -> dict[str, Any]:
         """What the distances depend on."""
         metric = self.metric
         chosen = {name: getattr(metric, name) for name in ("image_size", "sigma", "gamma", "neighbourhood", "shaded")}
-        views = {"views": len(metric.cameras), "options": str(metric.options)}
+        views = {"views": len(metric.cameras), "options": str(metric.options), "points": self.settings.points}
         return {"weights": digest_of(metric), "metrics": self.names, **chosen, **views}
 
     def distances(self, mesh: TriangleMesh, target: TriangleMesh, name: str) -> dict[str, float]:
-        """Distances of a shape to its target, larger for more different shapes.
+        """Distances of a shape to its target, larger for more different shapes; both stay where they are.
 
         Args:
             mesh: The shape.
             target: The target.
             name: Of the target: targets of one name are one target.
+
+        Returns:
+            Values by name, DR-KFS last; NaN where a metric fails, with a line in the log.
         """
-        if name not in self._targets:
-            self._targets = {name: self.metric.prepare(*tensors(target))}  # one at a time: views are large
+        found = compare(mesh, target, self.names, self.settings)
+        for metric, reason in found.reasons.items():
+            LOG.warning("%s of %s: %s", title_of(metric), name, reason)
+        values = {key: 1 - value if key in HIGHER_IS_BETTER else value for key, value in found.values.items()}
+        if self._target is None or self._target[0] != name:
+            self._target = name, self.metric.prepare(*tensors(target))  # one at a time: views are large
         with torch.no_grad():
-            found = {"dr_kfs": float(self.metric(*tensors(mesh), self._targets[name]))}
-        return found
+            values["drkfs"] = float(self.metric(*tensors(mesh), self._target[1]))
+        return values
 
 
 def tensors(mesh: TriangleMesh) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,6 +7,7 @@ DR-KFS on shaded images. Here each loss moves the vertices of a sphere itself.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -53,7 +54,8 @@ def compare_losses(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, 
     memory = Memory(out / "drkfs" / "fits", measures.about)
     start, faces = (part.numpy() for part in geodesic_sphere(settings.fit_frequency, START))
     targets = targets_of(settings, seed)
-    rows, lines = [], []
+    rows: list[dict[str, Any]] = []
+    lines: list[Row] = []
     for name, target in targets.items():
         results = {SPHERE: TriangleMesh(start, faces)}
         for loss in LOSSES:
@@ -62,7 +64,7 @@ def compare_losses(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, 
         for loss, result in results.items():
             row = {"target": name, "loss": loss} | measures.distances(result, target, name)
             rows.append(row)
-            LOG.info("%s by %s: DR-KFS %.3g", name, loss, row["dr_kfs"])
+            LOG.info("%s by %s: DR-KFS %.3g", name, loss, row["drkfs"])
         shown = {"target": target, **{loss: results[loss] for loss in LOSSES}}
         lines += [
             Row(

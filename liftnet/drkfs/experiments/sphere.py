@@ -50,7 +50,7 @@ def follow_fit(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, meas
     stem = out / "tables" / "drkfs_sphere"
     write_tables(frame, stem, CAPTION.format(name=name, views=settings.fit_views), 4)
     draw(out / "figures" / "drkfs_sphere.png", meshes, target, frame, found)
-    LOG.info("sphere: DR-KFS %.4g to %.4g; %s", rows[0]["dr_kfs"], rows[-1]["dr_kfs"], f"{stem}.csv")
+    LOG.info("sphere: DR-KFS %.4g to %.4g; %s", rows[0]["drkfs"], rows[-1]["drkfs"], f"{stem}.csv")
 
 
 def draw(path: Path, meshes: list[TriangleMesh], target: TriangleMesh, frame: pd.DataFrame, found: Fit) -> None:
@@ -68,7 +68,7 @@ def draw(path: Path, meshes: list[TriangleMesh], target: TriangleMesh, frame: pd
     axis.set_xlabel("step", fontsize=8)
     axis.set_ylabel("loss a view", fontsize=8)
     scores = axis.twinx()
-    scores.plot(frame["step"], frame["dr_kfs"], "o-", color="#4c78a8", markersize=4, label="DR-KFS, all views")
+    scores.plot(frame["step"], frame["drkfs"], "o-", color="#4c78a8", markersize=4, label="DR-KFS, all views")
     scores.set_ylabel("DR-KFS", fontsize=8)
     scores.set_ylim(bottom=0)
     axis.set_ylim(bottom=0)

@@ -37,7 +37,7 @@ ANIMAL = (
     ((-0.09, -0.05, -0.26), (-0.1, -0.42, -0.24), 0.08, 0.05),
     ((0.0, 0.06, -0.38), (0.0, 0.2, -0.58), 0.04, 0.03),  # tail
 )
-MERGE = 0.04  # how far limbs run into each other
+MERGE = 0.03  # how far limbs run into each other
 
 
 def targets_of(settings: ShapeExperimentSettings, seed: int) -> dict[str, TriangleMesh]:

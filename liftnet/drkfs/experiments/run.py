@@ -1,0 +1,65 @@
+"""What an experiment is given: DR-KFS at its size, and the metrics beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from liftnet.drkfs.experiments.bars import compare_bars
+from liftnet.drkfs.experiments.legs import compare_legs
+from liftnet.drkfs.experiments.measures import Measures
+from liftnet.drkfs.experiments.shading import compare_losses
+from liftnet.drkfs.experiments.sphere import follow_fit
+from liftnet.drkfs.metric import DRKFS
+from liftnet.drkfs.scoring import build_metric
+from liftnet.drkfs.settings import DrkfsSettings, ShapeExperimentSettings
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment's surroundings.
+
+    Attributes:
+        out: Folder of the results: `tables/`, `figures/`, and `drkfs/` for what is remembered.
+        settings: Of DR-KFS.
+        experiment: Of the experiments.
+        threads: Of torch.
+        seed: Of everything random.
+    """
+
+    out: Path
+    settings: DrkfsSettings
+    experiment: ShapeExperimentSettings
+    threads: int = 1
+    seed: int = 0
+
+    def metric(self, image_size: int) -> DRKFS:
+        """DR-KFS at a size."""
+        return build_metric(self.settings.model_copy(update={"image_size": image_size}))
+
+
+def run_experiment(name: str, run: Run) -> None:
+    """Write the tables and the picture of an experiment.
+
+    A run that was stopped goes on with the cases that are not done.
+
+    Args:
+        name: "legs", "bars", "shading" or "sphere".
+        run: Its surroundings.
+
+    Raises:
+        LiftnetError: Weights or targets cannot be read.
+    """
+    torch.set_num_threads(run.threads)
+    experiment = run.experiment
+    measures = Measures(run.metric(run.settings.image_size), experiment.metrics)
+    if name == "legs":
+        compare_legs(run.out, experiment, measures, run.seed)
+    elif name == "bars":
+        compare_bars(run.out, experiment, run.metric(run.settings.image_size), run.seed)
+    elif name == "shading":
+        compare_losses(run.out, experiment, run.metric(experiment.fit_size), measures, run.seed)
+    else:
+        follow_fit(run.out, experiment, run.metric(experiment.fit_size), measures, run.seed)
