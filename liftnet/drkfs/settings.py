@@ -85,13 +85,6 @@ class LearningSettings(Settings):
 class ShapeExperimentSettings(Settings):
     """The experiments of the DR-KFS paper that need no reconstruction network."""
 
-    experiment_size: int = Field(
-        128,
-        ge=32,
-        le=2048,
-        multiple_of=16,
-        description="side of views where many shapes are compared, px (paper: 256)",
-    )
     metrics: list[str] = Field(
         ["chamfer_l1", "chamfer_l2", "iou", "f_score", "normal_consistency", "lfd", "shape_google"],
         description="metrics beside DR-KFS, by their names in liftnet.shape.metrics",
