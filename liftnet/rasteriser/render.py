@@ -142,7 +142,7 @@ def _corners(points: Tensor, faces: Tensor) -> Tensor:
     faster than rows of 3.
     """
     views = len(points)
-    rows = points.transpose(0, 1).reshape(points.shape[1], -1).index_select(0, faces.flatten())
+    rows = points.transpose(0, 1).reshape(points.shape[1], 3 * views).index_select(0, faces.flatten())
     return rows.view(-1, 3, views, 3).permute(2, 0, 1, 3).reshape(-1, 3, 3)
 
 
