@@ -129,6 +129,12 @@ DEPTH_SFM = ("sfm_masks", "sfm_min_images")
 DEPTH_TRAINING = tuple(
     key for key in config["depth"] if key not in (*DEPTH_EVALUATION, *DEPTH_SFM)
 )
+DRKFS_VOCABULARY = tuple(
+    key for key in config["drkfs_descriptors"] if key.startswith("google_")
+)
+DRKFS_MVCNN = tuple(
+    key for key in config["drkfs_descriptors"] if key.startswith("mvcnn_")
+)
 MATCH_ACROSS = ("across_coarse", "across_neighbours")  # of `match --across` alone
 MATCH_WORK = tuple(key for key in config["match"] if key not in MATCH_ACROSS)
 PRIOR_SETTINGS = (

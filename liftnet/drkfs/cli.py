@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from liftnet.drkfs.descriptor_cli import add_descriptor_commands
+from liftnet.drkfs.experiments.cli import add_experiment_commands
 from liftnet.drkfs.score_cli import add_score_command
 from liftnet.io.command import Subparsers, add_stage
 
@@ -10,3 +12,6 @@ def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
     commands = add_stage(stages, "drkfs", "Compare shapes by what people see of them")
     add_score_command(commands)
+    add_experiment_commands(commands)
+    trainings = add_stage(commands, "train", "train what measures: detector, descriptors")
+    add_descriptor_commands(trainings)

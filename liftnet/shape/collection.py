@@ -1,0 +1,82 @@
+"""Folders of meshes with classes and splits: what descriptors are learnt from and tested on."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from liftnet.io.errors import LiftnetError
+from liftnet.io.ids import stable_fraction
+from liftnet.io.log import get_logger
+from liftnet.shape.mesh import TriangleMesh
+from liftnet.shape.reading import find_meshes, read_mesh
+
+SPLITS = ("train", "val", "test")
+SHARES = (0.1, 0.2)  # of val and test where no table says
+
+
+@dataclass(frozen=True)
+class LabelledMesh:
+    """A mesh of a collection.
+
+    Attributes:
+        label: Its class, the name of its folder.
+        name: Its file without suffix.
+        split: train, val or test.
+        path: Its file.
+    """
+
+    label: str
+    name: str
+    split: str
+    path: Path
+
+
+def labelled_meshes(folder: Path | str) -> list[LabelledMesh]:
+    """The meshes `<class>/<name>.<suffix>` below a folder, sorted.
+
+    A table shapes.csv in the folder (class, name, split), as `render shapes` writes it, says which split each belongs
+    to, and only what it lists is used. Without it a stable hash of class and name decides: 10 % val, 20 % test.
+
+    Raises:
+        LiftnetError: No folder, no mesh in a folder of its class, or a table that lacks columns, names an unknown
+            split or a mesh that is not there.
+    """
+    folder = Path(folder)
+    found = {tuple(name.rsplit("/", 1)): path for name, path in find_meshes(folder).items() if "/" in name}
+    if not found:
+        raise LiftnetError(folder, "has no meshes in folders of classes", "Put them as <class>/<name>.ply")
+    table = folder / "shapes.csv"
+    splits = _splits(table) if table.is_file() else {key: _split_of(*key) for key in found}
+    missing = sorted(set(splits) - set(found))
+    if missing:
+        raise LiftnetError(table, f"lists {'/'.join(missing[0])}, which is not there", "Run `render shapes` again")
+    return [LabelledMesh(key[0], key[1], split, found[key]) for key, split in sorted(splits.items())]
+
+
+def read_or_none(shape: LabelledMesh) -> TriangleMesh | None:
+    """The mesh of a shape; None where it cannot be read, which is logged: one bad file does not end a training."""
+    try:
+        return read_mesh(shape.path).mesh
+    except LiftnetError as error:
+        get_logger("shape").warning("left out: %s", error)
+        return None
+
+
+def _split_of(label: str, name: str) -> str:
+    at = stable_fraction(f"{label}/{name}", "split")
+    return "test" if at < SHARES[1] else "val" if at < sum(SHARES) else "train"
+
+
+def _splits(table: Path) -> dict[tuple[str, ...], str]:
+    with open(table, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = {"class", "name", "split"} - set(reader.fieldnames or ())
+        if missing:
+            raise LiftnetError(table, f"lacks the column {min(missing)!r}", "Its columns are class, name, split")
+        splits: dict[tuple[str, ...], str] = {(row["class"], row["name"]): row["split"] for row in reader}
+    unknown = sorted(set(splits.values()) - set(SPLITS))
+    if unknown:
+        raise LiftnetError(table, f"names the split {unknown[0]!r}", f"Use {', '.join(SPLITS)}")
+    return splits
