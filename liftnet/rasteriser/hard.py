@@ -20,8 +20,9 @@ from liftnet.rasteriser.cameras import Cameras
 BoolArray = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-_Views = tuple[Floats, Ints, Floats, Floats]
+Ints = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.uint32]
+_Views = tuple[Floats, Indices, Floats, Floats]
 _SHIFT = 8  # bits of a corner's position within a pixel
 _SUBPIXELS, _HALF = 1 << _SHIFT, 1 << (_SHIFT - 1)
 _OUTSIDE = 2**28  # subpixels; farther corners are held here: the products below stay under 2^63
@@ -110,13 +111,14 @@ def _for_each(render: Callable[[int], None], count: int, threads: int) -> None:
 def _checked(vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: Cameras) -> _Views:
     """Vertices, faces, rotations and translations as contiguous numpy arrays."""
     points = np.ascontiguousarray(vertices, np.float64)
-    triangles = np.ascontiguousarray(faces, np.int64)
+    triangles = np.asarray(faces)
     if points.ndim != 2 or points.shape[1] != 3 or triangles.ndim != 2 or triangles.shape[1] != 3:
         raise ValueError(f"a mesh has vertices (V, 3) and faces (F, 3), not {points.shape} and {triangles.shape}")
     if triangles.size and (triangles.min() < 0 or triangles.max() >= len(points)):
         raise ValueError(
             f"faces name vertices from 0 to {len(points) - 1}, not {triangles.min()} to {triangles.max()}"
         )
+    triangles = np.ascontiguousarray(triangles, np.uint32)
     if not np.isfinite(points).all():
         raise ValueError("vertices must be finite")
     rotations = np.ascontiguousarray(cameras.rotation.detach().cpu().numpy(), np.float64)
@@ -133,8 +135,8 @@ def _checked(vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: Cameras) ->
 def _project(
     points: Floats, rotation: Floats, translation: Floats, half_width: float, orthographic: bool, size: int
 ) -> tuple[Ints, Floats]:
-    """Corners (V, 2) int64 in 1/256 pixel from the image's top left, and depth (V,) along the optical axis."""
-    corners = np.empty((len(points), 2), np.int64)
+    """Corners (V, 2) in 1/256 pixel from the image's top left, and depth (V,) along the optical axis."""
+    corners = np.empty((len(points), 2), np.int32)
     depth = np.empty(len(points))
     for vertex in range(len(points)):
         x, y, z = points[vertex]
@@ -143,93 +145,97 @@ def _project(
         for axis in range(2):
             seen = rotation[axis, 0] * x + rotation[axis, 1] * y + rotation[axis, 2] * z + translation[axis]
             place = (seen / scale + 1) * (0.5 * size * _SUBPIXELS)
-            corners[vertex, axis] = np.int64(np.rint(min(max(place, -_OUTSIDE), _OUTSIDE)))
+            corners[vertex, axis] = np.int32(np.rint(min(max(place, -_OUTSIDE), _OUTSIDE)))
     return corners, depth
 
 
 @njit(nogil=True, cache=True)
-def _edges(corners: Ints, i: int, j: int, k: int, size: int, box: Ints, functions: Ints) -> bool:
-    """Fill in the pixels whose centres a triangle may own, and its three edge functions; False if there are none.
-
-    Args:
-        corners: (V, 2) of `_project`.
-        i: The triangle's first corner.
-        j: Its second.
-        k: Its third.
-        size: Side of the image.
-        box: First column, first row, last column, last row; written.
-        functions: (3, 3), for corners i, j, k: value at the first pixel of the box, increase per column and per row;
-            written. A centre is inside where all three values are at least 0.
-    """
-    for axis in range(2):
-        a, b, c = corners[i, axis], corners[j, axis], corners[k, axis]
-        box[axis] = max((min(a, b, c) + _HALF - 1) >> _SHIFT, 0)
-        box[2 + axis] = min((max(a, b, c) - _HALF) >> _SHIFT, size - 1)
-        if box[axis] > box[2 + axis]:
-            return False
-    area = (corners[j, 0] - corners[i, 0]) * (corners[k, 1] - corners[i, 1])
-    area -= (corners[j, 1] - corners[i, 1]) * (corners[k, 0] - corners[i, 0])
-    if area == 0:
-        return False
-    ends = (j, k, i, j) if area > 0 else (k, j, i, k)
-    x, y = (box[0] << _SHIFT) + _HALF, (box[1] << _SHIFT) + _HALF
-    for edge in range(3):
-        a, b = ends[edge], ends[edge + 1]
-        dx, dy = corners[b, 0] - corners[a, 0], corners[b, 1] - corners[a, 1]
-        owned = dy < 0 or (dy == 0 and dx > 0)  # a left edge, or a top one
-        row = edge if area > 0 else -edge  # the corner opposite this edge; seen from behind, j and k change places
-        functions[row, 0] = dx * (y - corners[a, 1]) - dy * (x - corners[a, 0]) - (0 if owned else 1)
-        functions[row, 1] = -(dy << _SHIFT)
-        functions[row, 2] = dx << _SHIFT
-    return True
+def _span(a: int, b: int, c: int, size: int) -> tuple[int, int]:
+    """First and last row, or column, whose pixel centres lie between three corners; first > last if there is none."""
+    return max((min(a, b, c) + _HALF - 1) >> _SHIFT, 0), min((max(a, b, c) - _HALF) >> _SHIFT, size - 1)
 
 
 @njit(nogil=True, cache=True)
-def _cover(corners: Ints, faces: Ints, image: Bytes) -> None:
-    """Set the pixels of an image (S, S) uint8 that a face covers."""
-    box, functions = np.zeros(4, np.int64), np.zeros((3, 3), np.int64)
+def _edge(ax: int, ay: int, bx: int, by: int, column: int, row: int) -> tuple[int, int, int]:
+    """Edge function from corner a to b: its value at a pixel's centre, and its increase per column and per row.
+
+    Inside is where it is at least 0, of a triangle whose corners turn clockwise in the image.
+    """
+    dx, dy = bx - ax, by - ay
+    x, y = (column << _SHIFT) + _HALF, (row << _SHIFT) + _HALF
+    owned = dy < 0 or (dy == 0 and dx > 0)  # a left edge, or a top one
+    return dx * (y - ay) - dy * (x - ax) - (0 if owned else 1), -(dy << _SHIFT), dx << _SHIFT
+
+
+@njit(nogil=True, cache=True)
+def _cover(corners: Ints, faces: Indices, image: Bytes) -> None:
+    """Set the pixels of an image (S, S) that a face covers."""
     for face in range(len(faces)):
-        if not _edges(corners, faces[face, 0], faces[face, 1], faces[face, 2], len(image), box, functions):
+        i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, bx, cx = corners[i, 0], corners[j, 0], corners[k, 0]
+        left, right = _span(ax, bx, cx, len(image))
+        if left > right:
             continue
-        u, v, w = functions[0, 0], functions[1, 0], functions[2, 0]
-        for y in range(box[1], box[3] + 1):
-            for x in range(box[0], box[2] + 1):
-                column = x - box[0]
-                a, b, c = u + column * functions[0, 1], v + column * functions[1, 1], w + column * functions[2, 1]
-                if (a | b | c) >= 0:
-                    image[y, x] = 1
-            u, v, w = u + functions[0, 2], v + functions[1, 2], w + functions[2, 2]
+        ay, by, cy = corners[i, 1], corners[j, 1], corners[k, 1]
+        top, bottom = _span(ay, by, cy, len(image))
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if top > bottom or area == 0:
+            continue
+        if area < 0:
+            bx, by, cx, cy = cx, cy, bx, by
+        u, u_column, u_row = _edge(bx, by, cx, cy, left, top)
+        v, v_column, v_row = _edge(cx, cy, ax, ay, left, top)
+        w, w_column, w_row = _edge(ax, ay, bx, by, left, top)
+        for row in range(top, bottom + 1):
+            here_u, here_v, here_w = u, v, w
+            for column in range(left, right + 1):
+                if (here_u | here_v | here_w) >= 0:
+                    image[row, column] = 1
+                here_u, here_v, here_w = here_u + u_column, here_v + v_column, here_w + w_column
+            u, v, w = u + u_row, v + v_row, w + w_row
 
 
 @njit(nogil=True, cache=True)
 def _nearest(
     corners: Ints,
     depth: Floats,
-    faces: Ints,
+    faces: Indices,
     orthographic: bool,
     nearest: npt.NDArray[np.int32],
     image: npt.NDArray[np.float32],
 ) -> None:
-    """Write the nearest face (S, S) int32 and its depth (S, S) float32 where it is nearer than what stands there."""
-    box, functions = np.zeros(4, np.int64), np.zeros((3, 3), np.int64)
+    """Write the nearest face (S, S) and its depth (S, S) where it is nearer than what stands there."""
     for face in range(len(faces)):
-        i, j, k = faces[face]
-        if not _edges(corners, i, j, k, len(image), box, functions):
+        i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+        (ax, ay), (bx, by), (cx, cy) = _corner(corners, i), _corner(corners, j), _corner(corners, k)
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        left, right = _span(ax, bx, cx, len(image))
+        top, bottom = _span(ay, by, cy, len(image))
+        if left > right or top > bottom or area == 0:
             continue
-        for y in range(box[1], box[3] + 1):
-            for x in range(box[0], box[2] + 1):
-                column, row = x - box[0], y - box[1]
-                a = functions[0, 0] + column * functions[0, 1] + row * functions[0, 2]
-                b = functions[1, 0] + column * functions[1, 1] + row * functions[1, 2]
-                c = functions[2, 0] + column * functions[2, 1] + row * functions[2, 2]
-                if (a | b | c) < 0:
+        if area < 0:
+            j, k, bx, by, cx, cy = k, j, cx, cy, bx, by
+        u, u_column, u_row = _edge(bx, by, cx, cy, left, top)
+        v, v_column, v_row = _edge(cx, cy, ax, ay, left, top)
+        w, w_column, w_row = _edge(ax, ay, bx, by, left, top)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                here_u = u + (column - left) * u_column + (row - top) * u_row
+                here_v = v + (column - left) * v_column + (row - top) * v_row
+                here_w = w + (column - left) * w_column + (row - top) * w_row
+                if (here_u | here_v | here_w) < 0:
                     continue
-                total = a + b + c
+                total = here_u + here_v + here_w
                 if total == 0:  # a triangle of one or two subpixels
                     here = depth[i]
                 elif orthographic:
-                    here = (a * depth[i] + b * depth[j] + c * depth[k]) / total
+                    here = (here_u * depth[i] + here_v * depth[j] + here_w * depth[k]) / total
                 else:  # the inverse of depth is linear in the image
-                    here = total / (a / depth[i] + b / depth[j] + c / depth[k])
-                if np.float32(here) < image[y, x]:
-                    nearest[y, x], image[y, x] = face, here
+                    here = total / (here_u / depth[i] + here_v / depth[j] + here_w / depth[k])
+                if np.float32(here) < image[row, column]:
+                    nearest[row, column], image[row, column] = face, here
+
+
+@njit(nogil=True, cache=True)
+def _corner(corners: Ints, index: int) -> tuple[int, int]:
+    return corners[index, 0], corners[index, 1]

@@ -48,24 +48,20 @@ def fourier_descriptor(silhouette: Silhouette, centre: FloatArray) -> FloatArray
 
 def outer_contour(silhouette: Silhouette) -> Points:
     """(N, 2) x and y of the pixels along the outer contour, the first one once more at the end; N = 0 for a dot."""
-    image = np.pad(silhouette, _MARGIN)
+    rows, columns = (np.flatnonzero(silhouette.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.empty((0, 2), np.int64)
+    first = np.array([columns[0], rows[0]])
+    image = np.pad(silhouette[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], _MARGIN)
     contour = trace(image)
     if not _encloses(contour, image):
         joined = ndimage.binary_dilation(image, _SQUARE).view(np.uint8)
         if not _encloses(trace(joined), joined):
             joined = ndimage.binary_dilation(joined, _ROUND).view(np.uint8)
             if not _encloses(trace(joined), joined):
-                joined = _bounding_box(image)
+                joined = np.pad(np.ones(np.subtract(image.shape, 2 * _MARGIN), np.uint8), _MARGIN)
         contour = trace(_peel(joined, image, _removable()))
-    return contour[: len(contour) if len(contour) > 1 else 0] - _MARGIN
-
-
-def _bounding_box(image: Silhouette) -> Silhouette:
-    filled = np.zeros_like(image)
-    if image.any():
-        rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
-        filled[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 1
-    return filled
+    return contour[: len(contour) if len(contour) > 1 else 0] + first - _MARGIN
 
 
 def _encloses(contour: Points, image: Silhouette) -> bool:

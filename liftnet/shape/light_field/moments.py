@@ -73,8 +73,8 @@ def _basis() -> npt.NDArray[np.complex128]:
 def angular_radial_transform(silhouettes: Silhouettes, centres: FloatArray, radius: float) -> FloatArray:
     """Magnitudes of the angular radial transform (MPEG-7's region shape descriptor), as means over the pixels.
 
-    MPEG-7 divides by the coefficient of orders 0, 0. The authors' program sets out to, but has divided that coefficient
-    by itself, to 1, before it comes to the others. Theirs are means, and so are these.
+    MPEG-7 divides by the coefficient of orders 0, 0. The authors' program sets out to, but has divided that one by
+    itself, to 1, before it comes to the others. Theirs are means, and so are these.
 
     Args:
         silhouettes: (N, S, S) uint8, 0 or 1.
