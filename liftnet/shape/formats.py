@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,12 @@ DAMAGED = "The file is damaged or was cut off; export or copy it again"
 MAX_INSTANCES = 10_000  # of a 3MF file
 _OBJ_ODD = re.compile(rb"^[ \t]*f(?:[ \t][^\n]*)?[ \t](?:-|0[/ \t\r\n])", re.MULTILINE)
 _DECODED = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "KHR_mesh_quantization", "KHR_xmp")
+
+
+_BAD_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError),
+    *(OSError, EOFError, NotImplementedError, RuntimeError, ValueError),
+)
 
 
 class FolderResolver(Resolver):
@@ -116,6 +123,21 @@ def check_off(path: Path, data: bytes) -> None:
         raise LiftnetError(path, f"it promises {promised:,} lines and has {len(words) - 1:,}", DAMAGED)
 
 
+def check_ply(path: Path, data: bytes) -> None:
+    """Raise `LiftnetError` where a PLY file in text has fewer lines than it promises; its reader does not look."""
+    header, found, _ = data[:100_000].partition(b"end_header")
+    if not found or b"format ascii" not in header:
+        return  # the reader compares the length of binary files itself
+    promised = sum(int(count) for count in re.findall(rb"^element\s+\w+\s+(\d+)", header, re.MULTILINE))
+    lines = [line for line in data[len(header) + len(found) :].splitlines() if line.strip()]
+    last = lines[-1].split() if lines else []
+    lists = b"property list" in header.rpartition(b"element")[2]
+    if len(lines) < promised or (lists and len(last) < int(last[0]) + 1):
+        raise LiftnetError(
+            path, f"it promises {promised:,} lines and has {len(lines):,}, or part of the last", DAMAGED
+        )
+
+
 def check_stl(path: Path, data: bytes) -> None:
     """Raise `LiftnetError` where an STL file is cut off: its reader takes what is there, or nothing."""
     if len(data) >= 84 and len(data) == 84 + 50 * struct.unpack_from("<I", data, 80)[0]:
@@ -186,7 +208,7 @@ def check_3mf(path: Path, limit: int) -> int:
                 raise LiftnetError(path, "it is a ZIP archive without a 3D model", DAMAGED)
             with archive.open(models[0]) as model:
                 count = _instances(path, *_components(model))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, etree.XMLSyntaxError) as error:
+    except _BAD_ARCHIVE as error:
         raise LiftnetError(path, f"it is no 3MF file ({error})", DAMAGED) from error
     if count > MAX_INSTANCES:
         reason = f"its components place {count:,} meshes, at most {MAX_INSTANCES:,} are read"

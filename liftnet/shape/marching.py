@@ -43,8 +43,8 @@ def extract_surface(
         empty: If all values lie on one side: raise an error, or give a mesh without vertices and faces.
 
     Returns:
-        Vertices (V, 3) in world coordinates on the device of `values`, float64 if they are and else float32, and faces (F, 3) int64, wound
-        counter-clockwise seen from outside.
+        Vertices (V, 3) in world coordinates on the device of `values`, float64 if they are and else float32; faces
+        (F, 3) int64, wound counter-clockwise seen from outside.
 
     Raises:
         ValueError: The grid has the wrong shape, values that are not finite, or no surface.

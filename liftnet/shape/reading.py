@@ -12,7 +12,16 @@ import trimesh
 
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
-from liftnet.shape.formats import FolderResolver, check_3mf, check_gltf, check_off, check_stl, obj_bytes, refuse_large
+from liftnet.shape.formats import (
+    FolderResolver,
+    check_3mf,
+    check_gltf,
+    check_off,
+    check_ply,
+    check_stl,
+    obj_bytes,
+    refuse_large,
+)
 from liftnet.shape.mesh import Dropped, FloatArray, IntArray, TriangleMesh, check_mesh, clean_mesh
 from liftnet.shape.settings import ReadingSettings
 
@@ -108,16 +117,12 @@ def _scene(path: Path, settings: ReadingSettings) -> trimesh.Scene:
     if suffix not in SUFFIXES:
         remedy = f"Convert it to one of {', '.join(SUFFIXES)}; Blender reads nearly all others"
         raise LiftnetError(path, f"{suffix or 'a file without suffix'} is not a format that is read", remedy)
-    data = _checked_bytes(path, suffix, settings)
     options: dict[str, Any] = {"skip_materials": True} if suffix in _WITH_MATERIALS else {}
+    resolver = FolderResolver(path, settings.max_bytes)
     try:
-        return trimesh.load_scene(
-            io.BytesIO(data),
-            file_type=suffix[1:],
-            resolver=FolderResolver(path, settings.max_bytes),
-            process=False,
-            **options,
-        )
+        stream = io.BytesIO(_checked_bytes(path, suffix, settings))
+        with np.errstate(all="ignore"):  # vertices that are not finite are counted afterwards
+            return trimesh.load_scene(stream, file_type=suffix[1:], resolver=resolver, process=False, **options)
     except LiftnetError:
         raise
     except Exception as error:  # readers of damaged files fail in every possible way
@@ -138,6 +143,8 @@ def _checked_bytes(path: Path, suffix: str, settings: ReadingSettings) -> bytes:
         return obj_bytes(path, data)
     if suffix == ".off":
         check_off(path, data)
+    elif suffix == ".ply":
+        check_ply(path, data)
     elif suffix == ".stl":
         check_stl(path, data)
     elif suffix in (".glb", ".gltf"):
