@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from liftnet.rasteriser.cameras import Cameras, look_at
     from liftnet.rasteriser.function import SoftImages, rasterise
+    from liftnet.rasteriser.hard import HardImages, render_nearest, render_silhouettes
     from liftnet.rasteriser.light import Light
     from liftnet.rasteriser.render import render_soft
     from liftnet.rasteriser.softness import Softness
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "cameras": ("Cameras", "look_at"),
     "function": ("SoftImages", "rasterise"),
+    "hard": ("HardImages", "render_nearest", "render_silhouettes"),
     "light": ("Light",),
     "render": ("render_soft",),
     "softness": ("Softness",),
@@ -30,6 +32,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Cameras",
+    "HardImages",
     "Light",
     "SoftImages",
     "Softness",
@@ -37,6 +40,8 @@ __all__ = [
     "bin_triangles",
     "look_at",
     "rasterise",
+    "render_nearest",
+    "render_silhouettes",
     "render_soft",
 ]
 

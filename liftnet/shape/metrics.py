@@ -114,9 +114,17 @@ def _classic(name: str, mesh: TriangleMesh, target: TriangleMesh, settings: Metr
     return CLASSIC[name](Pair(mesh, target, settings))
 
 
+def _light_field(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
+    """The light field distance, 0 for shapes that look alike from all around; it places the shapes itself."""
+    from liftnet.shape.light_field import describe, distance
+
+    return float(distance(describe(mesh), describe(target)))
+
+
 METRICS: dict[str, Metric] = {name: partial(_classic, name) for name in CLASSIC}
 """Name of a metric -> function of a mesh and a target that is already laid onto, and settings. Functions that need
 heavy modules import them when called."""
+METRICS["lfd"] = _light_field
 HIGHER_IS_BETTER = ("f_score", "normal_consistency", "iou", "iou_points")
 
 
