@@ -73,7 +73,7 @@ def body(
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     distances = np.stack([_to_limb(points, np.array(a), np.array(b), *radii) for a, b, *radii in limbs])
     joined = -MERGE * np.logaddexp.reduce(-distances / MERGE, axis=0)
-    vertices, faces, _, _ = marching_cubes(joined, 0.0, spacing=(spacing,) * 3, gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(joined, 0.0, spacing=(spacing,) * 3, gradient_direction="descent")
     return TriangleMesh(vertices.astype(np.float64) + low, faces.astype(np.int64))
 
 
