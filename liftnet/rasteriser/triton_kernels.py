@@ -1,0 +1,125 @@
+"""The rasteriser on a GPU: launches of the programs in `triton_programs` and `triton_gradients`.
+
+Without a GPU the same programs run under Triton's interpreter, slowly, where TRITON_INTERPRET=1 is set before this
+module is imported.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from liftnet.io.errors import LiftnetError
+from liftnet.rasteriser.softness import FLAT, Softness
+from liftnet.rasteriser.tiles import TileLists
+
+try:
+    import triton
+except ImportError as error:
+    raise LiftnetError(
+        "backend triton", "the package triton is not installed", 'Install triton, or use backend="numba" on a CPU'
+    ) from error
+
+from liftnet.rasteriser import triton_gradients, triton_programs
+
+TILE = 8  # px; 64 pixels for one warp: no barriers, and half the arithmetic of 16 px where triangles are small
+COLUMNS = 10  # of a row of gradients: x, y, z of three corners, shade
+OPTIONS = {"num_warps": 1, "enable_fp_fusion": True}
+
+
+def forward(
+    triangles: Tensor, shades: Tensor, tiles: TileLists, count: int, image_size: int, softness: Softness
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gray, silhouette and depth (N, S, S) and what `backward` needs of every pixel (3, N, S, S)."""
+    _check_device(triangles)
+    gray, silhouette, depth = (triangles.new_empty(count, image_size, image_size) for _ in range(3))
+    kept = triangles.new_empty(3, count, image_size, image_size)
+    triton_programs.forward[(len(tiles.start) - 1,)](
+        _table(triangles, shades, softness),
+        tiles.start,
+        tiles.triangle,
+        gray,
+        silhouette,
+        depth,
+        *kept,
+        tiles.across,
+        image_size,
+        1 / softness.sigma,
+        softness.reach**2,
+        softness.depth_rate,
+        softness.far,
+        softness.background_depth,
+        softness.background,
+        TILE=tiles.size,
+        PERSPECTIVE=softness.perspective,
+        **OPTIONS,
+    )
+    return gray, silhouette, depth, kept
+
+
+def backward(
+    triangles: Tensor,
+    shades: Tensor,
+    tiles: TileLists,
+    softness: Softness,
+    images: tuple[Tensor, Tensor, Tensor],
+    gradients: tuple[Tensor, Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Gradients of triangles (T, 3, 3) and shades (T,).
+
+    Args:
+        triangles: As given to `forward`.
+        shades: As given to `forward`.
+        tiles: As given to `forward`.
+        softness: As given to `forward`.
+        images: Gray, depth and what `forward` kept.
+        gradients: Of gray, silhouette and depth, (N, S, S) each.
+    """
+    gray, depth, kept = images
+    rows = triangles.new_empty(len(tiles.triangle), COLUMNS)
+    triton_gradients.backward[(len(tiles.start) - 1,)](
+        _table(triangles, shades, softness),
+        tiles.start,
+        tiles.triangle,
+        gray,
+        depth,
+        *kept,
+        *gradients,
+        rows,
+        tiles.across,
+        gray.shape[-1],
+        1 / softness.sigma,
+        softness.reach**2,
+        softness.depth_rate,
+        softness.far,
+        TILE=tiles.size,
+        PERSPECTIVE=softness.perspective,
+        EXACT=softness.gradient == "exact",
+        **OPTIONS,
+    )
+    sums = triangles.new_empty(len(triangles), COLUMNS)
+    owner, order = torch.sort(tiles.triangle, stable=True)
+    start = torch.searchsorted(owner, torch.arange(len(triangles) + 1, device=owner.device, dtype=owner.dtype))
+    if len(triangles):
+        triton_gradients.gather[(len(triangles),)](rows, order, start, sums, BLOCK=16, **OPTIONS)
+    return sums[:, :9].reshape(-1, 3, 3), sums[:, 9]
+
+
+def _table(triangles: Tensor, shades: Tensor, softness: Softness) -> Tensor:
+    """The 16 numbers (T, 16) of every triangle that its pixels share."""
+    table = triangles.new_empty(len(triangles), 16)
+    if len(triangles):
+        triton_programs.prepare[(triton.cdiv(len(triangles), 128),)](
+            triangles, shades, table, len(triangles), FLAT, PERSPECTIVE=softness.perspective, BLOCK=128, num_warps=4
+        )
+    return table
+
+
+def _check_device(triangles: Tensor) -> None:
+    compiled = isinstance(triton_programs.forward, triton.runtime.JITFunction)
+    if compiled and not triangles.is_cuda:
+        raise LiftnetError(
+            "backend triton",
+            f"the triangles are on the device {triangles.device}",
+            'Move them to a CUDA device, or use backend="numba"',
+        )
