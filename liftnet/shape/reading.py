@@ -13,6 +13,7 @@ import trimesh
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
 from liftnet.shape.formats import (
+    DAMAGED,
     FolderResolver,
     check_3mf,
     check_gltf,
@@ -170,7 +171,10 @@ def _joined(path: Path, scene: trimesh.Scene, settings: ReadingSettings) -> tupl
     for mesh, transform in meshes:
         if not len(mesh.faces):
             continue
-        part = check_mesh(mesh.vertices, mesh.faces, path)  # each, or an index could reach into the next part
+        try:
+            part = check_mesh(mesh.vertices, mesh.faces, path)  # each, or an index could reach into the next part
+        except ValueError as error:
+            raise LiftnetError(path, f"a part of it is no mesh ({error})", DAMAGED) from error
         vertices.append(trimesh.transform_points(part.vertices, transform))
         # a mirrored part would be wound inside out
         faces.append((part.faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else part.faces) + count)
