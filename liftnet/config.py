@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, model_validator
 from liftnet.collect.catalogues import KINDS, options_of
 from liftnet.collect.settings import CollectSettings
 from liftnet.depth.settings import DepthSettings, ExperimentSettings
-from liftnet.drkfs.settings import DrkfsSettings, ShapeDescriptorSettings, ShapeExperimentSettings
+from liftnet.drkfs.settings import DrkfsSettings, LearningSettings, ShapeDescriptorSettings, ShapeExperimentSettings
 from liftnet.io.errors import LiftnetError
 from liftnet.io.settings import Settings
 from liftnet.match.settings import MatchSettings
@@ -85,6 +85,9 @@ class Config(Settings):
     drkfs: DrkfsSettings = Field(DrkfsSettings(), description="visual similarity of shapes")
     drkfs_experiments: ShapeExperimentSettings = Field(
         ShapeExperimentSettings(), description="the experiments of DR-KFS's paper"
+    )
+    drkfs_learning: LearningSettings = Field(
+        LearningSettings(), description="DR-KFS's detector of points and its descriptor of patches"
     )
     drkfs_descriptors: ShapeDescriptorSettings = Field(
         ShapeDescriptorSettings(), description="learnt descriptors of shapes: Shape Google, MVCNN"

@@ -129,6 +129,12 @@ DEPTH_SFM = ("sfm_masks", "sfm_min_images")
 DEPTH_TRAINING = tuple(
     key for key in config["depth"] if key not in (*DEPTH_EVALUATION, *DEPTH_SFM)
 )
+DRKFS_DETECTOR = tuple(
+    key for key in config["drkfs_learning"] if key.startswith(("detector", "point"))
+)
+DRKFS_HARDNET = tuple(
+    key for key in config["drkfs_learning"] if key not in DRKFS_DETECTOR
+)
 DRKFS_VOCABULARY = tuple(
     key for key in config["drkfs_descriptors"] if key.startswith("google_")
 )

@@ -6,6 +6,65 @@ GIVES   <results>/models/, <results>/tables/drkfs_*.*, <results>/figures/drkfs_*
 """
 
 
+rule train_detector:
+    input:
+        manifest="<results>/manifest.parquet",
+        dataset="<results>/dataset",
+        masks=all_mask_tables,
+    output:
+        model="<results>/models/points/model.safetensors",
+        card="<results>/models/points/README.md",
+    log:
+        "<logs>/train_detector.log",
+    benchmark:
+        "<benchmarks>/train_detector.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        seed=config["seed"],
+        settings=settings("drkfs_learning", *DRKFS_DETECTOR),
+        version=1,
+    shell:
+        """
+        python -m liftnet drkfs train detector --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
+            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} {params.settings} \
+            2>&1 | tee {log:q}
+        """
+
+
+rule train_descriptor:
+    input:
+        manifest="<results>/manifest.parquet",
+        dataset="<results>/dataset",
+    output:
+        model="<results>/models/hardnet/model.safetensors",
+        card="<results>/models/hardnet/README.md",
+    log:
+        "<logs>/train_descriptor.log",
+    benchmark:
+        "<benchmarks>/train_descriptor.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        seed=config["seed"],
+        settings=settings("drkfs_learning", *DRKFS_HARDNET),
+        version=1,
+    shell:
+        """
+        python -m liftnet drkfs train descriptor --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
+            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} {params.settings} \
+            2>&1 | tee {log:q}
+        """
+
+
 rule train_vocabulary:
     input:
         shapes="<results>/shapes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from liftnet.drkfs.descriptor_cli import add_descriptor_commands
 from liftnet.drkfs.experiments.cli import add_experiment_commands
+from liftnet.drkfs.learning.cli import add_learning_commands
 from liftnet.drkfs.score_cli import add_score_command
 from liftnet.io.command import Subparsers, add_stage
 
@@ -14,4 +15,5 @@ def add_commands(stages: Subparsers) -> None:
     add_score_command(commands)
     add_experiment_commands(commands)
     trainings = add_stage(commands, "train", "train what measures: detector, descriptors")
+    add_learning_commands(trainings)
     add_descriptor_commands(trainings)

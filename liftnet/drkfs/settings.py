@@ -82,6 +82,10 @@ class LearningSettings(Settings):
     detector_validate_every: int = Field(200, ge=1, description="steps of the detector between two validations")
 
 
+DETECTOR_LEARNING = tuple(name for name in LearningSettings.model_fields if name.startswith(("detector", "point")))
+DESCRIPTOR_LEARNING = tuple(name for name in LearningSettings.model_fields if name not in DETECTOR_LEARNING)
+
+
 class ShapeExperimentSettings(Settings):
     """The experiments of the DR-KFS paper that need no reconstruction network."""
 

@@ -1,0 +1,190 @@
+"""What the detector learns from: two patches of a point, one of another point and one without (LIFT, figure 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+from torch.nn import functional
+
+from liftnet.drkfs.learning.cutting import cut_patches, read_gray
+from liftnet.drkfs.learning.points import Floats, PointSet
+from liftnet.io.ids import stable_seed
+from liftnet.io.images import read_mask
+from liftnet.io.log import progress
+
+UInt8s = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+PATCH = 48  # px, what the detector sees: its scores cover the middle 24 px (LIFT's sizes)
+JITTER = 8  # px, by which a point may lie off the middle, so that the middle is not what is learnt
+CUT = PATCH + 2 * JITTER
+CLEAR = (
+    0.36  # of a patch's side, the least distance of a point from a patch that holds none: half the scores' diagonal
+)
+NEAR = 0.7  # of a patch's side, the deviation by which most empty patches lie from some point
+ANYWHERE = 0.25  # share of the empty patches that are tried anywhere
+BLUR = 5  # px, of the mask's border, so that it makes no steps of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Patches to draw quadruplets from.
+
+    Attributes:
+        first: (P, 64, 64) uint8, points in the middle.
+        second: (P, 64, 64), the same points in other images, at the same scale and in the same direction.
+        place: (P,) which point it is.
+        empty: (E, 48, 48), patches whose middle holds no point.
+    """
+
+    first: UInt8s
+    second: UInt8s
+    place: Indices
+    empty: UInt8s
+
+
+@dataclass(frozen=True, eq=False)
+class Quadruplets:
+    """A batch of quadruplets, gray in [0, 1].
+
+    Attributes:
+        patches: (4, N, 48, 48): a point, the same point elsewhere, another point, none.
+        offsets: (2, N, 2) px, where the middle of each of the first two patches lies from its point, x and y.
+    """
+
+    patches: Tensor
+    offsets: Tensor
+
+
+def load_pool(points: PointSet, root: Path, point_scale: float, count: int, seed: int) -> Pool:
+    """Cut the patches of up to `count` points and as many without a point.
+
+    Points are drawn in proportion to their scale: small ones are many, and most of them specks of a surface, while
+    shapes without texture show large ones. Where there are masks, the background is one gray, black for every other
+    image: views of shapes have none, and the corners in it are no verified points but no examples without one either.
+
+    Args:
+        points: Observations of points.
+        root: Folder with `images/` and perhaps `masks/`.
+        point_scale: Side of a patch of 48 px, in standard deviations of the point's blur.
+        count: Points at most.
+        seed: Of draws, directions and background.
+
+    Raises:
+        BadImageError: An image or a mask cannot be read.
+    """
+    rng = np.random.default_rng(stable_seed(seed, "pool"))
+    rows = _pairs(points, count, rng)
+    directions = rng.uniform(0, 2 * np.pi, len(rows)).astype(np.float32)  # of both patches of a point
+    flat, angles = rows.reshape(-1), np.repeat(directions, 2) + points.angle[rows.reshape(-1)]
+    image, xy, side = _empty_places(points, count, point_scale, rng)
+    cut, empty = np.empty((len(flat), CUT, CUT), np.uint8), np.empty((len(image), PATCH, PATCH), np.uint8)
+    turns = rng.uniform(0, 2 * np.pi, len(image)).astype(np.float32)
+    for number, name in progress(list(enumerate(points.images)), "drkfs", "cutting patches, images"):
+        gray = _on_one_gray(root, name, np.random.default_rng(stable_seed(seed, "background", name)))
+        here = np.flatnonzero(points.image[flat] == number)
+        sides = points.scale[flat[here]] * np.float32(point_scale * CUT / PATCH)
+        cut[here] = _cut(gray, points.xy[flat[here]], sides, angles[here], CUT)
+        here = np.flatnonzero(image == number)
+        empty[here] = _cut(gray, xy[here], side[here], turns[here], PATCH)
+    return Pool(cut[0::2], cut[1::2], points.place[rows[:, 0]], empty)
+
+
+def _pairs(points: PointSet, count: int, rng: np.random.Generator) -> Indices:
+    """(P, 2) observations, two of each of up to `count` points, drawn in proportion to the points' scale."""
+    order = np.lexsort([rng.random(len(points)), points.track])
+    first = np.flatnonzero(np.diff(points.track[order], prepend=-1))  # a track has two observations at least
+    pairs = np.stack([order[first], order[first + 1]], axis=1)
+    weights = points.scale[pairs[:, 0]].astype(np.float64)
+    return pairs[rng.choice(len(pairs), min(count, len(pairs)), replace=False, p=weights / weights.sum())]
+
+
+def _empty_places(
+    points: PointSet, count: int, point_scale: float, rng: np.random.Generator
+) -> tuple[Indices, Floats, Floats]:
+    """Image, centre and side of up to `count` patches whose middle holds no verified point of their image.
+
+    Three in four lie near points, so that they show the sculpture and its outline; the others lie anywhere.
+    """
+    tries = -(-8 * count // len(points.images))
+    images, centres, sides = [], [], []
+    for number, size in enumerate(points.sizes):
+        known = points.xy[points.image == number]
+        side = np.minimum(point_scale * rng.choice(points.scale, tries), min(size)).astype(np.float32)
+        anywhere = rng.uniform(0, 1, (tries, 2)) * (np.array(size) - 1)
+        beside = known[rng.integers(len(known), size=tries)] + rng.normal(0, NEAR, (tries, 2)) * side[:, None]
+        centre = np.where((rng.random(tries) < ANYWHERE)[:, None], anywhere, beside).clip(0, np.array(size) - 1)
+        distance, _ = cKDTree(known).query(centre)
+        free = distance > CLEAR * side
+        images.append(np.full(int(free.sum()), number))
+        centres.append(centre[free].astype(np.float32))
+        sides.append(side[free])
+    image = np.concatenate(images).astype(np.int64)
+    xy: Floats = np.concatenate(centres)
+    chosen = rng.permutation(len(image))[:count]
+    return image[chosen], xy[chosen], np.concatenate(sides)[chosen]
+
+
+def _on_one_gray(root: Path, name: str, rng: np.random.Generator) -> Tensor:
+    """(H, W) an image in gray; where it has a mask, on black or on some gray."""
+    gray = read_gray(root / "images" / f"{name}.jpg")
+    mask_path = root / "masks" / f"{name}.png"
+    background = max(0.0, float(rng.uniform(-1, 1)))
+    if not mask_path.exists():
+        return gray
+    mask = torch.from_numpy(read_mask(mask_path, (gray.shape[1], gray.shape[0])).astype(np.float32))
+    soft = functional.avg_pool2d(mask[None], BLUR, 1, BLUR // 2, count_include_pad=False)[0]
+    return soft * gray + (1 - soft) * background
+
+
+def _cut(
+    gray: Tensor,
+    xy: Floats,
+    sides: Floats,
+    angles: Floats,
+    size: int,
+) -> UInt8s:
+    at, long, turned = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (xy, sides, angles))
+    return (cut_patches(gray, at, long, turned, size) * 255).round().byte().numpy()
+
+
+def draw_quadruplets(pool: Pool, count: int, generator: np.random.Generator) -> Quadruplets:
+    """Draw quadruplets, each turned by quarters and mirrored, moved off the middle, brighter or darker.
+
+    Args:
+        pool: Where from.
+        count: How many.
+        generator: Decides everything.
+    """
+    chosen = generator.integers(len(pool.first), size=count)
+    others = generator.integers(len(pool.first), size=count)
+    clash = pool.place[others] == pool.place[chosen]
+    others = np.where(clash, (others + 1) % len(pool.first), others)
+    offsets = generator.integers(-JITTER, JITTER + 1, size=(3, count, 2))
+    crops = [
+        _cropped(pixels, offset)
+        for pixels, offset in zip((pool.first[chosen], pool.second[chosen], pool.first[others]), offsets, strict=True)
+    ]
+    empty = pool.empty[generator.integers(len(pool.empty), size=count)]
+    gray = torch.from_numpy(np.stack([*crops, empty])).float() / 255
+    turn, mirror = int(generator.integers(4)), bool(generator.integers(2))
+    patches, moved = gray.rot90(turn, dims=(-2, -1)), torch.from_numpy(offsets[:2]).float()
+    for _ in range(turn):  # rot90 turns right to up: (x, y) goes to (y, -x) with y down
+        moved = torch.stack([moved[..., 1], -moved[..., 0]], dim=-1)
+    if mirror:
+        patches, moved = patches.flip(-1), moved * torch.tensor([-1.0, 1.0])
+    contrast = torch.from_numpy(generator.uniform(0.3, 1.0, (4, count, 1, 1))).float()
+
+    return Quadruplets(patches * contrast, moved)
+
+
+def _cropped(pixels: UInt8s, offset: Indices) -> UInt8s:
+    """(N, 48, 48) of (N, 64, 64), with its middle `offset` (N, 2) px from theirs, x and y."""
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(1, 2))
+    x, y = (offset + JITTER).T
+    return np.ascontiguousarray(windows[np.arange(len(pixels)), y, x])
