@@ -55,9 +55,11 @@ def rasterise(
         Images (N, S, S), without limit on the number of triangles at a pixel.
 
     Raises:
-        ValueError: Tensors of other shapes, or a backend that does not exist.
+        ValueError: Tensors of other shapes, coordinates that are not finite, depths that are not positive though the
+            inverse of depth is linear, or a backend that does not exist.
     """
     _check(triangles, shades, image, count, image_size)
+    _check_depths(triangles, softness)
     name = backend or ("triton" if triangles.is_cuda else "numba")
     if name == "reference":
         return SoftImages(*reference.rasterise(triangles, shades, image, count, image_size, softness))
@@ -146,3 +148,10 @@ def _check(triangles: Tensor, shades: Tensor, image: Tensor, count: int, image_s
         raise ValueError(f"image must be int64, not {image.dtype}")
     if count < 1 or image_size < 1:
         raise ValueError(f"there must be images and pixels, not {count} images of {image_size} px")
+
+
+def _check_depths(triangles: Tensor, softness: Softness) -> None:
+    finite = torch.isfinite(triangles.detach()).all()
+    positive = (triangles.detach()[..., 2] > 0).all() if softness.perspective else finite
+    if not bool(finite & positive):
+        raise ValueError("triangles need finite coordinates and, in perspective, positive depths; see `clip_near`")

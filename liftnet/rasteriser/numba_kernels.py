@@ -107,7 +107,7 @@ def _prepare(corners: Floats, perspective: bool) -> Values:
 
 @_inlined
 def _bound(edge: Values, flat: bool, reach: Real, size: int) -> Values:
-    """Where a row leaves the reach of an edge's line, on the left and on the right, as factors of the row and 1, px."""
+    """Where, px, a row enters and leaves the reach of an edge's line, each as factors of the row and 1."""
     nx, ny, rest = float(edge[1][0]), float(edge[1][1]), float(edge[1][2])
     if flat or abs(nx) < _STEEP:
         return (0.0, -1.0), (0.0, float(size))
@@ -150,8 +150,8 @@ def _span(region: Values, row: int, top: int, left: int) -> tuple[int, int]:
     start = max(l0[0] * at + l0[1], l1[0] * at + l1[1], l2[0] * at + l2[1])
     end = min(r0[0] * at + r0[1], r1[0] * at + r1[1], r2[0] * at + r2[1])
     return (
-        max(columns[0], int(math.ceil(start - _SLACK)) - left),
-        min(columns[1], int(math.floor(end + _SLACK)) + 1 - left),
+        max(columns[0], math.ceil(start - _SLACK) - left),
+        min(columns[1], math.floor(end + _SLACK) + 1 - left),
     )
 
 
@@ -317,7 +317,7 @@ def _through_depth(triangle: Values, fragment: Values, gradient: Real, perspecti
 def _collect(
     pixels: Floats, at: Any, triangle: Values, fragment: Values, shade: Real, rule: Values, exact: Real
 ) -> Values:
-    """The gradients that a pixel gives the nine coordinates of a triangle, depths by what they enter, and its shade."""
+    """The gradients that a pixel gives the nine coordinates of a triangle, inverse depths where meant, and its shade."""
     per_sigma, _, _, rate, perspective, _ = rule
     edges = triangle[0]
     cover, through, depth, _, inside, places, (d0, d1, d2), (w0, w1, w2), _ = fragment

@@ -119,7 +119,7 @@ def _seen(vertices: Tensor, faces: Tensor, cameras: Cameras, light: Light, near:
     """The faces before the cameras, view by view, cut at the near plane."""
     cameras = cameras.to(vertices)
     count = len(cameras)
-    shades = light.shade(vertices[faces], cameras).flatten()
+    shades = light.shade(vertices.index_select(0, faces.flatten()).view(-1, 3, 3), cameras).flatten()
     image = torch.arange(count, device=vertices.device).repeat_interleave(len(faces))
     points = cameras.in_camera(vertices)
     if bool((points.detach()[..., 2] >= near).all()):
