@@ -317,7 +317,7 @@ def _through_depth(triangle: Values, fragment: Values, gradient: Real, perspecti
 def _collect(
     pixels: Floats, at: Any, triangle: Values, fragment: Values, shade: Real, rule: Values, exact: Real
 ) -> Values:
-    """The gradients that a pixel gives the nine coordinates of a triangle, inverse depths where meant, and its shade."""
+    """The gradients that a pixel gives the nine coordinates of a triangle, depths or their inverses, and its shade."""
     per_sigma, _, _, rate, perspective, _ = rule
     edges = triangle[0]
     cover, through, depth, _, inside, places, (d0, d1, d2), (w0, w1, w2), _ = fragment
