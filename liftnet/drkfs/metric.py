@@ -16,7 +16,7 @@ from liftnet.drkfs.detector import PointDetector, load_detector
 from liftnet.drkfs.loading import SHIPPED
 from liftnet.drkfs.matching import match_patches
 from liftnet.drkfs.parts import by_parts
-from liftnet.drkfs.patches import cut_patches, patch_weights
+from liftnet.drkfs.patches import STRIDE, cut_patches, patch_weights
 from liftnet.drkfs.placement import Align, Placement, check_align, check_mesh, normalising
 from liftnet.rasteriser import Light, render_soft
 from liftnet.rasteriser.cameras import Cameras
@@ -38,6 +38,9 @@ class Options:
         detach_statistics: Take each patch's mean and deviation as constants in the gradient, as HardNet's training
             does; the gradient then is not the derivative of the score any more.
         views_at_once: Views that are compared at a time: more take more memory.
+        stride: Distance of patches, px (paper: 16). A part that has moved by half of it looks like another part;
+            closer patches forgive it, at a cost that grows with the inverse square. The neighbourhood is in strides,
+            and weights are scaled so that scores of different strides can be compared.
     """
 
     light: Light = LIGHT
@@ -47,6 +50,7 @@ class Options:
     blank_contrast: float = BLANK_CONTRAST
     detach_statistics: bool = False
     views_at_once: int = 1
+    stride: int = STRIDE
 
 
 @dataclass(frozen=True, repr=False)
@@ -255,9 +259,10 @@ class DRKFS(nn.Module):
     def describe(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps (N, S, S), descriptors (N, R, C, 128) and weights (N, R, C) of views (N, S, S); differentiable."""
         maps = self.detector(images)
-        patches = cut_patches(maps)
+        stride = self.options.stride
+        patches = cut_patches(maps, stride)
         features = self.descriptor(patches.flatten(0, 2))
-        return maps, features.unflatten(0, patches.shape[:3]), patch_weights(patches)
+        return maps, features.unflatten(0, patches.shape[:3]), patch_weights(patches) * (stride / STRIDE) ** 2
 
     def _score(self, images: Tensor, features: Tensor, weights: Tensor) -> Tensor:
         """(N,) what each view adds to the score; images (N, S, S), the rest of the target."""
