@@ -33,10 +33,11 @@ class LightField:
     """Descriptor of one shape, 4,700 bytes.
 
     Attributes:
-        art: (10, 10, 35) uint8 angular radial transform; light field, view, coefficient.
-        fourier: (10, 10, 10) uint8 Fourier descriptor of the outline.
-        circularity: (10, 10) uint8.
-        eccentricity: (10, 10) uint8.
+        art: (L, 10, 35) uint8 angular radial transform; light field, view, coefficient. L is 10 unless other
+            directions are asked for.
+        fourier: (L, 10, 10) uint8 Fourier descriptor of the outline.
+        circularity: (L, 10) uint8.
+        eccentricity: (L, 10) uint8.
     """
 
     art: Bytes
@@ -54,7 +55,7 @@ def describe(mesh: TriangleMesh, threads: int = 1, directions: FloatArray | None
     Args:
         mesh: Any triangle mesh. Its position and scale are normalised away by the bounding box of its faces.
         threads: Threads to use; the descriptor does not depend on them.
-        directions: (10, 10, 3) from the object to the cameras of each light field, in the order of `view_axes`; by
+        directions: (L, 10, 3) from the object to the cameras of each light field, in the order of `view_axes`; by
             default `view_directions()`.
 
     Raises:
@@ -72,7 +73,7 @@ def describe(mesh: TriangleMesh, threads: int = 1, directions: FloatArray | None
 
 
 def describe_silhouettes(silhouettes: npt.NDArray[np.uint8]) -> LightField:
-    """The descriptor from its silhouettes (10, 10, 256, 256) uint8, 0 or 1, bottom row first."""
+    """The descriptor from silhouettes (L, 10, 256, 256) uint8, 0 or 1, bottom row first."""
     return _stacked([_describe_light_field(each) for each in silhouettes])
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
 from liftnet.shape.light_field.descriptor import LightField
-from liftnet.shape.light_field.views import LIGHT_FIELDS, VIEWS, alignments
+from liftnet.shape.light_field.views import VIEWS, alignments
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,14 +31,15 @@ def distances(a: Sequence[LightField], b: Sequence[LightField]) -> npt.NDArray[n
 
 
 def _weighted(shape: LightField) -> FloatArray:
-    """(100, 47) bytes with their weights, so that L1 distances are image differences."""
+    """(L * 10, 47) bytes with their weights, so that L1 distances are image differences."""
     parts = [shape.art, 2.0 * shape.fourier, 2.0 * shape.circularity[..., None], shape.eccentricity[..., None]]
-    return np.concatenate(parts, -1).reshape(LIGHT_FIELDS * VIEWS, -1)
+    weighted = np.concatenate(parts, -1)
+    return weighted.reshape(-1, weighted.shape[-1])
 
 
 def _distance(a: FloatArray, b: FloatArray) -> int:
-    costs = cdist(a, b, "cityblock").reshape(LIGHT_FIELDS, VIEWS, LIGHT_FIELDS, VIEWS)
-    pairs = costs.transpose(0, 2, 1, 3).reshape(LIGHT_FIELDS**2, VIEWS**2)
+    costs = cdist(a, b, "cityblock").reshape(len(a) // VIEWS, VIEWS, len(b) // VIEWS, VIEWS)
+    pairs = costs.transpose(0, 2, 1, 3).reshape(-1, VIEWS * VIEWS)
     return round(float((pairs @ _chosen_pairs()).min()))
 
 
