@@ -62,9 +62,7 @@ def extract_surface(
         if empty == "mesh":
             return values.sum() * values.new_zeros((0, 3)), torch.zeros((0, 3), dtype=torch.long, device=values.device)
         side = "above" if bool(above.any()) else "below"
-        raise ValueError(
-            f"the grid has no surface: all of its {above.numel():,} values are {side} the level {level:g}"
-        )
+        raise ValueError(f"the grid has no surface: all {above.numel():,} values are {side} the level {level:g}")
     # the signs decide what is crossed; no value so near to 0 that its vertex would be rounded onto a node
     apart = torch.clamp((size / (largest or 1.0)).float(), min=LEAST_SHARE)
     places, faces, _, _ = marching_cubes(torch.where(above, apart, -apart).numpy(), 0.0, allow_degenerate=True)
