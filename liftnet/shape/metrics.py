@@ -121,10 +121,29 @@ def _light_field(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSetti
     return float(distance(describe(mesh), describe(target)))
 
 
+def _shape_google(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
+    """The distance of bags of geometric words, 0 to 2; it knows neither pose nor bending."""
+    from liftnet.shape.google import describe, distance, load_vocabulary
+
+    words = load_vocabulary(settings.vocabulary)
+    return distance(*(describe(shape, words, settings.seed) for shape in (mesh, target)))
+
+
+def _mvcnn(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
+    """The distance of a network's descriptors of views from around, 0 to 2; both shapes stand upright."""
+    if settings.mvcnn is None:
+        remedy = "Train one with `python -m liftnet drkfs train mvcnn` and give its folder as the setting `mvcnn`"
+        raise LiftnetError("mvcnn", "no trained network is named", remedy)
+    from liftnet.shape.mvcnn import describe, distance, load_mvcnn
+
+    network = load_mvcnn(settings.mvcnn)
+    return distance(*(describe(shape, network) for shape in (mesh, target)))
+
+
 METRICS: dict[str, Metric] = {name: partial(_classic, name) for name in CLASSIC}
 """Name of a metric -> function of a mesh and a target that is already laid onto, and settings. Functions that need
 heavy modules import them when called."""
-METRICS["lfd"] = _light_field
+METRICS |= {"lfd": _light_field, "shape_google": _shape_google, "mvcnn": _mvcnn}
 HIGHER_IS_BETTER = ("f_score", "normal_consistency", "iou", "iou_points")
 
 

@@ -31,3 +31,7 @@ class MetricSettings(Settings):
     f_threshold: float = Field(0.01, gt=0, description="distance below which a point is right, after placing")
     voxels: int = Field(32, ge=1, le=512, description="voxels a side of the cube for intersection over union")
     seed: int = Field(0, ge=0, description="of the points that are drawn")
+    vocabulary: str | None = Field(
+        None, description="geometric words of Shape Google (vocabulary.safetensors); null: those of the package"
+    )
+    mvcnn: str | None = Field(None, description="trained MVCNN, its folder or file; null leaves the metric out")

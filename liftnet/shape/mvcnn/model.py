@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +65,18 @@ def load_mvcnn(path: Path | str) -> Mvcnn:
     Raises:
         LiftnetError: The file is missing, damaged or no MVCNN.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise LiftnetError(path, "does not exist", REMEDY)
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, changed: int) -> Mvcnn:
+    """Read a file once; again when it has changed."""
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as opened:
             recipe = json.loads((opened.metadata() or {})["recipe"])
