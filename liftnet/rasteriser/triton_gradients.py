@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from liftnet.rasteriser.triton_programs import clip, coverage, depth_at, load_corners, pixels, to_edge, weights
+from liftnet.rasteriser.triton_programs import clip, coverage, depth_at, pixels, to_edge, weights
 
 
 @triton.jit
@@ -31,37 +31,35 @@ def _add_pixels(
 
 
 @triton.jit
-def _closest(
-    x: tl.tensor, y: tl.tensor, corners: tl.tensor, i0: tl.tensor, i1: tl.tensor, i2: tl.tensor
+def _beside(edge: tl.tensor, x: tl.tensor, y: tl.tensor) -> tuple[tl.tensor, ...]:
+    """Squared distance from an edge, share of the way along it, vector from there, distance from its line."""
+    share, aside, beyond = to_edge(edge, x, y)
+    ahead = beyond * tl.load(edge + 6)
+    ex = aside * tl.load(edge + 3) + ahead * tl.load(edge)
+    ey = aside * tl.load(edge + 4) + ahead * tl.load(edge + 1)
+    return aside * aside + beyond * beyond, share, ex, ey, aside
+
+
+@triton.jit
+def _closer(
+    distance: tl.tensor, share: tl.tensor, ex: tl.tensor, ey: tl.tensor, other: tl.tensor
 ) -> tuple[tl.tensor, ...]:
-    """Squared distance from the nearest edge, how far along it, the vector from there, and which edge it is."""
-    x0, y0, x1, y1, x2, y2 = corners
-    distance, share, ex, ey = to_edge(x, y, x0, y0, x1, y1, i0)
-    other, other_share, other_ex, other_ey = to_edge(x, y, x1, y1, x2, y2, i1)
-    second = other < distance
-    distance, share = tl.where(second, other, distance), tl.where(second, other_share, share)
-    ex, ey = tl.where(second, other_ex, ex), tl.where(second, other_ey, ey)
-    other, other_share, other_ex, other_ey = to_edge(x, y, x2, y2, x0, y0, i2)
-    third = other < distance
-    distance, share = tl.where(third, other, distance), tl.where(third, other_share, share)
-    ex, ey = tl.where(third, other_ex, ex), tl.where(third, other_ey, ey)
-    second = second & ~third
-    return distance, share, ex, ey, ~(second | third), second, third
+    """The nearer of two edges, and where it is the other one."""
+    closer = other[0] < distance
+    distance, share = tl.where(closer, other[0], distance), tl.where(closer, other[1], share)
+    return distance, share, tl.where(closer, other[2], ex), tl.where(closer, other[3], ey), closer
 
 
 @triton.jit
 def _through_depth(
-    barycentric: tl.tensor, corners: tl.tensor, slopes: tl.tensor, inverse_area: tl.tensor
+    entry: tl.tensor, w0: tl.tensor, w1: tl.tensor, w2: tl.tensor, g0: tl.tensor, g1: tl.tensor, g2: tl.tensor
 ) -> tuple[tl.tensor, tl.tensor]:
     """Gradient with respect to the pixel's place, from the one with respect to clipped barycentric coordinates."""
-    w0, w1, w2 = barycentric
-    x0, y0, x1, y1, x2, y2 = corners
-    g0, g1, g2 = slopes
-    g0 = tl.where((w0 >= 0) & (w0 <= 1), g0, 0.0) * inverse_area
-    g1 = tl.where((w1 >= 0) & (w1 <= 1), g1, 0.0) * inverse_area
-    g2 = tl.where((w2 >= 0) & (w2 <= 1), g2, 0.0) * inverse_area
-    hx = g0 * (y1 - y2) + g1 * (y2 - y0) + g2 * (y0 - y1)
-    hy = g0 * (x2 - x1) + g1 * (x0 - x2) + g2 * (x1 - x0)
+    g0 = tl.where((w0 >= 0) & (w0 <= 1), g0, 0.0) * tl.load(entry + 15)
+    g1 = tl.where((w1 >= 0) & (w1 <= 1), g1, 0.0) * tl.load(entry + 23)
+    g2 = tl.where((w2 >= 0) & (w2 <= 1), g2, 0.0) * tl.load(entry + 7)
+    hx = g0 * tl.load(entry + 11) + g1 * tl.load(entry + 19) + g2 * tl.load(entry + 3)
+    hy = g0 * tl.load(entry + 12) + g1 * tl.load(entry + 20) + g2 * tl.load(entry + 4)
     return hx, hy
 
 
@@ -101,36 +99,39 @@ def backward(
     blended = on_gray * tl.load(gray + place, mask=mask, other=0.0)
     blended += on_depth * tl.load(depth + place, mask=mask, other=0.0)
     for k in range(tl.load(start + tl.program_id(0)), tl.load(start + tl.program_id(0) + 1)):
-        entry = table + tl.load(triangle + k).to(tl.int64) * 16
-        corners = load_corners(entry)
-        distance, share, ex, ey, first, second, third = _closest(
-            x, y, corners, tl.load(entry + 6), tl.load(entry + 7), tl.load(entry + 8)
-        )
-        inverse_area, shade, least = tl.load(entry + 12), tl.load(entry + 14), tl.load(entry + 15)
-        w0, w1, w2 = weights(x, y, corners, inverse_area, tl.load(entry + 13))
-        inside = (w0 > least) & (w1 > least) & (w2 > least)
-        a0, a1, a2 = tl.load(entry + 9), tl.load(entry + 10), tl.load(entry + 11)
+        entry = table + tl.load(triangle + k).to(tl.int64) * 32
+        distance, share, ex, ey, aside0 = _beside(entry, x, y)
+        other = _beside(entry + 8, x, y)
+        distance, share, ex, ey, second = _closer(distance, share, ex, ey, other)
+        aside1 = other[4]
+        other = _beside(entry + 16, x, y)
+        distance, share, ex, ey, third = _closer(distance, share, ex, ey, other)
+        second = second & ~third
+        first = ~(second | third)
+        w0, w1, w2, inside = weights(entry, aside0, aside1, other[4])
         c0, c1, c2 = clip(w0), clip(w1), clip(w2)
-        z, rate = depth_at(c0, c1, c2, a0, a1, a2, PERSPECTIVE)
+        z, rate = depth_at(entry, c0, c1, c2, PERSPECTIVE)
+        a0, a1, a2 = tl.load(entry + 24), tl.load(entry + 25), tl.load(entry + 26)
         seen = (inside | (distance < reach)) & (z <= far)
         covered, clear = coverage(distance, inside, inverse_sigma)
         weight = tl.where(seen, covered * tl.exp(tl.minimum((nearest - z) * depth_rate, 0.0)), 0.0)
-        change = (on_gray * shade + on_depth * z - blended) * weight
+        change = (on_gray * tl.load(entry + 27) + on_depth * z - blended) * weight
         of_logit = tl.where(seen, of_through * covered, 0.0) + change * clear
         of_z = (on_depth * weight - change * depth_rate) * rate
-        # the squared distance changes with the end points of the nearest edge by -2 (1 - share) e and -2 share e
+        # the squared distance changes by -2 (1 - share) e with the first end point of the nearest edge, by -2 share e
+        # with its second
         pull = tl.where(inside, -2.0, 2.0) * inverse_sigma * of_logit
-        bx, by = pull * ex * share, pull * ey * share
-        ax, ay = pull * ex - bx, pull * ey - by
-        gx0, gy0 = tl.where(first, ax, tl.where(third, bx, 0.0)), tl.where(first, ay, tl.where(third, by, 0.0))
-        gx1, gy1 = tl.where(second, ax, tl.where(first, bx, 0.0)), tl.where(second, ay, tl.where(first, by, 0.0))
-        gx2, gy2 = tl.where(third, ax, tl.where(second, bx, 0.0)), tl.where(third, ay, tl.where(second, by, 0.0))
+        px, py, rest = pull * ex, pull * ey, 1.0 - share
+        p0 = tl.where(first, rest, tl.where(third, share, 0.0))
+        p1 = tl.where(second, rest, tl.where(first, share, 0.0))
+        p2 = tl.where(third, rest, tl.where(second, share, 0.0))
+        gx0, gx1, gx2, gy0, gy1, gy2 = p0 * px, p1 * px, p2 * px, p0 * py, p1 * py, p2 * py
         if EXACT:
             if PERSPECTIVE:
-                slopes = of_z * (1.0 - z * a0), of_z * (1.0 - z * a1), of_z * (1.0 - z * a2)
+                g0, g1, g2 = 1.0 - z * a0, 1.0 - z * a1, 1.0 - z * a2
             else:
-                slopes = of_z * (a0 - z), of_z * (a1 - z), of_z * (a2 - z)
-            hx, hy = _through_depth((w0, w1, w2), corners, slopes, inverse_area)
+                g0, g1, g2 = a0 - z, a1 - z, a2 - z
+            hx, hy = _through_depth(entry, w0, w1, w2, of_z * g0, of_z * g1, of_z * g2)
             # moving corner j by v changes the barycentric coordinates as moving the pixel by -w_j v does
             gx0, gy0 = gx0 - w0 * hx, gy0 - w0 * hy
             gx1, gy1 = gx1 - w1 * hx, gy1 - w1 * hy

@@ -106,11 +106,11 @@ def backward(
 
 
 def _table(triangles: Tensor, shades: Tensor, softness: Softness) -> Tensor:
-    """The 16 numbers (T, 16) of every triangle that its pixels share."""
-    table = triangles.new_empty(len(triangles), 16)
+    """The numbers (T, 32) of every triangle that its pixels share."""
+    table = triangles.new_empty(len(triangles), 32)
     if len(triangles):
-        triton_programs.prepare[(triton.cdiv(len(triangles), 128),)](
-            triangles, shades, table, len(triangles), FLAT, PERSPECTIVE=softness.perspective, BLOCK=128, num_warps=4
+        triton_programs.prepare[(triton.cdiv(len(triangles), 32),)](
+            triangles, shades, table, len(triangles), FLAT, PERSPECTIVE=softness.perspective, BLOCK=32, **OPTIONS
         )
     return table
 

@@ -5,16 +5,21 @@ lists and the triangles is read and nothing but the images is written. On the wa
 registers, what its pixels say about one triangle and writes it as one row; a second program adds up the rows of each
 triangle in the order of the tiles. No atomics: the same input gives the same bits.
 
-A pixel's arithmetic is that of `reference.py`, in float32. Numbers that all pixels share are computed once by
-`prepare`, 16 a triangle:
+What they compute is written down plainly in `reference.py`. Numbers that all pixels share are worked out once by
+`prepare`, in double precision, so that corners far outside the image do no harm: 32 a triangle. Of edge k, from corner
+k to the next, as functions of x, y, 1 and from column 8 k on:
 
-    0..5    x, y of the three corners
-    6..8    1 / squared length of the edges from corner 0, 1, 2; 0 for an edge without length
-    9..11   with perspective 1 / z of the corners, otherwise z
-    12      1 / (twice the area), 0 for a triangle seen edge-on
-    13      1/3 for a triangle seen edge-on, otherwise 0: what is added to its barycentric coordinates
-    14      shade
-    15      what all barycentric coordinates exceed inside: 0, and 1 for a triangle seen edge-on, which has no inside
+    0..2    share of the way along it
+    3..5    distance from its line, positive inside
+    6       its length
+    7       what the distance from its line, times this, is as a barycentric coordinate: of corner k + 2
+
+and of the triangle
+
+    24..26  with perspective 1 / z of the corners, otherwise z
+    27      shade
+    28      what is added to the barycentric coordinates: 1/3 for a triangle seen edge-on, otherwise 0
+    29      what all distances exceed inside: 0, and 1e30 for a triangle seen edge-on, which has no inside
 """
 
 from __future__ import annotations
@@ -24,10 +29,31 @@ import triton.language as tl
 
 
 @triton.jit
-def _inverse(value: tl.tensor) -> tl.tensor:
-    """1 / value, and 0 for 0."""
-    zero = value == 0.0
-    return tl.where(zero, 0.0, 1.0 / tl.where(zero, 1.0, value))
+def _prepare_edge(
+    out: tl.tensor,
+    mask: tl.tensor,
+    ax: tl.tensor,
+    ay: tl.tensor,
+    bx: tl.tensor,
+    by: tl.tensor,
+    sign: tl.tensor,
+    inverse_area: tl.tensor,
+) -> None:
+    """Columns 0 to 7 of an edge from a to b."""
+    dx, dy = bx - ax, by - ay
+    short = dx * dx + dy * dy < 1e-20  # a point: as an edge of next to no length
+    dx, dy = tl.where(short, 1e-10, dx), tl.where(short, 0.0, dy)
+    length = tl.sqrt(dx * dx + dy * dy)
+    tx, ty = dx / (length * length), dy / (length * length)
+    nx, ny = -sign * dy / length, sign * dx / length
+    tl.store(out, tx.to(tl.float32), mask=mask)
+    tl.store(out + 1, ty.to(tl.float32), mask=mask)
+    tl.store(out + 2, (-tx * ax - ty * ay).to(tl.float32), mask=mask)
+    tl.store(out + 3, nx.to(tl.float32), mask=mask)
+    tl.store(out + 4, ny.to(tl.float32), mask=mask)
+    tl.store(out + 5, (-nx * ax - ny * ay).to(tl.float32), mask=mask)
+    tl.store(out + 6, length.to(tl.float32), mask=mask)
+    tl.store(out + 7, (length * inverse_area).to(tl.float32), mask=mask)
 
 
 @triton.jit
@@ -40,38 +66,32 @@ def prepare(
     PERSPECTIVE: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    """The 16 numbers of each triangle."""
+    """The 32 numbers of each triangle."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = index < count
     corner = triangles + index * 9
-    x0 = tl.load(corner, mask=mask, other=0.0)
-    y0 = tl.load(corner + 1, mask=mask, other=0.0)
-    x1 = tl.load(corner + 3, mask=mask, other=0.0)
-    y1 = tl.load(corner + 4, mask=mask, other=0.0)
-    x2 = tl.load(corner + 6, mask=mask, other=0.0)
-    y2 = tl.load(corner + 7, mask=mask, other=0.0)
-    length0 = (x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0)
-    length1 = (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1)
-    length2 = (x0 - x2) * (x0 - x2) + (y0 - y2) * (y0 - y2)
+    x0 = tl.load(corner, mask=mask, other=0.0).to(tl.float64)
+    y0 = tl.load(corner + 1, mask=mask, other=0.0).to(tl.float64)
+    x1 = tl.load(corner + 3, mask=mask, other=0.0).to(tl.float64)
+    y1 = tl.load(corner + 4, mask=mask, other=0.0).to(tl.float64)
+    x2 = tl.load(corner + 6, mask=mask, other=0.0).to(tl.float64)
+    y2 = tl.load(corner + 7, mask=mask, other=0.0).to(tl.float64)
+    longest = tl.maximum((x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0), (x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1))
+    longest = tl.sqrt(tl.maximum(longest, (x0 - x2) * (x0 - x2) + (y0 - y2) * (y0 - y2)))
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-    edge_on = tl.abs(area) <= flat * tl.sqrt(tl.maximum(tl.maximum(length0, length1), length2))
-    out = table + index * 16
-    tl.store(out, x0, mask=mask)
-    tl.store(out + 1, y0, mask=mask)
-    tl.store(out + 2, x1, mask=mask)
-    tl.store(out + 3, y1, mask=mask)
-    tl.store(out + 4, x2, mask=mask)
-    tl.store(out + 5, y2, mask=mask)
-    tl.store(out + 6, _inverse(length0), mask=mask)
-    tl.store(out + 7, _inverse(length1), mask=mask)
-    tl.store(out + 8, _inverse(length2), mask=mask)
+    edge_on = tl.abs(area) <= flat * longest
+    inverse_area = tl.where(edge_on, 0.0, 1.0 / tl.where(edge_on, 1.0, tl.abs(area)))
+    sign = tl.where(area > 0, 1.0, -1.0)
+    out = table + index * 32
+    _prepare_edge(out, mask, x0, y0, x1, y1, sign, inverse_area)
+    _prepare_edge(out + 8, mask, x1, y1, x2, y2, sign, inverse_area)
+    _prepare_edge(out + 16, mask, x2, y2, x0, y0, sign, inverse_area)
     for k in tl.static_range(3):
         z = tl.load(corner + 3 * k + 2, mask=mask, other=1.0)
-        tl.store(out + 9 + k, 1.0 / z if PERSPECTIVE else z, mask=mask)
-    tl.store(out + 12, tl.where(edge_on, 0.0, _inverse(area)), mask=mask)
-    tl.store(out + 13, tl.where(edge_on, 1.0 / 3.0, 0.0), mask=mask)
-    tl.store(out + 14, tl.load(shades + index, mask=mask, other=0.0), mask=mask)
-    tl.store(out + 15, tl.where(edge_on, 1.0, 0.0), mask=mask)
+        tl.store(out + 24 + k, 1.0 / z if PERSPECTIVE else z, mask=mask)
+    tl.store(out + 27, tl.load(shades + index, mask=mask, other=0.0), mask=mask)
+    tl.store(out + 28, tl.where(edge_on, 1.0 / 3.0, 0.0), mask=mask)
+    tl.store(out + 29, tl.where(edge_on, 1e30, 0.0), mask=mask)
 
 
 @triton.jit
@@ -89,57 +109,44 @@ def pixels(across: tl.tensor, size: tl.tensor, TILE: tl.constexpr) -> tuple[tl.t
 
 
 @triton.jit
-def load_corners(entry: tl.tensor) -> tuple[tl.tensor, ...]:
-    """The three corners: x, y, x, y, x, y."""
-    x0, y0 = tl.load(entry), tl.load(entry + 1)
-    x1, y1 = tl.load(entry + 2), tl.load(entry + 3)
-    x2, y2 = tl.load(entry + 4), tl.load(entry + 5)
-    return x0, y0, x1, y1, x2, y2
-
-
-@triton.jit
-def to_edge(
-    x: tl.tensor, y: tl.tensor, ax: tl.tensor, ay: tl.tensor, bx: tl.tensor, by: tl.tensor, inverse: tl.tensor
-) -> tuple[tl.tensor, ...]:
-    """Squared distance from the edge a b, how far along it the nearest point lies, and the vector from there."""
-    dx, dy = bx - ax, by - ay
-    share = ((x - ax) * dx + (y - ay) * dy) * inverse
-    share = tl.minimum(tl.maximum(share, 0.0), 1.0)
-    ex, ey = x - ax - share * dx, y - ay - share * dy
-    return ex * ex + ey * ey, share, ex, ey
-
-
-@triton.jit
-def weights(
-    x: tl.tensor, y: tl.tensor, corners: tl.tensor, inverse_area: tl.tensor, offset: tl.tensor
-) -> tuple[tl.tensor, ...]:
-    """Barycentric coordinates."""
-    x0, y0, x1, y1, x2, y2 = corners
-    w0 = ((x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)) * inverse_area + offset
-    w1 = ((x0 - x2) * (y - y2) - (y0 - y2) * (x - x2)) * inverse_area + offset
-    w2 = ((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) * inverse_area + offset
-    return w0, w1, w2
-
-
-@triton.jit
 def clip(value: tl.tensor) -> tl.tensor:
     """The nearest number in [0, 1]."""
     return tl.minimum(tl.maximum(value, 0.0), 1.0)
 
 
 @triton.jit
+def to_edge(edge: tl.tensor, x: tl.tensor, y: tl.tensor) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """Where pixels lie beside an edge.
+
+    Returns:
+        How far along the edge the nearest of its points lies, the distance from its line, and the distance by which
+        the pixel lies beyond its ends.
+    """
+    along = tl.load(edge) * x + (tl.load(edge + 1) * y + tl.load(edge + 2))
+    aside = tl.load(edge + 3) * x + (tl.load(edge + 4) * y + tl.load(edge + 5))
+    share = clip(along)
+    return share, aside, (along - share) * tl.load(edge + 6)
+
+
+@triton.jit
+def weights(
+    entry: tl.tensor, aside0: tl.tensor, aside1: tl.tensor, aside2: tl.tensor
+) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
+    """Barycentric coordinates from the distances from the edges' lines, and what lies inside."""
+    offset, least = tl.load(entry + 28), tl.load(entry + 29)
+    w0 = aside1 * tl.load(entry + 15) + offset
+    w1 = aside2 * tl.load(entry + 23) + offset
+    w2 = aside0 * tl.load(entry + 7) + offset
+    return w0, w1, w2, (aside0 > least) & (aside1 > least) & (aside2 > least)
+
+
+@triton.jit
 def depth_at(
-    c0: tl.tensor,
-    c1: tl.tensor,
-    c2: tl.tensor,
-    a0: tl.tensor,
-    a1: tl.tensor,
-    a2: tl.tensor,
-    PERSPECTIVE: tl.constexpr,
+    entry: tl.tensor, c0: tl.tensor, c1: tl.tensor, c2: tl.tensor, PERSPECTIVE: tl.constexpr
 ) -> tuple[tl.tensor, tl.tensor]:
     """Depth at clipped barycentric coordinates, and the factor by which it changes with them."""
     total = c0 + c1 + c2
-    blend = c0 * a0 + c1 * a1 + c2 * a2
+    blend = c0 * tl.load(entry + 24) + c1 * tl.load(entry + 25) + c2 * tl.load(entry + 26)
     if PERSPECTIVE:
         rate = 1.0 / blend
         depth = total * rate
@@ -186,17 +193,14 @@ def forward(
     total, nearest = through, through * background_depth
     gray_sum, depth_sum = through * background, through * far
     for k in range(tl.load(start + tl.program_id(0)), tl.load(start + tl.program_id(0) + 1)):
-        entry = table + tl.load(triangle + k).to(tl.int64) * 16
-        x0, y0, x1, y1, x2, y2 = load_corners(entry)
-        d0, _, _, _ = to_edge(x, y, x0, y0, x1, y1, tl.load(entry + 6))
-        d1, _, _, _ = to_edge(x, y, x1, y1, x2, y2, tl.load(entry + 7))
-        d2, _, _, _ = to_edge(x, y, x2, y2, x0, y0, tl.load(entry + 8))
-        distance = tl.minimum(tl.minimum(d0, d1), d2)
-        w0, w1, w2 = weights(x, y, (x0, y0, x1, y1, x2, y2), tl.load(entry + 12), tl.load(entry + 13))
-        least = tl.load(entry + 15)
-        inside = (w0 > least) & (w1 > least) & (w2 > least)
-        a0, a1, a2 = tl.load(entry + 9), tl.load(entry + 10), tl.load(entry + 11)
-        z, _ = depth_at(clip(w0), clip(w1), clip(w2), a0, a1, a2, PERSPECTIVE)
+        entry = table + tl.load(triangle + k).to(tl.int64) * 32
+        _, aside0, beyond0 = to_edge(entry, x, y)
+        _, aside1, beyond1 = to_edge(entry + 8, x, y)
+        _, aside2, beyond2 = to_edge(entry + 16, x, y)
+        distance = tl.minimum(aside0 * aside0 + beyond0 * beyond0, aside1 * aside1 + beyond1 * beyond1)
+        distance = tl.minimum(distance, aside2 * aside2 + beyond2 * beyond2)
+        w0, w1, w2, inside = weights(entry, aside0, aside1, aside2)
+        z, _ = depth_at(entry, clip(w0), clip(w1), clip(w2), PERSPECTIVE)
         seen = (inside | (distance < reach)) & (z <= far)
         covered, clear = coverage(distance, inside, inverse_sigma)
         through *= tl.where(seen, clear, 1.0)
@@ -206,7 +210,7 @@ def forward(
         weight = tl.where(seen, covered * tl.where(closer, 1.0, fade), 0.0)
         nearest = tl.where(closer, z, nearest)
         total = total * scale + weight
-        gray_sum = gray_sum * scale + weight * tl.load(entry + 14)
+        gray_sum = gray_sum * scale + weight * tl.load(entry + 27)
         depth_sum = depth_sum * scale + weight * z
     tl.store(gray + place, gray_sum / total, mask=mask)
     tl.store(silhouette + place, 1.0 - through, mask=mask)

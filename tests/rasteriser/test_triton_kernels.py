@@ -25,7 +25,7 @@ RULES = {
     "parallel": Softness(3e-3, 5e-3, 1.0, 8.0, perspective=False),
 }
 SIZE, IMAGES = 13, 2  # not a multiple of the tile
-POINT, SLIVER, TWICE, OUTSIDE, FAR = range(5)  # the first triangles: three without area, two that are not seen
+POINT, SLIVER, TWICE, OUTSIDE, FAR, HUGE = range(6)  # the first triangles: three without area, two that are not seen
 
 
 def soup():
@@ -39,6 +39,8 @@ def soup():
     triangles[TWICE, 1, :2] = triangles[TWICE, 0, :2]
     triangles[OUTSIDE, :, 0] += 5
     triangles[FAR, :, 2] += 10
+    triangles[HUGE, :, :2] = [[-100, -100.25], [100, 99.75], [80, -140]]  # one edge crosses the image
+    triangles = triangles.astype(np.float32).astype(float)
     return torch.tensor(triangles), torch.tensor(rng.uniform(0, 1, 11)), torch.tensor(rng.integers(0, IMAGES, 11))
 
 
