@@ -67,13 +67,11 @@ class PatchDescriptor(nn.Module):
             raise ValueError(f"descriptors need patches (P, {PATCH}, {PATCH}), not {tuple(patches.shape)}")
         with torch.no_grad():
             seen = (patches.std((1, 2)) >= self.blank_contrast).nonzero()[:, 0]
-            blank = self._run(patches.new_zeros(1, PATCH, PATCH))
-        if not len(seen):
-            return blank.expand(len(patches), -1)
         if len(seen) == len(patches):
             return self._run(self._normalised(patches))
-        described = self._run(self._normalised(patches[seen]))
-        return blank.expand(len(patches), -1).index_copy(0, seen, described)
+        with torch.no_grad():
+            blank = self._run(patches.new_zeros(1, PATCH, PATCH)).expand(len(patches), -1)
+        return blank.index_copy(0, seen, self._run(self._normalised(patches[seen]))) if len(seen) else blank
 
     def _normalised(self, patches: Tensor) -> Tensor:
         source = patches.detach() if self.detach_statistics else patches
