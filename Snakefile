@@ -29,6 +29,7 @@ localrules:
     statistics,
     depth,
     depth_tables,
+    drkfs_tables,
     masks_sheet,
     masks_table,
     report,
@@ -90,6 +91,12 @@ rule depth_tables:
     """The experiments of the paper: Tables 2 to 5 and our own, Figures 4 and 5; not part of `all`."""
     input:
         experiment_outputs(),
+
+
+rule drkfs_tables:
+    """The experiments of the DR-KFS paper that need no reconstruction network; not part of `all`."""
+    input:
+        expand("<results>/tables/drkfs_{experiment}.csv", experiment=DRKFS_EXPERIMENTS),
 
 
 rule report:

@@ -135,6 +135,7 @@ DRKFS_DETECTOR = tuple(
 DRKFS_HARDNET = tuple(
     key for key in config["drkfs_learning"] if key not in DRKFS_DETECTOR
 )
+DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
 DRKFS_VOCABULARY = tuple(
     key for key in config["drkfs_descriptors"] if key.startswith("google_")
 )

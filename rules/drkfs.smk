@@ -116,3 +116,42 @@ rule train_mvcnn:
         python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model "$(dirname {output.model:q})" \
             --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
         """
+
+
+rule run_drkfs_experiment:
+    output:
+        table=report(
+            "<results>/tables/drkfs_{experiment}.csv",
+            caption="../workflow/report/drkfs_experiment.rst",
+            category="DR-KFS",
+            labels={"experiment": "{experiment}"},
+        ),
+        picture=report(
+            "<results>/figures/drkfs_{experiment}.png",
+            caption="../workflow/report/drkfs_experiment.rst",
+            category="DR-KFS",
+            labels={"experiment": "{experiment}"},
+        ),
+    log:
+        "<logs>/run_drkfs_experiment/{experiment}.log",
+    benchmark:
+        "<benchmarks>/run_drkfs_experiment/{experiment}.tsv"
+    wildcard_constraints:
+        experiment="|".join(DRKFS_EXPERIMENTS),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        out=RESULTS,
+        seed=config["seed"],
+        settings=settings("drkfs"),
+        experiment=settings("drkfs_experiments"),
+        version=1,
+    shell:
+        """
+        python -m liftnet drkfs experiment {wildcards.experiment} --out {params.out:q} --threads {threads} \
+            --seed {params.seed} {params.settings} {params.experiment} 2>&1 | tee {log:q}
+        """

@@ -78,10 +78,10 @@ rule render_shapes:
         runtime=60,
     params:
         seed=config["seed"],
-        count=config["render"]["meshes_per_class"],
+        meshes=config["render"]["meshes_per_class"],
         version=1,
     shell:
         """
-        python -m liftnet render shapes --out {output.shapes:q} --count {params.count} \
+        python -m liftnet render shapes --out {output.shapes:q} --count {params.meshes} \
             --threads {threads} --seed {params.seed} 2>&1 | tee {log:q}
         """

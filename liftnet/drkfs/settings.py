@@ -17,6 +17,13 @@ class DrkfsSettings(Settings):
 
     image_size: int = Field(256, ge=32, le=2048, multiple_of=16, description="side of the rendered views, px")
     views: int = Field(25, ge=1, le=1000, description="cameras on the half sphere")
+    camera_distance: float = Field(
+        2.0, gt=1.5, le=50, description="of the cameras from the middle of a shape, whose radius is 0.5"
+    )
+    half_angle: float = Field(15.0, gt=0, lt=90, description="half the viewing angle, degrees")
+    lowest_elevation: float = Field(
+        0.0, ge=-90, lt=90, description="degrees above the ground of the lower edge of the band that cameras fill"
+    )
     sigma: float = Field(
         1e-5, gt=0, le=1, description="softness of edges: squared image distance, image spans [-1, 1]"
     )
@@ -71,7 +78,7 @@ class LearningSettings(Settings):
         24.0, gt=1, le=200, description="side of a detector's patch of 48 px, standard deviations of the point's blur"
     )
     detector_points: int = Field(12_000, ge=4, description="points at most that the detector learns from")
-    detector_steps: int = Field(2000, ge=1, description="steps of the detector")
+    detector_steps: int = Field(1000, ge=1, description="steps of the detector")
     detector_batch: int = Field(64, ge=1, le=4096, description="quadruplets of patches in a step of the detector")
     detector_learning_rate: float = Field(
         0.001, gt=0, le=1, description="the detector's learning rate (Adam) at first, falling linearly to 0"
@@ -93,11 +100,14 @@ class ShapeExperimentSettings(Settings):
         ["chamfer_l1", "chamfer_l2", "iou", "f_score", "normal_consistency", "lfd", "shape_google"],
         description="metrics beside DR-KFS, by their names in liftnet.shape.metrics",
     )
-    chairs: int = Field(6, ge=1, le=1000, description="generated chairs in legs and bars")
+    chairs: int = Field(4, ge=1, le=1000, description="generated chairs in legs and bars")
     strengths: list[float] = Field(
         [0.05, 0.1, 0.2, 0.4],
         min_length=1,
         description="legs: how much legs and backs are changed, shares of their size; the second least is drawn",
+    )
+    close_views: int = Field(
+        5, ge=0, le=1000, description="legs: views in which DR-KFS is also computed with patches 4 px apart; 0: none"
     )
     shift_px: int = Field(5, ge=1, le=100, description="bars: how far the bars move up and down, px (paper: 5)")
     targets: str | None = Field(

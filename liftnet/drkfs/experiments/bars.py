@@ -17,8 +17,9 @@ from torch import Tensor
 
 from liftnet.drkfs.experiments.chairs import Frame, chair_of
 from liftnet.drkfs.experiments.local_features import maxima_distance, sift_distance
+from liftnet.drkfs.experiments.measures import about_metric, with_close_patches
 from liftnet.drkfs.experiments.pictures import Panel, Row, write_panels
-from liftnet.drkfs.experiments.remembering import Memory, digest_of
+from liftnet.drkfs.experiments.remembering import Memory
 from liftnet.drkfs.metric import DRKFS
 from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.io.log import get_logger, progress
@@ -31,6 +32,7 @@ BAR_WIDTHS = (0.02, 0.03, 0.045)  # of about the chair's height
 VIEWS = ((25.0, 10.0), (65.0, 25.0), (205.0, 10.0), (300.0, 25.0))  # azimuth, elevation, degrees
 SIZES = (256, 128)  # px; at 128 a shift of five pixels is twice as far
 HALF_WIDTH = 0.52  # of the image, in world units; chairs lie in a sphere of radius .5
+CLOSE_PATCHES = "DR-KFS, patches 4 px apart"
 PAPER = {
     "MSE of pixels": (0.2961, 0.3736, 0.2007),
     "LIFT features": (0.1174, 0.1231, 0.1498),
@@ -43,6 +45,7 @@ OURS = {  # ours by the paper's row that they stand for
     "HardNet at maxima": "LIFT features",
     "MSE of PoI maps": "MSE of PoI maps",
     "DR-KFS": "DR-KFS",
+    CLOSE_PATCHES: "DR-KFS",
 }
 CAPTION = (
     "Bars of chairs moved up and down by {shift} px and deleted: median of each loss against the unchanged image over"
@@ -112,6 +115,8 @@ def losses_of(images: Tensor, metric: DRKFS) -> dict[str, dict[str, float]]:
         metric: DR-KFS, of which the detector and the descriptor are used too.
     """
     maps, reference = metric.detector(images), images[0]
+    dense = with_close_patches(metric, 1)
+    target, dense_target = metric.prepare_images(images[:1]), dense.prepare_images(images[:1])
     return {
         change: {
             "MSE of pixels": float((images[number] - reference).square().mean()),
@@ -120,7 +125,8 @@ def losses_of(images: Tensor, metric: DRKFS) -> dict[str, dict[str, float]]:
                 (images[number], reference), (maps[number], maps[0]), metric.descriptor
             ),
             "MSE of PoI maps": float((maps[number] - maps[0]).square().mean()),
-            "DR-KFS": float(metric.compare_images(images[number : number + 1], images[:1])),
+            "DR-KFS": float(metric.compare_images(images[number : number + 1], target)),
+            CLOSE_PATCHES: float(dense.compare_images(images[number : number + 1], dense_target)),
         }
         for number, change in enumerate(CHANGES, 1)
     }
@@ -128,7 +134,7 @@ def losses_of(images: Tensor, metric: DRKFS) -> dict[str, dict[str, float]]:
 
 def compare_bars(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, seed: int) -> None:
     """Write `tables/drkfs_bars.*`, `tables/drkfs_bars_cases.*` and `figures/drkfs_bars.png` below `out`."""
-    about = {"metric": digest_of(metric), "shift": settings.shift_px, "seed": seed}
+    about = {**about_metric(metric), "shift": settings.shift_px, "seed": seed}
     memory = Memory(out / "drkfs" / "bars", about)
     rows = []
     for case in progress(cases(settings), "drkfs", "bars"):

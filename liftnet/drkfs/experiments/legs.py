@@ -120,8 +120,8 @@ def draw(path: Path, frame: pd.DataFrame, strength: float, seed: int) -> None:
     """Figure 2: the edited chairs, and bars of each metric's distances to the chair they come from."""
     chair = chair_of(seed, 0)
     place = Frame.of(chair.mesh())
-    figure = new_figure(11.5, 4.6)
-    axes = figure.subplots(2, 8, width_ratios=[1.25] * 4 + [0.8] * 4)
+    figure = new_figure(12.5, 4.4)
+    axes = figure.subplots(2, 9, width_ratios=[1.25] * 4 + [0.8] * 5)
     extra = {"top": "chamfer_l2", "bottom": "normal_consistency"}
     for line, (name, (spatial, edits)) in zip(axes, CLAIMS.items(), strict=True):
         all_edits = (*edits, REMOVED)
@@ -129,7 +129,7 @@ def draw(path: Path, frame: pd.DataFrame, strength: float, seed: int) -> None:
         titles = ["reference", *(f"{edit}\n{strength:.0%}" if edit != REMOVED else edit for edit in all_edits)]
         for axis, mesh, title, colour in zip(line, shapes, titles, (PINK, BLUE, GREEN, ORANGE), strict=False):
             draw_panel(axis, Panel(looks(*_arrays(place.place(mesh)), half_width=0.62), title, frame=colour))
-        metrics = [m for m in (spatial, extra[name], "lfd", "drkfs") if m in frame.columns]
+        metrics = [m for m in (spatial, extra[name], "lfd", "drkfs", "drkfs_dense") if m in frame.columns]
         for axis, metric in zip(line[4:], metrics, strict=False):
             _bars(axis, frame, metric, all_edits, strength)
         for axis in line[4 + len(metrics) :]:
@@ -149,7 +149,7 @@ def _bars(axis: Any, frame: pd.DataFrame, metric: str, edits: Sequence[str], str
         mine = frame[(frame["edit"] == edit) & ((frame["strength"] == strength) | (edit == REMOVED))][metric]
         axis.bar(place, mean_of(mine), color=colour, width=0.75)
         axis.plot([place] * len(mine), mine, ".", color="black", markersize=3, alpha=0.6)
-    axis.set_title(title_of(metric), fontsize=8)
+    axis.set_title(title_of(metric).replace(", ", ",\n"), fontsize=8)
     axis.set_xticks([])
     axis.tick_params(labelsize=6)
     axis.spines[["top", "right"]].set_visible(False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from liftnet.drkfs.experiments.remembering import digest_of
 from liftnet.drkfs.metric import DRKFS, Target
+from liftnet.drkfs.patches import STRIDE
 from liftnet.io.log import get_logger
 from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.metrics import HIGHER_IS_BETTER, compare
@@ -25,8 +27,10 @@ TITLES = {
     "shape_google": "Shape Google",
     "mvcnn": "MVCNN",
     "drkfs": "DR-KFS",
+    "drkfs_dense": "DR-KFS, close patches",
 }
 LOG = get_logger("drkfs")
+CLOSE = 4  # px
 
 
 class Measures:
@@ -35,21 +39,21 @@ class Measures:
     Args:
         metric: DR-KFS.
         names: Metrics of `liftnet.shape.metrics`.
+        dense: DR-KFS with closer patches, see `with_close_patches`, if it is to be measured too.
         points: Drawn from each surface.
     """
 
-    def __init__(self, metric: DRKFS, names: Sequence[str], points: int = 100_000) -> None:
-        self.metric, self.names = metric, tuple(names)
+    def __init__(self, metric: DRKFS, names: Sequence[str], dense: DRKFS | None = None, points: int = 100_000) -> None:
+        self.names = tuple(names)
+        self.metrics = {"drkfs": metric} | ({} if dense is None else {"drkfs_dense": dense})
         self.settings = MetricSettings(align="none", points=points)
-        self._target: tuple[str, Target] | None = None
+        self._target: tuple[str, dict[str, Target]] | None = None
 
     @property
     def about(self) -> dict[str, Any]:
         """What the distances depend on."""
-        metric = self.metric
-        chosen = {name: getattr(metric, name) for name in ("image_size", "sigma", "gamma", "neighbourhood", "shaded")}
-        views = {"views": len(metric.cameras), "options": str(metric.options), "points": self.settings.points}
-        return {"weights": digest_of(metric), "metrics": self.names, **chosen, **views}
+        about = {name: about_metric(metric) for name, metric in self.metrics.items()}
+        return {"metrics": self.names, "points": self.settings.points, **about}
 
     def distances(self, mesh: TriangleMesh, target: TriangleMesh, name: str) -> dict[str, float]:
         """Distances of a shape to its target, larger for more different shapes; both stay where they are.
@@ -63,14 +67,44 @@ class Measures:
             Values by name, DR-KFS last; NaN where a metric fails, with a line in the log.
         """
         found = compare(mesh, target, self.names, self.settings)
-        for metric, reason in found.reasons.items():
-            LOG.warning("%s of %s: %s", title_of(metric), name, reason)
+        for failed, reason in found.reasons.items():
+            LOG.warning("%s of %s: %s", title_of(failed), name, reason)
         values = {key: 1 - value if key in HIGHER_IS_BETTER else value for key, value in found.values.items()}
-        if self._target is None or self._target[0] != name:
-            self._target = name, self.metric.prepare(*tensors(target))  # one at a time: views are large
+        if self._target is None or self._target[0] != name:  # one at a time: views are large
+            prepared = {key: metric.prepare(*tensors(target)) for key, metric in self.metrics.items()}
+            self._target = name, prepared
         with torch.no_grad():
-            values["drkfs"] = float(self.metric(*tensors(mesh), self._target[1]))
+            for key, metric in self.metrics.items():
+                values[key] = float(metric(*tensors(mesh), self._target[1][key]))
         return values
+
+
+def about_metric(metric: DRKFS) -> dict[str, Any]:
+    """What a score of DR-KFS depends on beside the shapes."""
+    chosen = {name: getattr(metric, name) for name in ("image_size", "sigma", "gamma", "neighbourhood", "shaded")}
+    cameras = metric.cameras.translation.numpy().round(5).tolist()
+    return {"weights": digest_of(metric), "cameras": cameras, "options": str(metric.options), **chosen}
+
+
+def with_close_patches(metric: DRKFS, views: int) -> DRKFS:
+    """The same with patches 4 px apart, which look for matches as far away, in some of its views.
+
+    The paper's patches are 16 px apart. What has moved by up to 8 px then lies differently in the patch that matches
+    it, and few descriptors forgive that.
+    """
+    chosen = torch.linspace(0, len(metric.cameras) - 1, min(views, len(metric.cameras))).round().long()
+    return DRKFS(
+        metric.image_size,
+        metric.cameras[chosen],
+        metric.sigma,
+        metric.gamma,
+        metric.neighbourhood * STRIDE // CLOSE,
+        metric.detector,
+        metric.descriptor,
+        shaded=metric.shaded,
+        align=metric.align,
+        options=replace(metric.options, stride=CLOSE),
+    )
 
 
 def tensors(mesh: TriangleMesh) -> tuple[torch.Tensor, torch.Tensor]:

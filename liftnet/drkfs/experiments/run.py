@@ -9,7 +9,7 @@ import torch
 
 from liftnet.drkfs.experiments.bars import compare_bars
 from liftnet.drkfs.experiments.legs import compare_legs
-from liftnet.drkfs.experiments.measures import Measures
+from liftnet.drkfs.experiments.measures import Measures, with_close_patches
 from liftnet.drkfs.experiments.shading import compare_losses
 from liftnet.drkfs.experiments.sphere import follow_fit
 from liftnet.drkfs.metric import DRKFS
@@ -54,11 +54,13 @@ def run_experiment(name: str, run: Run) -> None:
     """
     torch.set_num_threads(run.threads)
     experiment = run.experiment
-    measures = Measures(run.metric(run.settings.image_size), experiment.metrics)
+    metric = run.metric(run.settings.image_size)
+    measures = Measures(metric, experiment.metrics)
     if name == "legs":
-        compare_legs(run.out, experiment, measures, run.seed)
+        dense = with_close_patches(metric, experiment.close_views) if experiment.close_views else None
+        compare_legs(run.out, experiment, Measures(metric, experiment.metrics, dense), run.seed)
     elif name == "bars":
-        compare_bars(run.out, experiment, run.metric(run.settings.image_size), run.seed)
+        compare_bars(run.out, experiment, metric, run.seed)
     elif name == "shading":
         compare_losses(run.out, experiment, run.metric(experiment.fit_size), measures, run.seed)
     else:
