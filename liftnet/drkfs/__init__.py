@@ -11,18 +11,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from liftnet.drkfs.comparison import Differences, Options, Target
     from liftnet.drkfs.descriptors import PatchDescriptor, load_descriptor
     from liftnet.drkfs.detector import PointDetector, load_detector
-    from liftnet.drkfs.metric import DRKFS, Differences, Options, Target
+    from liftnet.drkfs.metric import DRKFS
     from liftnet.drkfs.views import semi_sphere
 
 _HOMES = {
     "DRKFS": "liftnet.drkfs.metric",
-    "Differences": "liftnet.drkfs.metric",
-    "Options": "liftnet.drkfs.metric",
+    "Differences": "liftnet.drkfs.comparison",
+    "Options": "liftnet.drkfs.comparison",
     "PatchDescriptor": "liftnet.drkfs.descriptors",
     "PointDetector": "liftnet.drkfs.detector",
-    "Target": "liftnet.drkfs.metric",
+    "Target": "liftnet.drkfs.comparison",
     "load_descriptor": "liftnet.drkfs.descriptors",
     "load_detector": "liftnet.drkfs.detector",
     "semi_sphere": "liftnet.drkfs.views",

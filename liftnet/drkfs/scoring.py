@@ -88,10 +88,13 @@ def check_metrics(names: list[str]) -> None:
 
 def build_metric(settings: DrkfsSettings, device: torch.device | None = None) -> DRKFS:
     """DR-KFS as the settings say."""
-    from liftnet.drkfs.metric import DRKFS, Options
+    from liftnet.drkfs.comparison import Options
+    from liftnet.drkfs.metric import DRKFS
+    from liftnet.drkfs.views import semi_sphere
 
+    cameras = semi_sphere(settings.views, settings.camera_distance, settings.half_angle, settings.lowest_elevation)
     metric = DRKFS(
-        settings.image_size, settings.views, settings.sigma, settings.gamma, settings.neighbourhood,
+        settings.image_size, cameras, settings.sigma, settings.gamma, settings.neighbourhood,
         settings.detector, settings.descriptor, settings.descriptor_weights, settings.shaded,
         options=Options(precision=settings.precision),
     )  # fmt: skip

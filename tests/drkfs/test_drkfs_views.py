@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from liftnet.drkfs.metric import LIGHT
+from liftnet.drkfs.comparison import LIGHT
 from liftnet.drkfs.placement import check_mesh, normalising
 from liftnet.drkfs.views import semi_sphere
 
