@@ -26,7 +26,7 @@ def rasterise(
     kept = ((logit > -softness.cut) & (depth <= softness.far)).nonzero()[:, 0]
     logit, depth, pair = logit[kept], depth[kept], pair[kept]
     pixel = (image[pair] * image_size + row[kept]) * image_size + column[kept]
-    images = _aggregate(logit, depth, shades[pair], pixel, count * image_size**2, softness)
+    images = aggregate(logit, depth, shades[pair], pixel, count * image_size**2, softness)
     gray, silhouette, mean_depth = (values.view(count, image_size, image_size) for values in images)
     return gray, silhouette, mean_depth
 
@@ -62,7 +62,7 @@ def coverage_and_depth(triangles: Tensor, x: Tensor, y: Tensor, softness: Softne
     return torch.where(inside, distance, -distance) / softness.sigma, depth
 
 
-def _aggregate(
+def aggregate(
     logit: Tensor, depth: Tensor, shade: Tensor, pixel: Tensor, pixels: int, softness: Softness
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gray, silhouette and depth of all pixels from the fragments that fall on them."""
