@@ -127,7 +127,7 @@ class DRKFS(nn.Module):
     def prepare_images(self, images: Tensor, placement: Placement | None = None) -> Target:
         """A target from its views (V, S, S), gray values in [0, 1]."""
         images = images.detach()
-        described = [self.describe(part) for part in images.split(self.options.views_at_once)]
+        described = [self.describe(part) for part in images.split(self._at_once(images))]
         maps, features, weights = (torch.cat(pieces) for pieces in zip(*described, strict=True))
         return Target(images, maps, features, weights, placement)
 
@@ -193,7 +193,7 @@ class DRKFS(nn.Module):
         def score(part: Tensor, at: slice) -> Tensor:
             return self._score(part, features[at], weights[at])
 
-        return by_parts(score, images, self.options.views_at_once)
+        return by_parts(score, images, self._at_once(images))
 
     def _compare(
         self, vertices: Sequence[Tensor], faces: Sequence[Tensor], targets: Sequence[Target], views: Tensor | None
@@ -213,6 +213,9 @@ class DRKFS(nn.Module):
             placement = normalising(points, triangles) if self.align == "each" else target.placement
             placed.append(points if placement is None else placement.apply(points))
         return self.render(placed, faces, cameras)
+
+    def _at_once(self, images: Tensor) -> int:
+        return self.options.views_at_once or (1 if images.device.type == "cpu" else 25)
 
     def _target(self, target: Target | Tensor, faces: Tensor | None) -> Target:
         if isinstance(target, Target):

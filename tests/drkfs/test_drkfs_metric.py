@@ -274,3 +274,14 @@ def test_a_step_against_the_gradient_lowers_the_score(compare):
     with torch.no_grad():
         step = 1e-3 * vertices.grad / vertices.grad.abs().max()
         assert float(compare(vertices - step, faces, target)) < float(score)
+
+
+def test_closer_patches_forgive_a_shift_of_half_their_distance():
+    """A bar that has moved by 4 px is found again among patches 4 px apart, not among those 16 px apart."""
+    images = torch.zeros(1, 96, 96)
+    images[:, 40:46, 24:72] = 0.8
+    scores = [
+        float(metric(views=1, options=Options(stride=stride)).compare_images(images.roll(4, 1), images))
+        for stride in (16, 4)
+    ]
+    assert scores[1] < 0.3 * scores[0]
