@@ -184,8 +184,8 @@ def main() -> None:
             shown(parts, {"sigma": ".0e", "entries of tiles": ",", **dict.fromkeys(parts.columns[2:], ".3f")}),
             "## SoftRas' gradient beside the exact one",
             "SoftRas lets the depth at a pixel move with the depths of the corners, but not with their places in the "
-            'image (`gradient="truncated"`). By how much that changes the gradient of the vertices, for random weights '
-            "of all pixels and for the squared difference from the images of a smooth sphere that is a tenth smaller:",
+            'image (`gradient="truncated"`). By how much that changes the gradient of the vertices, for random '
+            "weights of all pixels and for the squared difference from the images of a smooth, smaller sphere:",
             shown(ruled, dict(zip(RULES, (".0e", ".1%", ".3f", ".1%", ".3f"), strict=True))),
         ],
     )

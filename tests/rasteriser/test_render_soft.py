@@ -150,6 +150,24 @@ def test_what_is_not_seen_gives_background_and_no_gradient(shift: list[float]) -
     assert float(vertices.grad.abs().max()) == 0
 
 
+def test_a_million_faces_look_like_a_few() -> None:
+    images = []
+    for count in (12, 709):
+        axis = torch.linspace(-0.7, 0.7, count)
+        x, y = torch.meshgrid(axis, axis, indexing="ij")
+        vertices = torch.stack([x, y, x / 3], -1).view(-1, 3).requires_grad_()
+        corner = (torch.arange(count - 1)[:, None] * count + torch.arange(count - 1)).flatten()
+        faces = torch.cat([corner[:, None] + torch.tensor(side) for side in ([0, 1, count], [1, count + 1, count])])
+        images.append(render_soft(vertices, faces, look_at(torch.tensor([[0.0, 0, 3]])), 48, 1e-4))
+    assert len(faces) > 1_000_000
+    seen = images[0].silhouette.detach() > 0.99
+    torch.testing.assert_close(images[0].gray[seen], images[1].gray[seen], atol=0.02, rtol=0)
+    torch.testing.assert_close(images[0].depth[seen], images[1].depth[seen], atol=0.02, rtol=0)
+    (slope,) = torch.autograd.grad(images[1].depth.sum(), vertices)
+    assert bool(torch.isfinite(slope).all())
+    assert float(slope.abs().max()) > 0
+
+
 def test_vertices_in_double_precision_and_without_faces() -> None:
     vertices, faces = octahedron()
     vertices.requires_grad_()
