@@ -16,9 +16,9 @@ class Retrieval:
 
     Attributes:
         mean_average_precision: Mean over the queries of the mean precision at each shape of the query's class.
-        nearest: Share of the queries whose nearest other shape has their class.
-        first_tier: Share of the query's class among its first C - 1, C the size of the class.
-        queries: Number of queries: shapes that are not alone in their class.
+        nearest: Share of the queries whose nearest shape has their class.
+        first_tier: Share of the query's class among its first C answers, C the number of shapes that are right.
+        queries: Number of queries.
     """
 
     mean_average_precision: float
@@ -27,34 +27,37 @@ class Retrieval:
     queries: int
 
 
-def retrieval(distances: FloatArray, labels: Sequence[str]) -> Retrieval:
-    """Query each shape with all others.
+def retrieval(distances: FloatArray, labels: Sequence[str], queries: Sequence[str] | None = None) -> Retrieval:
+    """Query shapes by their distances.
 
     Args:
-        distances: (N, N); a shape is never compared with itself, and rows need not be symmetric.
-        labels: N classes. A shape that is alone in its class is found, but does not query.
+        distances: (Q, N) of each query from each shape.
+        labels: N classes of the shapes.
+        queries: Q classes of the queries; without it the shapes query each other (Q = N), none finds itself.
+
+    Returns:
+        Means over those queries whose class has another shape.
 
     Raises:
-        ValueError: The shapes do not fit, a distance is not a number, or no class has two shapes.
+        ValueError: The numbers do not fit, a distance is not a number, or nothing can be found.
     """
-    names = np.asarray(labels)
-    if distances.shape != (len(names), len(names)) or np.isnan(distances).any():
-        raise ValueError(f"{len(names)} labels need as many distances in square, all numbers, not {distances.shape}")
-    same = names[:, None] == names
-    queries = np.flatnonzero(same.sum(axis=1) > 1)
-    if not len(queries):
-        raise ValueError("no class has two shapes, so nothing can be found")
-    apart = distances.astype(float)
-    np.fill_diagonal(apart, np.inf)
-    order = np.argsort(apart, axis=1, kind="stable")
-    order = order[order != np.arange(len(names))[:, None]].reshape(len(names), -1)[queries]
-    hits = np.take_along_axis(same[queries], order, axis=1)
+    names, asked = np.asarray(labels), np.asarray(labels if queries is None else queries)
+    if distances.shape != (len(asked), len(names)) or np.isnan(distances).any():
+        raise ValueError(f"{len(asked)} queries of {len(names)} labels need as many distances, all numbers")
+    others = ~np.eye(len(names), dtype=bool) if queries is None else np.ones(distances.shape, bool)
+    same = (asked[:, None] == names) & others
+    usable = np.flatnonzero(same.any(axis=1))
+    if not len(usable):
+        raise ValueError("no query has another shape of its class, so nothing can be found")
+    order = np.argsort(np.where(others, distances.astype(float), np.inf), axis=1, kind="stable")[usable]
+    last = int(others.sum(axis=1).min())  # the query itself comes last
+    hits = np.take_along_axis(same[usable], order, axis=1)[:, :last]
     relevant = hits.sum(axis=1)
-    precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
-    tier = hits & (np.arange(hits.shape[1]) < relevant[:, None])
+    precision = np.cumsum(hits, axis=1) / np.arange(1, last + 1)
+    tier = hits & (np.arange(last) < relevant[:, None])
     return Retrieval(
         float(((precision * hits).sum(axis=1) / relevant).mean()),
         float(hits[:, 0].mean()),
         float((tier.sum(axis=1) / relevant).mean()),
-        len(queries),
+        len(usable),
     )

@@ -107,9 +107,7 @@ def test_vgg_has_the_published_sizes():
         assert network.describe(torch.zeros(1, 12, 224, 224)).shape == (1, 4096)
     names = set(network._body("file").state_dict())
     assert {"features.0.weight", "features.18.bias", "classifier.0.weight", "classifier.3.bias"} <= names
-    assert (
-        sum(parameter.numel() for parameter in network.parameters()) == 132_863_336 - 960 * 4097
-    )  # torchvision's, for 40 classes instead of 1000
+    assert sum(parameter.numel() for parameter in network.parameters()) == 132_863_336 - 960 * 4097
     with pytest.raises(ValueError, match="backbone"):
         ViewNetwork("lenet", 2)
 

@@ -29,10 +29,17 @@ def test_a_perfect_distance_scores_one_and_noise_the_share_of_the_class():
     assert retrieval(noise, labels).mean_average_precision == pytest.approx(24 / 99, abs=0.04)
 
 
+def test_shapes_of_another_set_query():
+    found = retrieval(np.array([[3.0, 1, 2], [1, 2, 3], [1, 2, 3]]), ["a", "b", "a"], ["a", "b", "none"])
+    assert found.mean_average_precision == pytest.approx(((1 / 2 + 2 / 3) / 2 + 1 / 2) / 2)
+    assert (found.nearest, found.queries) == (0, 2)
+    assert found.first_tier == pytest.approx((1 / 2 + 0) / 2)
+
+
 def test_what_cannot_be_scored_is_refused():
     with pytest.raises(ValueError, match="labels"):
         retrieval(np.zeros((2, 3)), ["a", "a"])
-    with pytest.raises(ValueError, match="no class"):
+    with pytest.raises(ValueError, match="nothing can be found"):
         retrieval(np.zeros((2, 2)), ["a", "b"])
 
 

@@ -22,8 +22,9 @@ tags:
 # Geometric words of Shape Google
 
 {words} words for the bags of features of Bronstein et al., Shape Google (TOG 2011): the centres of k-means over heat
-kernel signatures of {shapes} shapes (those of the split train) of the classes {names}; seed {seed}.
+kernel signatures of {shapes} shapes (those of the split train); seed {seed}.
 
+- Classes: {names}.
 - Signature: {times} times from {first:g} to {last:g} in units of the shape's area, from {pairs} eigenfunctions of the
   Laplacian on {points} points drawn from the surface.
 - Width of a word: sigma = {sigma:.4g}, {softness:g} times the median radius of the clusters.

@@ -24,12 +24,11 @@ A network that describes a 3D shape by {views} shaded views from around it, afte
 Neural Networks for 3D Shape Recognition (ICCV 2015). The features of the views, the largest over all views, scaled to
 length 1, are the shape's descriptor; two shapes are compared by the Euclidean distance of their descriptors.
 
-- Backbone: {backbone}, started from {start}. Views of {size} px, {elevation:g} degrees above the horizon, black
-  background, gray.
-- Trained on {shapes} shapes (train and val) of the classes {names}, seed {seed}:
-  {single} epochs on single views, {multi} on {step_views} views of a shape together, Adam at {rate:g}.
-  The epoch with the best accuracy on val is kept: number
-  {best}.
+- Backbone: {backbone}, started from {start}.
+- Views: {size} px, {elevation:g} degrees above the horizon, gray before black.
+- Classes: {names}.
+- Trained on {train} shapes, seed {seed}: {single} epochs on single views, {multi} on {step_views} views of a shape
+  together, Adam at {rate:g}. The best epoch of the second stage by {val} shapes of val is kept: epoch {best}.
 - The descriptor knows what tells these classes apart. What lies outside them it was not asked to tell.
 
 ```python
@@ -44,7 +43,7 @@ print(distance(describe(load_mesh("a.obj"), model), describe(load_mesh("b.obj"),
 """
 
 
-def write_card(path: Path, model: Mvcnn, metrics: pd.DataFrame, config: dict[str, Any], shapes: int) -> None:
+def write_card(path: Path, model: Mvcnn, metrics: pd.DataFrame, config: dict[str, Any], train: int, val: int) -> None:
     """Write README.md beside the model: what it is, how it was trained, how to use it, its metrics."""
     chosen = model.settings
     text = TEXT.format(
@@ -54,7 +53,8 @@ def write_card(path: Path, model: Mvcnn, metrics: pd.DataFrame, config: dict[str
         start=config["start"],
         size=chosen.mvcnn_size,
         elevation=chosen.mvcnn_elevation,
-        shapes=shapes,
+        train=train,
+        val=val,
         names=", ".join(model.classes),
         seed=config["seed"],
         single=chosen.mvcnn_single_epochs,

@@ -107,9 +107,15 @@ def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 
     about = {"classes": classes, "seed": seed, "start": state.start, "best_epoch": state.best}
     config = settings.model_dump() | about
     write_json(model / "config.json", config)
-    write_card(model / "README.md", trained, pd.DataFrame(state.metrics), config, len(known))
+    write_card(model / "README.md", trained, pd.DataFrame(state.metrics), config, *_sizes(known))
     LOG.info("MVCNN of %d classes, accuracy on val %.3f: %s", len(classes), state.best_accuracy, model)
     return trained
+
+
+def _sizes(shapes: list[LabelledMesh]) -> tuple[int, int]:
+    """How many of the shapes train and how many validate."""
+    train = sum(shape.split == "train" for shape in shapes)
+    return train, len(shapes) - train
 
 
 def render_all(shapes: list[LabelledMesh], classes: tuple[str, ...], settings: MvcnnSettings, split: str) -> ViewSet:
