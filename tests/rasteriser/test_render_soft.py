@@ -69,6 +69,20 @@ def test_shading_is_lambert_on_the_side_that_is_seen() -> None:
         Light((0, 0, 0))
 
 
+def test_shaded_images_have_the_gradient_of_outlines_that_gray_lacks() -> None:
+    square = torch.tensor([[-0.4, -0.4, 0], [0.4, -0.4, 0], [0.4, 0.4, 0], [-0.4, 0.4, 0]])
+    faces, cameras = torch.tensor([[0, 1, 2], [0, 2, 3]]), look_at(torch.tensor([[0.0, 0, 2]]))
+    larger = torch.ones(1, requires_grad=True)
+    images = render_soft(square * larger, faces, cameras, 128, 1e-3)
+    side = 0.8 / (2 * cameras.half_width) * 128 / 2  # px; the area grows by 2 side^2 times the shade
+    expected = 2 * side**2 * images.gray[0, 64, 70].detach()
+    of_gray, of_shaded = (
+        torch.autograd.grad(x.sum(), larger, retain_graph=True)[0] for x in (images.gray, images.shaded)
+    )
+    torch.testing.assert_close(of_shaded[0], expected, rtol=0.2, atol=0)
+    assert float(of_gray.abs()) < 1e-3 * float(expected)
+
+
 def test_normals_of_faces_without_area_are_zero_with_zero_gradient() -> None:
     corners = torch.tensor([[[0.0, 0, 0], [1, 1, 1], [2, 2, 2]], [[0, 0, 0], [1, 0, 0], [0, 1, 0]]]).requires_grad_()
     normals = face_normals(corners)
