@@ -1,5 +1,7 @@
 """Shape Google: spectra against theory and libigl, signatures that bending leaves alone, bags, vocabularies."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
@@ -10,7 +12,9 @@ from liftnet.shape.google.laplacian import sampled_spectrum, surface_spectrum
 from liftnet.shape.google.settings import GoogleSettings
 from liftnet.shape.google.signatures import heat_kernel_signature, heat_kernel_trace, times_from
 from liftnet.shape.mesh import TriangleMesh
+from liftnet.shape.reading import load_mesh
 
+SCULPTURES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "sculptures"
 TIMES = times_from(0.01, 0.08, 4)
 SMALL = GoogleSettings(google_words=6, google_points=500, google_eigenpairs=60)
 
@@ -188,3 +192,18 @@ def test_files_that_are_no_vocabulary_are_refused(tmp_path):
             load_vocabulary(tmp_path / f"{name}.safetensors")
     with pytest.raises(LiftnetError, match="too few"):
         learn_vocabulary([], SMALL)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not SCULPTURES.is_dir(), reason=f"the sculptures are not at {SCULPTURES}")
+def test_a_real_sculpture_is_nearest_to_itself_coarser_turned_and_in_other_units():
+    bunny, skull, lucy = (load_mesh(SCULPTURES / f"{name}.ply") for name in ("bunny", "skull", "lucy"))
+    cells = np.round(bunny.vertices * 40).astype(int)  # vertices within a fortieth of the diagonal become one
+    _, first, place = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    faces = place.ravel()[bunny.faces]
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    coarse = TriangleMesh(-100 * bunny.vertices[first][:, [2, 0, 1]] * [1, -1, -1] + 7, faces)
+    assert len(coarse.faces) < len(bunny.faces) / 4
+    bags = [describe(mesh) for mesh in (bunny, coarse, skull, lucy)]
+    apart = [distance(bags[0], bag) for bag in bags[1:]]
+    assert apart[0] < 0.5 * min(apart[1:])
