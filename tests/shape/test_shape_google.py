@@ -136,6 +136,9 @@ def test_a_soup_with_a_sliver_a_lone_triangle_and_an_unused_vertex_is_described(
     soup = TriangleMesh(vertices, faces)
     assert np.isfinite(surface_spectrum(soup, 20).functions).all()
     assert describe(soup, words).sum() == pytest.approx(1)
+    line = TriangleMesh(np.array([[0, 0, 0], [1, 0, 0], [0.5, 1e-11, 0]]), np.array([[0, 1, 2]]))
+    with pytest.raises(ValueError, match="on a line"):
+        describe(line, words)
 
 
 def test_a_distance_is_one(kinds, words):

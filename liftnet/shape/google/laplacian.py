@@ -63,12 +63,18 @@ def sampled_spectrum(mesh: TriangleMesh, points: int, count: int, seed: int = 0)
         points: Points that are drawn.
         count: Number of eigenfunctions; fewer where there are too few points.
         seed: The same seed draws the same points.
+
+    Raises:
+        ValueError: The surface has no area, or is as thin as a line.
     """
     drawn = sample_surface(mesh, points, seed).points
     drawn = drawn - drawn.mean(axis=0)  # far from the origin the library's neighbours are wrong, by 15 % of lambda_1
     drawn = drawn / np.linalg.norm(drawn, axis=1).max()
     neighbours = min(30, points - 1)
-    stiffness, mass = robust_laplacian.point_cloud_laplacian(drawn, n_neighbors=neighbours)
+    try:
+        stiffness, mass = robust_laplacian.point_cloud_laplacian(drawn, n_neighbors=neighbours)
+    except RuntimeError as error:
+        raise ValueError("the surface has no Laplacian: its points lie on a line or in one place") from error
     return spectrum(stiffness, mass, count)
 
 

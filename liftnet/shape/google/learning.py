@@ -52,7 +52,11 @@ def train_vocabulary(
 
     def signatures(shape: LabelledMesh) -> FloatArray | None:
         mesh = read_or_none(shape)
-        return None if mesh is None else drawn_signatures(mesh, settings, seed)
+        try:
+            return None if mesh is None else drawn_signatures(mesh, settings, seed)
+        except (ValueError, RuntimeError) as error:  # of the Laplacian and of ARPACK
+            get_logger("drkfs").warning("left out: %s has no spectrum (%s)", shape.path, error)
+            return None
 
     found = map_threads(signatures, shapes, threads, "drkfs", "signatures of shapes")
     vocabulary = cluster_words([drawn for drawn in found if drawn is not None], settings, seed)
