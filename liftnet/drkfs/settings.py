@@ -115,17 +115,22 @@ class ShapeExperimentSettings(Settings):
     )
     targets_up: Literal["y", "z"] = Field("y", description="shading and sphere: the axis that points up in targets")
     target_count: int = Field(3, ge=1, le=1000, description="shading: at most so many targets")
-    fit_size: int = Field(
-        128, ge=32, le=2048, multiple_of=16, description="side of views that a mesh is fitted to, px"
+    fit_sizes: list[int] = Field(
+        [64, 64, 96],
+        min_length=1,
+        description="side of the views that a mesh is fitted to, px, in stages: coarse to fine",
+    )
+    fit_sigmas: list[float] = Field(
+        [1e-3, 3e-4, 1e-4], min_length=1, description="softness of edges in these stages, which are equally long"
+    )
+    fit_stride: int = Field(
+        8, ge=1, le=32, description="distance of patches in a fit, px (paper: 16); a coarse one gives no direction"
     )
     fit_steps: int = Field(120, ge=1, le=1_000_000, description="steps of a fit")
-    fit_views: int = Field(3, ge=1, le=1000, description="views in a step of a fit, drawn in rotation")
+    fit_views: int = Field(6, ge=1, le=1000, description="views in a step of a fit, drawn in rotation")
     fit_frequency: int = Field(11, ge=1, le=20, description="fineness n of the sphere: 20 n^2 faces")
-    fit_rate: float = Field(0.2, gt=0, le=100, description="longest step of the smooth coordinates at first")
+    fit_rate: float = Field(0.03, gt=0, le=100, description="longest step of the smooth coordinates at first")
     fit_smoothness: float = Field(15.0, ge=0, le=10_000, description="weight of the Laplacian in these coordinates")
-    fit_sigmas: list[float] = Field(
-        [3e-4, 4e-5], min_length=1, description="softness of edges, in stages of equal length: coarse to fine"
-    )
 
 
 EXPERIMENTS = tuple(ShapeExperimentSettings.model_fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -12,6 +13,7 @@ from liftnet.drkfs.experiments.measures import tensors
 from liftnet.drkfs.experiments.remembering import Arrays, Memory
 from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.drkfs.settings import ShapeExperimentSettings
+from liftnet.io.errors import LiftnetError
 from liftnet.io.ids import stable_seed
 from liftnet.rasteriser import render_soft
 from liftnet.shape.mesh import TriangleMesh
@@ -23,6 +25,9 @@ DRKFS_SHADED, MSE_SHADED = "DR-KFS, shaded", "MSE, shaded"
 LOSSES = (DRKFS_SILHOUETTE, MSE_SILHOUETTE, MSE_SHADED, DRKFS_SHADED)
 
 
+Stage = tuple[int, float]
+
+
 class ViewLoss:
     """A loss between the views of a mesh and those of a target, coarse to fine.
 
@@ -30,14 +35,12 @@ class ViewLoss:
         name: One of `LOSSES`.
         target: The target.
         faces: (F, 3) of the mesh.
-        metric: DR-KFS: its cameras, light, size and softness in depth are used by all losses.
-        sigmas: Softness of edges in each stage; mesh and target have the same.
+        metric: DR-KFS: its cameras, light and softness in depth are used by all losses.
+        stages: Side of the views, px, and softness of edges in each stage; mesh and target have the same.
     """
 
-    def __init__(
-        self, name: str, target: TriangleMesh, faces: Tensor, metric: DRKFS, sigmas: tuple[float, ...]
-    ) -> None:
-        self.metric, self.faces, self.target, self.sigmas = metric, faces, tensors(target), sigmas
+    def __init__(self, name: str, target: TriangleMesh, faces: Tensor, metric: DRKFS, stages: Sequence[Stage]) -> None:
+        self.metric, self.faces, self.target, self.stages = metric, faces, tensors(target), stages
         self.shaded, self.similarity = "shaded" in name, "DR-KFS" in name
         self._known: dict[int, Target | Tensor] = {}
 
@@ -47,7 +50,7 @@ class ViewLoss:
         Args:
             vertices: (V, 3).
             views: (K,) indices of cameras.
-            stage: Index of `sigmas`.
+            stage: Index of `stages`.
         """
         images = self._render(vertices, self.faces, views, stage)
         target = self._target(stage)
@@ -69,12 +72,11 @@ class ViewLoss:
             vertices,
             faces,
             metric.cameras[views],
-            metric.image_size,
-            self.sigmas[stage],
+            *self.stages[stage],
             metric.gamma,
             light=metric.options.light,
         )
-        return soft.gray if self.shaded else soft.silhouette
+        return soft.shaded if self.shaded else soft.silhouette  # gray alone hardly sees outlines move
 
 
 def fit_target(
@@ -87,21 +89,34 @@ def fit_target(
         loss: One of `LOSSES`.
         target: In a sphere of diameter 1 about the origin.
         settings: `fit_*`.
-        metric: DR-KFS at the size of a fit.
+        metric: DR-KFS, whose gradient is used.
         seed: Of the run.
     """
     vertices, faces = geodesic_sphere(settings.fit_frequency, START)
     options = FitOptions(
         steps=settings.fit_steps,
-        stages=len(settings.fit_sigmas),
+        stages=len(stages_of(settings)),
         views=len(metric.cameras),
         views_a_step=min(settings.fit_views, len(metric.cameras)),
         rate=settings.fit_rate,
         smoothness=settings.fit_smoothness,
         frames=FRAMES,
     )
-    between = ViewLoss(loss, target, faces, metric, tuple(settings.fit_sigmas))
+    between = ViewLoss(loss, target, faces, metric, stages_of(settings))
     return fit(vertices, faces, between, options, stable_seed(seed, name), f"{name} by {loss}")
+
+
+def stages_of(settings: ShapeExperimentSettings) -> list[Stage]:
+    """Side of the views and softness of edges in each stage.
+
+    Raises:
+        LiftnetError: The lists have different lengths.
+    """
+    sizes, sigmas = settings.fit_sizes, settings.fit_sigmas
+    if len(sizes) != len(sigmas):
+        reason = f"{len(sizes)} sizes and {len(sigmas)} sigmas were given"
+        raise LiftnetError("fit_sizes and fit_sigmas", reason, "Give one of each for every stage")
+    return list(zip(sizes, sigmas, strict=True))
 
 
 def remembered_fit(

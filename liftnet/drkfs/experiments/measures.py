@@ -86,24 +86,25 @@ def about_metric(metric: DRKFS) -> dict[str, Any]:
     return {"weights": digest_of(metric), "cameras": cameras, "options": str(metric.options), **chosen}
 
 
-def with_close_patches(metric: DRKFS, views: int) -> DRKFS:
-    """The same with patches 4 px apart, which look for matches as far away, in some of its views.
+def with_close_patches(metric: DRKFS, views: int | None = None, stride: int = CLOSE) -> DRKFS:
+    """The same with closer patches, which look for matches as far away, in some or all of its views.
 
     The paper's patches are 16 px apart. What has moved by up to 8 px then lies differently in the patch that matches
     it, and few descriptors forgive that.
     """
-    chosen = torch.linspace(0, len(metric.cameras) - 1, min(views, len(metric.cameras))).round().long()
+    count = len(metric.cameras)
+    chosen = torch.linspace(0, count - 1, min(views or count, count)).round().long()
     return DRKFS(
         metric.image_size,
         metric.cameras[chosen],
         metric.sigma,
         metric.gamma,
-        metric.neighbourhood * STRIDE // CLOSE,
+        max(1, round(metric.neighbourhood * STRIDE / stride)),
         metric.detector,
         metric.descriptor,
         shaded=metric.shaded,
         align=metric.align,
-        options=replace(metric.options, stride=CLOSE),
+        options=replace(metric.options, stride=stride),
     )
 
 

@@ -62,6 +62,8 @@ def run_experiment(name: str, run: Run) -> None:
     elif name == "bars":
         compare_bars(run.out, experiment, metric, run.seed)
     elif name == "shading":
-        compare_losses(run.out, experiment, run.metric(experiment.fit_size), measures, run.seed)
+        compare_losses(
+            run.out, experiment, with_close_patches(metric, stride=experiment.fit_stride), measures, run.seed
+        )
     else:
-        follow_fit(run.out, experiment, run.metric(experiment.fit_size), measures, run.seed)
+        follow_fit(run.out, experiment, with_close_patches(metric, stride=experiment.fit_stride), measures, run.seed)

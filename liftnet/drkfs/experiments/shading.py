@@ -35,9 +35,9 @@ AZIMUTHS = (35.0, 145.0)
 SPHERE = "sphere (start)"
 PAPER = {DRKFS_SILHOUETTE: (6989, 8.98), MSE_SHADED: (5156, 7.33), DRKFS_SHADED: (4125, 5.48)}
 CAPTION = (
-    "A sphere turned into {targets} targets by each loss ({steps} steps, {views} views a step of {size} px): means of"
-    " the distances of the results, and the paper's figures of its shape generator trained by the same losses (Table"
-    " 4)."
+    "A sphere turned into {targets} targets by each loss ({steps} steps, {views} views a step of {sizes} px, patches"
+    " {stride} px apart): means of the distances of the results, and the paper's figures of its shape generator"
+    " trained by the same losses (Table 4)."
 )
 
 
@@ -47,7 +47,7 @@ def compare_losses(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, 
     Args:
         out: Folder of the results.
         settings: Targets and fits.
-        metric: DR-KFS at the size of a fit, whose gradient is used.
+        metric: DR-KFS, whose gradient is used.
         measures: Of the results.
         seed: Of the run.
     """
@@ -78,7 +78,11 @@ def compare_losses(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, 
         ]
     frame = pd.DataFrame(rows)
     caption = CAPTION.format(
-        targets=len(targets), steps=settings.fit_steps, views=settings.fit_views, size=settings.fit_size
+        targets=len(targets),
+        steps=settings.fit_steps,
+        views=settings.fit_views,
+        sizes=", ".join(map(str, settings.fit_sizes)),
+        stride=settings.fit_stride,
     )
     stem = out / "tables" / "drkfs_shading"
     write_tables(frame, f"{stem}_targets", "Distances of spheres turned into targets by a loss.", 4)

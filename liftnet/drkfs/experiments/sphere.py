@@ -33,7 +33,7 @@ def follow_fit(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, meas
     Args:
         out: Folder of the results.
         settings: Targets and fits; the fit is shared with the experiment `shading`.
-        metric: DR-KFS at the size of a fit, whose gradient is used.
+        metric: DR-KFS, whose gradient is used.
         measures: Of the meshes on the way.
         seed: Of the run.
     """
