@@ -34,16 +34,20 @@ def forward(
     _check_device(triangles)
     gray, silhouette, depth = (triangles.new_empty(count, image_size, image_size) for _ in range(3))
     kept = triangles.new_empty(3, count, image_size, image_size)
+    with torch.cuda.device_of(triangles):
+        _draw(triangles, shades, tiles, softness, (gray, silhouette, depth, *kept))
+    return gray, silhouette, depth, kept
+
+
+def _draw(triangles: Tensor, shades: Tensor, tiles: TileLists, softness: Softness, images: tuple[Tensor, ...]) -> None:
+    """Fill gray, silhouette, depth and the three images kept for `backward`."""
     triton_programs.forward[(len(tiles.start) - 1,)](
         _table(triangles, shades, softness),
         tiles.start,
         tiles.triangle,
-        gray,
-        silhouette,
-        depth,
-        *kept,
+        *images,
         tiles.across,
-        image_size,
+        images[0].shape[-1],
         1 / softness.sigma,
         softness.reach**2,
         softness.depth_rate,
@@ -54,7 +58,6 @@ def forward(
         PERSPECTIVE=softness.perspective,
         **OPTIONS,
     )
-    return gray, silhouette, depth, kept
 
 
 def backward(
@@ -75,19 +78,29 @@ def backward(
         images: Gray, depth and what `forward` kept.
         gradients: Of gray, silhouette and depth, (N, S, S) each.
     """
-    gray, depth, kept = images
     rows = triangles.new_empty(len(tiles.triangle), COLUMNS)
+    sums = triangles.new_empty(len(triangles), COLUMNS)
+    with torch.cuda.device_of(triangles):
+        _write_rows(triangles, shades, tiles, softness, (*images[:2], *images[2], *gradients), rows)
+        owner, order = torch.sort(tiles.triangle, stable=True)
+        start = torch.searchsorted(owner, torch.arange(len(triangles) + 1, device=owner.device, dtype=owner.dtype))
+        if len(triangles):
+            triton_gradients.gather[(len(triangles),)](rows, order, start, sums, BLOCK=16, **OPTIONS)
+    return sums[:, :9].reshape(-1, 3, 3), sums[:, 9]
+
+
+def _write_rows(
+    triangles: Tensor, shades: Tensor, tiles: TileLists, softness: Softness, images: tuple[Tensor, ...], rows: Tensor
+) -> None:
+    """Fill the gradients (E, 10) of every entry, given gray, depth, what was kept of pixels, and three gradients."""
     triton_gradients.backward[(len(tiles.start) - 1,)](
         _table(triangles, shades, softness),
         tiles.start,
         tiles.triangle,
-        gray,
-        depth,
-        *kept,
-        *gradients,
+        *images,
         rows,
         tiles.across,
-        gray.shape[-1],
+        images[0].shape[-1],
         1 / softness.sigma,
         softness.reach**2,
         softness.depth_rate,
@@ -97,12 +110,6 @@ def backward(
         EXACT=softness.gradient == "exact",
         **OPTIONS,
     )
-    sums = triangles.new_empty(len(triangles), COLUMNS)
-    owner, order = torch.sort(tiles.triangle, stable=True)
-    start = torch.searchsorted(owner, torch.arange(len(triangles) + 1, device=owner.device, dtype=owner.dtype))
-    if len(triangles):
-        triton_gradients.gather[(len(triangles),)](rows, order, start, sums, BLOCK=16, **OPTIONS)
-    return sums[:, :9].reshape(-1, 3, 3), sums[:, 9]
 
 
 def _table(triangles: Tensor, shades: Tensor, softness: Softness) -> Tensor:
