@@ -1,1 +1,69 @@
-"""Triangle meshes: reading, sampling, voxels, and metrics between two shapes."""
+"""Triangle meshes: reading, sampling, voxels, and metrics between two shapes.
+
+    >>> from liftnet.shape import load_mesh, compare
+    >>> compare(load_mesh("a.obj"), load_mesh("b.glb")).values  # doctest: +SKIP
+
+Names are loaded when first used, so that importing a room of the house does not load torch or numba.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from liftnet.shape.marching import MarchingCubes, extract_surface
+    from liftnet.shape.mesh import TriangleMesh, check_mesh, clean_mesh
+    from liftnet.shape.metrics import METRICS, Comparison, compare
+    from liftnet.shape.placing import Placement, align, normalise
+    from liftnet.shape.reading import find_meshes, load_mesh
+    from liftnet.shape.sampling import SurfaceSamples, sample_surface
+    from liftnet.shape.settings import MetricSettings, ReadingSettings
+    from liftnet.shape.torch_distances import chamfer
+    from liftnet.shape.voxels import contains, voxelise
+
+_HOMES = {
+    "marching": ("MarchingCubes", "extract_surface"),
+    "mesh": ("TriangleMesh", "check_mesh", "clean_mesh"),
+    "metrics": ("METRICS", "Comparison", "compare"),
+    "placing": ("Placement", "align", "normalise"),
+    "reading": ("find_meshes", "load_mesh"),
+    "sampling": ("SurfaceSamples", "sample_surface"),
+    "settings": ("MetricSettings", "ReadingSettings"),
+    "torch_distances": ("chamfer",),
+    "voxels": ("contains", "voxelise"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "MarchingCubes",
+    "MetricSettings",
+    "Placement",
+    "ReadingSettings",
+    "SurfaceSamples",
+    "TriangleMesh",
+    "align",
+    "chamfer",
+    "check_mesh",
+    "clean_mesh",
+    "compare",
+    "contains",
+    "extract_surface",
+    "find_meshes",
+    "load_mesh",
+    "normalise",
+    "sample_surface",
+    "voxelise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,11 +1,14 @@
 """Comparing two meshes by name: shared samples, seeds, metrics that fail."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import trimesh
 
+from liftnet import shape
 from liftnet.io.errors import LiftnetError
 from liftnet.shape import metrics
 from liftnet.shape.mesh import TriangleMesh
@@ -100,3 +103,17 @@ def test_a_sheet_without_inside_has_no_intersection():
 def test_unknown_names_are_refused():
     with pytest.raises(LiftnetError, match=r"there is no psnr\. Use chamfer_l1"):
         compare(ball(), ball(), ("psnr",), FEW)
+
+
+def test_public_names_are_loaded_when_used_and_torch_only_for_what_needs_it():
+    code = (
+        "import sys, liftnet.shape as shape\n"
+        "assert 'numpy' not in sys.modules\n"
+        "shape.load_mesh, shape.compare, shape.align\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert all(getattr(shape, name) is not None for name in shape.__all__)\n"
+        "assert not set(shape.__all__) ^ set(shape._HOME_OF)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'mesh_of'"):
+        shape.mesh_of  # noqa: B018
