@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftnet.shape.google.laplacian import sampled_spectrum
 from liftnet.shape.google.signatures import heat_kernel_signature
-from liftnet.shape.google.vocabulary import Vocabulary, load_vocabulary, signatures_of
+from liftnet.shape.google.vocabulary import Vocabulary, load_vocabulary, signatures_of, spectrum_of
 from liftnet.shape.mesh import FloatArray, TriangleMesh
 
 
@@ -44,8 +43,7 @@ def describe_pairs(
         (W, W) integral of theta(x) theta(y)^T K_t(x, y) over all pairs of points, symmetric, its sum is 1.
     """
     vocabulary = vocabulary or load_vocabulary()
-    chosen = vocabulary.settings
-    spectrum = sampled_spectrum(mesh, chosen.google_points, chosen.google_eigenpairs, seed)
+    spectrum = spectrum_of(mesh, vocabulary.settings, seed)
     members = vocabulary.memberships(heat_kernel_signature(spectrum, vocabulary.times))
     along = spectrum.functions.T @ (spectrum.areas[:, None] * members)
     decay = np.exp(-spectrum.eigenvalues * (vocabulary.times[0] if time is None else time))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from liftnet.io.settings import Settings
@@ -11,6 +13,9 @@ class GoogleSettings(Settings):
     """How signatures are computed and geometric words are learnt."""
 
     google_words: int = Field(48, ge=2, le=10_000, description="geometric words (paper: 48)")
+    google_surface: Literal["points", "mesh"] = Field(
+        "points", description="where heat flows: between points drawn from the surface, or along the mesh (paper)"
+    )
     google_points: int = Field(2000, ge=100, le=100_000, description="points drawn from a surface")
     google_eigenpairs: int = Field(200, ge=8, le=2000, description="eigenfunctions of the Laplacian (paper: 200)")
     google_times: int = Field(6, ge=1, le=100, description="times of the heat kernel signature (paper: 6)")

@@ -25,8 +25,3 @@ def heat_kernel_signature(spectrum: Spectrum, times: FloatArray) -> FloatArray:
         t = 0 to 1 / (4 pi t), more where the surface is thin or pointed. Bending leaves it as it is.
     """
     return (spectrum.functions**2) @ np.exp(-spectrum.eigenvalues[:, None] * np.asarray(times))
-
-
-def heat_kernel_trace(spectrum: Spectrum, times: FloatArray) -> FloatArray:
-    """(T,) the sum of exp(-lambda_i t): the mean of the signature over the surface."""
-    return np.exp(-spectrum.eigenvalues[:, None] * np.asarray(times)).sum(axis=0)

@@ -15,7 +15,7 @@ from scipy.cluster.vq import kmeans2
 
 from liftnet.io.errors import LiftnetError
 from liftnet.io.files import write_bytes
-from liftnet.shape.google.laplacian import sampled_spectrum
+from liftnet.shape.google.laplacian import Spectrum, sampled_spectrum, surface_spectrum
 from liftnet.shape.google.settings import GoogleSettings
 from liftnet.shape.google.signatures import heat_kernel_signature, times_from
 from liftnet.shape.mesh import FloatArray, IntArray, TriangleMesh
@@ -99,9 +99,16 @@ def _read(path: Path) -> Vocabulary:
     return Vocabulary(words, sigma, settings, int(recipe["shapes"]))
 
 
+def spectrum_of(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> Spectrum:
+    """The eigenfunctions that the settings ask for: on points drawn from the surface, or on the mesh's vertices."""
+    if settings.google_surface == "mesh":
+        return surface_spectrum(mesh, settings.google_eigenpairs)
+    return sampled_spectrum(mesh, settings.google_points, settings.google_eigenpairs, seed)
+
+
 def signatures_of(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Signatures (N, T) of points drawn from a surface, and the share of the area (N,) that each stands for."""
-    spectrum = sampled_spectrum(mesh, settings.google_points, settings.google_eigenpairs, seed)
+    """Signatures (N, T) of points of a surface, and the share of the area (N,) that each stands for."""
+    spectrum = spectrum_of(mesh, settings, seed)
     times = times_from(settings.google_first_time, settings.google_last_time, settings.google_times)
     return heat_kernel_signature(spectrum, times), spectrum.areas
 
