@@ -285,3 +285,11 @@ def test_closer_patches_forgive_a_shift_of_half_their_distance():
         for stride in (16, 4)
     ]
     assert scores[1] < 0.3 * scores[0]
+
+
+def test_the_packages_own_weights_are_the_default_and_tell_shapes_apart():
+    compare = DRKFS(64, 2, options=REFERENCE)
+    target = compare.prepare(*box(1, 0.6, 0.8))
+    scores = [float(compare(*shape, target)) for shape in (box(1, 0.6, 0.8), box(0.95, 0.6, 0.8), ball(1, 0.6, 0.8))]
+    assert scores[0] == 0
+    assert 0 < scores[1] < scores[2]
