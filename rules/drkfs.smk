@@ -11,6 +11,7 @@ rule train_detector:
         manifest="<results>/manifest.parquet",
         dataset="<results>/dataset",
         masks=all_mask_tables,
+        shapes="<results>/shapes",
     output:
         model="<results>/models/points/model.safetensors",
         card="<results>/models/points/README.md",
@@ -31,8 +32,8 @@ rule train_detector:
     shell:
         """
         python -m liftnet drkfs train detector --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} {params.settings} \
-            2>&1 | tee {log:q}
+            --meshes {input.shapes:q} --model "$(dirname {output.model:q})" --threads {threads} \
+            --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
         """
 
 

@@ -36,6 +36,9 @@ class DrkfsSettings(Settings):
     descriptor_weights: str | None = Field(
         None, description="its weights (.safetensors, .pth); null: HardNet's of the package"
     )
+    descriptor_sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that this file must have; null: not checked"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the descriptor; bfloat16 is faster where it is built in, and the score less exact"
     )
@@ -81,7 +84,7 @@ class LearningSettings(Settings):
     detector_steps: int = Field(1000, ge=1, description="steps of the detector")
     detector_batch: int = Field(64, ge=1, le=4096, description="quadruplets of patches in a step of the detector")
     detector_learning_rate: float = Field(
-        0.001, gt=0, le=1, description="the detector's learning rate (Adam) at first, falling linearly to 0"
+        0.003, gt=0, le=1, description="the detector's learning rate (Adam) at first, falling linearly to 0"
     )
     detector_position_weight: float = Field(
         1.0, ge=0, le=1000, description="weight of the detector firing at one place of a point in both its patches"
@@ -126,10 +129,10 @@ class ShapeExperimentSettings(Settings):
     fit_stride: int = Field(
         8, ge=1, le=32, description="distance of patches in a fit, px (paper: 16); a coarse one gives no direction"
     )
-    fit_steps: int = Field(120, ge=1, le=1_000_000, description="steps of a fit")
+    fit_steps: int = Field(150, ge=1, le=1_000_000, description="steps of a fit")
     fit_views: int = Field(6, ge=1, le=1000, description="views in a step of a fit, drawn in rotation")
     fit_frequency: int = Field(11, ge=1, le=20, description="fineness n of the sphere: 20 n^2 faces")
-    fit_rate: float = Field(0.03, gt=0, le=100, description="longest step of the smooth coordinates at first")
+    fit_rate: float = Field(0.04, gt=0, le=100, description="longest step of the smooth coordinates at first")
     fit_smoothness: float = Field(15.0, ge=0, le=10_000, description="weight of the Laplacian in these coordinates")
 
 

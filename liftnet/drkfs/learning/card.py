@@ -28,16 +28,19 @@ WHAT = {
 RECIPE = {
     "points": """Quadruplets of patches as in LIFT: two of one point, one of another point, one without a point, at the
         scale that SIFT found, drawn in proportion to it. Squared hinge on the soft maximum of each score map, and the
-        overlap of windows around the soft positions in the two patches of a point; Adam, the learning rate falling
-        linearly to 0. Filters have no mean. The background is masked out where the run has masks. In the end scale
-        and shift of the score are fitted on held-out patches, so that the sigmoid of a patch's highest score is the
-        probability that it holds a point, where half of all patches do.""",
+        overlap of windows around the soft positions in the two patches of a point and around the point itself; Adam,
+        the learning rate falling linearly to 0. Filters have no mean. The background is masked out where the run has
+        masks. In the end scale and shift of the score are fitted on held-out patches, so that the sigmoid of a patch's
+        highest score is the probability that it holds a point, where half of all patches do.""",
     "hardnet": """The published recipe: triplet margin 1 with the hardest negative in the batch and anchor swap,
         stochastic gradient descent with momentum and dampening .9, the learning rate falling linearly to 0, weight
         decay 1e-4, dropout .3, orthogonal weights at first, quarter turns and mirror images. Patches are cut at
         64 x 64 pixels in SIFT's scale and direction and halved. Batch and number of steps are smaller than the
         published 1,024 and about 49,000.""",
 }
+RENDERS = """Half of the patches come from gray renders of generated meshes (`render shapes`), which have no texture,
+    as DR-KFS's views: corners of one view that another, by its true depth, sees at the same place and has a corner
+    at. One mesh in five is held out: half of their points calibrate, the others are measured on."""
 MEASURES = {
     "points": """`separation` is how often the highest score of a patch with a point is above that of a patch without
         one (chance: 0.5); the probabilities are means of the sigmoid of these scores.""",
@@ -82,6 +85,7 @@ def write_card(folder: Path, config: dict[str, Any]) -> None:
         "## Recipe",
         _wrapped(RECIPE[model]),
         markdown_table(settings),
+        *([_wrapped(RENDERS)] if config.get("renders") else []),
         f"{training['steps']:,} steps, {training['cpu_seconds']:,} CPU seconds, seed {config['seed']}.",
         "## Figures",
         _wrapped(

@@ -22,6 +22,9 @@ def add_learning_commands(trainings: Subparsers) -> None:
         command.add_argument("--model", type=Path, required=True, help="folder of the model to write")
         command.add_argument("--licence", default="other", help="of the weights, for the card (default: other)")
         command.add_argument("--half", action="store_true", help="store the weights in half precision")
+    detector.add_argument(
+        "--meshes", type=Path, help="folder of meshes, as of `render shapes`: learn from renders too"
+    )
 
 
 def _detector(arguments: argparse.Namespace) -> None:
@@ -30,7 +33,9 @@ def _detector(arguments: argparse.Namespace) -> None:
     from liftnet.drkfs.learning.run import LearningInputs, run_detector
 
     torch.set_num_threads(max(1, arguments.threads))
-    inputs = LearningInputs(arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half)
+    inputs = LearningInputs(
+        arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half, arguments.meshes
+    )
     run_detector(inputs, settings_from(arguments, LearningSettings), arguments.seed)
 
 

@@ -27,6 +27,7 @@ DECISIVE = {
 VALIDATION_QUADRUPLETS = 512
 CALIBRATION_QUADRUPLETS = 2048
 CHUNK = 256
+WINDOW = PATCH // 4  # px, side of the windows whose overlap is measured: what may count as one place
 
 
 def train_detector(
@@ -74,10 +75,18 @@ def train_detector(
 
 
 def quadruplet_losses(detector: PointDetector, batch: Quadruplets) -> tuple[Tensor, Tensor]:
-    """Classification and position losses of quadruplets, means over them (LIFT, section 3.3)."""
+    """Classification and position losses of quadruplets, means over them (LIFT, section 3.3).
+
+    LIFT compares the places in the two patches of a point with each other. That leaves a detector free to fire beside
+    all points alike, so here they are compared with the point as well, all three by equal weight.
+    """
     maps = detector.scores(batch.patches.flatten(0, 1), pad=False).unflatten(0, batch.patches.shape[:2])
     first, second = (soft_position(maps[side]) + batch.offsets[side] for side in (0, 1))
-    return classification_loss(*maps).mean(), position_loss(first, second, float(PATCH // 2)).mean()
+    point = torch.zeros_like(first)
+    apart = torch.stack(
+        [position_loss(*two, float(WINDOW)) for two in ((first, second), (first, point), (second, point))]
+    )
+    return classification_loss(*maps).mean(), apart.mean()
 
 
 def _step(

@@ -27,7 +27,7 @@ CLEAR = (
     0.36  # of a patch's side, the least distance of a point from a patch that holds none: half the scores' diagonal
 )
 NEAR = 0.7  # of a patch's side, the deviation by which most empty patches lie from some point
-ANYWHERE = 0.25  # share of the empty patches that are tried anywhere
+ANYWHERE = 0.6  # share of the empty patches that are tried anywhere
 BLUR = 5  # px, of the mask's border, so that it makes no steps of its own
 
 
@@ -46,6 +46,14 @@ class Pool:
     second: UInt8s
     place: Indices
     empty: UInt8s
+
+    def divided(self) -> tuple[Pool, Pool]:
+        """Two pools, of every second point and of the others."""
+        first, second = (
+            Pool(self.first[part::2], self.second[part::2], self.place[part::2], self.empty[part::2])
+            for part in (0, 1)
+        )
+        return first, second
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +97,21 @@ def load_pool(points: PointSet, root: Path, point_scale: float, count: int, seed
         gray = _on_one_gray(root, name, np.random.default_rng(stable_seed(seed, "background", name)))
         here = np.flatnonzero(points.image[flat] == number)
         sides = points.scale[flat[here]] * np.float32(point_scale * CUT / PATCH)
-        cut[here] = _cut(gray, points.xy[flat[here]], sides, angles[here], CUT)
+        cut[here] = cut_uint8(gray, points.xy[flat[here]], sides, angles[here], CUT)
         here = np.flatnonzero(image == number)
-        empty[here] = _cut(gray, xy[here], side[here], turns[here], PATCH)
+        empty[here] = cut_uint8(gray, xy[here], side[here], turns[here], PATCH)
     return Pool(cut[0::2], cut[1::2], points.place[rows[:, 0]], empty)
+
+
+def joined(first: Pool, second: Pool) -> Pool:
+    """Two pools of different points as one."""
+    place = np.concatenate([first.place, second.place + first.place.max(initial=-1) + 1])
+    return Pool(
+        np.concatenate([first.first, second.first]),
+        np.concatenate([first.second, second.second]),
+        place,
+        np.concatenate([first.empty, second.empty]),
+    )
 
 
 def _pairs(points: PointSet, count: int, rng: np.random.Generator) -> Indices:
@@ -109,7 +128,7 @@ def _empty_places(
 ) -> tuple[Indices, Floats, Floats]:
     """Image, centre and side of up to `count` patches whose middle holds no verified point of their image.
 
-    Three in four lie near points, so that they show the sculpture and its outline; the others lie anywhere.
+    A part lies near points, to show the sculpture and its outline; the others lie anywhere, as those of LIFT do.
     """
     tries = -(-8 * count // len(points.images))
     images, centres, sides = [], [], []
@@ -142,15 +161,17 @@ def _on_one_gray(root: Path, name: str, rng: np.random.Generator) -> Tensor:
     return soft * gray + (1 - soft) * background
 
 
-def _cut(
-    gray: Tensor,
-    xy: Floats,
-    sides: Floats,
-    angles: Floats,
+def cut_uint8(
+    gray: Tensor | npt.NDArray[np.floating],
+    xy: npt.NDArray[np.floating],
+    sides: npt.NDArray[np.floating],
+    angles: npt.NDArray[np.floating],
     size: int,
 ) -> UInt8s:
+    """`cut_patches` of an image in [0, 1] as (N, size, size) uint8."""
+    image = torch.as_tensor(gray, dtype=torch.float32)
     at, long, turned = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (xy, sides, angles))
-    return (cut_patches(gray, at, long, turned, size) * 255).round().byte().numpy()
+    return (cut_patches(image, at, long, turned, size) * 255).round().clamp(0, 255).byte().numpy()
 
 
 def draw_quadruplets(pool: Pool, count: int, generator: np.random.Generator) -> Quadruplets:

@@ -20,7 +20,8 @@ from liftnet.drkfs.learning.descriptor import Patches, describe_all, new_hardnet
 from liftnet.drkfs.learning.detector import DECISIVE as DETECTOR_SETTINGS
 from liftnet.drkfs.learning.detector import peak_scores, train_detector
 from liftnet.drkfs.learning.points import PointSet, load_division, load_points
-from liftnet.drkfs.learning.quadruplets import load_pool
+from liftnet.drkfs.learning.quadruplets import Pool, joined, load_pool
+from liftnet.drkfs.learning.renders import render_pools
 from liftnet.drkfs.learning.scores import false_positive_rate, mean_matching_precision, separation
 from liftnet.drkfs.learning.state import State
 from liftnet.drkfs.settings import LearningSettings
@@ -32,6 +33,7 @@ from liftnet.io.log import duration, get_logger
 LOG = get_logger("drkfs")
 FORMAT = 1
 HELD_OUT_SPLIT = "test"
+HELD_OUT_SHARE = 4  # held-out points of the detector are fewer by this
 MOST_PATCHES = 20_000  # described for the card's figures
 
 
@@ -45,6 +47,7 @@ class LearningInputs:
         model: Folder for model.safetensors, config.json, metrics.csv, README.md and checkpoint.pt.
         licence: Of the weights, as model hubs name it.
         half: Whether to store weights in half precision.
+        meshes: Folder of meshes whose gray renders the detector learns from too.
     """
 
     root: Path
@@ -52,6 +55,7 @@ class LearningInputs:
     model: Path
     licence: str = "other"
     half: bool = False
+    meshes: Path | None = None
 
 
 def run_descriptor(inputs: LearningInputs, settings: LearningSettings, seed: int) -> None:
@@ -84,30 +88,38 @@ def run_detector(inputs: LearningInputs, settings: LearningSettings, seed: int) 
         LiftnetError: There is nothing to train on, or a file cannot be read or written.
     """
     train, validation = load_division(inputs.root, inputs.dataset)
-    count, scale = settings.detector_points, settings.point_scale
-    pools = [
-        load_pool(points, inputs.root, scale, most, seed)
-        for points, most in ((train, count), (validation, max(4, count // 4)))
-    ]
-    detector, state = train_detector(pools[0], pools[1], inputs.model, settings, seed)
     unseen, name = _unseen(inputs, validation)
-    held_out = load_pool(unseen, inputs.root, scale, max(4, count // 4), seed)
-    measures = {}
-    for label, tried in (
-        ("trained", detector),
-        ("untrained", PointDetector().randomise(stable_seed(seed, "detector") % 2**31)),
-    ):
-        points, empty = peak_scores(tried, held_out, seed + 1)
-        measures[label] = {
-            "separation": separation(points.numpy(), empty.numpy()),
-            "probability_with_point": float(points.sigmoid().mean()),
-            "probability_without_point": float(empty.sigmoid().mean()),
-        }
-    config = _config(
-        "points", inputs, settings, DETECTOR_SETTINGS | {"point_scale", "detector_points"}, (train, unseen), state
-    )
+    most = settings.detector_points // (2 if inputs.meshes else 1)
+    pools = [
+        load_pool(points, inputs.root, settings.point_scale, max(4, most // share), seed)
+        for points, share in ((train, 1), (validation, HELD_OUT_SHARE), (unseen, HELD_OUT_SHARE))
+    ]
+    renders: dict[str, Pool] = {}
+    if inputs.meshes:
+        rendered, held_out = render_pools(inputs.meshes, most, seed)
+        half = held_out.divided()
+        pools = [joined(pool, more) for pool, more in zip(pools[:2], (rendered, half[0]), strict=True)] + pools[2:]
+        renders = {"renders": half[1]}
+    detector, state = train_detector(pools[0], pools[1], inputs.model, settings, seed)
+    untrained = PointDetector().randomise(stable_seed(seed, "detector") % 2**31)
+    measures = {
+        f"{label}, {what}": _measured_detector(tried, pool, seed)
+        for what, pool in ({"photographs": pools[2]} | renders).items()
+        for label, tried in (("trained", detector), ("untrained", untrained))
+    }
+    names = DETECTOR_SETTINGS | {"point_scale", "detector_points"}
+    config = _config("points", inputs, settings, names, (train, unseen), state)
     config |= {"seed": seed, "measured_on": name, "measures": measures}
     _save(inputs, detector, config)
+
+
+def _measured_detector(detector: PointDetector, pool: Pool, seed: int) -> dict[str, float]:
+    points, empty = peak_scores(detector, pool, seed + 1)
+    return {
+        "separation": separation(points.numpy(), empty.numpy()),
+        "probability_with_point": float(points.sigmoid().mean()),
+        "probability_without_point": float(empty.sigmoid().mean()),
+    }
 
 
 def patches_of(points: PointSet, root: Path, settings: LearningSettings) -> Patches:
@@ -157,6 +169,7 @@ def _config(
             "observations": len(train),
             "licences_of_images": _licences(inputs.root, train.images),
         },
+        "renders": inputs.meshes is not None,
         "held_out": {"works": len(set(unseen.works)), "images": len(unseen.images), "points": unseen.tracks},
     }
 
