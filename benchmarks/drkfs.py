@@ -281,7 +281,8 @@ def measure(hardtfeat: Path | None) -> list[str]:
         "# DR-KFS: where its time goes",
         "`python benchmarks/drkfs.py --hardtfeat HardTFeat.pth`",
         f"{machine('torch', 'kornia', 'numba')}. Medians of CPU seconds of one thread, other programs running beside.",
-        "25 views of 256 px, 225 patches each, the package's weights where it has them; the sphere has 5,120 faces, the chair "
+        "25 views of 256 px, 225 patches each, the package's weights where it has them; the sphere has 5,120 faces, "
+        "the chair "
         f"{len(pairs['chair'][0][1]):,}. Target prepared before.",
         shown(pd.DataFrame(splits), {"forward": ".3f", "backward": ".3f"}),
         f"The fastest 3 x 3 convolution runs at {peak['float32'] / 1e12:.2f} (float32) and "

@@ -24,6 +24,7 @@ class Options:
         gradient: Of the rasteriser: "exact", or "truncated" as SoftRas has it.
         backend: Of the rasteriser: None takes the fastest of the device.
         precision: The descriptor computes in "float32" or "bfloat16".
+        descriptor_sha256: SHA-256 that the file of the descriptor's weights must have; None: any.
         blank_contrast: Standard deviation of a map below which a patch shows nothing.
         detach_statistics: Take each patch's mean and deviation as constants in the gradient, as HardNet's training
             does; the gradient then is not the derivative of the score any more.
@@ -38,6 +39,7 @@ class Options:
     gradient: Literal["exact", "truncated"] = "exact"
     backend: Literal["reference", "numba", "triton"] | None = None
     precision: Precision = "float32"
+    descriptor_sha256: str | None = None
     blank_contrast: float = BLANK_CONTRAST
     detach_statistics: bool = False
     views_at_once: int | None = None

@@ -231,7 +231,7 @@ class DRKFS(nn.Module):
             return descriptor
         if isinstance(descriptor, nn.Module):
             return PatchDescriptor(descriptor, *chosen)
-        return PatchDescriptor(load_network(descriptor, path), *chosen)
+        return PatchDescriptor(load_network(descriptor, path, options.descriptor_sha256), *chosen)
 
 
 def _frozen_detector(detector: str | Path | nn.Module | None) -> nn.Module:

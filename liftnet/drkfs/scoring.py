@@ -96,7 +96,7 @@ def build_metric(settings: DrkfsSettings, device: torch.device | None = None) ->
     metric = DRKFS(
         settings.image_size, cameras, settings.sigma, settings.gamma, settings.neighbourhood,
         settings.detector, settings.descriptor, settings.descriptor_weights, settings.shaded,
-        options=Options(precision=settings.precision),
+        options=Options(precision=settings.precision, descriptor_sha256=settings.descriptor_sha256),
     )  # fmt: skip
     return metric.to(device) if device is not None else metric
 

@@ -9,6 +9,7 @@ from kornia.feature import HardNet, TFeat
 from safetensors.torch import save_file
 from torch import nn
 
+from liftnet.drkfs import DRKFS, Options
 from liftnet.drkfs.descriptors import PatchDescriptor, folded, hardnet, load_descriptor
 from liftnet.io.errors import LiftnetError
 
@@ -56,6 +57,11 @@ def test_a_saved_hardnet_describes_as_kornias(network, tmp_path):
         load_descriptor("hardnet", path, "0" * 64)
     with pytest.raises(LiftnetError, match="not hold the descriptor hardtfeat"):
         load_descriptor("hardtfeat", path)
+
+
+def test_the_metric_checks_the_sum_that_its_options_name():
+    with pytest.raises(LiftnetError, match="SHA-256"):
+        DRKFS(64, 1, options=Options(descriptor_sha256="0" * 64))
 
 
 def test_unknown_descriptors_and_missing_weights_are_errors(tmp_path):
