@@ -1,7 +1,7 @@
 """Fill in the claims of docs/reproduction.md from a run's own files: `python docs/make_reproduction.py [results]`.
 
 Reads scores/, models/*/metrics.csv and tables/ below the results; a claim whose files are missing says so. What lies
-between the markers of the page is replaced.
+between the markers of the page is replaced: of LiftNet if there are scores, of DR-KFS if there are its tables.
 """
 
 import sys
@@ -14,12 +14,14 @@ import pandas as pd
 from liftnet.depth.experiments.bootstrap import Estimate, difference, estimate, mean_of_classes
 from liftnet.depth.experiments.plan import Experiments, read_plan
 from liftnet.depth.experiments.tables import read_scores
+from liftnet.drkfs.experiments.claims import claims_table as drkfs_claims
 from liftnet.io.tables import markdown_table
 
 HERE = Path(__file__).resolve().parent
 PAGE, PLAN = HERE / "reproduction.md", HERE.parent / "workflow" / "experiments.yaml"
 BEGIN, END = "<!-- claims: written by docs/make_reproduction.py -->", "<!-- end of claims -->"
 BEGIN_ERRORS, END_ERRORS = "<!-- errors: written by docs/make_reproduction.py -->", "<!-- end of errors -->"
+BEGIN_DRKFS, END_DRKFS = "<!-- drkfs: written by docs/make_reproduction.py -->", "<!-- end of drkfs -->"
 SIMILAR = 0.03  # the paper calls .261 beside .255 similar
 NOT_RUN = ("not run", "", "")
 Found = tuple[str, str, str]  # our figure, on what data, whether it holds
@@ -327,11 +329,16 @@ def replaced(page: str, begin: str, end: str, text: str) -> str:
 
 
 def main(folder: Path) -> None:
-    """Replace the claims and the errors of the page."""
-    scores = read_scores(sorted(folder.glob("scores/*/*.parquet")))
-    results = Results(folder, read_plan(PLAN), scores)
-    page = replaced(PAGE.read_text(encoding="utf-8"), BEGIN, END, claims_table(results))
-    PAGE.write_text(replaced(page, BEGIN_ERRORS, END_ERRORS, errors_table(results)), encoding="utf-8")
+    """Replace the claims and the errors of the page, as far as there is something to write."""
+    page = PAGE.read_text(encoding="utf-8")
+    files = sorted(folder.glob("scores/*/*.parquet"))
+    if files:
+        results = Results(folder, read_plan(PLAN), read_scores(files))
+        page = replaced(page, BEGIN, END, claims_table(results))
+        page = replaced(page, BEGIN_ERRORS, END_ERRORS, errors_table(results))
+    if any(folder.glob("tables/drkfs_*.csv")):
+        page = replaced(page, BEGIN_DRKFS, END_DRKFS, drkfs_claims(folder))
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

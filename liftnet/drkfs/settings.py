@@ -9,7 +9,7 @@ from pydantic import Field
 from liftnet.io.settings import Settings
 from liftnet.shape.google.settings import GoogleSettings
 from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.settings import MetricSettings
+from liftnet.shape.settings import ComparisonSettings
 
 
 class DrkfsSettings(Settings):
@@ -48,8 +48,8 @@ class DrkfsSettings(Settings):
 METRIC = tuple(DrkfsSettings.model_fields)
 
 
-class ScoreSettings(DrkfsSettings, MetricSettings):
-    """How `drkfs score` compares shapes."""
+class ShapeScoreSettings(ComparisonSettings):
+    """What `drkfs score` measures besides DR-KFS, and how."""
 
     metrics: list[str] = Field(
         ["drkfs", "chamfer_l1", "chamfer_l2", "f_score", "normal_consistency", "iou", "lfd"],
@@ -58,7 +58,18 @@ class ScoreSettings(DrkfsSettings, MetricSettings):
     )
 
 
-SCORING = tuple(name for name in ScoreSettings.model_fields if name != "seed")
+class ScoreSettings(DrkfsSettings, ShapeScoreSettings):
+    """How `drkfs score` compares shapes."""
+
+
+class ScoreRunSettings(ShapeScoreSettings):
+    """The same in a configuration, with the shapes to compare."""
+
+    shapes: str | None = Field(None, description="meshes to score: a file or a folder; null: none are")
+    shape_targets: str | None = Field(
+        None, description="what they should look like: a file, or a folder of their names"
+    )
+    shapes_up: Literal["y", "z"] = Field("y", description="the axis that points up in both")
 
 
 class LearningSettings(Settings):

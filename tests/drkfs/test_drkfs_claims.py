@@ -1,0 +1,65 @@
+"""What is said of the paper's claims, on tables whose answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from liftnet.drkfs.experiments import claims
+from liftnet.drkfs.experiments.legs import EDITS, REMOVED
+from liftnet.io.files import write_text
+
+METRICS = ("chamfer_l1", "chamfer_l2", "iou", "lfd", "drkfs", "drkfs_dense")
+
+
+def legs(equal):
+    """Distances of 3 chairs that grow with strength and reach a lost leg's at `equal[metric]`."""
+    rows = []
+    for chair in range(3):
+        rows.append({"chair": chair, "edit": REMOVED, "strength": 0.0} | dict.fromkeys(METRICS, 1.0 + chair))
+        rows += [
+            {"chair": chair, "edit": edit, "strength": s} | {m: (1 + chair) * s / equal[m] for m in METRICS}
+            for edit in EDITS
+            for s in (0.1, 0.2)
+        ]
+    return pd.DataFrame(rows)
+
+
+def table(folder, name, frame):
+    write_text(folder / "tables" / f"drkfs_{name}.csv", frame.to_csv(index=False))
+
+
+@pytest.mark.parametrize(("lfd", "verdict"), [(0.15, "holds"), (0.05, "does not hold"), (5.0, "holds")])
+def test_structure_is_told_where_the_visual_metric_reaches_a_lost_leg_later(tmp_path, lfd, verdict):
+    equal = dict.fromkeys(METRICS, 0.08) | {"lfd": lfd}
+    table(tmp_path, "legs_chairs", legs(equal))
+    text, said = claims.tells_structure("chamfer_l1", "lfd", "legs bent")(claims.Tables(tmp_path))
+    assert said == verdict
+    assert "legs bent: 8% beside" in text
+    assert ("more than measured" in text) == (lfd == 5.0)
+
+
+def test_bars_losses_and_the_fit(tmp_path):
+    bars = pd.DataFrame(
+        {"loss": ["DR-KFS", "MSE of pixels"], "ratio": [1.5, 0.6], "ratio low": [1.2, 0.5], "ratio high": [1.9, 0.7]}
+        | {"deletion costs more": [0.75, 0.1], "n": [20, 20]}
+    )
+    table(tmp_path, "bars", bars)
+    known = claims.Tables(tmp_path)
+    assert claims.deletion_against_shift("DR-KFS", more=True)(known)[1] == "holds"
+    assert claims.deletion_against_shift("DR-KFS", more=False)(known)[1] == "does not hold"
+    assert claims.deletion_against_shift("MSE of pixels", more=False)(known) == (
+        "0.60 [0.50, 0.70]; in 90% of 20 cases",
+        "holds",
+    )
+    shading = pd.DataFrame({"loss": ["a", "b", "c"], "LFD": [3.0, 4.0, 2.0], "Shape Google": [1.0, 2.0, np.nan]})
+    table(tmp_path, "shading", shading)
+    assert claims.better_loss("a", "b", "LFD", "Shape Google")(known)[1] == "holds"
+    assert claims.better_loss("a", "c", "LFD", "Shape Google")(known) == ("LFD 3 beside 2", "does not hold")
+    table(tmp_path, "sphere", pd.DataFrame({"step": [0, 9], "drkfs": [2.0, 1.0], "iou": [0.6, 0.2]}))
+    assert claims.score_falls(known) == ("DR-KFS 2 to 1 in 9 steps, IoU 0.40 to 0.80", "holds")
+
+
+def test_what_was_not_run_says_so(tmp_path):
+    text = claims.claims_table(tmp_path)
+    assert text.count("| not run |") == len(claims.CLAIMS)
+    assert len(text.splitlines()) == len(claims.CLAIMS) + 2
