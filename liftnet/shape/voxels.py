@@ -47,7 +47,8 @@ def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
 def miswound_share(mesh: TriangleMesh) -> float:
     """Share of directed edges that an earlier face has run through in the same direction; 0 if wound consistently."""
     edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
-    return 1 - len(np.unique(edges[:, 0] * len(mesh.vertices) + edges[:, 1])) / len(edges)
+    keys = np.sort(edges[:, 0] * len(mesh.vertices) + edges[:, 1])
+    return float((keys[1:] == keys[:-1]).sum() / len(keys))
 
 
 def grid_centres(resolution: int, bounds: tuple[float, float] = UNIT) -> FloatArray:
@@ -83,29 +84,39 @@ def _columns(corners: FloatArray) -> tuple[IntArray, IntArray, FloatArray, float
         start (G^2 + 1,), face (those of cell c are face[start[c]:start[c + 1]]), the grid's low corner (2,), its cells
         per unit, and G.
     """
-    across = corners[:, :, 1:]
-    low, high = across.min((0, 1)), across.max((0, 1))
-    cells = int(np.clip(np.sqrt(len(corners)), 4, 512))
+    across = corners.reshape(-1, 3)[:, 1:]
+    low, high = across.min(0), across.max(0)
+    cells = int(np.clip(np.sqrt(len(corners)) / 2, 4, 512))
     per_unit = cells / max(float((high - low).max()), 1e-300)
-    first = np.clip(((across.min(1) - low) * per_unit).astype(np.int64), 0, cells - 1)
-    last = np.clip(((across.max(1) - low) * per_unit).astype(np.int64), 0, cells - 1)
-    start, face = _lists(first, last, cells)
+    start, face = _lists(corners, low, per_unit, cells)
     return start, face, low, per_unit, cells
 
 
 @numba.njit(cache=True)
-def _lists(first: IntArray, last: IntArray, cells: int) -> tuple[IntArray, IntArray]:
-    count = np.zeros(cells * cells + 1, np.int64)
-    for t in range(len(first)):
-        for row in range(first[t, 0], last[t, 0] + 1):
-            for column in range(first[t, 1], last[t, 1] + 1):
-                count[row * cells + column + 1] += 1
-    start = np.cumsum(count)
+def _cells_of(face: FloatArray, axis: int, low: float, per_unit: float, cells: int) -> tuple[int, int]:
+    """The first and the last cell along an axis that a face covers."""
+    first = min(face[0, axis], face[1, axis], face[2, axis])
+    last = max(face[0, axis], face[1, axis], face[2, axis])
+    return min(int((first - low) * per_unit), cells - 1), min(int((last - low) * per_unit), cells - 1)
+
+
+@numba.njit(cache=True)
+def _lists(corners: FloatArray, low: FloatArray, per_unit: float, cells: int) -> tuple[IntArray, IntArray]:
+    start = np.zeros(cells * cells + 1, np.int64)
+    for t in range(len(corners)):
+        top, bottom = _cells_of(corners[t], 1, low[0], per_unit, cells)
+        left, right = _cells_of(corners[t], 2, low[1], per_unit, cells)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                start[row * cells + column + 1] += 1
+    start = np.cumsum(start)
     free = start[:-1].copy()
     face = np.empty(start[-1], np.int64)
-    for t in range(len(first)):
-        for row in range(first[t, 0], last[t, 0] + 1):
-            for column in range(first[t, 1], last[t, 1] + 1):
+    for t in range(len(corners)):
+        top, bottom = _cells_of(corners[t], 1, low[0], per_unit, cells)
+        left, right = _cells_of(corners[t], 2, low[1], per_unit, cells)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
                 cell = row * cells + column
                 face[free[cell]] = t
                 free[cell] += 1
