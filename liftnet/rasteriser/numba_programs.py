@@ -1,9 +1,10 @@
 """The programs of the soft rasteriser on CPUs: sixteen pixels at a time, triangle by triangle, tile by tile.
 
-Inside a tile every triangle visits only the pixels within its reach, row by row, in blocks of sixteen; the loops over
-a block have no branches, so that the compiler turns them into vector instructions. What a triangle needs is worked out
-once per tile in double precision: lines along its edges with unit normals, which give distances, the inside and, times
-a constant, the barycentric coordinates (distance from the opposite edge times its length, over twice the area).
+Inside a tile every triangle visits only the pixels within its reach, in blocks of four by four, which waste fewer
+places on small triangles than rows of sixteen; the loops over a block have no branches, so that the compiler turns
+them into vector instructions. What a triangle needs is worked out once per tile in double precision: lines along its
+edges with unit normals, which give distances, the inside and, times a constant, the barycentric coordinates (distance
+from the opposite edge times its length, over twice the area).
 
 Every tile is drawn in the order of its list, and the gradients of a triangle are added up in the order of the tiles,
 so that it does not matter which thread draws which tile. All is one module because numba looks only at the file of a
@@ -22,11 +23,14 @@ import numpy.typing as npt
 from liftnet.rasteriser.softness import FLAT
 
 TILE = 32
-_BLOCK = 16
-_WIDTH = TILE + _BLOCK  # blocks may stick out of a tile; what they write there is not read
+_SIDE = 4  # of a block, px
+_BLOCK = _SIDE * _SIDE
+_BANDS = TILE // _SIDE  # rows of blocks in a tile
+_WIDTH = (TILE + _SIDE) * _SIDE  # of a band; blocks may stick out of a tile, what they write there is not read
 _LANES = np.uint64(_BLOCK)  # unsigned, so that no index can count from the end, which would keep loops from vectors
 _W1, _W2, _W3, _W4, _W5 = (np.uint64(_WIDTH * channel) for channel in range(1, 6))
 _B1, _B2, _B3, _B4, _B5, _B6, _B7, _B8, _B9 = (np.uint64(_BLOCK * k) for k in range(1, 10))
+_TWO, _THREE = np.uint64(2), np.uint64(3)  # lane / 4 is its column in a block, lane modulo 4 its row
 _F = np.float32
 _ZERO, _HALF, _ONE, _THIRD = _F(0), _F(0.5), _F(1), _F(1 / 3)
 _SLACK = 1e-2  # px, so that rounding loses no pixel
@@ -138,12 +142,14 @@ def _region(triangle: Values, corners: Floats, reach: Real, size: int, top: int,
 
 
 @_inlined
-def _span(region: Values, row: int, top: int, left: int) -> tuple[int, int]:
-    """The columns of a tile, first and one past the last, that a triangle reaches in a row."""
-    _, columns, ((l0, r0), (l1, r1), (l2, r2)) = region
-    at = float(top + row)
-    start = max(l0[0] * at + l0[1], l1[0] * at + l1[1], l2[0] * at + l2[1])
-    end = min(r0[0] * at + r0[1], r1[0] * at + r1[1], r2[0] * at + r2[1])
+def _span(region: Values, band: int, top: int, left: int) -> tuple[int, int]:
+    """The columns of a tile, first and one past the last, that a triangle reaches in the rows of a band."""
+    rows, columns, ((l0, r0), (l1, r1), (l2, r2)) = region
+    a, b = float(top + max(rows[0], band * _SIDE)), float(top + min(rows[1], band * _SIDE + _SIDE) - 1)
+    start = max(
+        min(l0[0] * a, l0[0] * b) + l0[1], min(l1[0] * a, l1[0] * b) + l1[1], min(l2[0] * a, l2[0] * b) + l2[1]
+    )
+    end = min(max(r0[0] * a, r0[0] * b) + r0[1], max(r1[0] * a, r1[0] * b) + r1[1], max(r2[0] * a, r2[0] * b) + r2[1])
     return (
         max(columns[0], math.ceil(start - _SLACK) - left),
         min(columns[1], math.floor(end + _SLACK) + 1 - left),
@@ -201,11 +207,17 @@ def _blend(pixels: Floats, at: Any, fragment: Values, shade: Real, rate: Real) -
 
 
 @_inlined
+def _place_of(row: int, channels: int) -> int:
+    """Where the first pixel of a row of a tile lies: the four pixels of a column of a band lie side by side."""
+    return row // _SIDE * channels * _WIDTH + row % _SIDE
+
+
+@_inlined
 def _clear(pixels: Floats, scene: Values) -> None:
     """A tile in which only the background is seen."""
     background, background_depth, far = scene
-    for row in range(TILE):
-        base = row * 5 * _WIDTH
+    for band in range(_BANDS):
+        base = band * 5 * _WIDTH
         pixels[base : base + _WIDTH] = _ONE
         pixels[base + _WIDTH : base + 2 * _WIDTH] = background_depth
         pixels[base + 2 * _WIDTH : base + 3 * _WIDTH] = _ONE
@@ -219,9 +231,9 @@ def _store(pixels: Floats, images: Values, image: int, top: int, left: int) -> N
     gray, silhouette, depth, kept = images
     size = gray.shape[1]
     for row in range(min(TILE, size - top)):
-        base, i = row * 5 * _WIDTH, top + row
+        base, i = _place_of(row, 5), top + row
         for column in range(min(TILE, size - left)):
-            at, j = base + column, left + column
+            at, j = base + column * _SIDE, left + column
             total = pixels[at + 2 * _WIDTH]
             over = _ONE / total
             gray[image, i, j] = pixels[at + 3 * _WIDTH] * over
@@ -238,7 +250,7 @@ def forward(given: Values, lists: Values, first: int, last: int, rule: Values, s
     (triangles, shades), (start, triangle, across) = given, lists
     _, _, _, rate, perspective, reach = rule
     size = images[0].shape[1]
-    pixels = np.empty(TILE * 5 * _WIDTH, np.float32)
+    pixels = np.empty(_BANDS * 5 * _WIDTH, np.float32)
     for tile in range(first, last):
         image, top, left = tile // (across * across), tile // across % across * TILE, tile % across * TILE
         _clear(pixels, scene)
@@ -246,13 +258,13 @@ def forward(given: Values, lists: Values, first: int, last: int, rule: Values, s
             corners, shade = triangles[triangle[entry]], shades[triangle[entry]]
             prepared = _prepare(corners, perspective)
             region = _region(prepared, corners, reach, size, top, left)
-            for row in range(region[0][0], region[0][1]):
-                y = _centre(top + row, size)
-                begin, end = _span(region, row, top, left)
-                for block in range(begin, end, _BLOCK):
-                    base = np.uint64(row * 5 * _WIDTH + block)
+            for band in range(region[0][0] // _SIDE, (region[0][1] + _SIDE - 1) // _SIDE):
+                begin, end = _span(region, band, top, left)
+                for block in range(begin, end, _SIDE):
+                    base = np.uint64(band * 5 * _WIDTH + block * _SIDE)
                     for lane in range(_LANES):
-                        x = _centre(left + block + np.int64(lane), size)
+                        x = _centre(left + block + np.int64(lane >> _TWO), size)
+                        y = _centre(top + band * _SIDE + np.int64(lane & _THREE), size)
                         _blend(pixels, base + lane, _fragment(prepared, x, y, rule), shade, rate)
         _store(pixels, images, image, top, left)
 
@@ -265,9 +277,9 @@ def _gather(images: Values, gradients: Values, image: int, top: int, left: int, 
     size = gray.shape[1]
     pixels[:] = _ZERO
     for row in range(min(TILE, size - top)):
-        base, i = row * 6 * _WIDTH, top + row
+        base, i = _place_of(row, 6), top + row
         for column in range(min(TILE, size - left)):
-            at, j = base + column, left + column
+            at, j = base + column * _SIDE, left + column
             over = _ONE / kept[2, image, i, j]
             pixels[at] = by_gray[image, i, j] * over
             pixels[at + _WIDTH] = by_depth[image, i, j] * over
@@ -356,7 +368,7 @@ def backward(
     (triangles, shades), (start, triangle, across), (pictures, gradients) = given, lists, images
     perspective, reach = rule[4], rule[5]
     size = pictures[0].shape[1]
-    pixels, sums = np.empty(TILE * 6 * _WIDTH, np.float32), np.empty(10 * _BLOCK, np.float32)
+    pixels, sums = np.empty(_BANDS * 6 * _WIDTH, np.float32), np.empty(10 * _BLOCK, np.float32)
     for tile in range(first, last):
         image, top, left = tile // (across * across), tile // across % across * TILE, tile % across * TILE
         if start[tile] == start[tile + 1]:
@@ -367,13 +379,13 @@ def backward(
             prepared = _prepare(corners, perspective)
             region = _region(prepared, corners, reach, size, top, left)
             sums[:] = _ZERO
-            for row in range(region[0][0], region[0][1]):
-                y = _centre(top + row, size)
-                begin, end = _span(region, row, top, left)
-                for block in range(begin, end, _BLOCK):
-                    base = np.uint64(row * 6 * _WIDTH + block)
+            for band in range(region[0][0] // _SIDE, (region[0][1] + _SIDE - 1) // _SIDE):
+                begin, end = _span(region, band, top, left)
+                for block in range(begin, end, _SIDE):
+                    base = np.uint64(band * 6 * _WIDTH + block * _SIDE)
                     for lane in range(_LANES):
-                        x = _centre(left + block + np.int64(lane), size)
+                        x = _centre(left + block + np.int64(lane >> _TWO), size)
+                        y = _centre(top + band * _SIDE + np.int64(lane & _THREE), size)
                         fragment = _fragment(prepared, x, y, rule)
                         a, b, c, s = _collect(pixels, base + lane, prepared, fragment, shade, rule, exact)
                         sums[lane] += a[0]
