@@ -11,7 +11,7 @@ from liftnet.shape.mesh import FloatArray
 def earth_mover(points: FloatArray, target: FloatArray) -> float:
     """Mean distance of the best one-to-one assignment, exact; world units (Fan et al., Point Set Generation, 2017).
 
-    Time grows with the cube of the number: .07 CPU seconds at 1,024 points, .7 at 2,048 (benchmarks/shape_metrics.md).
+    Time grows with the cube of the number: .2 CPU seconds at 1,024 points, 1.7 at 2,048 (benchmarks/shape_metrics.md).
 
     Args:
         points: (N, 3).
