@@ -166,7 +166,7 @@ class DRKFS(nn.Module):
             list(vertices), list(faces), cameras or self.cameras, self.image_size, self.sigma, self.gamma,
             light=self.options.light, gradient=self.options.gradient, backend=self.options.backend,
         )  # fmt: skip
-        return soft.shaded if self.shaded else soft.silhouette  # gray alone hardly sees outlines move
+        return soft.shaded if self.shaded else soft.coverage  # gray alone hardly sees outlines move
 
     def describe(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps (N, S, S), descriptors (N, R, C, 128) and weights (N, R, C) of views (N, S, S); differentiable."""

@@ -33,9 +33,19 @@ class SoftImages(NamedTuple):
     depth: Tensor
 
     @property
+    def coverage(self) -> Tensor:
+        """The silhouette without the edges that triangles share.
+
+        At such an edge one triangle covers a pixel by D and the other by 1 - D, so the silhouette is 1 - D (1 - D),
+        down to 3/4, and shows how a surface is divided. Three quarters and more are therefore all covered here. At an
+        outline it goes from 0 to 1 as before, up to half a pixel farther out at sigma 1e-5 and 256 px.
+        """
+        return (self.silhouette / 0.75).clamp(max=1)
+
+    @property
     def shaded(self) -> Tensor:
-        """Gray before black, fading out as the silhouette does."""
-        return self.gray * self.silhouette
+        """Gray before black, fading out at outlines as `coverage` does."""
+        return self.gray * self.coverage
 
 
 def rasterise(

@@ -134,6 +134,21 @@ def test_the_gradient_to_the_vertices_is_the_derivative(align):
         torch.testing.assert_close((up - down) / (2 * step), expected, rtol=1e-4, atol=1e-6 * float(gradient.norm()))
 
 
+@pytest.mark.parametrize("shaded", [True, False])
+def test_how_a_surface_is_divided_into_triangles_hardly_matters(shaded):
+    """A plate, which has no back that would cover the edges that its triangles share."""
+    compare = metric(shaded=shaded)
+    plate = trimesh.Trimesh(
+        [[0, 0, 0], [1, 0, 0], [1, 0.9, 0.5], [0, 0.9, 0.5]], [[0, 1, 2], [0, 2, 3]], process=False
+    )
+    fine, longer = plate.subdivide().subdivide(), plate.copy().apply_scale([1, 1.05, 1])
+    coarse, fine, longer = (
+        (torch.tensor(m.vertices, dtype=torch.float32), torch.tensor(m.faces)) for m in (plate, fine, longer)
+    )
+    target = compare.prepare(*coarse)
+    assert float(compare(*fine, target)) < 0.02 * float(compare(*longer, target))
+
+
 def test_a_prepared_target_and_its_meshes_give_the_same(compare):
     shape, target = box(1, 0.5, 0.7), ball(1, 0.7, 0.9)
     prepared = compare.prepare(*target)
