@@ -72,9 +72,8 @@ def deletion_against_shift(loss: str, more: bool) -> Callable[[Tables], Found]:
             return NOT_RUN
         row = frame.set_index("loss").loc[loss].to_dict()
         share = float(row["deletion costs more"] if more else 1 - row["deletion costs more"])
-        text = (
-            f"{row['ratio']:.2f} [{row['ratio low']:.2f}, {row['ratio high']:.2f}]; in {share:.0%} of {row['n']} cases"
-        )
+        spread = f"{row['ratio']:.2f} [{row['ratio low']:.2f}, {row['ratio high']:.2f}]"
+        text = f"{spread}; in {share:.0%} of {row['n']:.0f} cases"
         right = (row["ratio"] > 1) == more
         return text, _verdict(share, share) if right else "does not hold"
 
