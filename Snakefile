@@ -29,6 +29,7 @@ localrules:
     statistics,
     depth,
     depth_tables,
+    drkfs,
     drkfs_tables,
     masks_sheet,
     masks_table,
@@ -91,6 +92,12 @@ rule depth_tables:
     """The experiments of the paper: Tables 2 to 5 and our own, Figures 4 and 5; not part of `all`."""
     input:
         experiment_outputs(),
+
+
+rule drkfs:
+    """DR-KFS of the configuration's shapes, and its detector and descriptor trained on the dataset; not part of `all`."""
+    input:
+        drkfs_outputs(),
 
 
 rule drkfs_tables:

@@ -17,7 +17,13 @@ from pydantic import ConfigDict, Field, model_validator
 from liftnet.collect.catalogues import KINDS, options_of
 from liftnet.collect.settings import CollectSettings
 from liftnet.depth.settings import DepthSettings, ExperimentSettings
-from liftnet.drkfs.settings import DrkfsSettings, LearningSettings, ShapeDescriptorSettings, ShapeExperimentSettings
+from liftnet.drkfs.settings import (
+    DrkfsSettings,
+    LearningSettings,
+    ScoreRunSettings,
+    ShapeDescriptorSettings,
+    ShapeExperimentSettings,
+)
 from liftnet.io.errors import LiftnetError
 from liftnet.io.settings import Settings
 from liftnet.match.settings import MatchSettings
@@ -83,6 +89,7 @@ class Config(Settings):
     depth: DepthSettings = Field(DepthSettings(), description="LiftNet")
     experiments: ExperimentSettings = Field(ExperimentSettings(), description="the experiments of the paper")
     drkfs: DrkfsSettings = Field(DrkfsSettings(), description="visual similarity of shapes")
+    drkfs_score: ScoreRunSettings = Field(ScoreRunSettings(), description="shapes to compare with their targets")
     drkfs_experiments: ShapeExperimentSettings = Field(
         ShapeExperimentSettings(), description="the experiments of DR-KFS's paper"
     )

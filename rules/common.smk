@@ -136,6 +136,7 @@ DRKFS_HARDNET = tuple(
     key for key in config["drkfs_learning"] if key not in DRKFS_DETECTOR
 )
 DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
+DRKFS_SCORE = tuple(key for key in config["drkfs_score"] if not key.startswith("shape"))
 DRKFS_VOCABULARY = tuple(
     key for key in config["drkfs_descriptors"] if key.startswith("google_")
 )
@@ -457,3 +458,37 @@ def record_config():
     Path(RUN_CONFIG).write_text(
         yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     )
+
+
+def drkfs_weights():
+    """Files of weights and words that a score is made with; where a rule trains one of them, it is trained first."""
+    return [
+        path
+        for section, key in (
+            ("drkfs", "detector"),
+            ("drkfs", "descriptor_weights"),
+            ("drkfs_score", "vocabulary"),
+            ("drkfs_score", "mvcnn"),
+        )
+        if (path := config[section][key])
+    ]
+
+
+def drkfs_outputs():
+    """The trained detector and descriptor and, where shapes are given, their scores."""
+    models = expand("<results>/models/{model}/README.md", model=("points", "hardnet"))
+    return models + (
+        ["<results>/tables/drkfs_scores.csv"] if config["drkfs_score"]["shapes"] else []
+    )
+
+
+def check_shapes():
+    """Refuse shapes without targets."""
+    score = config["drkfs_score"]
+    if bool(score["shapes"]) != bool(score["shape_targets"]):
+        raise WorkflowError(
+            "drkfs_score: shapes and shape_targets go together; give both or neither"
+        )
+
+
+check_shapes()

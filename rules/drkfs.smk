@@ -1,6 +1,7 @@
 """
 DR-KFS: how alike two shapes look, as a metric and as a loss; its detector, its descriptor and its experiments.
 
+NEEDS   shapes and their targets, if drkfs_score names some
 NEEDS   <results>/dataset/, images/ (to train the detector of points of interest and the descriptor of patches)
 GIVES   <results>/models/, <results>/tables/drkfs_*.*, <results>/figures/drkfs_*.*
 """
@@ -155,4 +156,41 @@ rule run_drkfs_experiment:
         """
         python -m liftnet drkfs experiment {wildcards.experiment} --out {params.out:q} --threads {threads} \
             --seed {params.seed} {params.settings} {params.experiment} 2>&1 | tee {log:q}
+        """
+
+
+rule score_shapes:
+    input:
+        shapes=config["drkfs_score"]["shapes"] or [],
+        targets=config["drkfs_score"]["shape_targets"] or [],
+        weights=drkfs_weights(),
+    output:
+        table=report(
+            "<results>/tables/drkfs_scores.csv",
+            caption="../workflow/report/drkfs_scores.rst",
+            category="DR-KFS",
+            labels={"table": "scores"},
+        ),
+    log:
+        "<logs>/score_shapes.log",
+    benchmark:
+        "<benchmarks>/score_shapes.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        pictures=f"{RESULTS}/figures/drkfs_scores",
+        seed=config["seed"],
+        up=config["drkfs_score"]["shapes_up"],
+        settings=f"{settings('drkfs')} {settings('drkfs_score', *DRKFS_SCORE)}",
+        version=1,
+    shell:
+        """
+        python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q} \
+            --pictures {params.pictures:q} --up {params.up} --threads {threads} --seed {params.seed} \
+            {params.settings} 2>&1 | tee {log:q}
         """

@@ -50,7 +50,7 @@ def painted(view: FloatArray, heat: FloatArray) -> FloatArray:
         (S, S, 3) colours in [0, 1].
     """
     colour = LOW + heat[..., None] * (HIGH - LOW)
-    cover = STRONGEST * np.sqrt(heat)[..., None]
+    cover = STRONGEST * heat[..., None]
     return (1 - cover) * np.clip(view, 0, 1)[..., None] + cover * colour
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.drkfs.settings import SCORING, ScoreSettings
+from liftnet.drkfs.settings import ScoreSettings
 from liftnet.io.command import Subparsers, add_command
 from liftnet.io.settings import settings_from
 
@@ -13,7 +13,7 @@ from liftnet.io.settings import settings_from
 def add_score_command(commands: Subparsers) -> None:
     """Add the command to those of the stage `drkfs`."""
     score = add_command(
-        commands, "score", _score, "Compare a shape with its target, or a folder with a folder", ScoreSettings, SCORING
+        commands, "score", _score, "Compare a shape with its target, or a folder with a folder", ScoreSettings
     )
     score.add_argument("shape", type=Path, metavar="SHAPE", help="mesh, or folder of meshes")
     score.add_argument(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from liftnet.drkfs.score import FAILED, Score, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.score import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
 from liftnet.drkfs.settings import DrkfsSettings, ScoreSettings
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
 from liftnet.io.tables import markdown_table
 from liftnet.shape.mesh import TriangleMesh
+from liftnet.shape.settings import MetricSettings
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ def score(request: ScoreRequest, settings: ScoreSettings) -> int:
     """Compare shapes, print the scores or write their table.
 
     Returns:
-        Exit status: 0 if every couple has its scores, 1 if one failed.
+        Exit status: 1 if no couple could be compared, otherwise 0: the table says which failed, and why.
 
     Raises:
         LiftnetError: A path does not exist, there is no such metric, or nothing can be written.
@@ -64,7 +65,7 @@ def score(request: ScoreRequest, settings: ScoreSettings) -> int:
     check_metrics(settings.metrics)
     couples = find_couples(request.shape, request.target)
     one = request.shape.is_file()
-    measure = ShapeMeasure(settings.model_copy(update={"seed": request.seed}), request, one)
+    measure = ShapeMeasure(settings, request, one)
     scores = score_couples(couples, measure, measure.recipe(), request.out, request.up, measure.has_picture)
     if request.out:
         write_scores(scores, request.out)
@@ -74,7 +75,7 @@ def score(request: ScoreRequest, settings: ScoreSettings) -> int:
     failed = sum(score.status == FAILED for score in scores)
     if failed:
         LOG.warning("%d of %d could not be compared; the table says why", failed, len(scores))
-    return 1 if failed else 0
+    return 0 if any(score.status == OK for score in scores) else 1
 
 
 def check_metrics(names: list[str]) -> None:
@@ -118,12 +119,14 @@ class ShapeMeasure:
     def recipe(self) -> str:
         """What the values depend on besides the files: settings, seed, contents of the weights, version."""
         settings = self.settings.model_dump()
-        for name in ("detector", "descriptor_weights"):
+        for name in ("detector", "descriptor_weights", "vocabulary"):
             path = settings[name]
             settings[name] = (
                 hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else path
             )
-        text = json.dumps({**settings, "up": self.request.up, "version": VERSION}, sort_keys=True)
+        text = json.dumps(
+            {**settings, "up": self.request.up, "seed": self.request.seed, "version": VERSION}, sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
@@ -131,15 +134,17 @@ class ShapeMeasure:
         from liftnet.shape.metrics import compare
         from liftnet.shape.placing import align
 
-        settings = self.settings
-        others = [metric for metric in settings.metrics if metric != "drkfs"]
+        settings = MetricSettings(
+            **self.settings.model_dump(include=set(MetricSettings.model_fields)), seed=self.request.seed
+        )
+        others = [metric for metric in self.settings.metrics if metric != "drkfs"]
         compared = compare(shape, target, others, settings)
         values, reasons = dict(compared.values), dict(compared.reasons)
-        if "drkfs" in settings.metrics or self.request.pictures:
+        if "drkfs" in self.settings.metrics or self.request.pictures:
             placed = align(shape, target, settings.align, settings.size, settings.turns, settings.seed)
             values["drkfs"] = self._drkfs(*placed, name)
         missing = "; ".join(f"{metric}: {reason}" for metric, reason in reasons.items())
-        return {metric: values[metric] for metric in settings.metrics}, missing
+        return {metric: values[metric] for metric in self.settings.metrics}, missing
 
     def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> float:
         import torch

@@ -16,7 +16,7 @@ class ReadingSettings(Settings):
     max_faces: int = Field(10_000_000, ge=1, description="most triangles of a shape, all instances counted")
 
 
-class MetricSettings(Settings):
+class ComparisonSettings(Settings):
     """How two shapes are placed, sampled and compared."""
 
     align: Literal["none", "target", "each", "yaw", "icp"] = Field(
@@ -30,8 +30,13 @@ class MetricSettings(Settings):
     emd_points: int = Field(1024, ge=1, le=10_000, description="points of the earth mover's distance")
     f_threshold: float = Field(0.01, gt=0, description="distance below which a point is right, after placing")
     voxels: int = Field(32, ge=1, le=512, description="voxels a side of the cube for intersection over union")
-    seed: int = Field(0, ge=0, description="of the points that are drawn")
     vocabulary: str | None = Field(
         None, description="geometric words of Shape Google (vocabulary.safetensors); null: those of the package"
     )
     mvcnn: str | None = Field(None, description="trained MVCNN, its folder or file; null leaves the metric out")
+
+
+class MetricSettings(ComparisonSettings):
+    """The same with the seed, which in a run is that of the whole configuration."""
+
+    seed: int = Field(0, ge=0, description="of the points that are drawn")
