@@ -38,7 +38,7 @@ RECIPE = {
         64 x 64 pixels in SIFT's scale and direction and halved. Batch and number of steps are smaller than the
         published 1,024 and about 49,000.""",
 }
-RENDERS = """Half of the patches come from gray renders of generated meshes (`render shapes`), which have no texture,
+RENDERS = """Up to half of the patches come from gray renders of generated meshes (`render shapes`), without texture
     as DR-KFS's views: corners of one view that another, by its true depth, sees at the same place and has a corner
     at. One mesh in five is held out: half of their points calibrate, the others are measured on."""
 MEASURES = {
