@@ -121,7 +121,7 @@ class ShapeExperimentSettings(Settings):
         description="legs: how much legs and backs are changed, shares of their size; the second least is drawn",
     )
     close_views: int = Field(
-        5, ge=0, le=1000, description="legs: views in which DR-KFS is also computed with patches 4 px apart; 0: none"
+        3, ge=0, le=1000, description="legs: views in which DR-KFS is also computed with patches 4 px apart; 0: none"
     )
     shift_px: int = Field(5, ge=1, le=100, description="bars: how far the bars move up and down, px (paper: 5)")
     targets: str | None = Field(
@@ -140,7 +140,7 @@ class ShapeExperimentSettings(Settings):
     fit_stride: int = Field(
         8, ge=1, le=32, description="distance of patches in a fit, px (paper: 16); a coarse one gives no direction"
     )
-    fit_steps: int = Field(150, ge=1, le=1_000_000, description="steps of a fit")
+    fit_steps: int = Field(120, ge=1, le=1_000_000, description="steps of a fit")
     fit_views: int = Field(6, ge=1, le=1000, description="views in a step of a fit, drawn in rotation")
     fit_frequency: int = Field(11, ge=1, le=20, description="fineness n of the sphere: 20 n^2 faces")
     fit_rate: float = Field(0.04, gt=0, le=100, description="longest step of the smooth coordinates at first")
