@@ -1,9 +1,10 @@
 """Whether the metrics of shapes mean something: retrieval and classification of shapes that nothing was trained on.
 
-Usage: python benchmarks/shape_retrieval.py --shapes SHAPES --mvcnn MODEL [--vocabulary FILE] [--count N]
+Usage: python benchmarks/shape_retrieval.py --shapes SHAPES --mvcnn MODEL [--vocabulary FILE] [--only NAME]
 
 SHAPES is what `liftnet render shapes` writes, MODEL what `liftnet drkfs train mvcnn` makes of its splits train and
-val. The shapes of its split test query each other; the real CAD models, where they are there, query them.
+val. The shapes of its split test query each other; the real CAD models, where they are there, query them. Writes
+shape_retrieval.csv and .md; with --only, the other rows stay as an earlier run on the same shapes left them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from measuring import machine, one_thread, shown, write_report
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from liftnet.io.files import write_text
 from liftnet.shape import google, light_field, mvcnn
 from liftnet.shape.collection import labelled_meshes
 from liftnet.shape.mesh import TriangleMesh
@@ -50,40 +52,40 @@ def main() -> None:
     parser.add_argument("--shapes", type=Path, required=True)
     parser.add_argument("--mvcnn", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path)
-    parser.add_argument("--count", type=int, default=1_000_000, help="shapes of a class, at most")
+    parser.add_argument("--only", default="", help="measure anew only metrics whose names begin so")
     arguments = parser.parse_args()
-    shapes = _held_out(arguments.shapes, arguments.count)
+    shapes = [shape for shape in labelled_meshes(arguments.shapes) if shape.split == "test"]
     meshes = [read_mesh(shape.path).mesh for shape in shapes]
     labels = [shape.label for shape in shapes]
     real = sorted(CAD.glob("*/*.ply"))
     models = [read_mesh(path, "z").mesh for path in real]
     kinds = [path.parent.name for path in real]
     network = mvcnn.load_mvcnn(arguments.mvcnn)
+    methods = _methods(network, arguments.vocabulary)
     with one_thread():
         rows = [
-            _row(method, meshes, labels, models, kinds) for method in _methods(network, arguments.vocabulary, meshes)
+            _row(method, meshes, labels, models, kinds) for method in methods if method.name.startswith(arguments.only)
         ]
         accuracies = _accuracies(network, meshes, labels, models, kinds)
     chance = retrieval(np.random.default_rng(0).random((len(meshes), len(meshes))), labels)
     rows.append({"metric": "chance", "mAP": chance.mean_average_precision, "nearest": chance.nearest})
-    _write(pd.DataFrame(rows), accuracies, len(meshes), len(set(labels)), len(models), network)
+    table = Path(__file__).with_suffix(".csv")
+    frame = pd.DataFrame(rows)
+    if arguments.only:
+        frame = pd.concat([pd.read_csv(table), frame]).drop_duplicates("metric", keep="last")
+    order = [*(method.name for method in methods), "chance"]
+    frame = frame.set_index("metric").loc[order].reset_index()
+    write_text(table, frame.to_csv(index=False, lineterminator="\n"))
+    _write(frame, accuracies, len(meshes), len(set(labels)), len(models), network)
 
 
-def _held_out(folder: Path, count: int) -> list[Any]:
-    kept: dict[str, list[Any]] = {}
-    for shape in labelled_meshes(folder):
-        if shape.split == "test":
-            kept.setdefault(shape.label, []).append(shape)
-    return [shape for group in kept.values() for shape in group[:count]]
-
-
-def _methods(network: Mvcnn, vocabulary: Path | None, meshes: list[TriangleMesh]) -> list[Method]:
+def _methods(network: Mvcnn, vocabulary: Path | None) -> list[Method]:
     words = google.load_vocabulary(vocabulary)
     untrained = untrained_mvcnn(network.settings)
     random = untrained_mvcnn(network.settings.model_copy(update={"mvcnn_start": []}))
     euclidean, city = (lambda a, b, kind=kind: cdist(a, b, kind) for kind in ("euclidean", "cityblock"))
     return [
-        Method("LFD", light_field.describe, light_field.distances),
+        Method("Light field descriptor", light_field.describe, light_field.distances),
         Method("Shape Google", lambda mesh: google.describe(mesh, words), city),
         Method("Shape Google, pairs of words", lambda mesh: google.describe_pairs(mesh, words).ravel(), city),
         Method("MVCNN, trained", lambda mesh: mvcnn.describe(mesh, network), euclidean),
@@ -154,8 +156,8 @@ def _write(frame: pd.DataFrame, accuracies: list[str], shapes: int, classes: int
             f"{shapes} generated shapes of {classes} classes that neither MVCNN nor the geometric words were trained "
             "on query each other: mean average precision, share of queries whose nearest shape is of their class, "
             f"share of the class among as many answers. Then {models} real CAD models (airplanes, cars, a chair, a "
-            "stool, a lamp), unlike anything in training, query these shapes. All shapes stand upright; LFD and Shape "
-            "Google do not use that. The real models are few: one more or less is 0.09 of the last column.",
+            "stool, a lamp), modelled by others, query these shapes. All shapes stand upright; the light field "
+            "descriptor and Shape Google do not use that. The real models are few: one more or less is 0.09 of the last column.",
             shown(frame, formats),
             f"MVCNN ({network.settings.mvcnn_backbone}, {network.settings.mvcnn_views} views of "
             f"{network.settings.mvcnn_size} px) names the class of {'; of '.join(accuracies)}.",

@@ -156,7 +156,9 @@ def cluster_words(drawn: list[FloatArray], settings: GoogleSettings, seed: int =
         reason = f"give {len(together)} signatures, too few for {settings.google_words} words"
         raise LiftnetError("the shapes", reason, "Give more shapes, or ask for fewer words")
     generator = np.random.default_rng(seed)
-    words, word = kmeans2(together, settings.google_words, ITERATIONS, minit="++", seed=generator)
+    # begun at signatures as they come: k-means++ spends most words on the few thin parts, whose signatures are huge,
+    # and finds shapes of a class much worse
+    words, word = kmeans2(together, settings.google_words, ITERATIONS, minit="points", seed=generator)
     return Vocabulary(words, settings.google_softness * _radius(together, words, word), settings, len(drawn))
 
 
