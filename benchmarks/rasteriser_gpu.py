@@ -261,6 +261,13 @@ def counts_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def with_shares(table: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
+    """Of our milliseconds, those in which the device's schedulers could have issued all instructions, %."""
+    bounds = counts.drop_duplicates("sigma").set_index("sigma")["ms to issue"]
+    ours = table["rasteriser"] == "liftnet"
+    return table.assign(**{"arithmetic, %": (100 * table["sigma"].map(bounds) / table["ms"]).where(ours)})
+
+
 def compiled_table() -> pd.DataFrame:
     """Registers, spills and inner loops for Hopper."""
     programs = compiled_programs(90)
@@ -286,9 +293,10 @@ def report(device: str, table: pd.DataFrame, peers: dict[str, Draw], counts: pd.
     cuda = device == "cuda"
     name = torch.cuda.get_device_name() if cuda else machine("torch", "triton", "numba")
     tests = VIEWS * SIDE**2 * 5120 / 32 * BOX_TEST * 2
-    unit = {"ms": ".2f", "MB": ".0f"} if cuda else {"CPU s": ".2f"}
+    unit = {"ms": ".2f", "MB": ".0f", "arithmetic, %": ".0f"} if cuda else {"CPU s": ".2f"}
     status = (
-        "Milliseconds on the device, medians of 20; SoftRas and PyTorch3D where they could be loaded."
+        "Milliseconds on the device, medians of 20; SoftRas and PyTorch3D where they could be loaded. Arithmetic: the"
+        " bound of the last table as a share of our time."
         if cuda
         else "**No GPU figure was measured: this machine has none.** Below, PyTorch3D's CPU operators (every"
         " pixel against every face; timed on one view, times 25) beside our CPU kernels,"
@@ -301,12 +309,10 @@ def report(device: str, table: pd.DataFrame, peers: dict[str, Draw], counts: pd.
         f"`python benchmarks/rasteriser_gpu.py`; {name}.",
         f"{VIEWS} views, {SIDE} px, 5,120 faces, gray and silhouette, forward and back to the projected vertices. "
         + status,
-        f"Gray and silhouette: largest (and mean) difference from ours; gradient: norm of the difference as a"
-        " share."
-        " For equal images, depth is linear in the image here and the background lies at the far plane; PyTorch3D keeps"
-        f" {FACES_PER_PIXEL} faces a pixel. Outside a face it clips barycentric coordinates from below only, so depths"
-        " there and the order of faces differ from SoftRas' and ours; clipped alike, the images"
-        " agree.",
+        "Gray and silhouette: largest (and mean) difference from ours; gradient: norm of the difference as a share."
+        " For equal images, depth is linear in the image here and the background lies at the far plane; PyTorch3D"
+        f" keeps {FACES_PER_PIXEL} faces a pixel. Outside a face it clips barycentric coordinates from below only, so"
+        " depths there and the order of faces differ from SoftRas' and ours; clipped alike, the images agree.",
         shown(table, unit | {"gray": ".1e", "gray, mean": ".1e", "silhouette": ".1e", "gradient": ".1e"}),
         "## What the programs compile to for Hopper",
         "`triton.compile` for sm_90, without a GPU; instructions and floating-point operations of the inner loop, for"
@@ -352,6 +358,8 @@ def main() -> None:
     with one_thread():
         peers = found_peers(arguments.device, arguments.pytorch3d, arguments.softras)
         table, counts = measured_table(arguments.device, peers), counts_table()
+    if arguments.device == "cuda":
+        table = with_shares(table, counts)
     write_report(arguments.out, report(arguments.device, table, peers, counts))
     print(f"{spent() - start:.0f} CPU s", flush=True)
 
