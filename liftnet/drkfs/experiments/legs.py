@@ -120,16 +120,17 @@ def draw(path: Path, frame: pd.DataFrame, strength: float, seed: int) -> None:
     """Figure 2: the edited chairs, and bars of each metric's distances to the chair they come from."""
     chair = chair_of(seed, 0)
     place = Frame.of(chair.mesh())
-    figure = new_figure(12.5, 4.4)
-    axes = figure.subplots(2, 9, width_ratios=[1.25] * 4 + [0.8] * 5)
     extra = {"top": "chamfer_l2", "bottom": "normal_consistency"}
+    visual = [metric for metric in ("lfd", "drkfs", "drkfs_dense") if metric in frame.columns]
+    figure = new_figure(8.2 + 0.9 * (2 + len(visual)), 4.4)
+    axes = figure.subplots(2, 6 + len(visual), width_ratios=[1.25] * 4 + [0.8] * (2 + len(visual)))
     for line, (name, (spatial, edits)) in zip(axes, CLAIMS.items(), strict=True):
         all_edits = (*edits, REMOVED)
         shapes = [chair.mesh(), *(edited(chair, edit, strength).mesh() for edit in all_edits)]
         titles = ["reference", *(f"{edit}\n{strength:.0%}" if edit != REMOVED else edit for edit in all_edits)]
         for axis, mesh, title, colour in zip(line, shapes, titles, (PINK, BLUE, GREEN, ORANGE), strict=False):
             draw_panel(axis, Panel(looks(*_arrays(place.place(mesh)), half_width=0.62), title, frame=colour))
-        metrics = [m for m in (spatial, extra[name], "lfd", "drkfs", "drkfs_dense") if m in frame.columns]
+        metrics = [m for m in (spatial, extra[name], *visual) if m in frame.columns]
         for axis, metric in zip(line[4:], metrics, strict=False):
             _bars(axis, frame, metric, all_edits, strength)
         for axis in line[4 + len(metrics) :]:
