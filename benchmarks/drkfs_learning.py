@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from kornia.feature import HardNet
-from measuring import machine, one_thread, shown, spent, write_report
+from measuring import machine, measured, one_thread, shown, spent, write_report
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
@@ -28,7 +29,8 @@ from liftnet.drkfs.descriptors import load_descriptor
 from liftnet.drkfs.detector import PointDetector, load_detector
 from liftnet.drkfs.experiments.chairs import chair_of
 from liftnet.drkfs.learning.cutting import read_gray
-from liftnet.drkfs.learning.descriptor import Patches, new_hardnet
+from liftnet.drkfs.learning.descriptor import Patches, describe, new_hardnet
+from liftnet.drkfs.learning.losses import hardest_in_batch
 from liftnet.drkfs.learning.points import PointSet, load_points
 from liftnet.drkfs.learning.run import patches_of
 from liftnet.drkfs.learning.scores import false_positive_rate, mean_matching_precision
@@ -87,9 +89,9 @@ def descriptor_table(points: PointSet, patches: Patches, methods: dict[str, Desc
     generator = np.random.default_rng(0)
     pairs = patches.rows(MOST_PATCHES, generator)
     rows = []
-    for name, describe in methods.items():
+    for name, method in methods.items():
         start = spent()
-        described = describe(patches.pixels)
+        described = method(patches.pixels)
         seconds = spent() - start
         precision, images = mean_matching_precision(described, points, MOST_PAIRS)
         rate = false_positive_rate(described[pairs[0]], described[pairs[1]])
@@ -267,6 +269,21 @@ def photograph_tables(
     return parts
 
 
+def precision_table() -> pd.DataFrame:
+    """CPU time of a training step's forward and backward pass in both precisions."""
+    network, patches = new_hardnet(0).train(), torch.rand(1024, 32, 32)
+
+    def step(precision: str) -> None:
+        hardest_in_batch(*describe(network, patches, precision).chunk(2)).backward()
+
+    rows = []
+    for precision in ("float32", "bfloat16"):
+        step(precision)
+        _, seconds, runs = measured(partial(step, precision), 3)
+        rows.append({"precision": precision, "CPU s a step": seconds, "runs": runs})
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     """Measure and write the page."""
     options = arguments()
@@ -305,6 +322,10 @@ def main() -> None:
             f"## Detectors, gray renders\n\n{CHAIRS} chairs of boxes in {VIEWS} views of 256 px, the {POINTS_CHAIR} "
             f"strongest points; a true corner is one where three faces meet and that is seen.",
             shown(corner_table(), dict.fromkeys(("corners found", "points at corners"), ".3f")),
+        ]
+        parts += [
+            "## Training HardNet\n\nForward and backward pass of 512 points, two patches each; the median.",
+            shown(precision_table(), {"CPU s a step": ".2f"}),
         ]
     write_report(PAGE, parts)
 

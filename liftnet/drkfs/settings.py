@@ -85,7 +85,7 @@ class LearningSettings(Settings):
     )
     descriptor_precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16",
-        description="of HardNet's convolutions in training: bfloat16 is 1.8 times faster where it is built in",
+        description="of HardNet's convolutions in training: bfloat16 is about twice as fast where it is built in",
     )
     descriptor_validate_every: int = Field(40, ge=1, description="steps of HardNet between two validations")
     point_scale: float = Field(
