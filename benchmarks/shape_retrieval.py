@@ -157,7 +157,8 @@ def _write(frame: pd.DataFrame, accuracies: list[str], shapes: int, classes: int
             "on query each other: mean average precision, share of queries whose nearest shape is of their class, "
             f"share of the class among as many answers. Then {models} real CAD models (airplanes, cars, a chair, a "
             "stool, a lamp), modelled by others, query these shapes. All shapes stand upright; the light field "
-            "descriptor and Shape Google do not use that. The real models are few: one more or less is 0.09 of the last column.",
+            "descriptor and Shape Google do not use that. The real models are few: one more or less is 0.09 of the "
+            "last column.",
             shown(frame, formats),
             f"MVCNN ({network.settings.mvcnn_backbone}, {network.settings.mvcnn_views} views of "
             f"{network.settings.mvcnn_size} px) names the class of {'; of '.join(accuracies)}.",
