@@ -30,7 +30,7 @@ class PointDetector(nn.Module):
         biases: (sums * maxima,).
 
     Both are frozen unless `trainable`. Frozen on the CPU, the convolution goes through the Fourier transform, forward
-    and backward: same values up to rounding, and its gradient costs a tenth of the direct one.
+    and backward: same values up to rounding, its gradient in a fifth of the time (benchmarks/drkfs.md).
     """
 
     filters: nn.Parameter
