@@ -197,4 +197,4 @@ def draw(path: Path, case: Case, shift_px: int, metric: DRKFS, seed: int) -> Non
 
 
 def _note(losses: dict[str, float]) -> str:
-    return "\n".join(f"{loss}: {value:.3g}" for loss, value in losses.items())
+    return "\n".join(f"{loss.removeprefix('DR-KFS, ')}: {value:.3g}" for loss, value in losses.items())
