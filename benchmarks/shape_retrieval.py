@@ -162,6 +162,9 @@ def _write(frame: pd.DataFrame, accuracies: list[str], shapes: int, classes: int
             shown(frame, formats),
             f"MVCNN ({network.settings.mvcnn_backbone}, {network.settings.mvcnn_views} views of "
             f"{network.settings.mvcnn_size} px) names the class of {'; of '.join(accuracies)}.",
+            "The held-out shapes come from the generator of the training shapes, so the trained MVCNN's first column "
+            "says little; the CAD models say more. Shape Google measures along surfaces, inner ones too, which "
+            "modellers make differently: it is the weakest on the CAD models.",
             "Written by `python benchmarks/shape_retrieval.py` on "
             + machine("torch", "numba", "scipy", "robust-laplacian", "timm")
             + ", one thread; CPU milliseconds are means over the shapes, other jobs ran beside it.",
