@@ -55,8 +55,10 @@ def test_bars_losses_and_the_fit(tmp_path):
     table(tmp_path, "shading", shading)
     assert claims.better_loss("a", "b", "LFD", "Shape Google")(known)[1] == "holds"
     assert claims.better_loss("a", "c", "LFD", "Shape Google")(known) == ("LFD 3 beside 2", "does not hold")
-    table(tmp_path, "sphere", pd.DataFrame({"step": [0, 9], "drkfs": [2.0, 1.0], "iou": [0.6, 0.2]}))
-    assert claims.score_falls(known) == ("DR-KFS 2 to 1 in 9 steps, IoU 0.40 to 0.80", "holds")
+    table(
+        tmp_path, "sphere", pd.DataFrame({"loss": ["a", "a"], "step": [0, 9], "drkfs": [2.0, 1.0], "iou": [0.6, 0.2]})
+    )
+    assert claims.score_falls(known) == ("a: 2 to 1 in 9 steps, IoU 0.40 to 0.80", "holds")
 
 
 def test_what_was_not_run_says_so(tmp_path):

@@ -212,7 +212,7 @@ def test_shading_and_sphere_run_and_share_their_fits(tmp_path, metric, monkeypat
     monkeypatch.setattr("liftnet.drkfs.experiments.fits.fit", lambda *_: pytest.fail("computed again"))
     sphere.follow_fit(tmp_path, TINY, metric, measures, 0)
     steps = pd.read_csv(tmp_path / "tables" / "drkfs_sphere.csv")
-    assert steps["step"].tolist() == [0, 1, 2, 3]
+    assert steps["step"].tolist() == [0, 1, 2, 3] * 2
     assert (tmp_path / "figures" / "drkfs_sphere.png").stat().st_size > 1000
     other = dataclasses.replace(metric.options, blank_contrast=0.5)
     assert Measures(metric, []).about != Measures(_with(metric, other), []).about

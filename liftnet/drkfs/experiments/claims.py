@@ -93,7 +93,7 @@ def better_loss(better: str, worse: str, *metrics: str) -> Callable[[Tables], Fo
             return NOT_RUN
         left, right = (means.loc[loss, known].to_numpy(np.float64).tolist() for loss in (better, worse))
         pairs = list(zip(left, right, strict=True))
-        text = "; ".join(f"{name} {a:.4g} beside {b:.4g}" for name, (a, b) in zip(known, pairs, strict=True))
+        text = "; ".join(f"{name} {_short(a)} beside {_short(b)}" for name, (a, b) in zip(known, pairs, strict=True))
         won = [a < b for a, b in pairs]
         return text, "holds" if all(won) else "in part" if any(won) else "does not hold"
 
@@ -105,11 +105,13 @@ def score_falls(tables: Tables) -> Found:
     frame = tables.read("sphere")
     if frame is None:
         return NOT_RUN
-    first, last = frame.iloc[0], frame.iloc[-1]
-    text = f"DR-KFS {first['drkfs']:.3g} to {last['drkfs']:.3g} in {last['step']:.0f} steps"
-    if "iou" in frame:
-        text += f", IoU {1 - first['iou']:.2f} to {1 - last['iou']:.2f}"
-    return text, "holds" if last["drkfs"] < first["drkfs"] else "does not hold"
+    texts, falls = [], []
+    for loss, mine in frame.groupby("loss", sort=False):
+        first, last = mine.iloc[0], mine.iloc[-1]
+        text = f"{loss}: {first['drkfs']:.3g} to {last['drkfs']:.3g} in {last['step']:.0f} steps"
+        texts.append(text + (f", IoU {1 - first['iou']:.2f} to {1 - last['iou']:.2f}" if "iou" in frame else ""))
+        falls.append(bool(last["drkfs"] < first["drkfs"]))
+    return "; ".join(texts), "holds" if all(falls) else "in part" if any(falls) else "does not hold"
 
 
 SILHOUETTES, SHADED, PIXELS = "DR-KFS, silhouettes", "DR-KFS, shaded", "MSE, shaded"
@@ -216,6 +218,10 @@ def claims_table(folder: Path) -> str:
         ours, verdict = claim.ours(tables)
         rows.append({"claim": claim.text, "paper": claim.paper, "ours": ours, "holds?": verdict, "why": claim.why})
     return markdown_table(pd.DataFrame(rows))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _percent(strengths: np.ndarray) -> str:

@@ -31,7 +31,7 @@ from liftnet.io.tables import write_tables
 from liftnet.shape.mesh import TriangleMesh
 
 LOG = get_logger("drkfs")
-AZIMUTHS = (35.0, 145.0)
+AZIMUTHS = (35.0, -50.0)
 SPHERE = "sphere (start)"
 PAPER = {DRKFS_SILHOUETTE: (6989, 8.98), MSE_SHADED: (5156, 7.33), DRKFS_SHADED: (4125, 5.48)}
 CAPTION = (
@@ -70,7 +70,7 @@ def compare_losses(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, 
             Row(
                 name if azimuth == AZIMUTHS[0] else "",
                 [
-                    Panel(looks(mesh.vertices, mesh.faces, azimuth), title if not lines else "")
+                    Panel(looks(mesh.vertices, mesh.faces, azimuth), title if azimuth == AZIMUTHS[0] else "")
                     for title, mesh in shown.items()
                 ],
             )
