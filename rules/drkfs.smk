@@ -147,15 +147,14 @@ rule run_drkfs_experiment:
         mem_mb=4000,
         runtime=240,
     params:
-        out=RESULTS,
         seed=config["seed"],
         settings=settings("drkfs"),
         experiment=settings("drkfs_experiments"),
         version=1,
     shell:
         """
-        python -m liftnet drkfs experiment {wildcards.experiment} --out {params.out:q} --threads {threads} \
-            --seed {params.seed} {params.settings} {params.experiment} 2>&1 | tee {log:q}
+        python -m liftnet drkfs experiment {wildcards.experiment} --out "$(dirname "$(dirname {output.table:q})")" \
+            --threads {threads} --seed {params.seed} {params.settings} {params.experiment} 2>&1 | tee {log:q}
         """
 
 
