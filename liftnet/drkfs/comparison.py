@@ -12,7 +12,9 @@ from liftnet.drkfs.patches import STRIDE
 from liftnet.drkfs.placement import Placement
 from liftnet.rasteriser import Light
 
-LIGHT = Light(wrapped=True)  # so that edges between faces that both look away from the light are seen
+LIGHT = Light(ambient=0.75, directional=0.25, wrapped=True)
+"""Half Lambert, from 0.5 to 1: edges between faces that both look away from the light are seen, and no face is as dark
+as the background, before which its outline would be lost."""
 
 
 @dataclass(frozen=True)

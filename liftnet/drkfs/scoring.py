@@ -97,7 +97,9 @@ def build_metric(settings: DrkfsSettings, device: torch.device | None = None) ->
     metric = DRKFS(
         settings.image_size, cameras, settings.sigma, settings.gamma, settings.neighbourhood,
         settings.detector, settings.descriptor, settings.descriptor_weights, settings.shaded,
-        options=Options(precision=settings.precision, descriptor_sha256=settings.descriptor_sha256),
+        options=Options(
+            precision=settings.precision, descriptor_sha256=settings.descriptor_sha256, stride=settings.stride
+        ),
     )  # fmt: skip
     return metric.to(device) if device is not None else metric
 
@@ -163,7 +165,7 @@ class ShapeMeasure:
 
         differences = metric.differences(vertices, faces, self._target[1])
         names = (name, self.request.target.stem) if self.one else (name, "target")
-        draw_differences(differences, self._picture(self.request.pictures, name), names)
+        draw_differences(differences, self._picture(self.request.pictures, name), names, stride=self.settings.stride)
         return differences.score
 
     def has_picture(self, name: str) -> bool:

@@ -28,7 +28,8 @@ class DrkfsSettings(Settings):
         1e-5, gt=0, le=1, description="softness of edges: squared image distance, image spans [-1, 1]"
     )
     gamma: float = Field(1e-4, gt=0, le=1, description="softness of depth, share of the distance from near to far")
-    neighbourhood: int = Field(1, ge=0, le=7, description="patches that a match may lie away, in strides of 16 px")
+    stride: int = Field(16, ge=1, le=32, description="distance of neighbouring patches of 32 px, px (paper: 16)")
+    neighbourhood: int = Field(1, ge=0, le=32, description="rows and columns of patches that a match may lie away")
     detector: str | None = Field(
         None, description="weights of the detector of points (.safetensors, .pth); null: those of the package"
     )

@@ -20,6 +20,13 @@ def test_a_patch_is_painted_where_it_lies() -> None:
     np.testing.assert_allclose(heat[64, 176], 2, rtol=0.1)
 
 
+def test_closer_patches_lie_closer() -> None:
+    values = np.zeros((29, 29))
+    values[1, 28] = 1.0
+    rows, columns = np.nonzero(spread_patches(values, 256, stride=8) > 1e-9)
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (8, 40, 224, 256)
+
+
 def test_even_values_give_an_even_image() -> None:
     np.testing.assert_allclose(spread_patches(np.full((15, 15), 0.7), 256), 0.7)
 
