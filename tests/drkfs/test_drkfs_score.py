@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.drkfs.score import Couple, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.scoring.couples import Couple, find_couples, score_couples, score_table, write_scores
 from liftnet.io.errors import LiftnetError
 from liftnet.shape.mesh import TriangleMesh
 

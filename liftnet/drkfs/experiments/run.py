@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
+from liftnet.drkfs.build import build_metric
 from liftnet.drkfs.experiments.bars import compare_bars
 from liftnet.drkfs.experiments.legs import compare_legs
 from liftnet.drkfs.experiments.measures import Measures, with_close_patches
 from liftnet.drkfs.experiments.shading import compare_losses
 from liftnet.drkfs.experiments.sphere import follow_fit
 from liftnet.drkfs.metric import DRKFS
-from liftnet.drkfs.scoring import build_metric
 from liftnet.drkfs.settings import DrkfsSettings, ShapeExperimentSettings
 
 

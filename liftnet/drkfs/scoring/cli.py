@@ -28,7 +28,7 @@ def add_score_command(commands: Subparsers) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from liftnet.drkfs.scoring import ScoreRequest, score
+    from liftnet.drkfs.scoring.run import ScoreRequest, score
 
     request = ScoreRequest(
         arguments.shape,

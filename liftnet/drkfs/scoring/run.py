@@ -1,4 +1,4 @@
-"""What `drkfs score` does: DR-KFS and the metrics of shapes, a table of scores and pictures of where shapes differ."""
+"""DR-KFS and the metrics of shapes for every couple: a table of scores and pictures of where shapes differ."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from liftnet.drkfs.score import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
-from liftnet.drkfs.settings import DrkfsSettings, ScoreSettings
+from liftnet.drkfs.build import build_metric
+from liftnet.drkfs.scoring.couples import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.settings import ScoreSettings
 from liftnet.io.errors import LiftnetError
 from liftnet.io.log import get_logger
 from liftnet.io.tables import markdown_table
@@ -87,23 +88,6 @@ def check_metrics(names: list[str]) -> None:
         raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use drkfs, {', '.join(METRICS)}")
 
 
-def build_metric(settings: DrkfsSettings, device: torch.device | None = None) -> DRKFS:
-    """DR-KFS as the settings say."""
-    from liftnet.drkfs.comparison import Options
-    from liftnet.drkfs.metric import DRKFS
-    from liftnet.drkfs.views import semi_sphere
-
-    cameras = semi_sphere(settings.views, settings.camera_distance, settings.half_angle, settings.lowest_elevation)
-    metric = DRKFS(
-        settings.image_size, cameras, settings.sigma, settings.gamma, settings.neighbourhood,
-        settings.detector, settings.descriptor, settings.descriptor_weights, settings.shaded,
-        options=Options(
-            precision=settings.precision, descriptor_sha256=settings.descriptor_sha256, stride=settings.stride
-        ),
-    )  # fmt: skip
-    return metric.to(device) if device is not None else metric
-
-
 class ShapeMeasure:
     """Measures couples of shapes; weights are loaded and targets prepared when first needed.
 
@@ -161,7 +145,7 @@ class ShapeMeasure:
         if not self.request.pictures:
             with torch.no_grad():
                 return float(metric(vertices, faces, self._target[1]))
-        from liftnet.drkfs.picture import draw_differences
+        from liftnet.drkfs.scoring.picture import draw_differences
 
         differences = metric.differences(vertices, faces, self._target[1])
         names = (name, self.request.target.stem) if self.one else (name, "target")
@@ -176,12 +160,10 @@ class ShapeMeasure:
         return pictures if self.one else pictures / f"{name}{PICTURE_ENDING}"
 
     def device(self) -> torch.device:
-        """The device asked for, after torch and the rasteriser were told how many threads they may use."""
-        import numba
+        """The device asked for, after torch was told how many threads it may use."""
         import torch
 
-        torch.set_num_threads(self.request.threads)
-        numba.set_num_threads(min(self.request.threads, numba.get_num_threads()))
+        torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
         name = self.request.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
