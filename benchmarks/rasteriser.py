@@ -127,13 +127,13 @@ def steps(mesh: Mesh, cameras: Cameras, sigma: float, runs: int) -> dict[str, fl
     gray, _, depth, kept = numba_kernels.forward(triangles, shades, tiles, scene.count, SIDE, softness)
     there = triangles, shades, tiles, scene.count, SIDE, softness
     back = triangles, shades, tiles, softness, (gray, depth, kept), (gray, gray, torch.zeros_like(gray))
-    todo: dict[str, Callable[[], object]] = {
+    steps: dict[str, Callable[[], object]] = {
         "light and projection": lambda: list(_scenes([mesh], cameras, Light(), softness.near)),
         "lists of the tiles": lambda: bin_triangles(*binning),
         "kernel forward": lambda: numba_kernels.forward(*there),
         "kernel back": lambda: numba_kernels.backward(*back),
     }
-    seconds = {name: measured(step, runs)[1] for name, step in todo.items()}
+    seconds = {name: measured(step, runs)[1] for name, step in steps.items()}
     return {"sigma": sigma, "entries of tiles": len(tiles.triangle), **seconds}
 
 
