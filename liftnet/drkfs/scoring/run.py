@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from liftnet.drkfs.build import build_metric
+from liftnet.drkfs.loading import SHIPPED
 from liftnet.drkfs.scoring.couples import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
 from liftnet.drkfs.settings import ScoreSettings
 from liftnet.io.errors import LiftnetError
@@ -105,15 +106,14 @@ class ShapeMeasure:
     def recipe(self) -> str:
         """What the values depend on besides the files: settings, seed, contents of the weights, version."""
         settings = self.settings.model_dump()
-        for name in ("detector", "descriptor_weights", "vocabulary"):
-            path = settings[name]
-            settings[name] = (
-                hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else path
-            )
-        text = json.dumps(
-            {**settings, "up": self.request.up, "seed": self.request.seed, "version": VERSION}, sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        weights = {
+            "detector": settings["detector"] or SHIPPED / "detector.safetensors",
+            "descriptor_weights": settings["descriptor_weights"] or SHIPPED / "hardnet.safetensors",
+            **{name: settings[name] for name in ("vocabulary", "mvcnn")},
+        }
+        digests = {name: _digest(Path(path)) for name, path in weights.items() if path}
+        about = {**settings, **digests, "up": self.request.up, "seed": self.request.seed, "version": VERSION}
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
     def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
         """Values of the metrics in the order asked for, and why some have none."""
@@ -177,6 +177,12 @@ class ShapeMeasure:
 
         vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int64)
         return torch.from_numpy(vertices).to(self.device()), torch.from_numpy(faces).to(self.device())
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file of weights, or of a model's folder; the path itself of what is not there."""
+    file = path / "model.safetensors" if path.is_dir() else path
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else str(path)
 
 
 def _printed(scores: list[Score], one: bool) -> str:
