@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from measuring import PHOTOS, machine, one_thread, shown, spent, write_report
 
+from liftnet.data.images import read_image
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table
+from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry.perspective import estimate_fundamental
 from liftnet.geometry.poses import Calibrated, View
 from liftnet.geometry.rotations import decompose, relative_poses, rotation_angles
-from liftnet.io.images import read_image
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table
-from liftnet.io.truth import load_truth, truth_files
 
 PAGE = Path(__file__).with_suffix(".md")
 FAR_OFF = 5.0  # degrees

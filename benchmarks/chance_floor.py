@@ -18,9 +18,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from liftnet.core.files import write_text
+from liftnet.core.ids import stable_seed
 from liftnet.geometry import chance_floor, estimate_affine_fundamental, estimate_fundamental
-from liftnet.io.files import write_text
-from liftnet.io.ids import stable_seed
 
 COUNTS = (30, 60, 120, 250, 500, 1000, 2000)
 SHARES = (0.001, 0.002, 0.004, 0.01)

@@ -23,10 +23,10 @@ from measuring import machine, measured, one_thread, shown, write_report
 from torch import Tensor
 
 from liftnet.depth.data.pairs import sample_depth
-from liftnet.depth.network import build_network
 from liftnet.depth.reprojection.affine import CameraFit, fit_camera, fit_camera_by_svd, homogeneous_points
 from liftnet.depth.reprojection.loss import CameraModel, correspondence_loss, correspondence_terms, robust_cost
 from liftnet.depth.reprojection.ransac import ransac_inliers
+from liftnet.models.unet import build_network
 
 SIZES = ((16, 181), (4, 9000))  # correspondences of a pair: the paper's mean, and dense
 THRESHOLD, TAU, SIDE = 5.0, 5.0, 256

@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 from measuring import machine, measured, one_thread, peer, shown, spent, write_report
 from scale import cost_of_command
 
-from liftnet.io.dataset import SPLITS, shard_paths
-from liftnet.io.ids import stable_id
-from liftnet.io.schemas import MANIFEST, PAIRS, table_writer, write_table
-from liftnet.io.sharding.write import Cutting, write_pairs
+from liftnet.core.ids import stable_id
+from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.schemas import MANIFEST, PAIRS, table_writer, write_table
+from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.shard.statistics.files import PER_PAIR, SCALES, SCORE
 from liftnet.shard.statistics.run import tally_files
 from liftnet.shard.statistics.tables import dataset_tables

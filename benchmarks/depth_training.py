@@ -26,6 +26,8 @@ from measuring import machine, one_thread, shown, spent
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from liftnet.core.files import write_text
+from liftnet.data.images import read_image, read_mask
 from liftnet.depth.data.batches import Order
 from liftnet.depth.data.pairs import PairLoader, sample_depth
 from liftnet.depth.data.store import CropOptions
@@ -33,8 +35,6 @@ from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.reprojection.loss import correspondence_loss
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import depth_network
-from liftnet.io.files import write_text
-from liftnet.io.images import read_image, read_mask
 
 BATCH, POINTS = 16, 181
 NETWORKS = {64: {"levels": 6, "width": 16}, 256: {"levels": 8, "width": 64}}

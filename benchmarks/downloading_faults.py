@@ -29,8 +29,8 @@ from fault_server import Answer, Exchange, FaultServer, addresses
 from fault_storm import check, make_storm, run_and_kill, small_images
 from measuring import spent
 
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.tables import markdown_table
+from liftnet.core.tables import markdown_table
+from liftnet.data.schemas import MANIFEST, read_table
 
 STREAM = 200_000_000  # bytes of a stream that would go on for us: the peer reads all of it into memory
 ALIKE = {  # faults of the tests and what they are

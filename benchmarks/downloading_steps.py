@@ -16,10 +16,10 @@ from fault_server import FaultServer, addresses
 from measuring import measured, shown
 from PIL import Image
 
-from liftnet.collect.pictures.picture import normalise, perceptual_hashes, shrunk_size
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader
-from liftnet.io.files import write_bytes
+from liftnet.core.files import write_bytes
+from liftnet.data.pictures.normalise import normalise, perceptual_hashes, shrunk_size
 
 SIDES, SOURCES = (256, 1024), (1024, 2048, 3072)
 

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from liftnet.drkfs import DRKFS, Options, PointDetector
 from liftnet.drkfs.comparison import Target
-from liftnet.drkfs.descriptors import BLANK_CONTRAST, Precision, folded, hardnet, load_network
-from liftnet.drkfs.detector import DEVIATION, MEAN, direct_scores
-from liftnet.drkfs.experiments.chairs import Chair
-from liftnet.drkfs.loading import SHIPPED
 from liftnet.drkfs.matching import match_patches
 from liftnet.drkfs.patches import cut_patches, patch_weights
+from liftnet.experiments.drkfs.chairs import Chair
+from liftnet.models.patch_descriptors import BLANK_CONTRAST, Precision, folded, hardnet, load_network
+from liftnet.models.point_detector import DEVIATION, MEAN, direct_scores
+from liftnet.models.weights import SHIPPED
 
 REPORT = Path(__file__).with_suffix(".md")
 RUNS = 3

@@ -25,21 +25,21 @@ from measuring import machine, measured, one_thread, shown, spent, write_report
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
-from liftnet.drkfs.descriptors import load_descriptor
-from liftnet.drkfs.detector import PointDetector, load_detector
-from liftnet.drkfs.experiments.chairs import chair_of
+from liftnet.data.dataset import SPLITS, read_pairs
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.drkfs.learning.cutting import read_gray
 from liftnet.drkfs.learning.descriptor import Patches, describe, new_hardnet
 from liftnet.drkfs.learning.losses import hardest_in_batch
 from liftnet.drkfs.learning.points import PointSet, load_points
 from liftnet.drkfs.learning.run import patches_of
 from liftnet.drkfs.learning.scores import false_positive_rate, mean_matching_precision
-from liftnet.drkfs.loading import SHIPPED
 from liftnet.drkfs.settings import LearningSettings
 from liftnet.drkfs.views import semi_sphere
-from liftnet.io.dataset import SPLITS, read_pairs
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.truth import TrueView, load_truth, truth_files
+from liftnet.experiments.drkfs.chairs import chair_of
+from liftnet.models.patch_descriptors import load_descriptor
+from liftnet.models.point_detector import PointDetector, load_detector
+from liftnet.models.weights import SHIPPED
 from liftnet.rasteriser import render_soft
 
 PAGE = Path(__file__).with_suffix(".md")

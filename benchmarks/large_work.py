@@ -18,8 +18,8 @@ from measuring import machine, shown, write_report
 from scale import ROOT, cost_of_call, features_of_all, job
 from scale_collection import SIZE, Work, write_lists, write_pictures
 
-from liftnet.io.ids import stable_id
-from liftnet.io.schemas import PAIRS, open_table
+from liftnet.core.ids import stable_id
+from liftnet.data.schemas import PAIRS, open_table
 
 
 def measure(folder: Path, images: int) -> dict[str, float]:

@@ -29,10 +29,10 @@ from measuring import machine, measured, one_thread, shown, write_report
 from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.shape.light_field import LightField, describe, distance, distances
 from liftnet.shape.light_field.views import view_axes
-from liftnet.shape.mesh import TriangleMesh
-from liftnet.shape.reading import find_meshes, load_mesh
 from liftnet.shape.retrieval import retrieval
 
 PAGE = Path(__file__).with_suffix(".md")

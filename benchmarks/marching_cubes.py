@@ -15,7 +15,7 @@ import torch
 from measuring import machine, measured, one_thread, shown, write_report
 from skimage.measure import marching_cubes
 
-from liftnet.shape.marching import MarchingCubes
+from liftnet.mesh.marching_cubes import MarchingCubes
 
 RUNS = 9
 

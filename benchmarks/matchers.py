@@ -12,7 +12,7 @@ import numpy as np
 from measuring import peer
 from openmvg_programs import Scene
 
-from liftnet.io.features import Features
+from liftnet.data.features import Features
 from liftnet.match import match_descriptors
 
 RATIO = 0.8

@@ -26,8 +26,8 @@ from matplotlib.axes import Axes
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from liftnet.io.files import atomic_path, write_text
-from liftnet.io.tables import markdown_table
+from liftnet.core.files import atomic_path, write_text
+from liftnet.core.tables import markdown_table
 
 Result = TypeVar("Result")
 FIGURES = Path(__file__).resolve().parents[1] / "docs" / "figures"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 from measuring import OURS, PEER, machine, new_figure, one_thread, save_figure, shown, spent, tidy, write_report
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
 from liftnet.verify.evaluate import evaluate

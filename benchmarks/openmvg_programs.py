@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from measuring import ONE_THREAD
 
-from liftnet.io.features import Features
+from liftnet.data.features import Features
 
 MATCHES, FILTERED = "matches.txt", "filtered.txt"
 IndexPairs = dict[tuple[str, str], np.ndarray]

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from measuring import PHOTOS, fundamental_of, line_distances, machine, one_thread, shown, spent, write_report
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import MANIFEST, MATCHES, PAIRS, read_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import MANIFEST, MATCHES, PAIRS, read_table
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
 from liftnet.verify.run import verify_matches

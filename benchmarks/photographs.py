@@ -39,8 +39,8 @@ from measuring import (
 from openmvg_programs import Scene
 from reference_cameras import load, read_correspondences, reconstruct
 
-from liftnet.io.files import atomic_path
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table
+from liftnet.core.files import atomic_path
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.match.extract import recipe, work_features
 from liftnet.match.images import work_images
 from liftnet.match.settings import MatchSettings

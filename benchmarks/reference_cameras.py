@@ -22,9 +22,9 @@ import numpy as np
 import pycolmap
 from measuring import line_distances
 
-from liftnet.io.files import write_text
-from liftnet.io.images import encode_image, read_mask
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.core.files import write_text
+from liftnet.data.images import encode_image, read_mask
+from liftnet.data.schemas import MANIFEST, read_table
 
 HALF_PIXEL = 0.5  # COLMAP calls the centre of the top-left pixel (0.5, 0.5)
 SUMMARY = "summary.json"

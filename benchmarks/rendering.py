@@ -26,7 +26,7 @@ import pandas as pd
 import trimesh
 from measuring import machine, measured, one_thread, shown, write_report
 
-from liftnet.io.schemas import SHAPES, read_table
+from liftnet.data.schemas import SHAPES, read_table
 from liftnet.render.correspondences import correspondences, visible
 from liftnet.render.frames import frames_of
 from liftnet.render.materials import MATERIALS

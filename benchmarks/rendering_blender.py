@@ -16,8 +16,8 @@ import pandas as pd
 from measuring import FIGURES, machine, measured, one_thread, shown, write_report
 from PIL import Image
 
-from liftnet.io.ids import stable_seed
-from liftnet.io.truth import TrueView
+from liftnet.core.ids import stable_seed
+from liftnet.data.truth import TrueView
 from liftnet.render.artists import plan_works
 from liftnet.render.blender import SAMPLES, render_views
 from liftnet.render.classes import make_shape

@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from liftnet.io.files import write_text
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table
+from liftnet.core.files import write_text
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.match import retrieval
 from liftnet.match.extract import recipe, work_features
 from liftnet.match.features import WorkFeatures

@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from liftnet.io.images import read_mask, write_mask
-from liftnet.io.schemas import MANIFEST, MASKS, read_table
-from liftnet.segment.clean import clean_mask
+from liftnet.data.images import read_mask, write_mask
+from liftnet.data.schemas import MANIFEST, MASKS, read_table
+from liftnet.models.mask_cleaning import clean_mask
 from liftnet.segment.corrections import image_name
 
 NOTES = Path(__file__).with_name("reviewed_masks.csv")

@@ -32,9 +32,9 @@ from measuring import (
     write_report,
 )
 
+from liftnet.core.ids import stable_seed
 from liftnet.geometry import estimate_affine_fundamental, estimate_fundamental
 from liftnet.geometry.consensus import Search
-from liftnet.io.ids import stable_seed
 
 COUNTS, OUTLIERS = (200, 2000, 20000), (0.2, 0.5, 0.7)
 NOISE, THRESHOLD, CONFIDENCE, MOST, BATCH = 0.7, 2.0, 0.999, 100_000, 16

@@ -20,9 +20,9 @@ import yaml
 from PIL import Image
 
 from liftnet.collect.manifest import ROWS_PER_GROUP
-from liftnet.io.features import Features, write_features
-from liftnet.io.ids import stable_id
-from liftnet.io.schemas import MANIFEST, MASKS, table_writer, write_table
+from liftnet.core.ids import stable_id
+from liftnet.data.features import Features, write_features
+from liftnet.data.schemas import MANIFEST, MASKS, table_writer, write_table
 from liftnet.match.extract import recipe
 from liftnet.match.settings import MatchSettings, feature_settings
 

@@ -22,11 +22,11 @@ import pandas as pd
 import torch
 from measuring import PHOTOS, machine, one_thread, shown, spent
 
-from liftnet.io.files import write_text
-from liftnet.io.images import read_image
+from liftnet.core.files import write_text
+from liftnet.data.images import read_image
+from liftnet.models.refinenet import RefineNet
+from liftnet.models.segmenter import Segmenter, choose_device
 from liftnet.segment.peer import GeneralRemover
-from liftnet.segment.refinenet import RefineNet
-from liftnet.segment.segmenter import Segmenter, choose_device
 from liftnet.segment.settings import SegmentSettings
 
 SIZES = (224, 320, 384, 512)

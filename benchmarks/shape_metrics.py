@@ -21,15 +21,16 @@ import trimesh
 from measuring import machine, measured, one_thread, peer, shown, write_report
 from scipy.spatial import cKDTree
 
-from liftnet.shape import distances, voxels
+from liftnet.mesh import voxels
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.placement import normalise
+from liftnet.mesh.reading import load_mesh
+from liftnet.mesh.sampling import sample_surface
+from liftnet.shape import distances
+from liftnet.shape.differentiable_distances import chamfer
 from liftnet.shape.earth_mover import earth_mover
-from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.metrics import CLASSIC, compare
-from liftnet.shape.placing import normalise
-from liftnet.shape.reading import load_mesh
-from liftnet.shape.sampling import sample_surface
 from liftnet.shape.settings import MetricSettings
-from liftnet.shape.torch_distances import chamfer
 
 POINTS = 100_000
 RUNS = 3

@@ -22,15 +22,16 @@ from measuring import machine, one_thread, shown, write_report
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from liftnet.io.files import write_text
-from liftnet.shape import google, light_field, mvcnn
+from liftnet.core.files import write_text
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.reading import read_mesh
+from liftnet.mesh.sampling import sample_surface
+from liftnet.shape import light_field, mvcnn
+from liftnet.shape import shape_google as google
 from liftnet.shape.collection import labelled_meshes
-from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.mvcnn.model import Mvcnn, untrained_mvcnn
 from liftnet.shape.mvcnn.views import shaded_views
-from liftnet.shape.reading import read_mesh
 from liftnet.shape.retrieval import retrieval
-from liftnet.shape.sampling import sample_surface
 
 CAD = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "cad"  # z up
 CHAMFER_POINTS = 1000

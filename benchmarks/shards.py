@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measuring import machine, measured, one_thread, shown, write_report
 
-from liftnet.io.dataset import SPLITS, Pair, coordinate_scale, load_pair, open_shard, read_pairs
-from liftnet.io.schemas import COORDINATE_SCALE, PAIRS
-from liftnet.io.sharding.compact import compact_table
-from liftnet.io.sharding.write import Cutting, write_shard
+from liftnet.data.dataset import SPLITS, Pair, coordinate_scale, load_pair, open_shard, read_pairs
+from liftnet.data.schemas import COORDINATE_SCALE, PAIRS
+from liftnet.data.shards.compact import compact_table
+from liftnet.data.shards.write import Cutting, write_shard
 
 SLICE = 1024  # pairs read at a time by a scan
 RANDOM_PAIRS = 200  # read in one run

@@ -23,11 +23,11 @@ import pandas as pd
 from measuring import machine, measured, one_thread, shown, spent, write_report
 from PIL import Image, ImageEnhance, ImageOps
 
-from liftnet.collect.pictures.picture import perceptual_hashes
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.duplicates import detail, same_detail
-from liftnet.io.hashes import NearPairs, as_bits, near_pairs
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table, write_table
+from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs
+from liftnet.data.pictures.normalise import perceptual_hashes
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
 from liftnet.match.across import match_across
 from liftnet.match.settings import MatchSettings
 from liftnet.shard.leakage import LINKING, links_between

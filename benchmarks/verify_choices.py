@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from measuring import fundamental_of, machine, one_thread, peer, shown, spent, write_report
 
+from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry import (
     Search,
     chance_floor,
@@ -33,7 +34,6 @@ from liftnet.geometry import (
 )
 from liftnet.geometry.flats import fit_flat, joint_points
 from liftnet.geometry.perspective import fundamental_residuals
-from liftnet.io.truth import load_truth, truth_files
 from liftnet.verify.decide import reasons
 from liftnet.verify.files import ImageRow, MaskFolder, Matches, MatchTable, read_images
 from liftnet.verify.fits import PairNumbers, View, fit_pair

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from liftnet.depth.experiments.bootstrap import Estimate, difference, estimate, mean_of_classes
-from liftnet.depth.experiments.plan import Experiments, read_plan
-from liftnet.depth.experiments.tables import read_scores
-from liftnet.drkfs.experiments.claims import claims_table as drkfs_claims
-from liftnet.io.tables import markdown_table
+from liftnet.core.tables import markdown_table
+from liftnet.experiments.depth.bootstrap import Estimate, difference, estimate, mean_of_classes
+from liftnet.experiments.depth.plan import Experiments, read_plan
+from liftnet.experiments.depth.tables import read_scores
+from liftnet.experiments.drkfs.claims import claims_table as drkfs_claims
 
 HERE = Path(__file__).resolve().parent
 PAGE, PLAN = HERE / "reproduction.md", HERE.parent / "workflow" / "experiments.yaml"

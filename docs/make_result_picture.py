@@ -12,8 +12,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from liftnet.io.drawing import depth_colours, enlarged, new_view, with_scale
-from liftnet.io.files import read_json
+from liftnet.core.files import read_json
+from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
 
 TITLES = ("photograph (held-out artist)", "LiftNet's depth", "true depth", "surface, −30°", "surface, +30°")
 ROWS = 3

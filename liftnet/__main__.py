@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
 
 from liftnet import __version__
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger, set_up_logging
+from liftnet.core.command import CommandParser
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger, set_up_logging
 
 STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """The parser of all stages; each stage's `cli` module adds its own commands."""
-    parser = argparse.ArgumentParser(prog="python -m liftnet", description=__doc__)
+    parser = CommandParser(prog="python -m liftnet", description=__doc__)
     parser.add_argument("--version", action="version", version=f"liftnet {__version__}")
     stages = parser.add_subparsers(title="stages, in the order of the line", metavar="STAGE", required=True)
     for stage in STAGES:
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     # Threads of torch that wait by spinning slow each other down tenfold as soon as another job shares the cores;
     # waiting asleep costs an eighth on an idle machine. OpenMP reads this when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser().parse_command(argv)
     set_up_logging(arguments.verbose)
     try:
         return arguments.run(arguments) or 0

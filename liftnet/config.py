@@ -16,6 +16,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from liftnet.collect.catalogues import KINDS, options_of
 from liftnet.collect.settings import CollectSettings
+from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import Settings, group_of
 from liftnet.depth.settings import DepthSettings, ExperimentSettings
 from liftnet.drkfs.settings import (
     DrkfsSettings,
@@ -24,8 +26,6 @@ from liftnet.drkfs.settings import (
     ShapeDescriptorSettings,
     ShapeExperimentSettings,
 )
-from liftnet.io.errors import LiftnetError
-from liftnet.io.settings import Settings
 from liftnet.match.settings import MatchSettings
 from liftnet.render.settings import RenderSettings
 from liftnet.report.settings import ReportSettings
@@ -110,16 +110,24 @@ class Config(Settings):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of `Config`, without references, titles and defaults of whole sections."""
+    """The JSON schema (draft 2020-12) of `Config`, without references, titles and defaults of whole groups."""
     schema = Config.model_json_schema()
-    sections = schema.pop("$defs", {})
+    groups = schema.pop("$defs", {})
     schema["properties"]["sources"]["items"] = SourceEntry.schema_of_kinds()
-    for name, entry in schema["properties"].items():
-        if "$ref" in entry:
-            section = sections[entry["$ref"].rpartition("/")[2]]
-            schema["properties"][name] = {**section, "description": entry["description"], "default": {}}
+    schema = _in_place(schema, groups)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return _without_titles(schema)
+
+
+def _in_place(schema: dict[str, Any], groups: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a group with those of the groups in it where they are referred to."""
+    properties = {}
+    for name, entry in schema["properties"].items():
+        if "$ref" in entry:
+            group = _in_place(groups[entry["$ref"].rpartition("/")[2]], groups)
+            entry = {**group, "description": entry["description"], "default": {}}
+        properties[name] = entry
+    return {**schema, "properties": properties}
 
 
 def _without_titles(value: Any) -> Any:
@@ -142,14 +150,20 @@ def config_text() -> str:
         "# Every setting with its default; as it stands, a run collects and evaluates the built-in demo museum.",
         "# Put your own values in a file of your own and name it: snakemake --cores all --configfile mine.yaml",
     ]
-    for name, field in Config.model_fields.items():
-        if isinstance(field.default, Settings):
-            lines += ["", f"{name}:  # {field.description}"]
-            for key, setting in type(field.default).model_fields.items():
-                lines += _setting_lines(key, setting.default, str(setting.description), "  ")
+    return "\n".join([*lines, *_group_lines(Config, "")]) + "\n"
+
+
+def _group_lines(group: type[Settings], indent: str) -> list[str]:
+    """The settings of a group, those of the groups in it indented below their names."""
+    lines: list[str] = []
+    for name, field in group.model_fields.items():
+        inner = group_of(field)
+        if inner is None:
+            lines += _setting_lines(name, field.default, str(field.description), indent)
         else:
-            lines += _setting_lines(name, field.default, str(field.description), "")
-    return "\n".join(lines) + "\n"
+            lines += [*([] if indent else [""]), f"{indent}{name}:  # {field.description}"]
+            lines += _group_lines(inner, indent + "  ")
+    return lines
 
 
 def _setting_lines(key: str, default: Any, meaning: str, indent: str) -> list[str]:

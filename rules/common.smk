@@ -5,6 +5,7 @@ Nothing here computes results: it names files and turns settings into options of
 """
 
 import csv
+import json
 import os
 import shlex
 import sys
@@ -213,6 +214,13 @@ wildcard_constraints:
     seed=r"\d+",
     table=r"[a-z0-9]+",
     figure=r"[a-z0-9]+",
+
+
+def section(*paths):
+    """A subtree of the configuration as JSON, for `--settings`; of several, an object of them by their last names."""
+    trees = {path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config) for path in paths}
+    tree = trees if len(paths) > 1 else next(iter(trees.values()))
+    return json.dumps(tree, sort_keys=True)
 
 
 def settings(stage, *keys):

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.settings import Settings
+from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import Settings
 
 _DUMP = "instead of asking it: "
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from liftnet.collect.list_cli import add_list_command
 from liftnet.collect.options import add_source_options, sources_from
 from liftnet.collect.settings import CollectSettings
-from liftnet.io.command import Subparsers, add_command, add_stage
-from liftnet.io.log import duration, get_logger
-from liftnet.io.settings import settings_from
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.log import duration, get_logger
+from liftnet.core.settings import settings_from
 
 if TYPE_CHECKING:
     from liftnet.collect.sources import Sources

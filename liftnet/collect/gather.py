@@ -15,13 +15,13 @@ from liftnet.collect.fetching.journal import Entry, Journal, read_entries
 from liftnet.collect.fetching.standing import VERSION
 from liftnet.collect.fetching.wanted import read_wanted
 from liftnet.collect.manifest import CollectResult, check_named_artists, first_of_each, write_manifest
-from liftnet.collect.pictures.picture import normalise_mask
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
-from liftnet.io.errors import BadImageError
-from liftnet.io.images import write_mask
-from liftnet.io.parallel import default_workers, map_threads
-from liftnet.io.schemas import FETCHED, open_table
+from liftnet.core.errors import BadImageError
+from liftnet.core.parallel import default_workers, map_threads
+from liftnet.data.images import write_mask
+from liftnet.data.pictures.normalise import normalise_mask
+from liftnet.data.schemas import FETCHED, open_table
 
 YOUNG_S = 3600.0
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from liftnet.collect.catalogues import KINDS, CatalogueSettings, ListSettings
 from liftnet.collect.settings import CollectSettings
-from liftnet.io.command import Subparsers, add_command
-from liftnet.io.log import get_logger
-from liftnet.io.settings import add_settings_arguments, settings_from
+from liftnet.core.command import Subparsers, add_command
+from liftnet.core.log import get_logger
+from liftnet.core.settings import add_settings_arguments, settings_from
 
 ASKING = ("contact", "allow_host", "delay_s", "timeout_s", "total_s", "retries", "backoff_s", "max_wait_s")
 

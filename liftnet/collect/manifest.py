@@ -18,11 +18,11 @@ from liftnet.collect.splitting.copies import mark_copies
 from liftnet.collect.splitting.groups import give_splits
 from liftnet.collect.splitting.identities import identify
 from liftnet.collect.splitting.lists import Lists, read_given
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text
-from liftnet.io.licences import spdx
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, in_groups, read_table, table_writer
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text
+from liftnet.core.log import get_logger
+from liftnet.data.licences import spdx
+from liftnet.data.schemas import MANIFEST, in_groups, read_table, table_writer
 
 Row = dict[str, Any]
 ROWS_PER_GROUP = 10_000  # so that a job that wants one work reads a hundredth of a million rows

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from liftnet.io.log import get_logger
+from liftnet.core.log import get_logger
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
     from liftnet.collect.sources.rows import Sources

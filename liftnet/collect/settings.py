@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from liftnet.io.settings import Settings
+from liftnet.core.settings import Settings
 
 
 class CollectSettings(Settings):

@@ -11,14 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from liftnet.depth.model import DepthModel, load_model, save_model
     from liftnet.depth.reprojection.loss import correspondence_loss
+    from liftnet.models.liftnet import DepthModel, load_model, save_model
 
 _HOMES = {
-    "DepthModel": "liftnet.depth.model",
+    "DepthModel": "liftnet.models.liftnet",
     "correspondence_loss": "liftnet.depth.reprojection.loss",
-    "load_model": "liftnet.depth.model",
-    "save_model": "liftnet.depth.model",
+    "load_model": "liftnet.models.liftnet",
+    "save_model": "liftnet.models.liftnet",
 }
 __all__ = ["DepthModel", "correspondence_loss", "load_model", "save_model"]
 

@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_text
+from liftnet.core.log import get_logger
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_text
-from liftnet.io.log import get_logger
 
 UNRELATED = ("evaluation_pairs", "n_examples", "cache_mb", "tensorboard")  # settings that change no weight
 

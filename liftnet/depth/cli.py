@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.depth.experiments.cli import add_experiment_commands
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.settings import settings_from
 from liftnet.depth.predicting.cli import add_user_commands
 from liftnet.depth.settings import EVALUATION, SFM, TRAINING, DepthSettings
-from liftnet.io.command import Subparsers, add_command, add_stage
-from liftnet.io.settings import settings_from
+from liftnet.experiments.depth.cli import add_experiment_commands
 
 
 def add_commands(stages: Subparsers) -> None:

@@ -12,20 +12,20 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger, progress
+from liftnet.core.tables import write_tables
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.truth import load_truth, truth_files
 from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
 from liftnet.depth.data.store import CropStore
 from liftnet.depth.examples import Example, write_examples
 from liftnet.depth.metrics import ALIGNMENT, DepthErrors, depth_errors, mean_errors, true_crop
-from liftnet.depth.model import DepthModel, load_model
-from liftnet.depth.priors import constant_depth, inflated_depth
 from liftnet.depth.reprojection.loss import CorrespondenceLoss, correspondence_terms
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger, progress
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.tables import write_tables
-from liftnet.io.truth import load_truth, truth_files
+from liftnet.models.depth_priors import constant_depth, inflated_depth
+from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
 HELD_OUT = ("test", "val")

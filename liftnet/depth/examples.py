@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.files import atomic_path, write_json
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.depth.data.store import CropStore
 from liftnet.depth.metrics import DepthErrors
-from liftnet.io.files import atomic_path, write_json
-from liftnet.io.schemas import MANIFEST, read_table
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -23,17 +23,17 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import duration, get_logger, meter
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint, write_metrics
 from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.data.pairs import in_directions
-from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import UNET, DepthNetwork, initial_network, network_from
 from liftnet.depth.objectives import Sources, Terms, Training, load_training
 from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import duration, get_logger, meter
+from liftnet.models.liftnet import DepthModel, save_model
+from liftnet.models.unet import UNET, DepthNetwork, initial_network, network_from
 
 LOG = get_logger("depth")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -108,7 +108,7 @@ def depth_network(settings: DepthSettings, seed: int) -> DepthNetwork:
 
 
 def network_config(settings: DepthSettings) -> dict[str, Any]:
-    """What builds the network that the settings ask for: the `config` of `liftnet.depth.network`."""
+    """What builds the network that the settings ask for: the `config` of `liftnet.models.unet`."""
     if settings.encoder != UNET:
         return {"encoder": settings.encoder, "width": settings.width}
     return {"levels": settings.levels, "width": settings.width, "align_corners": settings.align_corners}

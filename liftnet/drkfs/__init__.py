@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from liftnet.drkfs.comparison import Differences, Options, Target
-    from liftnet.drkfs.descriptors import PatchDescriptor, load_descriptor
-    from liftnet.drkfs.detector import PointDetector, load_detector
     from liftnet.drkfs.metric import DRKFS
     from liftnet.drkfs.views import semi_sphere
+    from liftnet.models.patch_descriptors import PatchDescriptor, load_descriptor
+    from liftnet.models.point_detector import PointDetector, load_detector
 
 _HOMES = {
     "DRKFS": "liftnet.drkfs.metric",
     "Differences": "liftnet.drkfs.comparison",
     "Options": "liftnet.drkfs.comparison",
-    "PatchDescriptor": "liftnet.drkfs.descriptors",
-    "PointDetector": "liftnet.drkfs.detector",
+    "PatchDescriptor": "liftnet.models.patch_descriptors",
+    "PointDetector": "liftnet.models.point_detector",
     "Target": "liftnet.drkfs.comparison",
-    "load_descriptor": "liftnet.drkfs.descriptors",
-    "load_detector": "liftnet.drkfs.detector",
+    "load_descriptor": "liftnet.models.patch_descriptors",
+    "load_detector": "liftnet.models.point_detector",
     "semi_sphere": "liftnet.drkfs.views",
 }
 __all__ = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from liftnet.core.command import Subparsers, add_stage
 from liftnet.drkfs.descriptor_cli import add_descriptor_commands
-from liftnet.drkfs.experiments.cli import add_experiment_commands
 from liftnet.drkfs.learning.cli import add_learning_commands
 from liftnet.drkfs.scoring.cli import add_score_command
-from liftnet.io.command import Subparsers, add_stage
+from liftnet.experiments.drkfs.cli import add_experiment_commands
 
 
 def add_commands(stages: Subparsers) -> None:

@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from liftnet.drkfs.descriptors import BLANK_CONTRAST, Precision
 from liftnet.drkfs.patches import STRIDE
 from liftnet.drkfs.placement import Placement
+from liftnet.models.patch_descriptors import BLANK_CONTRAST, Precision
 from liftnet.rasteriser import Light
 
 LIGHT = Light(ambient=0.75, directional=0.25, wrapped=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from liftnet.core.command import Subparsers, add_command
+from liftnet.core.settings import settings_from
 from liftnet.drkfs.settings import ShapeDescriptorSettings
-from liftnet.io.command import Subparsers, add_command
-from liftnet.io.settings import settings_from
-from liftnet.shape.google.settings import GOOGLE
 from liftnet.shape.mvcnn.settings import MVCNN
+from liftnet.shape.shape_google.settings import GOOGLE
 
 
 def add_descriptor_commands(trainings: Subparsers) -> None:
@@ -31,8 +31,8 @@ def add_descriptor_commands(trainings: Subparsers) -> None:
 
 
 def _vocabulary(arguments: argparse.Namespace) -> None:
-    from liftnet.shape.google.learning import train_vocabulary
-    from liftnet.shape.google.settings import GoogleSettings
+    from liftnet.shape.shape_google.learning import train_vocabulary
+    from liftnet.shape.shape_google.settings import GoogleSettings
 
     settings = settings_from(arguments, GoogleSettings)
     train_vocabulary(arguments.meshes, arguments.model, settings, arguments.seed, arguments.threads)

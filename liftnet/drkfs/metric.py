@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from liftnet.drkfs import views as half_sphere
 from liftnet.drkfs.comparison import Differences, Options, Target
-from liftnet.drkfs.descriptors import PatchDescriptor, Precision, load_network
-from liftnet.drkfs.detector import PointDetector, load_detector
-from liftnet.drkfs.loading import SHIPPED
 from liftnet.drkfs.matching import match_patches
 from liftnet.drkfs.parts import by_parts
 from liftnet.drkfs.patches import STRIDE, cut_patches, patch_weights
 from liftnet.drkfs.placement import Align, Placement, check_align, check_mesh, normalising
+from liftnet.models.patch_descriptors import PatchDescriptor, Precision, load_network
+from liftnet.models.point_detector import PointDetector, load_detector
+from liftnet.models.weights import SHIPPED
 from liftnet.rasteriser import render_soft
 from liftnet.rasteriser.cameras import Cameras
 

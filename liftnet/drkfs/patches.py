@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from liftnet.drkfs.descriptors import PATCH
+from liftnet.models.patch_descriptors import PATCH
 
 STRIDE = 16  # px
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from liftnet.io.settings import Settings
-from liftnet.shape.google.settings import GoogleSettings
+from liftnet.core.settings import Settings
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.settings import ComparisonSettings
+from liftnet.shape.shape_google.settings import GoogleSettings
 
 
 class DrkfsSettings(Settings):

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Floats
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, in_groups, read_table, table_writer
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.features import Floats
+from liftnet.data.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, in_groups, read_table, table_writer
 from liftnet.match.extract import recipe, work_features
 from liftnet.match.features import MIN_KEYPOINTS, PairMatches, Problem, WorkFeatures, WorkImage
 from liftnet.match.matcher import match_descriptors

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features
-from liftnet.io.log import progress
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import in_groups
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import progress
+from liftnet.core.parallel import map_threads
+from liftnet.data.features import Features
+from liftnet.data.schemas import in_groups
 from liftnet.match.features import PairMatches, Problem, WorkFeatures, WorkImage
 from liftnet.match.images import link_image
 from liftnet.match.matcher import score_matches

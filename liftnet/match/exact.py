@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import UInt8Array
-from liftnet.io.log import duration, get_logger, progress
-from liftnet.io.parallel import map_threads
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import duration, get_logger, progress
+from liftnet.core.parallel import map_threads
+from liftnet.data.images import UInt8Array
 from liftnet.match.features import PairMatches, WorkFeatures
 from liftnet.match.matcher import match_with_ratios
 from liftnet.match.settings import MatchSettings

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features, read_features, write_features
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.features import Features, read_features, write_features
 from liftnet.match.features import MIN_KEYPOINTS, Problem, WorkFeatures, WorkImage
 from liftnet.match.images import image_size
 from liftnet.match.settings import MatchSettings, feature_settings

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.features import Features, Floats, read_features
-from liftnet.io.images import read_mask
+from liftnet.data.features import Features, Floats, read_features
+from liftnet.data.images import read_mask
 
 MIN_KEYPOINTS = 2  # a ratio test compares two neighbours
 IMAGES_IN_MEMORY = 1024  # features of an image take at most 1.2 MB with 8000 keypoints

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.images import UInt8Array, read_image, read_mask
-from liftnet.io.rows import read_rows
-from liftnet.io.schemas import MANIFEST
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.data.images import UInt8Array, read_image, read_mask
+from liftnet.data.row_groups import read_rows
+from liftnet.data.schemas import MANIFEST
 from liftnet.match.features import Problem, WorkImage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.features import Floats
+from liftnet.data.features import Floats
 from liftnet.match.neighbours import Descriptors, Indices, find_neighbours, squared_distances
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from liftnet.io.features import Features
-from liftnet.io.parallel import map_threads
+from liftnet.core.parallel import map_threads
+from liftnet.data.features import Features
 from liftnet.match.features import Problem, WorkImage
 from liftnet.match.images import load_pixels
 from liftnet.match.settings import MatchSettings

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features
-from liftnet.io.images import UInt8Array
-from liftnet.io.parallel import map_threads
+from liftnet.core.errors import LiftnetError
+from liftnet.core.parallel import map_threads
+from liftnet.data.features import Features
+from liftnet.data.images import UInt8Array
 from liftnet.match.features import Problem, WorkImage
 from liftnet.match.images import load_pixels
 from liftnet.match.openmvg_files import (

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json
-from liftnet.io.images import UInt8Array
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json
+from liftnet.data.images import UInt8Array
 
 Pair = tuple[int, int]
 Matches = dict[Pair, npt.NDArray[np.uint32]]

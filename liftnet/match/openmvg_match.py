@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import in_groups
+from liftnet.core.errors import LiftnetError
+from liftnet.core.parallel import map_threads
+from liftnet.data.schemas import in_groups
 from liftnet.match.features import PairMatches, WorkFeatures
 from liftnet.match.matcher import score_matches
 from liftnet.match.openmvg_files import Matches, Pair, check_matches, read_matches, read_pairs

@@ -12,9 +12,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import writing_error
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import writing_error
+from liftnet.core.log import get_logger
 from liftnet.match.openmvg_writers import full_disk
 
 LISTING, FEATURES, PAIRS, MATCHES, FILTER = (

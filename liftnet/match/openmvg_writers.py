@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features
-from liftnet.io.files import writing_error
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import writing_error
+from liftnet.data.features import Features
 
 _UNDEFINED = 2**32 - 1  # a view without a camera
 _NOT_POLYMORPHIC, _NEW_POINTER = 1 << 30, 1 << 31  # marks of the library cereal

@@ -15,11 +15,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.features import Features, Floats
-from liftnet.io.ids import stable_seed
-from liftnet.io.images import UInt8Array
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.features import Features, Floats
+from liftnet.data.images import UInt8Array
 from liftnet.match.features import WorkFeatures
 from liftnet.match.matcher import match_descriptors
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from liftnet.io.settings import Settings
+from liftnet.core.settings import Settings
 
 
 class MatchSettings(Settings):

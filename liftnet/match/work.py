@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.match.extract import recipe, work_features
 from liftnet.match.features import PairMatches, WorkFeatures
 from liftnet.match.images import work_images

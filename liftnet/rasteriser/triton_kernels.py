@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.rasteriser.softness import FLAT, Softness
 from liftnet.rasteriser.tiles import TileLists
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftnet.io.ids import stable_id, stable_seed
+from liftnet.core.ids import stable_id, stable_seed
 from liftnet.render import families_carved as carved
 from liftnet.render import families_figures as figures
 from liftnet.render import families_organic as organic

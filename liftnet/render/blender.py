@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json, write_json, writing_error
-from liftnet.io.truth import TrueView
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_json, writing_error
+from liftnet.data.truth import TrueView
 from liftnet.render.environment import environment
 from liftnet.render.mesh import Mesh
 from liftnet.render.photograph import develop

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.io.command import Subparsers, add_command, add_stage
-from liftnet.io.settings import settings_from
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.settings import settings_from
 from liftnet.render.settings import MUSEUM_SETTINGS, SET_SETTINGS, RenderSettings
 
 ALL_SETS = tuple(dict.fromkeys(name for names in SET_SETTINGS.values() for name in names))

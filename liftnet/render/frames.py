@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.ids import stable_seed
+from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
-from liftnet.io.ids import stable_seed
-from liftnet.io.truth import TrueView
 from liftnet.render.materials import MATERIALS, Material, paint
 from liftnet.render.mesh import Mesh, normalise
 from liftnet.render.orthographic import make_subject, render_view

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json, write_bytes, write_json, write_text, writing_error
-from liftnet.io.ids import slug, stable_fraction
-from liftnet.io.images import write_image, write_mask
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import TRUTH, write_table
-from liftnet.io.truth import save_truth
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_bytes, write_json, write_text, writing_error
+from liftnet.core.ids import slug, stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.images import write_image, write_mask
+from liftnet.data.schemas import TRUTH, write_table
+from liftnet.data.truth import save_truth
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.settings import MUSEUM_SETTINGS, RenderSettings
 
@@ -156,7 +156,7 @@ def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
     """Make a sculpture and take the views of it that are missing; returns their number."""
     import numpy as np
 
-    from liftnet.io.ids import stable_seed
+    from liftnet.core.ids import stable_seed
     from liftnet.render.materials import MATERIALS
     from liftnet.render.mesh import mesh_field, normalise
     from liftnet.render.photograph import photograph

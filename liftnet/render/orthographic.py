@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.truth import TrueView
+from liftnet.data.truth import TrueView
 from liftnet.render.materials import Material
 from liftnet.render.mesh import Mesh
 from liftnet.render.photograph import SUBPIXELS, develop, key_light_reach, reflect

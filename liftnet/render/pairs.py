@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from liftnet.io.ids import stable_seed
-from liftnet.io.truth import TrueView
+from liftnet.core.ids import stable_seed
+from liftnet.data.truth import TrueView
 from liftnet.render.correspondences import chosen, correspondences
 
 SHARED = 50  # points that both views of a pair must see: what the paper trains with on ShapeNet

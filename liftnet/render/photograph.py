@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
-from liftnet.io.truth import TrueView
 from liftnet.render.materials import Material, Surface
 from liftnet.render.scene import OBJECT, SKY, Bodies, Hits, Place
 from liftnet.render.views import Light, View

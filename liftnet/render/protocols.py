@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.ids import stable_seed
 from liftnet.geometry.cameras import OrthographicCamera
-from liftnet.io.ids import stable_seed
 from liftnet.render.mesh import Mesh, normalise
 from liftnet.render.views import Light, draw_light, facing, towards
 

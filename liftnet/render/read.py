@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.render.mesh import Mesh
 
 FloatArray = npt.NDArray[np.floating]

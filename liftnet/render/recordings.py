@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import read_json
+from liftnet.core.log import get_logger
+from liftnet.data.images import UInt8Array, read_image, read_mask
+from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.files import read_json
-from liftnet.io.images import UInt8Array, read_image, read_mask
-from liftnet.io.log import get_logger
-from liftnet.io.truth import TrueView
 from liftnet.render.read import BadMesh
 
 UNIT = "cm"

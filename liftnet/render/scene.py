@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.ids import stable_seed
+from liftnet.core.ids import stable_seed
 from liftnet.render.materials import FLOORS, MATERIALS, WALLS, Material
 from liftnet.render.mesh import Mesh
 from liftnet.render.noise import fractal

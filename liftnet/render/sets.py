@@ -11,16 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json, write_bytes, write_json
-from liftnet.io.ids import slug
-from liftnet.io.images import encode_image, write_mask
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, PAIRS, SHAPES, TRUTH, in_groups, table_writer, write_table
-from liftnet.io.sharding.folder import replaced_folder
-from liftnet.io.sharding.write import Cutting, write_pairs
-from liftnet.io.truth import TrueView, save_truth
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_bytes, write_json
+from liftnet.core.ids import slug
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.images import encode_image, write_mask
+from liftnet.data.schemas import MANIFEST, PAIRS, SHAPES, TRUTH, in_groups, table_writer, write_table
+from liftnet.data.shards.folder import replaced_folder
+from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.truth import TrueView, save_truth
 from liftnet.render.blender import find_blender
 from liftnet.render.frames import Frame, frames_of
 from liftnet.render.pairs import pair_rows

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_fraction, stable_id, stable_seed
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.mesh import mesh_field
 from liftnet.render.read import SUFFIXES, Solid, read_mesh

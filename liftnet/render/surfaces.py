@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_text
-from liftnet.io.log import get_logger, progress
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_text
+from liftnet.core.log import get_logger, progress
 from liftnet.render.classes import CLASSES, make_surface
 from liftnet.render.classes.parts import Part
 from liftnet.render.shapes import class_shapes

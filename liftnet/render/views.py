@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.ids import stable_seed
 from liftnet.geometry.cameras import Camera
-from liftnet.io.ids import stable_seed
 
 FloatArray = npt.NDArray[np.floating]
 FLAVOURS = ("plain", "plain", "close", "plain", "turned", "plain", "near", "plain", "close", "plain")

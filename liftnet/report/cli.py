@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.io.command import Subparsers, add_command
-from liftnet.io.settings import settings_from
+from liftnet.core.command import Subparsers, add_command
+from liftnet.core.settings import settings_from
 from liftnet.report.settings import ReportSettings
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from liftnet.io.drawing import data_uri, depth_colours, enlarged, new_view, resampled, shrunk, with_scale
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.log import get_logger
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.data.drawing import data_uri, depth_colours, enlarged, new_view, resampled, shrunk, with_scale
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from liftnet.io.tables import write_tables
+from liftnet.core.tables import write_tables
 from liftnet.report.run import Run
 
 COLUMNS = ["unit", "step", "outcome", "reason", "count"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from liftnet.io.drawing import data_uri, shrunk
-from liftnet.io.errors import BadImageError
-from liftnet.io.images import read_mask
-from liftnet.io.log import get_logger
+from liftnet.core.errors import BadImageError
+from liftnet.core.log import get_logger
+from liftnet.data.drawing import data_uri, shrunk
+from liftnet.data.images import read_mask
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
 from liftnet.report.pictures import intersection_over_union, mask_comparison, mask_overlay, shrunk_mask
 from liftnet.report.run import Run

@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 
 from liftnet import __version__
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text
+from liftnet.core.log import get_logger
 from liftnet.report.depths import DepthFigure, depth_figures
 from liftnet.report.funnel import funnel, remaining, write_funnel
 from liftnet.report.masks import hand_mask_figures, mask_figures

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from liftnet.io.drawing import data_uri, shrunk
-from liftnet.io.errors import BadImageError
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger
+from liftnet.core.errors import BadImageError
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.data.drawing import data_uri, shrunk
 from liftnet.report.funnel import plain
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
 from liftnet.report.run import Run

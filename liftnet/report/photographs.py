@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from liftnet.io.errors import BadImageError
-from liftnet.io.ids import stable_seed
-from liftnet.io.images import read_image
+from liftnet.core.errors import BadImageError
+from liftnet.core.ids import stable_seed
+from liftnet.data.images import read_image
 from liftnet.report.run import Run
 
 

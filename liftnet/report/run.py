@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from liftnet.io.dataset import SPLITS, open_shard, shard_paths
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json
-from liftnet.io.schemas import MANIFEST, MASKS, PAIRS, TRIED, check_metadata, read_table
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json
+from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, TRIED, check_metadata, read_table
 
 PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_inliers"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from liftnet.io.settings import Settings
+from liftnet.core.settings import Settings
 
 
 class ReportSettings(Settings):

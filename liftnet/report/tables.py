@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.report.funnel import plain
 
 DATASET = {

@@ -6,10 +6,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from liftnet.io.command import Subparsers, add_command, add_stage
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
-from liftnet.io.settings import settings_from
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.settings import settings_from
 from liftnet.segment.settings import SegmentSettings
 
 FOLD_SETTINGS = ("crossvalidation_folds", "fold_iterations", "fold_learning_rate", "peer_onnx")
@@ -199,8 +199,8 @@ def run_predict(arguments: argparse.Namespace) -> None:
     """Mask all stored images of one artist."""
     import torch
 
+    from liftnet.models.segmenter import Segmenter
     from liftnet.segment.predict import predict_artist
-    from liftnet.segment.segmenter import Segmenter
 
     settings = settings_from(arguments, SegmentSettings)
     torch.set_num_threads(arguments.threads)

@@ -10,11 +10,11 @@ from urllib.parse import unquote, urlparse
 
 import pandas as pd
 
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.images import read_mask
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.tables import write_tables
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.tables import write_tables
+from liftnet.data.images import read_mask
+from liftnet.data.schemas import MANIFEST, read_table
 
 COLUMNS = ["file", "image_id", "work_id", "split", "status", "reason", "coverage"]
 ENDINGS = (".png", ".mask.png")

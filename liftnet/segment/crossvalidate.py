@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_fraction
-from liftnet.io.log import get_logger
-from liftnet.io.tables import write_tables
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.core.tables import write_tables
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.metrics import expected_iou
 from liftnet.segment.peer import GeneralRemover
 from liftnet.segment.predict import Masker, segment_image
 from liftnet.segment.samples import MaskedImage, all_masked_images, choose_validation
 from liftnet.segment.scoring import confidence_table, score_images, summarise
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 from liftnet.segment.train import train_segmenter
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from liftnet.io.errors import BadImageError
-from liftnet.io.images import read_image, read_mask
-from liftnet.io.log import get_logger, progress
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.tables import write_tables
-from liftnet.io.truth import load_truth, truth_files
+from liftnet.core.errors import BadImageError
+from liftnet.core.log import get_logger, progress
+from liftnet.core.tables import write_tables
+from liftnet.data.images import read_image, read_mask
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.truth import load_truth, truth_files
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.metrics import iou, pixel_accuracy
 from liftnet.segment.predict import segment_image
 from liftnet.segment.samples import MaskedImage
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 
 RESOLUTION = "stored image"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from liftnet.io.errors import BadImageError
-from liftnet.io.images import read_image, write_mask
-from liftnet.io.inputs import InputImage, find_images
-from liftnet.io.log import get_logger, progress
+from liftnet.core.errors import BadImageError
+from liftnet.core.log import get_logger, progress
+from liftnet.data.images import read_image, write_mask
+from liftnet.data.inputs import InputImage, find_images
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.predict import segment_image
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 
 LOG = get_logger("segment")

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.images import read_image, write_mask
-from liftnet.io.log import get_logger, progress
-from liftnet.io.rows import read_rows
-from liftnet.io.schemas import MANIFEST, MASKS, read_table, write_table
-from liftnet.segment.clean import clean_mask
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.log import get_logger, progress
+from liftnet.data.images import read_image, write_mask
+from liftnet.data.row_groups import read_rows
+from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
+from liftnet.models.mask_cleaning import clean_mask
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.metrics import expected_iou
 from liftnet.segment.peer import GeneralRemover
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 
 Masker = Callable[[npt.NDArray[np.uint8]], tuple[npt.NDArray[np.bool_], float]]

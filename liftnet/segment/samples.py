@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import BadImageError
-from liftnet.io.ids import stable_fraction
-from liftnet.io.images import read_image, read_mask
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.core.errors import BadImageError
+from liftnet.core.ids import stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.images import read_image, read_mask
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.segment.corrections import read_corrections, usable
 from liftnet.segment.settings import SegmentSettings
 

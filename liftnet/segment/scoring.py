@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from liftnet.io.errors import BadImageError
-from liftnet.io.ids import stable_seed
-from liftnet.io.images import read_image, read_mask
-from liftnet.io.log import get_logger
+from liftnet.core.errors import BadImageError
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.data.images import read_image, read_mask
 from liftnet.segment.metrics import boundary_f, iou, pixel_accuracy
 from liftnet.segment.predict import Masker
 from liftnet.segment.samples import MaskedImage

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from liftnet.io.settings import Settings
+from liftnet.core.settings import Settings
 
 
 class SegmentSettings(Settings):

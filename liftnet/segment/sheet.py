@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from liftnet.io.drawing import shrunk
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.files import write_text
-from liftnet.io.images import read_image, read_mask, write_image, write_mask
-from liftnet.io.log import get_logger, progress
-from liftnet.io.schemas import MANIFEST, MASKS, read_table
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import write_text
+from liftnet.core.log import get_logger, progress
+from liftnet.data.drawing import shrunk
+from liftnet.data.images import read_image, read_mask, write_image, write_mask
+from liftnet.data.schemas import MANIFEST, MASKS, read_table
 
 UInt8Array = npt.NDArray[np.uint8]
 OVERLAY_SIDE, TILE, COLUMNS_ACROSS = 720, 200, 6

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from liftnet.io.encoders import start_encoder
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_bytes
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger
-from liftnet.segment.refinenet import RefineNet
-from liftnet.segment.segmenter import Segmenter, choose_device
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_bytes
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.models.encoders import start_encoder
+from liftnet.models.refinenet import RefineNet
+from liftnet.models.segmenter import Segmenter, choose_device
 from liftnet.segment.settings import SegmentSettings
 
 CHECKPOINT = "last.pt"

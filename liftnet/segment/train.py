@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json, write_bytes, write_text
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import LineMeter, duration, get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_bytes, write_text
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import LineMeter, duration, get_logger
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.metrics import iou, mask_loss
 from liftnet.segment.samples import Division, Sample, digest, load_samples
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 from liftnet.segment.state import CHECKPOINT, TRAINING_SETTINGS, State, start_state
 

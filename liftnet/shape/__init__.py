@@ -12,26 +12,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from liftnet.shape.marching import MarchingCubes, extract_surface
-    from liftnet.shape.mesh import TriangleMesh, check_mesh, clean_mesh
+    from liftnet.mesh.marching_cubes import MarchingCubes, extract_surface
+    from liftnet.mesh.mesh import TriangleMesh, check_mesh, clean_mesh
+    from liftnet.mesh.placement import Placement, align, normalise
+    from liftnet.mesh.reading import find_meshes, load_mesh
+    from liftnet.mesh.sampling import SurfaceSamples, sample_surface
+    from liftnet.mesh.voxels import contains, voxelise
+    from liftnet.shape.differentiable_distances import chamfer
     from liftnet.shape.metrics import METRICS, Comparison, compare
-    from liftnet.shape.placing import Placement, align, normalise
-    from liftnet.shape.reading import find_meshes, load_mesh
-    from liftnet.shape.sampling import SurfaceSamples, sample_surface
     from liftnet.shape.settings import MetricSettings, ReadingSettings
-    from liftnet.shape.torch_distances import chamfer
-    from liftnet.shape.voxels import contains, voxelise
 
 _HOMES = {
-    "marching": ("MarchingCubes", "extract_surface"),
-    "mesh": ("TriangleMesh", "check_mesh", "clean_mesh"),
-    "metrics": ("METRICS", "Comparison", "compare"),
-    "placing": ("Placement", "align", "normalise"),
-    "reading": ("find_meshes", "load_mesh"),
-    "sampling": ("SurfaceSamples", "sample_surface"),
-    "settings": ("MetricSettings", "ReadingSettings"),
-    "torch_distances": ("chamfer",),
-    "voxels": ("contains", "voxelise"),
+    "liftnet.mesh.marching_cubes": ("MarchingCubes", "extract_surface"),
+    "liftnet.mesh.mesh": ("TriangleMesh", "check_mesh", "clean_mesh"),
+    "liftnet.mesh.placement": ("Placement", "align", "normalise"),
+    "liftnet.mesh.reading": ("find_meshes", "load_mesh"),
+    "liftnet.mesh.sampling": ("SurfaceSamples", "sample_surface"),
+    "liftnet.mesh.voxels": ("contains", "voxelise"),
+    "liftnet.shape.differentiable_distances": ("chamfer",),
+    "liftnet.shape.metrics": ("METRICS", "Comparison", "compare"),
+    "liftnet.shape.settings": ("MetricSettings", "ReadingSettings"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -62,7 +62,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    return getattr(import_module(_HOME_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -6,11 +6,11 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_fraction
-from liftnet.io.log import get_logger
-from liftnet.shape.mesh import TriangleMesh
-from liftnet.shape.reading import find_meshes, read_mesh
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.reading import find_meshes, read_mesh
 
 SPLITS = ("train", "val", "test")
 SHARES = (0.1, 0.2)  # of val and test where no table says

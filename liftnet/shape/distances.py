@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from liftnet.shape.mesh import FloatArray, IntArray
+from liftnet.mesh.mesh import FloatArray, IntArray
 
 LEAF = 32  # with loose nodes and queries in the tree's order: a third of the time of scipy's defaults on far surfaces
 

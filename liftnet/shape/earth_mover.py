@@ -5,7 +5,7 @@ from __future__ import annotations
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from liftnet.shape.mesh import FloatArray
+from liftnet.mesh.mesh import FloatArray
 
 
 def earth_mover(points: FloatArray, target: FloatArray) -> float:

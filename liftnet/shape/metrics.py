@@ -9,13 +9,14 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_seed
-from liftnet.shape import distances, voxels
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_seed
+from liftnet.mesh import voxels
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.placement import align
+from liftnet.mesh.sampling import SurfaceSamples, sample_surface
+from liftnet.shape import distances
 from liftnet.shape.earth_mover import earth_mover
-from liftnet.shape.mesh import TriangleMesh
-from liftnet.shape.placing import align
-from liftnet.shape.sampling import SurfaceSamples, sample_surface
 from liftnet.shape.settings import MetricSettings
 
 Metric = Callable[[TriangleMesh, TriangleMesh, MetricSettings], float]
@@ -123,7 +124,7 @@ def _light_field(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSetti
 
 def _shape_google(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
     """The distance of bags of geometric words, 0 to 2; it knows neither pose nor bending."""
-    from liftnet.shape.google import describe, distance, load_vocabulary
+    from liftnet.shape.shape_google import describe, distance, load_vocabulary
 
     words = load_vocabulary(settings.vocabulary)
     return distance(*(describe(shape, words, settings.seed) for shape in (mesh, target)))

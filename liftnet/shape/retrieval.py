@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftnet.shape.mesh import FloatArray
+from liftnet.mesh.mesh import FloatArray
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from liftnet.io.settings import Settings
+from liftnet.core.settings import Settings
 
 
 class ReadingSettings(Settings):
@@ -20,7 +20,7 @@ class ComparisonSettings(Settings):
     """How two shapes are placed, sampled and compared."""
 
     align: Literal["none", "target", "each", "yaw", "icp"] = Field(
-        "target", description="how a shape is laid onto its target (liftnet.shape.placing)"
+        "target", description="how a shape is laid onto its target (liftnet.mesh.placement)"
     )
     size: Literal["side", "sphere"] = Field(
         "side", description="what is normalised: the longest side to 1, or the farthest vertex to .5 from the middle"

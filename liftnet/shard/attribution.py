@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from liftnet.io.files import atomic_path, write_text
+from liftnet.core.files import atomic_path, write_text
 from liftnet.shard.facts import Facts
 
 COLUMNS = (

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from liftnet.io.dataset import SPLITS
-from liftnet.io.files import write_text
-from liftnet.io.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
-from liftnet.io.sharding.write import TRIED_FILE
-from liftnet.io.tables import markdown_table
+from liftnet.core.files import write_text
+from liftnet.core.tables import markdown_table
+from liftnet.data.dataset import SPLITS
+from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
+from liftnet.data.shards.write import TRIED_FILE
 from liftnet.shard.facts import HUB_SPLITS, Facts, type_name
 from liftnet.shard.selection import MEANING, REJECTED, WITHHELD
 from liftnet.shard.settings import ShardSettings

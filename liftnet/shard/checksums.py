@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text
 
 CHECKSUMS_FILE = "checksums.sha256"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")

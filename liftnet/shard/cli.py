@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.io.command import Subparsers, add_command, add_stage
-from liftnet.io.settings import settings_from
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.settings import settings_from
 from liftnet.shard.settings import ShardSettings
 
 
@@ -70,7 +70,7 @@ def _checksums(arguments: argparse.Namespace) -> None:
 
 
 def _leakage(arguments: argparse.Namespace) -> int:
-    from liftnet.io.log import get_logger
+    from liftnet.core.log import get_logger
     from liftnet.shard.leakage import write_leakage
 
     frame = write_leakage(

@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from liftnet import __version__
-from liftnet.io.dataset import SPLITS
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_json
-from liftnet.io.licences import PROFILES
-from liftnet.io.schemas import DATASET, IMAGES
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_json
+from liftnet.data.dataset import SPLITS
+from liftnet.data.licences import PROFILES
+from liftnet.data.schemas import DATASET, IMAGES
 from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from liftnet.io.dataset import SPLITS, shard_paths
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.shard.images import WITH_EXIF, WITH_POSITION
 from liftnet.shard.selection import MEANING, stored_rows
 from liftnet.shard.statistics.files import COLLECTED_FILE

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from liftnet.io.dataset import SPLITS
-from liftnet.io.log import progress
-from liftnet.io.schemas import IMAGE, IMAGES, MANIFEST
-from liftnet.io.sharding.cut import cut, shard_files
+from liftnet.core.log import progress
+from liftnet.data.dataset import SPLITS
+from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST
+from liftnet.data.shards.cut import cut, shard_files
 from liftnet.shard.selection import split_mask
 from liftnet.shard.settings import ShardSettings
 

@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liftnet.io.components import components
-from liftnet.io.dataset import SPLITS, open_shard, shard_paths
-from liftnet.io.files import atomic_path
-from liftnet.io.hashes import as_bits, near_pairs
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table
-from liftnet.io.tables import write_tables
+from liftnet.core.components import components
+from liftnet.core.files import atomic_path
+from liftnet.core.log import get_logger
+from liftnet.core.tables import write_tables
+from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.perceptual_hashes import as_bits, near_pairs
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.shard.statistics.files import COLLECTED_FILE
 
 LINKING = ("kept", "duplicate", "affine_homography", "projective_homography")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from liftnet.io.dataset import SPLITS, open_shard, shard_paths
-from liftnet.io.ids import stable_fraction
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import DATASET, TRIED, read_table, table_writer
-from liftnet.io.sharding.write import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_shard
+from liftnet.core.ids import stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.schemas import DATASET, TRIED, read_table, table_writer
+from liftnet.data.shards.write import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_shard
 from liftnet.shard.selection import in_works
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}  # of the room, as far as the works allow

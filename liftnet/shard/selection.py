@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liftnet.io.licences import allowed, spdx
-from liftnet.io.rows import read_batches
-from liftnet.io.schemas import MANIFEST, PAIRS
+from liftnet.data.licences import allowed, spdx
+from liftnet.data.row_groups import read_batches
+from liftnet.data.schemas import MANIFEST, PAIRS
 from liftnet.shard.leakage import withheld_images
 from liftnet.shard.settings import ShardSettings
 
@@ -94,7 +94,7 @@ def licence_reasons(rows: pa.Table, profile: str, keep_unknown: bool) -> list[st
 
     Args:
         rows: With the columns license, license_url, license_spdx, work_rights and artist_died of MANIFEST.
-        profile: One of `liftnet.io.licences.PROFILES`.
+        profile: One of `liftnet.data.licences.PROFILES`.
         keep_unknown: Whether the profile research keeps images of an unknown licence.
     """
 

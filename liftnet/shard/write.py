@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from liftnet.io.dataset import SPLITS
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, read_table, write_table
-from liftnet.io.sharding.folder import replaced_folder
-from liftnet.io.sharding.write import Cutting, write_pairs
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text
+from liftnet.core.log import get_logger
+from liftnet.data.dataset import SPLITS
+from liftnet.data.schemas import MANIFEST, read_table, write_table
+from liftnet.data.shards.folder import replaced_folder
+from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.shard.attribution import write_attribution
 from liftnet.shard.card import write_card
 from liftnet.shard.checksums import write_checksums

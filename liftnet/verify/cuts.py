@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.rows import read_batches
-from liftnet.io.schemas import PAIRS, ROWS_PER_GROUP
-from liftnet.io.tables import write_tables
-from liftnet.io.truth import TrueView, load_truth, truth_files
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.core.tables import write_tables
+from liftnet.data.row_groups import read_batches
+from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP
+from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.verify.decide import DECIDING, reasons
 from liftnet.verify.files import list_values, read_images
 from liftnet.verify.settings import VerifySettings

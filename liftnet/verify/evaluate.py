@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import PAIRS, read_table
-from liftnet.io.tables import write_tables
-from liftnet.io.truth import TrueView, load_truth, truth_files
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.core.tables import write_tables
+from liftnet.data.schemas import PAIRS, read_table
+from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.verify.decide import REASONS
 from liftnet.verify.files import ImageRow, MaskFolder, list_values, read_images, read_matches
 from liftnet.verify.recall import CORRECT_PX, NEARBY_SHARE, KeypointFolder, Oracle, Recall

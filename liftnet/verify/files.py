@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.images import read_mask
-from liftnet.io.rows import read_batches, read_rows
-from liftnet.io.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, open_table, read_table
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.data.images import read_mask
+from liftnet.data.row_groups import read_batches, read_rows
+from liftnet.data.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, open_table, read_table
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]

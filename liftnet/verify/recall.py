@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from liftnet.io.features import read_features
-from liftnet.io.truth import TrueView
+from liftnet.data.features import read_features
+from liftnet.data.truth import TrueView
 from liftnet.verify.truth import true_positions
 
 FloatArray = npt.NDArray[np.floating]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.verify.decide import PairDecision, verify_pair
 from liftnet.verify.files import ImageRow, MaskFolder, Matches, MatchTable, read_images
 from liftnet.verify.fits import PairNumbers, View

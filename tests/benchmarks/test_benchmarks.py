@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftnet.io.schemas import PAIRS, write_table
+from liftnet.data.schemas import PAIRS, write_table
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.io.dataset import SPLITS, shard_paths
+from liftnet.data.dataset import SPLITS, shard_paths
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.collector import collect
-from liftnet.collect.pictures.picture import SYMMETRIES, perceptual_hashes
 from liftnet.collect.sources import read_csv
 from liftnet.collect.splitting.duplicates import choose_kept, detail, same_detail
-from liftnet.io.hashes import as_bits, near_pairs
+from liftnet.data.perceptual_hashes import as_bits, near_pairs
+from liftnet.data.pictures.normalise import SYMMETRIES, perceptual_hashes
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"
 
@@ -40,8 +40,8 @@ def test_tiles_do_not_matter(monkeypatch):
     bits = np.random.default_rng(0).integers(0, 2**64, (300, 8), dtype=np.uint64)
     whole = near_pairs(bits, 22)
     assert len(whole) > 100
-    monkeypatch.setattr("liftnet.io.hashes.COLUMNS", 7)
-    monkeypatch.setattr("liftnet.io.hashes.ROWS", 11)
+    monkeypatch.setattr("liftnet.data.perceptual_hashes.COLUMNS", 7)
+    monkeypatch.setattr("liftnet.data.perceptual_hashes.ROWS", 11)
     cut = near_pairs(bits, 22, threads=2)
     for name in ("pairs", "distances", "variants"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(cut, name))

@@ -18,11 +18,11 @@ from fault_catalogue import FAULTS, GOOD
 from fault_server import FaultServer, addresses
 
 from liftnet.collect.collector import collect
-from liftnet.collect.pictures.picture import normalise
 from liftnet.collect.sources import read_csv
 from liftnet.collect.web.download import Downloader, Received
 from liftnet.collect.web.errors import FetchError
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.data.pictures.normalise import normalise
+from liftnet.data.schemas import MANIFEST, read_table
 
 LIMIT = 1_000_000
 RESTING = {"503_long", "429_far_date", "503_huge"}  # the host wants to be left alone, all of it

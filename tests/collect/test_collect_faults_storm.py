@@ -12,8 +12,8 @@ from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
 from liftnet.collect.collector import collect
 from liftnet.collect.fetching.plan import plan
 from liftnet.collect.sources import read_csv
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import MANIFEST, read_table
 
 URLS, KILLS = 10_000, 10
 

@@ -14,9 +14,9 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.groups import give_splits
 from liftnet.collect.splitting.identities import identify, plain_name, same_artists, same_works
 from liftnet.collect.splitting.lists import Entry, Lists, read_given, read_lists
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_id
-from liftnet.io.schemas import MANIFEST
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_id
+from liftnet.data.schemas import MANIFEST
 
 SHARES = CollectSettings(val_share=0.3, test_share=0.3)
 NAMES = ("Rodin", "rodin", "Auguste Rodin", "Rodin, Auguste", "Claudel", "Arp", "Zadkine", "Moore")

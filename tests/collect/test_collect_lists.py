@@ -6,7 +6,7 @@ import pytest
 
 from liftnet.collect.collector import collect
 from liftnet.collect.sources import read_csv
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 
 @pytest.fixture

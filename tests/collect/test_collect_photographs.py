@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from liftnet.collect.collector import collect
 from liftnet.collect.sources import read_csv
-from liftnet.io.images import read_image, read_mask
+from liftnet.data.images import read_image, read_mask
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from liftnet.collect.pictures.exif import read_exif
-from liftnet.collect.pictures.picture import normalise, normalise_mask, shrunk_size
-from liftnet.io.errors import BadImageError
+from liftnet.core.errors import BadImageError
+from liftnet.data.pictures.exif import read_exif
+from liftnet.data.pictures.normalise import normalise, normalise_mask, shrunk_size
 
 
 def norm(data, max_side=1600, min_side=16, max_pixels=1_000_000):

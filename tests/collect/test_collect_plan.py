@@ -39,9 +39,9 @@ from liftnet.collect.web.download import Downloader
 from liftnet.collect.web.gates import HostGate
 from liftnet.collect.web.policies import KNOWN, Policy
 from liftnet.collect.web.turns import SharedTurns, Turn
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import SAFE_ID
-from liftnet.io.schemas import FETCHED, MANIFEST, read_table
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import SAFE_ID
+from liftnet.data.schemas import FETCHED, MANIFEST, read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

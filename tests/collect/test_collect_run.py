@@ -24,11 +24,11 @@ from liftnet.collect.fetching.journal import Journal
 from liftnet.collect.museum import serve
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import read_csv, read_directory, read_museum
-from liftnet.io import files
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_id
-from liftnet.io.images import read_image, read_mask
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.core import files
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_id
+from liftnet.data.images import read_image, read_mask
+from liftnet.data.schemas import MANIFEST, read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.collect.options import add_source_options, sources_from
-from liftnet.collect.pictures.formats import EXTENSIONS
 from liftnet.collect.sources import (
     Place,
     Wanted,
@@ -17,7 +16,8 @@ from liftnet.collect.sources import (
     read_museum,
     write_list,
 )
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.data.pictures.formats import EXTENSIONS
 
 
 def text_file(tmp_path, text, encoding="utf-8"):

@@ -21,7 +21,7 @@ from liftnet.collect.sources import read_list
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.listing import make_list
 from liftnet.collect.web.errors import FetchError
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -25,8 +25,8 @@ from liftnet.collect.sources.fields import address, text, without_html
 from liftnet.collect.sources.listing import kind_of, make_list
 from liftnet.collect.sources.rows import size, wikidata_id, year
 from liftnet.config import Config
-from liftnet.io.errors import LiftnetError
-from liftnet.io.settings import settings_from
+from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import settings_from
 
 TATE = Path(__file__).parents[3] / "shared" / "data" / "metadata" / "tate_sculptures.csv"
 

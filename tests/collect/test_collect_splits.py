@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.splits import assign_splits
-from liftnet.io.ids import stable_fraction
+from liftnet.core.ids import stable_fraction
 
 artists = st.sets(st.text("abcdefgh0123456789-", min_size=1, max_size=8), min_size=1, max_size=30)
 shares = st.tuples(st.floats(0.01, 0.6), st.floats(0.01, 0.39))

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from liftnet.data.dataset import SCALE_KEY
+from liftnet.data.images import write_image, write_mask
+from liftnet.data.schemas import COORDINATE_SCALE, DATASET, MANIFEST, TRUTH, write_table
+from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
-from liftnet.io.dataset import SCALE_KEY
-from liftnet.io.images import write_image, write_mask
-from liftnet.io.schemas import COORDINATE_SCALE, DATASET, MANIFEST, TRUTH, write_table
-from liftnet.io.truth import TrueView, save_truth
 
 SIZE = 96
 

@@ -10,13 +10,13 @@ import yaml
 from PIL import Image
 
 from liftnet.__main__ import main as command_line
+from liftnet.core.errors import LiftnetError
+from liftnet.core.tables import write_tables
 from liftnet.depth.data.store import CropOptions
-from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.predicting.card import write_card
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.tables import write_tables
+from liftnet.models.liftnet import DepthModel, save_model
+from liftnet.models.unet import build_network
 
 METRICS = "iteration,train_loss,val_loss\n100,0.5,0.6\n200,0.4,0.55\n300,0.3,0.57\n"
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from liftnet.core.errors import LiftnetError
 from liftnet.depth import training
 from liftnet.depth.data.batches import Order, read_ahead
-from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
+from liftnet.models.liftnet import load_model
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "max_correspondences": 64}
 COMMAND = "import argparse; from liftnet.depth.cli import add_commands; p = argparse.ArgumentParser();"

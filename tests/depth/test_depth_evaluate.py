@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
+from liftnet.core.errors import LiftnetError
 from liftnet.depth import evaluate as module
 from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.evaluate import EvaluationInputs, evaluate
 from liftnet.depth.examples import Example, choose_examples
 from liftnet.depth.metrics import depth_errors, true_crop
-from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
+from liftnet.models.liftnet import DepthModel, save_model
+from liftnet.models.unet import build_network
 
 OPTIONS = CropOptions(32, "mask", 0.1, "keep")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from liftnet.__main__ import main as command_line
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import write_image
 from liftnet.depth.data.store import CropOptions
-from liftnet.depth.model import DepthModel, load_model, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.predicting.export import (
     CONFIG_KEY,
     describe,
@@ -18,8 +18,8 @@ from liftnet.depth.predicting.export import (
     network_input,
     require_packages,
 )
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import write_image
+from liftnet.models.liftnet import DepthModel, load_model, save_model
+from liftnet.models.unet import build_network
 
 SIZE = 32
 

@@ -8,15 +8,15 @@ import trimesh
 from PIL import Image
 
 from liftnet.__main__ import main as command_line
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import read_image
 from liftnet.depth.data.crops import CropBox, put_back
 from liftnet.depth.data.store import CropOptions
-from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.predicting.mesh import depth_mesh
 from liftnet.depth.predicting.outputs import FORMATS, colour_depth, endings, parse_formats
 from liftnet.depth.predicting.predict import PredictOptions, predict
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_image
+from liftnet.models.liftnet import DepthModel, save_model
+from liftnet.models.unet import build_network
 
 OUTPUTS = endings(list(FORMATS))
 WHOLE = PredictOptions()
@@ -305,8 +305,8 @@ def test_a_full_disk_ends_the_work(photos, model_folder, tmp_path):
 @pytest.fixture(scope="module")
 def segmenter_folder(tmp_path_factory):
     """A segmenter that was never trained, with which all of an image is foreground."""
-    from liftnet.segment.refinenet import RefineNet
-    from liftnet.segment.segmenter import Segmenter
+    from liftnet.models.refinenet import RefineNet
+    from liftnet.models.segmenter import Segmenter
 
     torch.manual_seed(0)
     encoder, channels = "tu-mobilenetv3_small_050", 16

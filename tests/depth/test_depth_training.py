@@ -11,18 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from liftnet.core.errors import LiftnetError
 from liftnet.depth import training
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint
 from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.data.pairs import PairTable, hold_out_works
 from liftnet.depth.data.store import CropOptions
-from liftnet.depth.model import DepthModel, load_model, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import learning_rate, train
-from liftnet.io.errors import LiftnetError
+from liftnet.models.liftnet import DepthModel, load_model, save_model
+from liftnet.models.unet import build_network
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "max_correspondences": 64}
 

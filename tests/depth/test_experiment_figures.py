@@ -9,10 +9,10 @@ from PIL import Image
 
 from liftnet.__main__ import main
 from liftnet.depth.data.store import CropOptions
-from liftnet.depth.experiments.figures import choose_images
-from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.settings import DepthSettings
+from liftnet.experiments.depth.figures import choose_images
+from liftnet.models.liftnet import DepthModel, save_model
+from liftnet.models.unet import build_network
 
 
 @pytest.fixture(scope="module")

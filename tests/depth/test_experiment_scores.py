@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 
 from liftnet.__main__ import main
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import SCORES, read_table
+from liftnet.data.truth import TrueView
 from liftnet.depth.data.store import CropOptions, CropStore
-from liftnet.depth.experiments.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.depth.metrics import depth_errors, true_crop
-from liftnet.depth.model import DepthModel, save_model
-from liftnet.depth.network import build_network
 from liftnet.depth.settings import DepthSettings
+from liftnet.experiments.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.geometry.cameras import Camera
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import SCORES, read_table
-from liftnet.io.truth import TrueView
+from liftnet.models.liftnet import DepthModel, save_model
+from liftnet.models.unet import build_network
 
 OPTIONS = CropOptions(32, "mask", 0.1, "keep")
 

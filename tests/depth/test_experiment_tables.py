@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from liftnet.__main__ import main
-from liftnet.depth.experiments.plan import Experiments, read_plan
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import SCORES, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import SCORES, write_table
+from liftnet.experiments.depth.plan import Experiments, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "workflow" / "experiments.yaml"

@@ -3,11 +3,11 @@ import pytest
 import torch
 from torch import nn
 
+from liftnet.core.errors import LiftnetError
 from liftnet.depth.data.store import CropOptions
-from liftnet.depth.model import DepthModel, load_model, save_model
-from liftnet.depth.network import LiftNet, build_network, initial_network, network_from
-from liftnet.depth.priors import inflated_depth
-from liftnet.io.errors import LiftnetError
+from liftnet.models.depth_priors import inflated_depth
+from liftnet.models.liftnet import DepthModel, load_model, save_model
+from liftnet.models.unet import LiftNet, build_network, initial_network, network_from
 
 
 def test_the_network_of_the_paper_has_39_16_million_parameters():

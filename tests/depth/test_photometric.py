@@ -6,7 +6,6 @@ from scipy.spatial.transform import Rotation
 
 from liftnet.depth import training
 from liftnet.depth.data.augment import Changes
-from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.photometric import camera_depth, photometric_terms, second_differences
 from liftnet.depth.objectives.pose import (
@@ -19,6 +18,7 @@ from liftnet.depth.objectives.pose import (
 )
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import train
+from liftnet.models.liftnet import load_model
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
 PHOTOMETRIC = DepthSettings(**TINY, method="photometric")

@@ -3,15 +3,15 @@ import pandas as pd
 import pytest
 import torch
 
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import TRUTH, read_table, write_table
+from liftnet.data.truth import TrueView, save_truth
 from liftnet.depth.metrics import align_as_paper
-from liftnet.depth.model import load_model
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.regression import aligned_error, aligned_mse, masked_median
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import train
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import TRUTH, read_table, write_table
-from liftnet.io.truth import TrueView, save_truth
+from liftnet.models.liftnet import load_model
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
 

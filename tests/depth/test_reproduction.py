@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.depth.experiments.plan import read_plan
-from liftnet.io.schemas import SCORES
+from liftnet.data.schemas import SCORES
+from liftnet.experiments.depth.plan import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import write_image, write_mask
+from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
+from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.sfm import works as sfm
 from liftnet.depth.sfm.colmap import SfmModel, load_pycolmap, sparse_depth
 from liftnet.depth.sfm.works import SfmInputs, list_works, reconstruct_works, sfm_table
 from liftnet.geometry.cameras import Camera
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import write_image, write_mask
-from liftnet.io.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
-from liftnet.io.truth import TrueView, load_truth, save_truth, truth_files
 
 SIDE = 320
 SETTINGS = DepthSettings()

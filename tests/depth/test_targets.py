@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from liftnet.data.schemas import TRUTH, read_table, write_table
+from liftnet.data.truth import TrueView, load_truth, save_truth
 from liftnet.depth.data.augment import Augmentation, change_images, draw_changes
 from liftnet.depth.data.crops import CropBox
 from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.data.targets import TargetStore, change_targets, is_sparse, scatter_depth, target_crop
 from liftnet.depth.metrics import VIEWING_DISTANCE, true_crop
 from liftnet.geometry.cameras import Camera
-from liftnet.io.schemas import TRUTH, read_table, write_table
-from liftnet.io.truth import TrueView, load_truth, save_truth
 
 OPTIONS = CropOptions(64, "mask", 0.1, "grey")
 BOX = CropBox(-5, 3, 40)

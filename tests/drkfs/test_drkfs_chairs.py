@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.drkfs.experiments.chairs import Chair, Frame, chair_of, surface_of_boxes
+from liftnet.experiments.drkfs.chairs import Chair, Frame, chair_of, surface_of_boxes
 
 
 def solid(mesh):

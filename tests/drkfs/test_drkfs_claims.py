@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.drkfs.experiments import claims
-from liftnet.drkfs.experiments.legs import EDITS, REMOVED
-from liftnet.io.files import write_text
+from liftnet.core.files import write_text
+from liftnet.experiments.drkfs import claims
+from liftnet.experiments.drkfs.legs import EDITS, REMOVED
 
 METRICS = ("chamfer_l1", "chamfer_l2", "iou", "lfd", "drkfs", "drkfs_dense")
 

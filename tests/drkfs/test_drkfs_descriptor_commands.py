@@ -3,7 +3,7 @@
 import pytest
 
 from liftnet.__main__ import main
-from liftnet.shape.google import load_vocabulary
+from liftnet.shape.shape_google import load_vocabulary
 
 
 @pytest.fixture(scope="module")

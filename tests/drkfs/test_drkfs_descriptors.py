@@ -9,9 +9,9 @@ from kornia.feature import HardNet, TFeat
 from safetensors.torch import save_file
 from torch import nn
 
+from liftnet.core.errors import LiftnetError
 from liftnet.drkfs import DRKFS, Options
-from liftnet.drkfs.descriptors import PatchDescriptor, folded, hardnet, load_descriptor
-from liftnet.io.errors import LiftnetError
+from liftnet.models.patch_descriptors import PatchDescriptor, folded, hardnet, load_descriptor
 
 HARDTFEAT = Path(__file__).resolve().parents[3] / "shared/data/weights/hardtfeat_affnet_orinet/HardTFeat.pth"
 

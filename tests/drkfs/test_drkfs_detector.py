@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from liftnet.drkfs.detector import DEVIATION, MEAN, PointDetector, direct_scores, fast_length, load_detector
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.models.point_detector import DEVIATION, MEAN, PointDetector, direct_scores, fast_length, load_detector
 
 
 def images(number=2, height=40, width=31, seed=0):

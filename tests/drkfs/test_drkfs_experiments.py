@@ -10,21 +10,21 @@ import torch
 import trimesh
 from torch import nn
 
-from liftnet.drkfs.detector import PointDetector
-from liftnet.drkfs.experiments import bars, legs, shading, sphere
-from liftnet.drkfs.experiments.fits import LOSSES, ViewLoss
-from liftnet.drkfs.experiments.local_features import (
+from liftnet.core.errors import LiftnetError
+from liftnet.drkfs.metric import DRKFS
+from liftnet.drkfs.settings import ShapeExperimentSettings
+from liftnet.experiments.drkfs import bars, legs, shading, sphere
+from liftnet.experiments.drkfs.fits import LOSSES, ViewLoss
+from liftnet.experiments.drkfs.local_features import (
     matched_distance,
     maxima_distance,
     maxima_of,
     patches_at,
     sift_distance,
 )
-from liftnet.drkfs.experiments.measures import Measures, tensors
-from liftnet.drkfs.experiments.targets import ANIMAL, FIGURE, body, made, targets_of
-from liftnet.drkfs.metric import DRKFS
-from liftnet.drkfs.settings import ShapeExperimentSettings
-from liftnet.io.errors import LiftnetError
+from liftnet.experiments.drkfs.measures import Measures, tensors
+from liftnet.experiments.drkfs.targets import ANIMAL, FIGURE, body, made, targets_of
+from liftnet.models.point_detector import PointDetector
 
 TINY = ShapeExperimentSettings(
     chairs=1,
@@ -209,7 +209,7 @@ def test_shading_and_sphere_run_and_share_their_fits(tmp_path, metric, monkeypat
     assert table.set_index("loss").loc["DR-KFS, shaded", ["paper LFD", "paper Shape Google"]].tolist() == [4125, 5.48]
     assert table[["Chamfer (L1)", "DR-KFS"]].gt(0).all(axis=None)
     assert (tmp_path / "figures" / "drkfs_shading.png").stat().st_size > 1000
-    monkeypatch.setattr("liftnet.drkfs.experiments.fits.fit", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("liftnet.experiments.drkfs.fits.fit", lambda *_: pytest.fail("computed again"))
     sphere.follow_fit(tmp_path, TINY, metric, measures, 0)
     steps = pd.read_csv(tmp_path / "tables" / "drkfs_sphere.csv")
     assert steps["step"].tolist() == [0, 1, 2, 3] * 2

@@ -17,8 +17,12 @@ import torch
 import trimesh
 
 from liftnet.__main__ import main
-from liftnet.drkfs.detector import PointDetector, load_detector
-from liftnet.drkfs.experiments.chairs import Chair
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_bytes
+from liftnet.data.dataset import SCALE_KEY
+from liftnet.data.features import Features, write_features
+from liftnet.data.images import encode_image, write_mask
+from liftnet.data.schemas import COORDINATE_SCALE, DATASET
 from liftnet.drkfs.learning import descriptor as descriptor_module
 from liftnet.drkfs.learning import detector as detector_module
 from liftnet.drkfs.learning.cutting import cut_patches, photo_tour_patches
@@ -30,12 +34,8 @@ from liftnet.drkfs.learning.renders import render_pool
 from liftnet.drkfs.learning.run import patches_of
 from liftnet.drkfs.learning.scores import false_positive_rate, sharing_pairs
 from liftnet.drkfs.settings import LearningSettings
-from liftnet.io.dataset import SCALE_KEY
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features, write_features
-from liftnet.io.files import write_bytes
-from liftnet.io.images import encode_image, write_mask
-from liftnet.io.schemas import COORDINATE_SCALE, DATASET
+from liftnet.experiments.drkfs.chairs import Chair
+from liftnet.models.point_detector import PointDetector, load_detector
 
 SIZE = 128
 POINTS = 30

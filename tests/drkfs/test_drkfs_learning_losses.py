@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from liftnet.core.errors import LiftnetError
 from liftnet.drkfs.learning.detector import logistic_fit
 from liftnet.drkfs.learning.losses import (
     classification_loss,
@@ -17,7 +18,6 @@ from liftnet.drkfs.learning.losses import (
     soft_position,
 )
 from liftnet.drkfs.learning.scores import average_precision, false_positive_rate, matching_precision, separation
-from liftnet.io.errors import LiftnetError
 
 
 def unit(rng: np.random.Generator, *shape: int) -> torch.Tensor:

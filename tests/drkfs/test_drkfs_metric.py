@@ -8,8 +8,8 @@ import torch.nn.functional as F
 import trimesh
 
 from liftnet.drkfs import DRKFS, Options, PatchDescriptor, PointDetector
-from liftnet.drkfs.descriptors import folded, hardnet
 from liftnet.drkfs.parts import by_parts
+from liftnet.models.patch_descriptors import folded, hardnet
 
 REFERENCE = Options(backend="reference")
 

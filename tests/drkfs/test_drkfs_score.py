@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import trimesh
 
+from liftnet.core.errors import LiftnetError
 from liftnet.drkfs.scoring.couples import Couple, find_couples, score_couples, score_table, write_scores
-from liftnet.io.errors import LiftnetError
-from liftnet.shape.mesh import TriangleMesh
+from liftnet.mesh.mesh import TriangleMesh
 
 
 def write_box(path: Path, width: float) -> Path:

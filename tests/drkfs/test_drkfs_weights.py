@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from liftnet.drkfs.descriptors import load_descriptor
-from liftnet.drkfs.detector import load_detector
-from liftnet.drkfs.loading import SHIPPED
+from liftnet.models.patch_descriptors import load_descriptor
+from liftnet.models.point_detector import load_detector
+from liftnet.models.weights import SHIPPED
 
 NUMBERS = {"detector": 10_016, "hardnet": 1_335_712}  # filters and biases; convolutions and batch statistics
 

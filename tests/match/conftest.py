@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from liftnet.io.images import write_image
-from liftnet.io.schemas import MANIFEST, MATCHES, read_table, write_table
+from liftnet.data.images import write_image
+from liftnet.data.schemas import MANIFEST, MATCHES, read_table, write_table
 
 WORK = "a-work-123abc"
 

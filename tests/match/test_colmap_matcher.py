@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import write_mask
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import write_mask
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
 

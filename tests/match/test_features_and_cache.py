@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features, read_features, write_features
+from liftnet.core.errors import LiftnetError
+from liftnet.data.features import Features, read_features, write_features
 from liftnet.match import batched, opencv
 from liftnet.match.extract import recipe
 from liftnet.match.settings import MatchSettings

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from liftnet.io.features import Features, write_features
+from liftnet.data.features import Features, write_features
 from liftnet.match import retrieval
 from liftnet.match.features import Problem, WorkFeatures, WorkImage
 from liftnet.match.retrieval import best_partners, most_similar, similar_pairs, vlad, vocabulary

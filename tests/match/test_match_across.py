@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from liftnet.__main__ import main
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import write_mask
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import write_mask
 from liftnet.match.across import match_across
 from liftnet.match.settings import ACROSS_SETTINGS, MatchSettings
 

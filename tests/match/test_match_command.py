@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features
-from liftnet.io.images import write_image, write_mask
+from liftnet.core.errors import LiftnetError
+from liftnet.data.features import Features
+from liftnet.data.images import write_image, write_mask
 from liftnet.match.cli import add_commands
 from liftnet.match.features import distinct_matches
 from liftnet.match.settings import MatchSettings, used_settings
@@ -181,7 +181,7 @@ def test_a_failed_write_keeps_the_old_table(two_views, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("liftnet.io.schemas.pq.ParquetWriter.write_table", full)
+    monkeypatch.setattr("liftnet.data.schemas.pq.ParquetWriter.write_table", full)
     with pytest.raises(LiftnetError, match="disk is full"):
         command(two_views, "--ratio", 0.7)
     assert (two_views.path / "m.parquet").read_bytes() == before

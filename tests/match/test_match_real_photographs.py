@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftnet.io.images import read_image
-from liftnet.io.schemas import MANIFEST, MATCHES, read_table, write_table
+from liftnet.data.images import read_image
+from liftnet.data.schemas import MANIFEST, MATCHES, read_table, write_table
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features
+from liftnet.core.errors import LiftnetError
+from liftnet.data.features import Features
 from liftnet.match.openmvg_files import (
     Describer,
     View,

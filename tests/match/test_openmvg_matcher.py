@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import read_features
-from liftnet.io.images import write_mask
+from liftnet.core.errors import LiftnetError
+from liftnet.data.features import read_features
+from liftnet.data.images import write_mask
 from liftnet.match import openmvg_match
 from liftnet.match.openmvg_programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
 from liftnet.match.settings import MatchSettings

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.rasteriser import Softness, rasterise, render_soft
 from liftnet.rasteriser.cameras import look_at
 

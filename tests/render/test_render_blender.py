@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from liftnet.core.errors import LiftnetError
 from liftnet.geometry.cameras import OrthographicCamera
-from liftnet.io.errors import LiftnetError
 from liftnet.render import blender
 from liftnet.render.blender import BlenderError, find_blender, read_fbx, render_views
 from liftnet.render.classes import make_shape

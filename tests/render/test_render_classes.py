@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.render.classes import CLASSES, make_shape
 from liftnet.render.classes.model import Model
 from liftnet.render.classes.parts import ball, beam, box, lathe, loft, mirrored, ring, rod, slab, tube, wing

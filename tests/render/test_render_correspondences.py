@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import OrthographicCamera
-from liftnet.io.truth import TrueView
 from liftnet.render.artists import plan_works
 from liftnet.render.correspondences import chosen, correspondences, visible
 from liftnet.render.materials import MATERIALS, paint

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.ids import stable_id
-from liftnet.io.images import read_image
-from liftnet.io.schemas import TRUTH, read_table
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.ids import stable_id
+from liftnet.data.images import read_image
+from liftnet.data.schemas import TRUTH, read_table
 from liftnet.render.museum import COLUMNS, render_museum
 from liftnet.render.settings import RenderSettings
 
@@ -69,7 +69,7 @@ def test_troubles_are_what_they_claim(small_museum):
 def test_number_of_threads_does_not_change_a_byte(tiny, tmp_path):
     import numpy as np
 
-    from liftnet.io.truth import load_truth
+    from liftnet.data.truth import load_truth
 
     render_museum(tmp_path / "m", TINY, seed=0, threads=4)
     assert pictures(tmp_path / "m") == pictures(tiny)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, map_coordinates
 
-from liftnet.io.images import read_image, read_mask
-from liftnet.io.schemas import TRUTH, read_table
-from liftnet.io.truth import load_truth, truth_files
+from liftnet.data.images import read_image, read_mask
+from liftnet.data.schemas import TRUTH, read_table
+from liftnet.data.truth import load_truth, truth_files
 from liftnet.render.materials import MATERIALS
 from liftnet.render.mesh import mesh_field, normalise
 from liftnet.render.photograph import photograph

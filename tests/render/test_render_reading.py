@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.render.read import BadMesh, read_mesh, solid_of
 from liftnet.render.recordings import open_recording
 from liftnet.render.settings import RenderSettings

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import trimesh
 
+from liftnet.core.errors import LiftnetError
+from liftnet.data.dataset import SPLITS, load_pair, read_pairs
+from liftnet.data.images import read_image, read_mask
+from liftnet.data.schemas import MANIFEST, SHAPES, read_table
+from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry.cameras import Camera, OrthographicCamera
-from liftnet.io.dataset import SPLITS, load_pair, read_pairs
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_image, read_mask
-from liftnet.io.schemas import MANIFEST, SHAPES, read_table
-from liftnet.io.truth import load_truth, truth_files
 from liftnet.render.sets import render_set
 from liftnet.render.settings import RenderSettings
 

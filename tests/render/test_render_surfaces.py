@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from liftnet.__main__ import main
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.render.classes import CLASSES, make_shape, make_surface
 from liftnet.render.settings import RenderSettings
 from liftnet.render.shapes import shapes_of

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.io.images import write_image, write_mask
-from liftnet.io.schemas import MANIFEST, MASKS, PAIRS, write_table
-from liftnet.io.tables import write_tables
+from liftnet.core.tables import write_tables
+from liftnet.data.images import write_image, write_mask
+from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, write_table
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 WORKS = {  # work_id: artist, title, split, number of images

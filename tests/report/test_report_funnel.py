@@ -4,8 +4,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import DATASET, PAIRS, TRIED, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import DATASET, PAIRS, TRIED, write_table
 from liftnet.report.funnel import UNACCOUNTED, funnel, remaining, write_funnel
 from liftnet.report.run import Run
 

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from pydantic import ValidationError
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import MANIFEST, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.report.page import _plotly, write_report
 from liftnet.report.pairs import chosen_kept, chosen_rejected
 from liftnet.report.run import Run

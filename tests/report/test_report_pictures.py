@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftnet.io.drawing import ZOOM, data_uri, depth_colours, new_view, resampled, shrunk, with_scale
+from liftnet.data.drawing import ZOOM, data_uri, depth_colours, new_view, resampled, shrunk, with_scale
 from liftnet.report.pictures import (
     ONLY_HAND,
     ONLY_PREDICTED,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from liftnet.io.images import write_image, write_mask
-from liftnet.io.schemas import MANIFEST, write_table
+from liftnet.data.images import write_image, write_mask
+from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.segment.settings import SegmentSettings
 
 TINY = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": [], "channels": 16, "image_size": 96}

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage, signal
 
-from liftnet.io.errors import LiftnetError
-from liftnet.segment.refinenet import (
+from liftnet.core.errors import LiftnetError
+from liftnet.models.refinenet import (
     ChainedResidualPooling,
     MultiResolutionFusion,
     RefineNet,

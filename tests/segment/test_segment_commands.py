@@ -8,17 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import read_mask, write_image, write_mask
+from liftnet.data.schemas import MANIFEST, MASKS, TRUTH, read_table, write_table
+from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_mask, write_image, write_mask
-from liftnet.io.schemas import MANIFEST, MASKS, TRUTH, read_table, write_table
-from liftnet.io.truth import TrueView, save_truth
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.cli import add_commands
 from liftnet.segment.evaluate import evaluate_heldout, evaluate_truth
 from liftnet.segment.metrics import iou
 from liftnet.segment.predict import predict_artist
 from liftnet.segment.samples import masked_images
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_image, read_mask, write_image, write_mask
-from liftnet.io.schemas import MANIFEST, MASKS, read_table, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import read_image, read_mask, write_image, write_mask
+from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
 from liftnet.segment.cli import add_commands
 from liftnet.segment.corrections import image_name, read_corrections
 from liftnet.segment.metrics import iou

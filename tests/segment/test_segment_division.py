@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.io.images import write_mask
+from liftnet.data.images import write_mask
 from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.samples import MaskedImage, Sample, divide, load_samples, masked_images, working_shape
 from liftnet.segment.settings import SegmentSettings
@@ -56,7 +56,7 @@ def test_a_single_masked_image_trains_and_nothing_is_held_out():
 
 
 def test_rows_without_a_stored_image_or_mask_are_not_used(tmp_path, make_results):
-    from liftnet.io.schemas import MANIFEST, write_table
+    from liftnet.data.schemas import MANIFEST, write_table
 
     rows = make_results(tmp_path, [("a", "a1", "train", 4)])
     rows[1] |= {"status": "not_image"}

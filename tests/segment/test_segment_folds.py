@@ -11,16 +11,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import write_mask
-from liftnet.io.schemas import MASKS, read_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import write_mask
+from liftnet.data.schemas import MASKS, read_table
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.cli import add_commands
 from liftnet.segment.crossvalidate import deal_works
 from liftnet.segment.metrics import boundary_f, expected_iou, iou
 from liftnet.segment.peer import GeneralRemover
 from liftnet.segment.samples import MaskedImage, all_masked_images, divide, masked_images
 from liftnet.segment.scoring import confidence_table, summarise
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.settings import SegmentSettings
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_mask, write_image
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import read_mask, write_image
 from liftnet.segment.cli import add_commands
 from liftnet.segment.metrics import iou
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from liftnet.segment.clean import clean_mask
+from liftnet.models.mask_cleaning import clean_mask
 from liftnet.segment.metrics import iou, mask_loss, pixel_accuracy
 
 masks = arrays(bool, (6, 7))

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.io.encoders import build_encoder, start_encoder
-from liftnet.io.images import read_image, read_mask
+from liftnet.data.images import read_image, read_mask
+from liftnet.models.encoders import build_encoder, start_encoder
 from liftnet.segment.metrics import iou
 from liftnet.segment.peer import GeneralRemover
 

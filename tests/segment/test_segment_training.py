@@ -15,18 +15,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_image
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import read_image
+from liftnet.models.segmenter import Segmenter
 from liftnet.segment.metrics import iou
 from liftnet.segment.samples import Division, digest, divide, load_samples, masked_images
-from liftnet.segment.segmenter import Segmenter
 from liftnet.segment.state import CHECKPOINT, start_state
 from liftnet.segment.train import rate_at, train_segmenter, use_given_weights
 
 DRIVER = """
 import argparse, sys
 import torch
-from liftnet.io.log import set_up_logging
+from liftnet.core.log import set_up_logging
 from liftnet.segment.cli import add_commands
 parser = argparse.ArgumentParser()
 add_commands(parser.add_subparsers())

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape.light_field import LightField, describe, distance, distances
 from liftnet.shape.light_field.contour import fourier_descriptor, outer_contour
 from liftnet.shape.light_field.descriptor import describe_silhouettes, unit_box
 from liftnet.shape.light_field.moments import angular_radial_transform, measure
 from liftnet.shape.light_field.views import alignments, light_field_rotations, view_axes, view_directions
-from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.metrics import METRICS
 from liftnet.shape.settings import MetricSettings
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from skimage.measure import marching_cubes
 
-from liftnet.shape.marching import MarchingCubes, extract_surface
-from liftnet.shape.torch_distances import chamfer
+from liftnet.mesh.marching_cubes import MarchingCubes, extract_surface
+from liftnet.shape.differentiable_distances import chamfer
 
 
 def coordinates(resolution: int, dtype=torch.float64) -> torch.Tensor:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.io.errors import LiftnetError
-from liftnet.shape.mesh import face_areas
-from liftnet.shape.reading import SUFFIXES, find_meshes, load_mesh, read_mesh
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import face_areas
+from liftnet.mesh.reading import SUFFIXES, find_meshes, load_mesh, read_mesh
 from liftnet.shape.settings import ReadingSettings
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"

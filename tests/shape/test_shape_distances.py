@@ -9,12 +9,13 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.shape import distances, voxels
+from liftnet.mesh import voxels
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.sampling import sample_surface
+from liftnet.shape import distances
+from liftnet.shape.differentiable_distances import chamfer, nearest_in_chunks
 from liftnet.shape.distances import nearest
 from liftnet.shape.earth_mover import earth_mover
-from liftnet.shape.mesh import TriangleMesh
-from liftnet.shape.sampling import sample_surface
-from liftnet.shape.torch_distances import chamfer, nearest_in_chunks
 
 
 def mesh_of(shape: trimesh.Trimesh) -> TriangleMesh:

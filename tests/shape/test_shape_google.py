@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.io.errors import LiftnetError
-from liftnet.shape.google import describe, describe_pairs, distance, learn_vocabulary, load_vocabulary
-from liftnet.shape.google.laplacian import sampled_spectrum, surface_spectrum
-from liftnet.shape.google.settings import GoogleSettings
-from liftnet.shape.google.signatures import heat_kernel_signature, times_from
-from liftnet.shape.mesh import TriangleMesh
-from liftnet.shape.reading import load_mesh
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.reading import load_mesh
+from liftnet.shape.shape_google import describe, describe_pairs, distance, learn_vocabulary, load_vocabulary
+from liftnet.shape.shape_google.laplacian import sampled_spectrum, surface_spectrum
+from liftnet.shape.shape_google.settings import GoogleSettings
+from liftnet.shape.shape_google.signatures import heat_kernel_signature, times_from
 
 SCULPTURES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "sculptures"
 TIMES = times_from(0.01, 0.08, 4)

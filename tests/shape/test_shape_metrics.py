@@ -9,9 +9,9 @@ import pytest
 import trimesh
 
 from liftnet import shape
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape import metrics
-from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.metrics import CLASSIC, HIGHER_IS_BETTER, METRICS, compare
 from liftnet.shape.settings import MetricSettings
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 import trimesh
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import labelled_meshes
-from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.mvcnn import classify, describe, distance, load_mvcnn, train_mvcnn
 from liftnet.shape.mvcnn import training as module
 from liftnet.shape.mvcnn.model import untrained_mvcnn
-from liftnet.shape.mvcnn.network import ViewNetwork
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.mvcnn.views import ring_of_cameras, shaded_views
 

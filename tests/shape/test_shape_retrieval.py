@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.shape.collection import labelled_meshes
 from liftnet.shape.retrieval import retrieval
 

@@ -5,11 +5,11 @@ import pytest
 import trimesh
 from scipy import stats
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import TriangleMesh, check_mesh, clean_mesh, face_areas, face_normals
+from liftnet.mesh.placement import Placement, align, normalise, normalising, placements
+from liftnet.mesh.sampling import sample_surface
 from liftnet.shape.distances import chamfer_l1, nearest
-from liftnet.shape.mesh import TriangleMesh, check_mesh, clean_mesh, face_areas, face_normals
-from liftnet.shape.placing import Placement, align, normalise, normalising, placements
-from liftnet.shape.sampling import sample_surface
 
 
 def mesh_of(shape: trimesh.Trimesh) -> TriangleMesh:

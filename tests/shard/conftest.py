@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftnet.io.schemas import MANIFEST, PAIRS, write_table
+from liftnet.data.schemas import MANIFEST, PAIRS, write_table
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.write import write_dataset
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.io.dataset import SPLITS, shard_paths
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import DATASET, MANIFEST, PAIRS, write_table
-from liftnet.io.sharding import runs as runs_module
-from liftnet.io.sharding import write as cutting_module
-from liftnet.io.sharding.cut import cut
-from liftnet.io.sharding.write import Cutting, write_pairs
+from liftnet.core.errors import LiftnetError
+from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.schemas import DATASET, MANIFEST, PAIRS, write_table
+from liftnet.data.shards import sorted_runs as runs_module
+from liftnet.data.shards import write as cutting_module
+from liftnet.data.shards.cut import cut
+from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.shard import load_pair, read_pairs
 from liftnet.shard import write as write_module
 from liftnet.shard.settings import ShardSettings

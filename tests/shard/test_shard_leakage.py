@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.__main__ import main
-from liftnet.io.components import components
-from liftnet.io.schemas import MANIFEST, PAIRS, write_table
+from liftnet.core.components import components
+from liftnet.data.schemas import MANIFEST, PAIRS, write_table
 from liftnet.shard.leakage import LINK_INLIERS, withheld_images, write_leakage
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.write import write_dataset

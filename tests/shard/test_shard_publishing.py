@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.io.dataset import SPLITS, load_image, load_pair, read_pairs
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import read_image
-from liftnet.io.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.dataset import SPLITS, load_image, load_pair, read_pairs
+from liftnet.data.images import read_image
+from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
 from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
 from liftnet.shard.mini import draw_works
 from liftnet.shard.selection import MEANING, collected_rows, licence_reasons, stored_rows

@@ -5,12 +5,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import MANIFEST, PAIRS, write_table
+from liftnet.data.shards.camera_angles import Focals, focal_px
+from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.geometry.cameras import Camera
 from liftnet.geometry.perspective import estimate_fundamental
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import MANIFEST, PAIRS, write_table
-from liftnet.io.sharding.angles import Focals, focal_px
-from liftnet.io.sharding.write import Cutting, write_pairs
 
 WIDTH, HEIGHT, FOCAL_35MM = 900, 600, 50.0
 FOCAL = FOCAL_35MM / 36 * WIDTH

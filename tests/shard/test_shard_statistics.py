@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liftnet.data.dataset import SPLITS, read_pairs
+from liftnet.data.schemas import MANIFEST, PAIRS, TRUTH, write_table
+from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
-from liftnet.io.dataset import SPLITS, read_pairs
-from liftnet.io.schemas import MANIFEST, PAIRS, TRUTH, write_table
-from liftnet.io.sharding.write import Cutting, write_pairs
-from liftnet.io.truth import TrueView, save_truth
 from liftnet.shard.statistics.files import SCORE, tally_pairs
 from liftnet.shard.statistics.funnel import ALL, UNACCOUNTED
 from liftnet.shard.statistics.run import tally_files, write_statistics

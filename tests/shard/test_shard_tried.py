@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.io.dataset import read_pairs
-from liftnet.io.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
-from liftnet.io.sharding.write import Cutting, write_pairs
+from liftnet.data.dataset import read_pairs
+from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
+from liftnet.data.shards.write import Cutting, write_pairs
 
 
 def row(a, b, kept, reason, n=4, split="train"):

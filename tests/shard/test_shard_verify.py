@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import MANIFEST, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.shard.checksums import sign_dataset
 from liftnet.shard.cli import add_commands
 from liftnet.shard.settings import ShardSettings

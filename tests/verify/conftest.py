@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liftnet.data.images import write_mask
+from liftnet.data.schemas import MANIFEST, MATCHES, TRUTH, read_table, write_table
+from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
-from liftnet.io.images import write_mask
-from liftnet.io.schemas import MANIFEST, MATCHES, TRUTH, read_table, write_table
-from liftnet.io.truth import TrueView, save_truth
 
 WIDTH, HEIGHT, FOCAL, DISTANCE = 400, 300, 1600.0, 14.0
 BALLS = ((np.array([0.0, 0.0, 0.0]), 1.0), (np.array([0.5, 0.2, 0.9]), 0.4))

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.schemas import PAIRS, read_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.schemas import PAIRS, read_table
 from liftnet.verify.cli import add_commands
 from liftnet.verify.cuts import FLOOR_FACTOR, MAX_RHO, MIN_INLIERS, count_cuts, read_numbers
 from liftnet.verify.run import verify_matches

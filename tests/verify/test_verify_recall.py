@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.spatial import KDTree
 
-from liftnet.io.features import Features, write_features
+from liftnet.data.features import Features, write_features
 from liftnet.verify.cli import add_commands
 from liftnet.verify.recall import NEARBY_SHARE, Oracle, count_matchable, visible_surface
 from liftnet.verify.run import verify_matches

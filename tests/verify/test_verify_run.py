@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.images import write_mask
-from liftnet.io.schemas import PAIRS, read_table, write_table
+from liftnet.core.errors import LiftnetError
+from liftnet.data.images import write_mask
+from liftnet.data.schemas import PAIRS, read_table, write_table
 from liftnet.verify.cli import add_commands
 from liftnet.verify.decide import REASONS
 from liftnet.verify.files import MatchTable, object_side, points_on_mask

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from liftnet.core.errors import LiftnetError
 from liftnet.geometry.cameras import Camera
-from liftnet.io.errors import LiftnetError
 from liftnet.verify.cli import add_commands
 from liftnet.verify.evaluate import count_by_reason
 from liftnet.verify.run import verify_matches

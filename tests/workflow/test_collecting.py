@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from liftnet.collect.fetching.jobs import MANY
-from liftnet.io.schemas import MANIFEST, read_table
+from liftnet.data.schemas import MANIFEST, read_table
 
 pytestmark = pytest.mark.workflow
 HOSTS = [f"127.0.0.{number}" for number in (2, 3, 4)]  # Linux answers on all of 127.0.0.0/8

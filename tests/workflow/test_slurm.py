@@ -10,8 +10,8 @@ import pytest
 from slurm_cluster import one_node_cluster, reason_against
 from workflow_tools import copy_workflow
 
-from liftnet.io.images import write_mask
-from liftnet.io.schemas import MANIFEST, MASKS, read_table, write_table
+from liftnet.data.images import write_mask
+from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
 
 PROBLEM = reason_against()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(PROBLEM is not None, reason=f"no cluster: {PROBLEM}")]

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from workflow_tools import ROOT, copy_workflow, scheduled
 
-from liftnet.io.schemas import MANIFEST, PAIRS, read_table
-from liftnet.io.truth import truth_files
+from liftnet.data.schemas import MANIFEST, PAIRS, read_table
+from liftnet.data.truth import truth_files
 
 pytestmark = pytest.mark.workflow
 

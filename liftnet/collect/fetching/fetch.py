@@ -15,16 +15,16 @@ from liftnet.collect.fetching.jobs import Job, Request, read_jobs, read_requests
 from liftnet.collect.fetching.journal import Entry, Journal
 from liftnet.collect.fetching.standing import DEAD, DONE, ORDER, REFRESH, Ledger, earlier_entries, key_of
 from liftnet.collect.museum import serve
-from liftnet.collect.pictures.picture import normalise
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader, Received, Stopped
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.lanes import run_in_lanes
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.files import write_bytes
-from liftnet.io.log import get_logger, progress
-from liftnet.io.parallel import default_workers
-from liftnet.io.schemas import FETCHED, in_groups, table_writer
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import write_bytes
+from liftnet.core.log import get_logger, progress
+from liftnet.core.parallel import default_workers
+from liftnet.data.pictures.normalise import normalise
+from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
 LOGGER = get_logger("collect")
 JOBS_AT_A_TIME = 200  # whose journals are open together

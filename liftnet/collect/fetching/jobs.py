@@ -20,10 +20,10 @@ from liftnet.collect.sources import Place, Sources
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.policies import known_policy
 from liftnet.collect.web.transport import host_of
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_text
-from liftnet.io.ids import stable_fraction, stable_id
-from liftnet.io.schemas import REQUESTS, in_groups, read_table, table_writer
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_text
+from liftnet.core.ids import stable_fraction, stable_id
+from liftnet.data.schemas import REQUESTS, in_groups, read_table, table_writer
 
 MANY = 200  # requests from which a host is a job of its own
 BUNDLES = 4  # jobs of the other hosts

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text, writing_error
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text, writing_error
+from liftnet.core.log import get_logger
 
 Entry = dict[str, Any]
 SYNC_ENTRIES, SYNC_S = 64, 1.0  # what a power cut may cost; a killed process loses nothing

@@ -17,7 +17,7 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
 from liftnet.collect.web.policies import MEGABIT, Policy, policy_of
 from liftnet.collect.web.robots import Rules, stored_rules
-from liftnet.io.files import write_text
+from liftnet.core.files import write_text
 
 MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet
 MBIT_S = 50.0  # assumed of a line that no policy limits

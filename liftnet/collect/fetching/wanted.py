@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from liftnet.collect.sources import Place, Sources, Wanted
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json, write_json
-from liftnet.io.schemas import WANTED, in_groups, open_table, table_writer
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_json
+from liftnet.data.schemas import WANTED, in_groups, open_table, table_writer
 
 _PLACES = ("image", "mask")
 _PROBLEMS = ("problem", "mask_problem")

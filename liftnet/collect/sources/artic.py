@@ -28,7 +28,7 @@ from liftnet.collect.sources.fields import (
     without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted, year
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 IIIF = "https://www.artic.edu/iiif/2"
 PAGE = 100

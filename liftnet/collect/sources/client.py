@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader
 from liftnet.collect.web.errors import FetchError
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import writing_error
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import writing_error
+from liftnet.core.log import get_logger
 
 LOGGER = get_logger("collect")
 FRESH_S = 24 * 3600.0  # how long an answer is good for a list that was stopped

@@ -19,7 +19,7 @@ from liftnet.collect.sources.fields import address, items, mapping, text, withou
 from liftnet.collect.sources.mediawiki import MediaWiki
 from liftnet.collect.sources.rows import Place, Wanted, size, wikidata_id
 from liftnet.collect.sources.wikidata import Artist, Topic, Wikidata
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 PREFIX = "Category:"
 SCALED_AT_A_TIME = 50  # iiurlwidth gives no more scaled images in one answer

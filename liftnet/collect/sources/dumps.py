@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 CHUNK = 1 << 20
 LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no record

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from liftnet.collect.sources.rows import name
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 CC0 = "CC0 1.0"
 CC0_URL = "https://creativecommons.org/publicdomain/zero/1.0/"

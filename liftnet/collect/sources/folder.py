@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from liftnet.collect.pictures.formats import EXTENSIONS
 from liftnet.collect.sources.rows import Place, Sources, Wanted, name, printable
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.data.pictures.formats import EXTENSIONS
 
 LOGGER = get_logger("collect")
 

@@ -15,8 +15,8 @@ from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import write_list
 from liftnet.collect.sources.rows import Wanted
 from liftnet.collect.web.errors import FetchError
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import progress
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import progress
 
 _MODULES = {  # where a kind is, so that asking one museum does not load them all
     "commons": "commons:Commons",

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from liftnet.collect.sources.rows import Sources, Wanted, name, place, size, wikidata_id, year
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path
+from liftnet.core.log import get_logger
 
 LOGGER = get_logger("collect")
 TEXT = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.fields import items, mapping, text
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 LAG_S = 5  # mediawiki.org/wiki/Manual:Maxlag_parameter
 TRIES = 20  # of one request while the wiki is busy

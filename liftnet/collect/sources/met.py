@@ -28,7 +28,7 @@ from liftnet.collect.sources.fields import (
 )
 from liftnet.collect.sources.rows import Place, Wanted, wikidata_id, year
 from liftnet.collect.web.errors import FetchError
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 _STILL_ALIVE = 9999  # what the museum writes for the death of a living artist
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liftnet.collect.catalogues import NamedSetSettings, Sculptures6kSettings, SetSettings, TanksAndTemplesSettings
-from liftnet.collect.pictures.formats import EXTENSIONS
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.rows import Place, Wanted, name, printable, wikidata_id, year
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.data.pictures.formats import EXTENSIONS
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Wanted:
         artist_wikidata: "Q5582".
         artist_died: Year of the artist's death.
         work_wikidata: "Q12418".
-        work_rights: What the source says of the sculpture's own copyright; see `liftnet.io.licences`.
+        work_rights: What the source says of the sculpture's own copyright; see `liftnet.data.licences`.
         expected_bytes: Size of the file as the source says it.
     """
 

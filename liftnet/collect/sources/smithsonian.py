@@ -29,7 +29,7 @@ from liftnet.collect.sources.fields import (
     without_html,
 )
 from liftnet.collect.sources.rows import Place, Wanted
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 KEY = "SMITHSONIAN_API_KEY"  # environment variable; a key is a secret, and no setting
 DEEPEST = 10_000  # records of one query that are paged through; a larger one is divided by the records' hash

@@ -12,7 +12,7 @@ from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.lists import COLUMNS, rows_of
 from liftnet.collect.sources.rows import Wanted
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 _NAME = re.compile(r"\{([^{}]+)\}")
 

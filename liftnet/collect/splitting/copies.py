@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from liftnet.collect.fetching.journal import Entry
-from liftnet.collect.pictures.picture import SYMMETRIES
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.duplicates import choose_kept, same_detail
-from liftnet.io.components import Components
-from liftnet.io.hashes import NearPairs, as_bits, near_pairs
-from liftnet.io.log import get_logger
+from liftnet.core.components import Components
+from liftnet.core.log import get_logger
+from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs
+from liftnet.data.pictures.normalise import SYMMETRIES
 
 Row = dict[str, Any]
 Tie = tuple[int, int]

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from liftnet.collect.pictures.picture import SYMMETRIES
-from liftnet.io.hashes import Indices, NearPairs
-from liftnet.io.parallel import map_threads
+from liftnet.core.parallel import map_threads
+from liftnet.data.perceptual_hashes import Indices, NearPairs
+from liftnet.data.pictures.normalise import SYMMETRIES
 
 DETAIL_SIDE = 128  # px to which images are brought before their detail is compared
 BLUR_PX = 2.0  # what remains after a blur of this is not detail

@@ -14,9 +14,9 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.identities import same_artists, same_works
 from liftnet.collect.splitting.lists import SPLITS, WIKIDATA, Entry, Lists, highest, read_lists, write_lists
 from liftnet.collect.splitting.splits import assign_splits
-from liftnet.io.components import Components
-from liftnet.io.files import write_text
-from liftnet.io.log import get_logger
+from liftnet.core.components import Components
+from liftnet.core.files import write_text
+from liftnet.core.log import get_logger
 
 Row = dict[str, Any]
 Key = tuple[str, str, str, str]

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from liftnet.io.ids import stable_id
+from liftnet.core.ids import stable_id
 
 Row = dict[str, Any]
 

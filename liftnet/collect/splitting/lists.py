@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text
 
 SPLITS = ("train", "val", "test")
 """From the lowest to the highest: what stands in two of them counts for the higher."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from liftnet.io.ids import stable_fraction
+from liftnet.core.ids import stable_fraction
 
 
 def assign_splits(

@@ -1,7 +1,7 @@
 """The downloader: one polite, bounded, suspicious HTTP client for the whole stage.
 
 Everything a server says is checked: its address, its redirects, how much it sends, how long it takes, and whether what
-it sent is as long as it said. What the bytes are is found out by `liftnet.collect.pictures.picture`.
+it sent is as long as it said. What the bytes are is found out by `liftnet.data.pictures.normalise`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 
 class FetchError(LiftnetError):

@@ -21,7 +21,7 @@ from protego import Protego
 
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.transport import AGENT, origin_of
-from liftnet.io.files import write_json
+from liftnet.core.files import write_json
 
 LARGEST = 500 * 1024  # bytes that are read; RFC 9309, section 2.5
 FRESH_S = 24 * 3600.0  # RFC 9309, section 2.4

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from liftnet.core.ids import stable_seed
 from liftnet.depth.data.pairs import epoch_order
 from liftnet.depth.objectives import IntArray, Objective
-from liftnet.io.ids import stable_seed
 
 AHEAD = 3  # batches read before they are needed
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.images import BoolArray, UInt8Array
+from liftnet.data.images import BoolArray, UInt8Array
 
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]

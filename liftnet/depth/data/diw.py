@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.errors import LiftnetError
 from liftnet.depth.data.crops import CropBox
-from liftnet.io.errors import LiftnetError
 
 RELATIONS = {">": 1, "<": -1}
 _FORMAT = "two lines an image: its name, then y_A,x_A,y_B,x_B,relation,width,height with relation > or <"

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from liftnet.core.ids import stable_fraction, stable_seed
+from liftnet.data.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, move_points, network_input
 from liftnet.depth.data.store import CropStore
-from liftnet.io.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
-from liftnet.io.ids import stable_fraction, stable_seed
 
 IntArray = npt.NDArray[np.int64]
 WINDOW = 8  # row groups that are shuffled together

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.errors import BadImageError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.depth.data.crops import CropBox, box_around, box_of_image, make_crop
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import BadImageError
-from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, read_table
 
 
 @dataclass(frozen=True)

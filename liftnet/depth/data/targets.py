@@ -10,15 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.depth.data.augment import Changes, warp
 from liftnet.depth.data.crops import CropBox
 from liftnet.depth.data.store import CropStore, zeros_in_memory
 from liftnet.depth.metrics import VIEWING_DISTANCE, half_width, true_crop
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.truth import TrueView, load_truth, truth_files
 
 LOG = get_logger("depth")
 SMALLEST = 8  # known pixels a target must have to say something about a shape: scale and shift take two

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import torch
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
 from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, hold_out_works, limit_rows, sample_depth
 from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.reprojection.loss import CameraModel, correspondence_terms
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
 
 LOG = get_logger("depth")
 

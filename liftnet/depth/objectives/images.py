@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, network_input
 from liftnet.depth.data.pairs import hold_out_works
 from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.objectives import IntArray, Sources
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_fraction
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, read_table
 
 LOG = get_logger("depth")
 

@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.depth.data.augment import Augmentation, move_points
 from liftnet.depth.data.diw import PointPair, in_crop, read_diw
 from liftnet.depth.data.pairs import sample_depth
@@ -34,9 +37,6 @@ from liftnet.depth.objectives.images import (
     targets_folder,
 )
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger
-from liftnet.io.schemas import MANIFEST, read_table
 
 LOG = get_logger("depth")
 Float32Array = npt.NDArray[np.float32]

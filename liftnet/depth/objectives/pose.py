@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from liftnet.io.ids import stable_seed
+from liftnet.core.ids import stable_seed
 
 MOTION_UNIT = 0.01  # the network's outputs are multiplied by this, so that training begins near no motion
 _ENCODER = ((16, 7), (32, 5), (64, 3), (128, 3), (256, 3), (256, 3), (256, 3))  # channels, kernel; each of stride 2

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from liftnet.depth.data.store import CropStore
-from liftnet.depth.model import DepthModel
-from liftnet.depth.priors import inflated_depth
+from liftnet.models.depth_priors import inflated_depth
+from liftnet.models.liftnet import DepthModel
 
 SIGN_IMAGES = 256  # training images that choose the sign of depth
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
 
 MASK_ENDING = "mask.png"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, read_json, write_text
+from liftnet.core.log import get_logger
+from liftnet.core.tables import markdown_table
 from liftnet.depth.settings import DepthSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, read_json, write_text
-from liftnet.io.log import get_logger
-from liftnet.io.tables import markdown_table
 
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
@@ -166,7 +166,7 @@ from pathlib import Path
 import numpy as np
 
 from liftnet.depth import load_model
-from liftnet.io.images import read_image
+from liftnet.data.images import read_image
 
 model = load_model(Path("{name}"))
 image = read_image("photo.jpg", upright=True)  # (H, W, 3) uint8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.io.command import Subparsers, add_command
+from liftnet.core.command import Subparsers, add_command
 
 FORMATS = "png16,npy,colour,ply,glb"
 

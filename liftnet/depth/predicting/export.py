@@ -15,12 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from liftnet.depth.model import DepthModel, load_model, save_model
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.files import atomic_path, read_json, write_json
-from liftnet.io.images import UInt8Array, read_image
-from liftnet.io.inputs import find_images
-from liftnet.io.log import get_logger
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import atomic_path, read_json, write_json
+from liftnet.core.log import get_logger
+from liftnet.data.images import UInt8Array, read_image
+from liftnet.data.inputs import find_images
+from liftnet.models.liftnet import DepthModel, load_model, save_model
 
 LOG = get_logger("depth")
 Float32Array = npt.NDArray[np.float32]

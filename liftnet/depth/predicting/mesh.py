@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 
-from liftnet.io.images import BoolArray, UInt8Array
+from liftnet.data.images import BoolArray, UInt8Array
 
 Float32Array = npt.NDArray[np.float32]
 RELIEF = 0.8  # range of depth on a mesh, in half widths: the loss leaves the scale of depth free

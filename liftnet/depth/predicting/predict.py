@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.log import duration, get_logger, progress
+from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
+from liftnet.data.inputs import InputImage, find_images
 from liftnet.depth.data.crops import CropBox
-from liftnet.depth.model import DepthModel, load_model
 from liftnet.depth.predicting.automask import MASK_ENDING, default_segmenter, run_segmenter
 from liftnet.depth.predicting.memory import is_out_of_memory
 from liftnet.depth.predicting.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
-from liftnet.io.errors import BadImageError, LiftnetError
-from liftnet.io.images import BoolArray, UInt8Array, read_image, read_mask
-from liftnet.io.inputs import InputImage, find_images
-from liftnet.io.log import duration, get_logger, progress
+from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
 LONG = 60.0  # seconds of work from which an estimate is given

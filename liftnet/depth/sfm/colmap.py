@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.errors import LiftnetError
+from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
-from liftnet.io.errors import LiftnetError
-from liftnet.io.truth import TrueView
 
 HALF_PIXEL = 0.5  # COLMAP calls the centre of the top-left pixel (0.5, 0.5)
 _NEEDED = ("Database", "extract_features", "match_exhaustive", "incremental_mapping", "IncrementalPipelineOptions")

@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_json
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.core.tables import write_tables
+from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
+from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
 from liftnet.depth.data.targets import SMALLEST
 from liftnet.depth.metrics import align_as_paper
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.sfm.colmap import SfmImage, SfmModel, load_pycolmap, reconstruct
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json, write_json
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
-from liftnet.io.tables import write_tables
-from liftnet.io.truth import TrueView, load_truth, save_truth, truth_files
 
 LOG = get_logger("depth")
 Row = dict[str, Any]

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from liftnet.io.files import write_text
-from liftnet.io.tables import markdown_table
+from liftnet.core.files import write_text
+from liftnet.core.tables import markdown_table
 
 WHAT = {
     "points": (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from liftnet.core.command import Subparsers, add_command
+from liftnet.core.settings import settings_from
 from liftnet.drkfs.settings import DESCRIPTOR_LEARNING, DETECTOR_LEARNING, LearningSettings
-from liftnet.io.command import Subparsers, add_command
-from liftnet.io.settings import settings_from
 
 
 def add_learning_commands(trainings: Subparsers) -> None:

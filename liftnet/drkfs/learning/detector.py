@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from liftnet.drkfs.detector import MAXIMA, PointDetector
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import meter
 from liftnet.drkfs.learning.losses import classification_loss, position_loss, soft_position
 from liftnet.drkfs.learning.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
 from liftnet.drkfs.learning.state import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
 from liftnet.drkfs.settings import LearningSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import meter
+from liftnet.models.point_detector import MAXIMA, PointDetector
 
 DECISIVE = {
     "detector_steps",

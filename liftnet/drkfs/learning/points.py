@@ -16,11 +16,11 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from liftnet.io.dataset import Pair, read_pairs
-from liftnet.io.errors import LiftnetError
-from liftnet.io.features import Features, read_features
-from liftnet.io.ids import stable_fraction
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_fraction
+from liftnet.core.log import get_logger
+from liftnet.data.dataset import Pair, read_pairs
+from liftnet.data.features import Features, read_features
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

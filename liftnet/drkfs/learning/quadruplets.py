@@ -12,11 +12,11 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import progress
+from liftnet.data.images import read_mask
 from liftnet.drkfs.learning.cutting import cut_patches, read_gray
 from liftnet.drkfs.learning.points import Floats, PointSet
-from liftnet.io.ids import stable_seed
-from liftnet.io.images import read_mask
-from liftnet.io.log import progress
 
 UInt8s = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]

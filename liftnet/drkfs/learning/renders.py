@@ -17,15 +17,15 @@ import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial import cKDTree
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import progress
 from liftnet.drkfs.learning.points import Floats
 from liftnet.drkfs.learning.quadruplets import CLEAR, CUT, PATCH, Pool, UInt8s, cut_uint8
 from liftnet.drkfs.views import DISTANCE, HALF_ANGLE
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import progress
+from liftnet.mesh.placement import normalise
+from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.rasteriser import Cameras, look_at, render_soft
-from liftnet.shape.placing import normalise
-from liftnet.shape.reading import find_meshes, load_mesh
 
 SIZE = 256  # px, of the renders: DR-KFS's
 HELD_OUT = 5  # one mesh in so many

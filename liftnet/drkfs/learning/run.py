@@ -12,7 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from torch import Tensor, nn
 
-from liftnet.drkfs.detector import PointDetector
+from liftnet.core.files import write_bytes, write_json
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import duration, get_logger
+from liftnet.data.dataset import read_pairs
 from liftnet.drkfs.learning.card import write_card
 from liftnet.drkfs.learning.cutting import photo_tour_patches
 from liftnet.drkfs.learning.descriptor import DECISIVE as DESCRIPTOR_SETTINGS
@@ -25,10 +28,7 @@ from liftnet.drkfs.learning.renders import render_pools
 from liftnet.drkfs.learning.scores import false_positive_rate, mean_matching_precision, separation
 from liftnet.drkfs.learning.state import State
 from liftnet.drkfs.settings import LearningSettings
-from liftnet.io.dataset import read_pairs
-from liftnet.io.files import write_bytes, write_json
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import duration, get_logger
+from liftnet.models.point_detector import PointDetector
 
 LOG = get_logger("drkfs")
 FORMAT = 1

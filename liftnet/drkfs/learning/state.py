@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_text
-from liftnet.io.log import get_logger
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_text
+from liftnet.core.log import get_logger
 
 CHECKPOINT = "checkpoint.pt"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0

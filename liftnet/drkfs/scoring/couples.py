@@ -12,11 +12,11 @@ from typing import Literal
 
 import pandas as pd
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_text, writing_error
-from liftnet.io.log import get_logger, progress
-from liftnet.shape.mesh import TriangleMesh
-from liftnet.shape.reading import find_meshes, load_mesh
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text, writing_error
+from liftnet.core.log import get_logger, progress
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.reading import find_meshes, load_mesh
 
 LOG = get_logger("drkfs")
 OK, FAILED, NO_PARTNER = "ok", "failed", "no_partner"

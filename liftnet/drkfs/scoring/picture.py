@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.files import atomic_path
 from liftnet.drkfs.patches import PATCH, STRIDE
-from liftnet.io.files import atomic_path
 
 if TYPE_CHECKING:
     from liftnet.drkfs.metric import Differences

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.tables import markdown_table
 from liftnet.drkfs.build import build_metric
-from liftnet.drkfs.loading import SHIPPED
 from liftnet.drkfs.scoring.couples import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
 from liftnet.drkfs.settings import ScoreSettings
-from liftnet.io.errors import LiftnetError
-from liftnet.io.log import get_logger
-from liftnet.io.tables import markdown_table
-from liftnet.shape.mesh import TriangleMesh
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.models.weights import SHIPPED
 from liftnet.shape.settings import MetricSettings
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ class ShapeMeasure:
 
     def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
         """Values of the metrics in the order asked for, and why some have none."""
+        from liftnet.mesh.placement import align
         from liftnet.shape.metrics import compare
-        from liftnet.shape.placing import align
 
         settings = MetricSettings(
             **self.settings.model_dump(include=set(MetricSettings.model_fields)), seed=self.request.seed

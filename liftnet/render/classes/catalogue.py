@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.ids import stable_seed
+from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_seed
 from liftnet.render.classes import bikes, boats, lamps, planes, rifles, road, screens, seating, storage, trains
 from liftnet.render.classes.model import Dice, Model
 from liftnet.render.classes.parts import Part

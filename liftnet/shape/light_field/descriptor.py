@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.rasteriser.hard import render_silhouettes
 from liftnet.shape.light_field.contour import fourier_descriptor
 from liftnet.shape.light_field.moments import angular_radial_transform, measure
 from liftnet.shape.light_field.views import light_field_cameras, view_directions
-from liftnet.shape.mesh import TriangleMesh
 
 Bytes = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]

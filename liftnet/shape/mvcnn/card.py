@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from liftnet.io.files import write_text
-from liftnet.io.tables import markdown_table
+from liftnet.core.files import write_text
+from liftnet.core.tables import markdown_table
 from liftnet.shape.mvcnn.model import Mvcnn
 
 TEXT = """---
@@ -33,7 +33,7 @@ length 1, are the shape's descriptor; two shapes are compared by the Euclidean d
 
 ```python
 from liftnet.shape.mvcnn import describe, distance, load_mvcnn
-from liftnet.shape.reading import load_mesh
+from liftnet.mesh.reading import load_mesh
 
 model = load_mvcnn("FOLDER OF THIS FILE")
 print(distance(describe(load_mesh("a.obj"), model), describe(load_mesh("b.obj"), model)))

@@ -13,10 +13,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import write_bytes
-from liftnet.shape.mesh import FloatArray, TriangleMesh
-from liftnet.shape.mvcnn.network import ViewNetwork
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_bytes
+from liftnet.mesh.mesh import FloatArray, TriangleMesh
+from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.mvcnn.views import UInt8Array, shaded_views
 

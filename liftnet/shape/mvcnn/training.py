@@ -16,14 +16,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import atomic_path, write_json, write_text
-from liftnet.io.ids import stable_seed
-from liftnet.io.log import get_logger, meter, progress
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_json, write_text
+from liftnet.core.ids import stable_seed
+from liftnet.core.log import get_logger, meter, progress
+from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
 from liftnet.shape.mvcnn.card import write_card
 from liftnet.shape.mvcnn.model import Mvcnn
-from liftnet.shape.mvcnn.network import ViewNetwork
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.mvcnn.views import UInt8Array, shaded_views
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.rasteriser import Light, render_soft
 from liftnet.rasteriser.cameras import Cameras, look_at
-from liftnet.shape.mesh import TriangleMesh
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 
 HALF_ANGLE = 15.0  # degrees; from this distance the unit sphere just fills the image

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liftnet.io.dataset import open_shard
-from liftnet.io.rows import read_batches
-from liftnet.io.schemas import MANIFEST, TRIED
+from liftnet.data.dataset import open_shard
+from liftnet.data.row_groups import read_batches
+from liftnet.data.schemas import MANIFEST, TRIED
 from liftnet.shard.statistics.tally import Sums, Tally, measured, total
 
 COLLECTED_FILE = "collected.parquet"  # in the dataset: every row asked for

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
-from liftnet.io.dataset import SPLITS, open_shard, shard_paths
-from liftnet.io.log import get_logger, progress
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.sharding.write import TRIED_FILE
-from liftnet.io.tables import write_tables
-from liftnet.io.truth import load_rotation, truth_files
+from liftnet.core.log import get_logger, progress
+from liftnet.core.tables import write_tables
+from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.shards.write import TRIED_FILE
+from liftnet.data.truth import load_rotation, truth_files
 from liftnet.shard.statistics.figures import write_figures
 from liftnet.shard.statistics.files import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
 from liftnet.shard.statistics.tables import TABLES, dataset_tables, funnel_table

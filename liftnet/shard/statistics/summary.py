@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from liftnet.io.ids import stable_seed
+from liftnet.core.ids import stable_seed
 
 IntArray = npt.NDArray[np.int64]
 RESAMPLES = 2000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from liftnet.io.dataset import SPLITS
+from liftnet.data.dataset import SPLITS
 from liftnet.shard.selection import MEANING
 from liftnet.shard.statistics.files import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE
 from liftnet.shard.statistics.funnel import CAPTION, funnel_by_source

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from liftnet.io.errors import LiftnetError
+from liftnet.core.errors import LiftnetError
 
 MOST_SHOWN = 100  # faults of one check that the report names; it counts the others
 

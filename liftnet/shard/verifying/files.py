@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from liftnet.io.dataset import SPLITS, coordinate_scale, shard_paths
-from liftnet.io.errors import LiftnetError
-from liftnet.io.files import read_json
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
-from liftnet.io.sharding.write import TRIED_FILE
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json
+from liftnet.core.parallel import map_threads
+from liftnet.data.dataset import SPLITS, coordinate_scale, shard_paths
+from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
+from liftnet.data.shards.write import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
 from liftnet.shard.croissant import CROISSANT_FILE

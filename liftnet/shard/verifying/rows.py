@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from liftnet.io.dataset import SPLITS, coordinate_scale
-from liftnet.io.errors import BadImageError
-from liftnet.io.images import read_image
-from liftnet.io.parallel import map_threads
-from liftnet.io.schemas import MANIFEST, read_table
-from liftnet.io.sharding.compact import COORDINATES, list_lengths
+from liftnet.core.errors import BadImageError
+from liftnet.core.parallel import map_threads
+from liftnet.data.dataset import SPLITS, coordinate_scale
+from liftnet.data.images import read_image
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.shards.compact import COORDINATES, list_lengths
 from liftnet.shard.facts import COLLECTED_FILE, UNDIVIDED
 from liftnet.shard.selection import licence_reasons, stored_rows
 from liftnet.shard.verifying.faults import Fault, told_as_fault

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from liftnet.io.errors import LiftnetError
-from liftnet.io.licences import PROFILES
+from liftnet.core.errors import LiftnetError
+from liftnet.data.licences import PROFILES
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.verifying.faults import Fault, Report, told_as_fault
 from liftnet.shard.verifying.files import (

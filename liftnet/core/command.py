@@ -1,0 +1,63 @@
+"""One way to declare a command: its parser, its settings and what it runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from liftnet.core.parallel import default_workers
+from liftnet.core.settings import Settings, add_settings_arguments, nearest
+
+Subparsers = Any  # argparse keeps the type of add_subparsers() private
+Run = Callable[[argparse.Namespace], int | None]
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that names the option most like one it does not know. Options are never abbreviated."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def parse_command(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
+        """Parse a whole command line; what is wrong with it ends the program with exit status 2."""
+        arguments, unknown = self.parse_known_args(argv)
+        if unknown:
+            chosen: CommandParser = getattr(arguments, "parser", self)
+            chosen.refuse(unknown)
+        return arguments
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """End the program because of words that are no options of this command."""
+        word = unknown[0].partition("=")[0]
+        hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
+        self.error(f"unknown option{'s' if len(unknown) > 1 else ''} {' '.join(unknown)}{hint}")
+
+
+def add_command(
+    subparsers: Subparsers,
+    name: str,
+    run: Run,
+    help: str,
+    settings: type[Settings] | None = None,
+    only: tuple[str, ...] = (),
+) -> argparse.ArgumentParser:
+    """Add `python -m liftnet ... <name>` that calls `run(arguments)`.
+
+    `run` imports what it needs itself, so that `--help` and light commands do not load torch. It returns the exit
+    status, None for 0. Settings are read with `settings_from(arguments, settings)`.
+    """
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run, parser=parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    parser.add_argument("--threads", type=int, default=default_workers(), help="worker threads (default: all cores)")
+    parser.add_argument("--verbose", action="store_true", help="log details")
+    if settings is not None:
+        add_settings_arguments(parser, settings, only)
+    return parser
+
+
+def add_stage(stages: Subparsers, name: str, help: str) -> Subparsers:
+    """Add a stage that has several commands, as in `python -m liftnet depth train`."""
+    parser: argparse.ArgumentParser = stages.add_parser(name, help=help, description=help)
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -1,0 +1,87 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from liftnet.core.errors import LiftnetError
+
+_REMEDIES = {
+    errno.ENOSPC: ("the disk is full", "Free some space, or move the outputs with `--config results=DIR`"),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or move the outputs with `--config results=DIR`"),
+    errno.EACCES: ("no permission to write", "Change the folder's permissions or write somewhere else"),
+    errno.EPERM: ("no permission to write", "Change the folder's permissions or write somewhere else"),
+    errno.EROFS: ("the file system is read-only", "Write somewhere else with `--config results=DIR`"),
+    errno.ENOTDIR: ("a file stands where a folder is needed", "Remove the file or write somewhere else"),
+    errno.EEXIST: ("a file stands where a folder is needed", "Remove the file or write somewhere else"),
+}
+
+
+def writing_error(path: Path, error: OSError) -> LiftnetError:
+    """An `OSError` met while writing `path`, in plain words."""
+    reason, remedy = _REMEDIES.get(error.errno or 0, (error.strerror or str(error), "Check the folder"))
+    return LiftnetError(path, f"cannot be written: {reason}", remedy)
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that is synced and renamed to it when the block ends without an error.
+
+    A killed or failed writer leaves `path` as it was. The temporary name keeps the suffix, since many writers choose
+    their format by it.
+
+    Raises:
+        LiftnetError: The folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | UnicodeError):
+            raise
+        raise writing_error(path, error) from error
+    finally:
+        with suppress(OSError):  # the folder itself may be what is wrong
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        LiftnetError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LiftnetError(path, "does not exist", "Run the stage that writes it") from error
+    except ValueError as error:
+        raise LiftnetError(path, f"is not valid JSON ({error})", "Delete it and run its stage again") from error

@@ -1,0 +1,186 @@
+"""Settings as a tree of frozen models: the source of config.yaml, of its JSON schema and of every command's flags.
+
+A group of settings that one command needs whole is a model of its own, and a field of the model above it. Their dotted
+names are the same everywhere: `network: {width: 16}` in config.yaml is `--network.width 16` on a command line and
+`settings.network.width` in the library. What a checkpoint or a cache depends on is such a group: `fingerprint` of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from liftnet.core.errors import LiftnetError
+
+_ALL = "settings_json"  # where the option --settings is kept
+_ONE = "setting "  # before the dotted name of a setting: no option of a command has a space in its name
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, every field with a default and a description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def fingerprint(settings: Settings) -> str:
+    """The first 16 hex digits of the SHA-256 of the settings: other values, another fingerprint.
+
+    >>> class Network(Settings):
+    ...     width: int = 16
+    >>> fingerprint(Network()) == fingerprint(Network(width=16)) != fingerprint(Network(width=32))
+    True
+    """
+    return hashlib.sha256(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Words that point out the known name most like `word`, or nothing where none is alike.
+
+    >>> nearest("widht", ["width", "levels"])
+    "; did you mean 'width'?"
+    >>> nearest("colour", ["width", "levels"])
+    ''
+    """
+    names = sorted(known)
+    ends = {name.rpartition(".")[2]: name for name in names}
+    alike = difflib.get_close_matches(word, names, 1) or [
+        ends[end] for end in difflib.get_close_matches(word.rpartition(".")[2].lstrip("-"), ends, 1)
+    ]
+    return f"; did you mean {alike[0]!r}?" if alike else ""
+
+
+def leaves(settings: type[Settings], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """All settings of a tree, in its order: the names from the root down, and the field."""
+    for name, field in settings.model_fields.items():
+        group = group_of(field)
+        if group is None:
+            yield (*above, name), field
+        else:
+            yield from leaves(group, (*above, name))
+
+
+def group_of(field: FieldInfo) -> type[Settings] | None:
+    """The model of a field that is a group of settings, None for a single setting."""
+    kind = _plain_type(field.annotation)
+    return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
+
+
+def add_settings_arguments(
+    parser: argparse.ArgumentParser, settings: type[Settings], only: tuple[str, ...] = ()
+) -> None:
+    """Give `parser` the option --settings for the whole tree as JSON, and a dotted option for each setting in it."""
+    group = parser.add_argument_group("settings (the same names and defaults as config.yaml)")
+    if "--settings" not in parser._option_string_actions:
+        group.add_argument(
+            "--settings",
+            dest=_ALL,
+            metavar="JSON",
+            help="all of these settings as one JSON object; options overrule it",
+        )
+    for path, field in leaves(settings):
+        if only and path[0] not in only:
+            continue
+        # ArgumentParser formats help with %, so a literal % must be doubled
+        text = f"{field.description or ''} (default: {field.default})".replace("%", "%%")
+        options: dict[str, Any] = {"dest": _ONE + ".".join(path), "default": argparse.SUPPRESS, "help": text}
+        kind = _plain_type(field.annotation)
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = _metavar(path[-1], kind)
+            if typing.get_origin(kind) is list:
+                options["nargs"] = "*"
+        group.add_argument(_flag(path), **options)
+
+
+def settings_from(arguments: argparse.Namespace, settings: type[SettingsType]) -> SettingsType:
+    """Build `settings` from parsed options.
+
+    Raises:
+        LiftnetError: A value has the wrong type or is out of range, or --settings is no JSON object of these settings.
+    """
+    given = _json_object(getattr(arguments, _ALL, None))
+    for path, field in leaves(settings):
+        if hasattr(arguments, _ONE + ".".join(path)):
+            _put(given, path, _from_text(getattr(arguments, _ONE + ".".join(path)), field))
+    try:
+        return settings.model_validate(given)
+    except ValidationError as error:
+        raise _in_plain_words(error, settings) from error
+
+
+def _in_plain_words(error: ValidationError, settings: type[Settings]) -> LiftnetError:
+    """The first fault that pydantic found, by the name of its option."""
+    first = error.errors()[0]
+    path = tuple(str(part) for part in first["loc"])
+    key = _flag(path) if path else "settings"
+    if first["type"] == "extra_forbidden":
+        known = [".".join(names) for names, _ in leaves(settings)]
+        return LiftnetError(key, f"is no setting of this command{nearest('.'.join(path), known)}", "See --help")
+    hint = ""
+    if first["type"] == "literal_error":
+        chosen = next((field for names, field in leaves(settings) if names == path), None)
+        hint = nearest(str(first["input"]), map(str, _choices(chosen.annotation))) if chosen else ""
+    return LiftnetError(key, f"{first['msg']} (given: {first.get('input')!r}){hint}", "See --help for what is allowed")
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise LiftnetError("--settings", f"is not JSON ({error})", "Give an object, as in '{\"a\": 1}'") from error
+    if not isinstance(given, dict):
+        raise LiftnetError("--settings", "is not a JSON object", "Give an object, as in '{\"a\": 1}'")
+    return given
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[path[-1]] = value
+
+
+def _from_text(value: Any, field: FieldInfo) -> Any:
+    """The value of an option; that of a mapping is JSON."""
+    if isinstance(value, str) and typing.get_origin(_plain_type(field.annotation)) is dict:
+        return _json_object(value)
+    return value
+
+
+def _flag(path: tuple[str, ...]) -> str:
+    return "--" + ".".join(path).replace("_", "-")
+
+
+def _metavar(name: str, kind: Any) -> str:
+    choices = _choices(kind)
+    return f"{{{','.join(map(str, choices))}}}" if choices else name.upper()
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """The values of a `Literal`, of a list of them too; nothing for other types."""
+    kind = _plain_type(annotation)
+    if typing.get_origin(kind) is list:
+        kind = typing.get_args(kind)[0]
+    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+
+
+def _plain_type(annotation: Any) -> Any:
+    """`str | None` without the None."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else annotation
+    return annotation

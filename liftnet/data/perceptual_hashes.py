@@ -1,0 +1,91 @@
+"""Perceptual hashes of 64 bits: which of many are close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.core.parallel import map_threads
+
+ROWS, COLUMNS = 64, 4096  # of a tile of distances: 2 MB, which stays in a core's cache
+
+Hashes = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class NearPairs:
+    """Pairs of images whose hashes are close, ordered by their indices.
+
+    Attributes:
+        pairs: (P, 2) indices of images, the first below the second.
+        distances: (P,) differing bits, least over the variants.
+        variants: (P,) of which variant of the first image that is.
+    """
+
+    pairs: Indices
+    distances: Indices
+    variants: Indices
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def within(self, most: int) -> NearPairs:
+        """The pairs at a distance of at most `most`."""
+        near = self.distances <= most
+        return NearPairs(self.pairs[near], self.distances[near], self.variants[near])
+
+
+def as_bits(hashes: Sequence[Sequence[str]]) -> Hashes:
+    """Hashes in hex, V variants for each of N images, as (N, V) uint64."""
+    bits = np.array([[int(text, 16) for text in image] for image in hashes], np.uint64)
+    return bits if len(hashes) else bits.reshape(0, 1)
+
+
+def near_pairs(hashes: Hashes, most: int, threads: int = 1, stage: str = "collect") -> NearPairs:
+    """All pairs of images of which a variant of the first differs in at most `most` bits from the second as it is.
+
+    Every pair is compared, tile by tile, so the result is exact and memory does not grow with the number of images
+    beyond the pairs found; time grows with its square (benchmarks/splits.md).
+
+    Args:
+        hashes: (N, V): for each image the hash of it as it is, then those of its variants.
+        most: Largest distance in bits.
+        threads: Workers; the result does not depend on them.
+        stage: For the progress shown.
+    """
+    starts = range(0, len(hashes), ROWS)
+    columns = np.ascontiguousarray(hashes.T)
+    found = list(map_threads(lambda start: _band(columns, start, most), starts, threads, stage, "comparing hashes"))
+    parts = [np.concatenate(part) for part in zip(*found, strict=True)] or [np.empty(0, np.int64)] * 4
+    first, second, distances, variants = parts
+    # the least distance of each pair, and of equal ones the first variant
+    order = np.lexsort([variants, distances, second, first])
+    pairs = np.column_stack([first, second])[order]
+    new = np.ones(len(pairs), np.bool_)
+    new[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return NearPairs(pairs[new], distances[order][new], variants[order][new])
+
+
+def _band(columns: Hashes, start: int, most: int) -> tuple[Indices, Indices, Indices, Indices]:
+    """The near pairs whose first image is one of ROWS: first, second, distance, variant."""
+    stop = min(start + ROWS, columns.shape[1])
+    upright = columns[0]
+    parts: list[tuple[Indices, Indices, Indices, Indices]] = [(np.empty(0, np.int64),) * 4]
+    for left in range(start, columns.shape[1], COLUMNS):
+        right = min(left + COLUMNS, columns.shape[1])
+        differing = np.empty((stop - start, right - left), np.uint64)
+        bits = np.empty(differing.shape, np.uint8)
+        for variant, turned in enumerate(columns):
+            np.bitwise_xor(turned[start:stop, None], upright[left:right], out=differing)
+            np.bitwise_count(differing, out=bits)
+            row, column = np.nonzero(bits <= most)
+            later = left + column > start + row
+            row, column = row[later], column[later]
+            distance = bits[row, column].astype(np.int64)
+            parts.append((start + row, left + column, distance, np.full(len(row), variant)))
+    first, second, distances, variants = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return first, second, distances, variants

@@ -1,0 +1,1 @@
+"""The experiments of the papers: scores, tables, figures."""

@@ -1,0 +1,222 @@
+"""Errors of a model or a prior on every image of a split whose depth is known: one row an image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
+from liftnet.data.schemas import MANIFEST, SCORES, read_table, write_table
+from liftnet.data.truth import TrueView, load_truth, truth_files
+from liftnet.depth.data.crops import CropBox, cut_nearest
+from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.metrics import depth_errors, true_crop
+from liftnet.models.depth_priors import constant_depth, ellipsoid_depth, inflated_depth
+from liftnet.models.liftnet import load_model
+
+LOG = get_logger("depth")
+UNITS = ("half width", "cm")
+PRIORS = {"constant": constant_depth, "inflated": inflated_depth, "ellipsoid": ellipsoid_depth}
+FloatArray = npt.NDArray[np.floating]
+Float32Array = npt.NDArray[np.float32]
+Predict = Callable[[CropStore], Float32Array]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is measured and where.
+
+    Attributes:
+        root: Folder of a run or a rendered set: manifest.parquet, images/, masks/.
+        truth: Folder with truth.parquet and its files; `root` for a rendered set.
+        name: Name of the set, as it stands in the rows.
+        split: Which images of it: train, val or test.
+        unit: "half width" (of the crop, the median at the nominal distance) or "cm" (as the truth stands).
+    """
+
+    root: Path
+    truth: Path
+    name: str
+    split: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """What predicts depth.
+
+    Attributes:
+        run: Name in the rows.
+        seed: Seed of its training, 0 for a prior.
+        options: What it sees of an image.
+        predict: From n crops to (n, S, S) depth that grows away from the viewer, up to scale and shift.
+    """
+
+    run: str
+    seed: int
+    options: CropOptions
+    predict: Predict
+
+
+def trained_method(folder: Path, run: str | None = None) -> Method:
+    """The model in `folder`, named after it unless `run` says otherwise.
+
+    Raises:
+        LiftnetError: It cannot be read.
+    """
+    model = load_model(folder)
+    seed = int(model.notes.get("seed", 0))
+    return Method(
+        run or folder.name,
+        seed,
+        model.options,
+        lambda store: model.predict(store.images[: len(store)], store.masks[: len(store)]),
+    )
+
+
+def prior_method(name: str, options: CropOptions, run: str | None = None) -> Method:
+    """A prior that looks at the mask alone: one of `PRIORS`, named after itself unless `run` says otherwise.
+
+    Raises:
+        LiftnetError: There is no such prior.
+    """
+    if name not in PRIORS:
+        raise LiftnetError(f"--prior {name}", "is not known", f"Choose one of {', '.join(PRIORS)}")
+    prior = PRIORS[name]
+    size = options.image_size
+
+    def predict(store: CropStore) -> Float32Array:
+        depths = [prior(mask) for mask in store.masks[: len(store)]]
+        return np.stack(depths) if depths else np.empty((0, size, size), np.float32)
+
+    return Method(run or name, 0, options, predict)
+
+
+def write_scores(path: Path, method: Method, scored: Scored, threads: int) -> None:
+    """Measure `method` and write a table of SCORES, sorted by image.
+
+    Raises:
+        LiftnetError: A table cannot be read, the split has no image with true depth, or the file cannot be written.
+    """
+    torch.set_num_threads(threads)
+    rows = score_rows(method, scored, threads)
+    write_table(path, rows, SCORES)
+    good = [row["rmse"] for row in rows if row["status"] == "ok"]
+    LOG.info(
+        "%s on %d of %d images of %s (%s): rmse %.4f %s; %s",
+        method.run,
+        len(good),
+        len(rows),
+        scored.name,
+        scored.split,
+        np.mean(good) if good else np.nan,
+        scored.unit,
+        path,
+    )
+
+
+def score_rows(method: Method, scored: Scored, threads: int) -> list[dict[str, Any]]:
+    """One row of SCORES for each image of the split that has true depth.
+
+    Raises:
+        LiftnetError: A table cannot be read, or no image of the split has true depth.
+    """
+    images = images_with_truth(scored)
+    store = CropStore(scored.root, list(images), method.options, threads)
+    depths = method.predict(store)
+
+    def measure(image_id: str) -> dict[str, Any]:
+        about = {
+            "run": method.run,
+            "seed": method.seed,
+            "set": scored.name,
+            "split": scored.split,
+            **images[image_id].columns,
+            "unit": scored.unit,
+            "resolution": method.options.image_size,
+        }
+        if image_id not in store:
+            return {**about, "status": "image", "reason": store.failed[image_id]}
+        row = store.index[image_id]
+        try:
+            return {**about, **_errors(depths[row], images[image_id].truth, store.boxes[row], scored.unit)}
+        except LiftnetError as error:
+            return {**about, "status": "truth", "reason": str(error)}
+
+    return list(map_threads(measure, sorted(images), threads, "depth", "measuring depth"))
+
+
+@dataclass(frozen=True)
+class KnownImage:
+    """An image whose depth is known: its columns of SCORES and its truth file."""
+
+    columns: dict[str, str]
+    truth: Path
+
+
+def images_with_truth(scored: Scored) -> dict[str, KnownImage]:
+    """The usable images of the split that have true depth, by image id.
+
+    Raises:
+        LiftnetError: A table cannot be read, or there is none.
+    """
+    files = truth_files(scored.truth)
+    names = ["image_id", "artist_id", "work_id", "image_url", "split", "status"]
+    manifest = read_table(scored.root / "manifest.parquet", MANIFEST).select(names).to_pylist()
+    found = {
+        row["image_id"]: KnownImage(
+            {"class": row["artist_id"], "work_id": row["work_id"], "image_id": row["image_id"]},
+            files[row["image_url"]],
+        )
+        for row in manifest
+        if row["status"] == "ok" and row["split"] == scored.split and row["image_url"] in files
+    }
+    if not found:
+        raise LiftnetError(
+            scored.root / "manifest.parquet",
+            f"has no image of the split {scored.split!r} with true depth in {scored.truth / 'truth.parquet'}",
+            "Choose another --split, or name the folder of the truth with --truth",
+        )
+    return found
+
+
+def _errors(predicted: Float32Array, truth: Path, box: CropBox, unit: str) -> dict[str, Any]:
+    """Columns of a row: status, reason, errors, n_pixels."""
+    true = true_depth(load_truth(truth), box, len(predicted), unit)
+    visible = np.isfinite(true)
+    if not visible.any():
+        return {"status": "empty", "reason": "the object is not in the crop"}
+    errors = dataclasses.asdict(depth_errors(predicted, true, visible))
+    return {"status": "ok", "reason": "", "n_pixels": int(visible.sum()), **errors}
+
+
+def true_depth(view: TrueView, box: CropBox, size: int, unit: str) -> FloatArray:
+    """True depth over a crop.
+
+    Args:
+        view: Depth and camera of the whole image.
+        box: The crop in it.
+        size: Side of the result, px.
+        unit: "half width": in half widths of the crop about the nominal distance, see `true_crop`; "cm": the distance
+            from the camera as it is, which the truth must give in centimetres.
+
+    Returns:
+        (size, size) float; NaN off the object and beyond the image.
+
+    Raises:
+        LiftnetError: Centimetres are asked of a truth that is not in centimetres.
+    """
+    if unit == "half width":
+        return true_crop(view, box, size)
+    if view.unit != "cm":
+        raise LiftnetError("--unit cm", f"the truth is in {view.unit or 'no unit'}", "Use `--unit 'half width'`")
+    return cut_nearest(view.depth, box, size).astype(np.float64)

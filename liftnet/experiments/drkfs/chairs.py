@@ -1,0 +1,194 @@
+"""Four-legged chairs of boxes, of which every part can be changed; one watertight mesh each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.core.ids import stable_seed
+from liftnet.mesh.mesh import TriangleMesh
+
+FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.integer]
+BoolArray = npt.NDArray[np.bool_]
+STEP = 0.045  # longest edge along an axis, so that bent parts are round enough
+CORNERS = ((-1, -1), (1, -1), (-1, 1), (1, 1))  # of the seat, where the legs stand: x, z
+
+
+@dataclass(frozen=True)
+class Chair:
+    """A chair in lengths of about its own height; y is up, y = 0 the underside of the seat, +z the front.
+
+    Attributes:
+        width: Of the seat, along x.
+        depth: Of the seat, along z.
+        seat: Thickness of the seat.
+        leg_height: From the floor to the seat.
+        leg_width: Side of a leg's square section.
+        back_height: From the seat to the top.
+        back_thickness: Of the back, along z.
+        slats: Upright slats of the back; 0 is a closed back.
+        bar_height: Centre of the four bars between the legs, above the floor; None is a chair without bars.
+        bar_width: Side of a bar's square section.
+        missing_legs: Which of the four legs are not there (index of `CORNERS`).
+        leg_bend: How far the feet stand outwards, in lengths of the leg.
+        back_bend: How far the top of the back leans backwards, in heights of the back.
+    """
+
+    width: float = 0.46
+    depth: float = 0.44
+    seat: float = 0.05
+    leg_height: float = 0.44
+    leg_width: float = 0.05
+    back_height: float = 0.46
+    back_thickness: float = 0.04
+    slats: int = 0
+    bar_height: float | None = None
+    bar_width: float = 0.03
+    missing_legs: tuple[int, ...] = ()
+    leg_bend: float = 0.0
+    back_bend: float = 0.0
+
+    def with_legs(self, thicker: float = 1.0, longer: float = 1.0) -> Chair:
+        """All legs with this many times their width and their length."""
+        return replace(self, leg_width=self.leg_width * thicker, leg_height=self.leg_height * longer)
+
+    def mesh(self) -> TriangleMesh:
+        """The surface of the union of all parts, watertight, faces outward."""
+        mesh = surface_of_boxes(self._boxes(), STEP)
+        return TriangleMesh(self._bent(mesh.vertices), mesh.faces)
+
+    def _leg_centres(self) -> FloatArray:
+        """(4, 2) x and z of the legs: flush with the seat where the legs have a twentieth of a length."""
+        inset = 0.025
+        return np.array(CORNERS) * [self.width / 2 - inset, self.depth / 2 - inset]
+
+    def _boxes(self) -> FloatArray:
+        x, z = self.width / 2, self.depth / 2
+        boxes = [[[-x, 0, -z], [x, self.seat, z]], *self._back()]
+        half = self.leg_width / 2
+        for number, (leg_x, leg_z) in enumerate(self._leg_centres()):
+            if number not in self.missing_legs:
+                low = [leg_x - half, -self.leg_height, leg_z - half]
+                boxes.append([low, [leg_x + half, 0, leg_z + half]])
+        return np.array([*boxes, *self._bars()])
+
+    def _back(self) -> list[list[list[float]]]:
+        x, z = self.width / 2, self.depth / 2
+        bottom, top, front = self.seat, self.seat + self.back_height, -z + self.back_thickness
+        if not self.slats:
+            return [[[-x, bottom, -z], [x, top, front]]]
+        rail = 0.2 * self.back_height
+        lefts = np.linspace(-x, x - 0.045, self.slats + 2)
+        slats = [[[left, bottom, -z], [left + 0.045, top - rail, front]] for left in lefts]
+        return [[[-x, top - rail, -z], [x, top, front]], *slats]
+
+    def _bars(self) -> list[list[list[float]]]:
+        if self.bar_height is None:
+            return []
+        (x, z), half = -self._leg_centres()[0], self.bar_width / 2
+        low, high = self.bar_height - self.leg_height - half, self.bar_height - self.leg_height + half
+        across = [[[-x, low, side - half], [x, high, side + half]] for side in (-z, z)]
+        return [*across, *([[side - half, low, -z], [side + half, high, z]] for side in (-x, x))]
+
+    def _bent(self, vertices: FloatArray) -> FloatArray:
+        """Legs and back bent as parabolas, which leaves them upright where they meet the seat."""
+        below = np.clip(-vertices[:, 1] / self.leg_height, 0, 1)
+        above = np.clip((vertices[:, 1] - self.seat) / self.back_height, 0, 1)
+        bent = vertices.copy()
+        bent[:, 0] += np.sign(vertices[:, 0]) * self.leg_bend * self.leg_height * below**2
+        bent[:, 2] -= self.back_bend * self.back_height * above**2
+        return bent
+
+
+def chair_of(seed: int, number: int) -> Chair:
+    """One of many different chairs without bars; the same for equal seed and number."""
+    random = np.random.default_rng(stable_seed(seed, "chair", str(number)))
+    return Chair(
+        width=random.uniform(0.42, 0.54),
+        depth=random.uniform(0.42, 0.50),
+        seat=random.uniform(0.035, 0.06),
+        leg_height=random.uniform(0.38, 0.46),
+        leg_width=random.uniform(0.04, 0.055),
+        back_height=random.uniform(0.42, 0.54),
+        back_thickness=random.uniform(0.03, 0.045),
+        slats=int(random.choice([0, 0, 1, 2, 3])),
+    )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where shapes are compared: a sphere of diameter 1 about the origin, which a reference just fills.
+
+    What is edited is placed by the reference's frame, so both stay aligned and the rest of a chair keeps its place.
+
+    Attributes:
+        centre: (3,) centre of the reference's bounding box.
+        diameter: Twice the distance of its furthest vertex from there.
+    """
+
+    centre: FloatArray
+    diameter: float
+
+    @classmethod
+    def of(cls, reference: TriangleMesh) -> Frame:
+        """The frame that a reference fills."""
+        centre = (reference.vertices.min(0) + reference.vertices.max(0)) / 2
+        return cls(centre, 2 * float(np.linalg.norm(reference.vertices - centre, axis=1).max()))
+
+    def place(self, mesh: TriangleMesh) -> TriangleMesh:
+        """A mesh in this frame."""
+        return TriangleMesh((mesh.vertices - self.centre) / self.diameter, mesh.faces)
+
+
+def surface_of_boxes(boxes: FloatArray, step: float) -> TriangleMesh:
+    """The surface of a union of axis-aligned boxes.
+
+    The planes of all boxes divide space into cells; the surface is what separates a cell within a box from one
+    outside, so parts that touch or overlap leave nothing inside.
+
+    Args:
+        boxes: (B, 2, 3) lowest and highest corner.
+        step: Longest edge of a cell.
+
+    Returns:
+        Triangles that face outward; closed, as long as no two boxes touch in an edge or a corner alone.
+    """
+    planes = [_divided(np.unique(np.round(boxes[:, :, axis], 9)), step) for axis in range(3)]
+    centres = [(p[1:] + p[:-1]) / 2 for p in planes]
+    filled = np.zeros(tuple(len(c) for c in centres), bool)
+    for low, high in boxes:
+        inside = [(c > low[axis]) & (c < high[axis]) for axis, c in enumerate(centres)]
+        filled |= inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
+    quads = np.concatenate([_walls(filled, axis, outward) for axis in range(3) for outward in (-1, 1)])
+    sizes = tuple(len(p) for p in planes)
+    used, corners = np.unique(np.ravel_multi_index(tuple(np.moveaxis(quads, -1, 0)), sizes), return_inverse=True)
+    corners = corners.reshape(-1, 4)
+    index = np.unravel_index(used, sizes)
+    vertices = np.stack([planes[axis][index[axis]] for axis in range(3)], 1)
+    return TriangleMesh(vertices, np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]]).astype(np.int64))
+
+
+def _divided(planes: FloatArray, step: float) -> FloatArray:
+    """Planes with more between them, so that no gap is wider than `step`."""
+    parts = [
+        np.linspace(low, high, int(np.ceil((high - low) / step - 1e-9)) + 1)[:-1] for low, high in pairwise(planes)
+    ]
+    return np.concatenate([*parts, planes[-1:]])
+
+
+def _walls(filled: BoolArray, axis: int, outward: int) -> IntArray:
+    """(Q, 4, 3) grid indices of the corners of the walls that face `outward` along `axis`, counterclockwise."""
+    padded = np.pad(filled, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+    count = filled.shape[axis]
+    neighbour = np.take(padded, range(2, count + 2) if outward > 0 else range(count), axis)
+    cells = np.argwhere(filled & ~neighbour)
+    first, second = [(axis + 1) % 3, (axis + 2) % 3][::outward]
+    corners = np.repeat(cells[:, None], 4, 1)
+    corners[:, :, axis] += outward > 0
+    corners[:, [1, 2], first] += 1
+    corners[:, [2, 3], second] += 1
+    return corners

@@ -1,0 +1,118 @@
+"""All metrics of a shape against its target, as distances: DR-KFS and those of `liftnet.shape`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from liftnet.core.log import get_logger
+from liftnet.drkfs.metric import DRKFS, Target
+from liftnet.drkfs.patches import STRIDE
+from liftnet.experiments.drkfs.remembering import digest_of
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.shape.metrics import HIGHER_IS_BETTER, compare
+from liftnet.shape.settings import MetricSettings
+
+TITLES = {
+    "chamfer_l1": "Chamfer (L1)",
+    "chamfer_l2": "Chamfer (squared)",
+    "emd": "EMD",
+    "iou": "1 - IoU",
+    "f_score": "1 - F-score",
+    "normal_consistency": "1 - normal cons.",
+    "lfd": "LFD",
+    "shape_google": "Shape Google",
+    "mvcnn": "MVCNN",
+    "drkfs": "DR-KFS",
+    "drkfs_dense": "DR-KFS, close patches",
+}
+LOG = get_logger("drkfs")
+CLOSE = 4  # px
+
+
+class Measures:
+    """Every metric of shapes against targets; what a target needs is computed once.
+
+    Args:
+        metric: DR-KFS.
+        names: Metrics of `liftnet.shape.metrics`.
+        dense: DR-KFS with closer patches, see `with_close_patches`, if it is to be measured too.
+        points: Drawn from each surface.
+    """
+
+    def __init__(self, metric: DRKFS, names: Sequence[str], dense: DRKFS | None = None, points: int = 100_000) -> None:
+        self.names = tuple(names)
+        self.metrics = {"drkfs": metric} | ({} if dense is None else {"drkfs_dense": dense})
+        self.settings = MetricSettings(align="none", points=points)
+        self._target: tuple[str, dict[str, Target]] | None = None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the distances depend on."""
+        about = {name: about_metric(metric) for name, metric in self.metrics.items()}
+        return {"metrics": self.names, "points": self.settings.points, **about}
+
+    def distances(self, mesh: TriangleMesh, target: TriangleMesh, name: str) -> dict[str, float]:
+        """Distances of a shape to its target, larger for more different shapes; both stay where they are.
+
+        Args:
+            mesh: The shape.
+            target: The target.
+            name: Of the target: targets of one name are one target.
+
+        Returns:
+            Values by name, DR-KFS last; NaN where a metric fails, with a line in the log.
+        """
+        found = compare(mesh, target, self.names, self.settings)
+        for failed, reason in found.reasons.items():
+            LOG.warning("%s of %s: %s", title_of(failed), name, reason)
+        values = {key: 1 - value if key in HIGHER_IS_BETTER else value for key, value in found.values.items()}
+        if self._target is None or self._target[0] != name:  # one at a time: views are large
+            prepared = {key: metric.prepare(*tensors(target)) for key, metric in self.metrics.items()}
+            self._target = name, prepared
+        with torch.no_grad():
+            for key, metric in self.metrics.items():
+                values[key] = float(metric(*tensors(mesh), self._target[1][key]))
+        return values
+
+
+def about_metric(metric: DRKFS) -> dict[str, Any]:
+    """What a score of DR-KFS depends on beside the shapes."""
+    chosen = {name: getattr(metric, name) for name in ("image_size", "sigma", "gamma", "neighbourhood", "shaded")}
+    cameras = metric.cameras.translation.numpy().round(5).tolist()
+    return {"weights": digest_of(metric), "cameras": cameras, "options": str(metric.options), **chosen}
+
+
+def with_close_patches(metric: DRKFS, views: int | None = None, stride: int = CLOSE) -> DRKFS:
+    """The same with closer patches, which look for matches as far away, in some or all of its views.
+
+    The paper's patches are 16 px apart. What has moved by up to 8 px then lies differently in the patch that matches
+    it, and few descriptors forgive that.
+    """
+    count = len(metric.cameras)
+    chosen = torch.linspace(0, count - 1, min(views or count, count)).round().long()
+    return DRKFS(
+        metric.image_size,
+        metric.cameras[chosen],
+        metric.sigma,
+        metric.gamma,
+        max(1, round(metric.neighbourhood * STRIDE / stride)),
+        metric.detector,
+        metric.descriptor,
+        shaded=metric.shaded,
+        align=metric.align,
+        options=replace(metric.options, stride=stride),
+    )
+
+
+def tensors(mesh: TriangleMesh) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vertices and faces of a mesh for torch."""
+    return torch.as_tensor(mesh.vertices, dtype=torch.float32), torch.as_tensor(mesh.faces, dtype=torch.int64)
+
+
+def title_of(metric: str) -> str:
+    """What a metric is called in tables and pictures."""
+    return TITLES.get(metric, metric)

@@ -1,1 +1,0 @@
-"""What every stage shares: errors, atomic files, images, table schemas, settings, logging, progress."""

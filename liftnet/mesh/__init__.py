@@ -1,0 +1,1 @@
+"""Triangle meshes: reading, placing, sampling, voxels, marching cubes."""

@@ -1,0 +1,172 @@
+"""What a shape is: a triangle mesh, checked and cleaned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.core.errors import LiftnetError
+
+FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.integer]
+MIN_AREA = 1e-12  # of a face, as a share of its longest edge squared: below are only rounding errors
+EXTENT = (1e-30, 1e30)  # longest side of a mesh; its squares and cubes are then finite in float64
+
+
+@dataclass(frozen=True, repr=False)
+class TriangleMesh:
+    """A triangle mesh; +y is up.
+
+    Attributes:
+        vertices: (V, 3) float64 world coordinates, finite.
+        faces: (F, 3) int64 indices of vertices, at least one face.
+    """
+
+    vertices: FloatArray
+    faces: IntArray
+
+    def __repr__(self) -> str:
+        return f"TriangleMesh({len(self.vertices)} vertices, {len(self.faces)} faces)"
+
+    @property
+    def corners(self) -> FloatArray:
+        """(F, 3, 3) coordinates of the three corners of each face."""
+        return self.vertices[self.faces]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What cleaning has taken from a mesh.
+
+    Attributes:
+        merged: Vertices at the very place of another one.
+        flat: Faces without area.
+        doubled: Faces with the corners of an earlier one, in whatever order.
+        unused: Vertices that no remaining face uses.
+    """
+
+    merged: int = 0
+    flat: int = 0
+    doubled: int = 0
+    unused: int = 0
+
+    def __str__(self) -> str:
+        words = {
+            "merged": "vertices at the place of another",
+            "flat": "faces of zero area",
+            "doubled": "doubled faces",
+            "unused": "unused vertices",
+        }
+        return ", ".join(f"{count:,} {words[name]}" for name, count in vars(self).items() if count) or "nothing"
+
+
+def check_mesh(vertices: npt.ArrayLike, faces: npt.ArrayLike, name: object = "mesh") -> TriangleMesh:
+    """A mesh from arrays, if it is one; nothing is changed but the type of the numbers.
+
+    Args:
+        vertices: (V, 3) coordinates.
+        faces: (F, 3) indices of vertices.
+        name: What messages call it, such as its file.
+
+    Raises:
+        ValueError: An array has the wrong shape or kind.
+        LiftnetError: There are no faces, coordinates that are not finite, or indices out of range.
+    """
+    points, corners = np.asarray(vertices), np.asarray(faces)
+    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
+        raise ValueError(f"vertices must be numbers (V, 3), not {points.dtype} {points.shape}")
+    if corners.size and (corners.ndim != 2 or corners.shape[1] != 3 or corners.dtype.kind not in "iu"):
+        raise ValueError(f"faces must be integers (F, 3), not {corners.dtype} {corners.shape}")
+    if not len(points) or not corners.size:
+        reason = "the mesh is empty" if not len(points) else "it has points or lines, but no faces"
+        raise LiftnetError(name, reason, "Export it as a triangle mesh")
+    outside = (corners < 0) | (corners >= len(points))
+    if outside.any():
+        reason = (
+            f"{int(outside.sum()):,} corners of its faces name vertices that do not exist (it has {len(points):,})"
+        )
+        raise LiftnetError(name, reason, "The file is damaged, or its exporter is; export it again")
+    points = np.ascontiguousarray(points, np.float64)
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all():
+        reason = f"{int((~finite).sum()):,} of its {len(points):,} vertices are NaN or infinite"
+        raise LiftnetError(name, reason, "Remove them and the faces that use them, or export the mesh again")
+    return TriangleMesh(points, np.ascontiguousarray(corners, np.int64))
+
+
+def clean_mesh(mesh: TriangleMesh, name: object = "mesh") -> tuple[TriangleMesh, Dropped]:
+    """The same surface without faces of zero area, doubled faces and vertices that are doubled or unused.
+
+    Vertices at exactly the same place become one, so that a surface that a format has torn at its seams (STL, or
+    texture coordinates) is connected again. A face whose area is below 1e-12 of its longest edge squared has none.
+    Of faces with the same three corners, in whatever order, the first stays: a sheet modelled from both sides is one
+    sheet. The order of what stays is kept; the winding is not touched.
+
+    Raises:
+        LiftnetError: No face is left, or the mesh is too small or too large for the numbers of a computer.
+    """
+    extent = float(np.ptp(mesh.vertices, axis=0).max())
+    if not EXTENT[0] < extent < EXTENT[1]:
+        raise LiftnetError(name, f"its longest side is {extent:g} units", "Scale it to ordinary numbers")
+    places, first = _places(mesh.vertices)
+    faces = places[mesh.faces]
+    thick = face_areas(TriangleMesh(mesh.vertices, first[faces]), relative=True) > MIN_AREA
+    faces = faces[thick]
+    if not len(faces):
+        raise LiftnetError(name, "all of its faces have zero area", "Check the mesh in a 3D program")
+    kept = _first_of_doubled(faces, len(first))
+    faces = faces[kept]
+    used = np.zeros(len(first), bool)
+    used[faces] = True
+    renumbered = np.cumsum(used) - 1
+    dropped = Dropped(
+        merged=len(mesh.vertices) - len(first),
+        flat=int((~thick).sum()),
+        doubled=int((~kept).sum()),
+        unused=int((~used).sum()),
+    )
+    return TriangleMesh(mesh.vertices[first[used]], renumbered[faces]), dropped
+
+
+def face_areas(mesh: TriangleMesh, relative: bool = False) -> FloatArray:
+    """(F,) areas of faces in square units, or as shares of their longest edges squared (0 where it has no length)."""
+    corners = mesh.corners
+    edges = corners - np.roll(corners, 1, axis=1)
+    areas = 0.5 * np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    if not relative:
+        return areas
+    longest = (edges**2).sum(-1).max(-1)
+    return np.divide(areas, longest, out=np.zeros_like(areas), where=longest > 0)
+
+
+def face_normals(mesh: TriangleMesh) -> FloatArray:
+    """(F, 3) unit normals of faces, counter-clockwise seen from outside; 0 for a face without area."""
+    corners = mesh.corners
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
+
+
+def _places(vertices: FloatArray) -> tuple[IntArray, IntArray]:
+    """(V,) the place of each vertex, numbered by first appearance, and (P,) the first vertex at each place."""
+    place = np.unique(vertices[:, 0] + 0.0, return_inverse=True)[1].astype(np.int64)
+    for axis in (1, 2):
+        coordinate, values = np.unique(vertices[:, axis] + 0.0, return_inverse=True)
+        place = np.unique(place * len(coordinate) + values, return_inverse=True)[1].astype(np.int64)
+    first = np.full(place.max() + 1, len(vertices))
+    np.minimum.at(first, place, np.arange(len(vertices)))
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[place], first[order]
+
+
+def _first_of_doubled(faces: IntArray, vertices: int) -> npt.NDArray[np.bool_]:
+    """(F,) whether no earlier face has the same three corners."""
+    low, middle, high = np.sort(faces, axis=1).T
+    edge = np.unique(low * vertices + middle, return_inverse=True)[1].astype(np.int64)
+    kept = np.zeros(len(faces), bool)
+    kept[np.unique(edge * vertices + high, return_index=True)[1]] = True
+    return kept

@@ -1,0 +1,203 @@
+"""Which points lie inside a mesh, closed or not; solid voxels; intersection over union."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.mesh.mesh import FloatArray, IntArray, TriangleMesh
+
+BoolArray = npt.NDArray[np.bool_]
+MISWOUND = 0.01  # share of edges run through twice in one direction, above which the winding means nothing
+UNIT = (-0.5, 0.5)
+
+
+def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
+    """Whether points lie inside a mesh.
+
+    From each point a ray goes along each of the six directions of the axes. A ray votes for inside if the faces that
+    it meets wind around the point: a face that is left outwards counts +1, one that is entered -1, and the sum is not
+    0. Parts that overlap are thus one solid, a shell that is wound inwards is a hole. Where more than 1 % of the edges
+    are run through twice in the same direction, the winding of faces means nothing, and a ray votes for inside if it
+    meets an odd number of faces. A point is inside with four votes of six. For a closed mesh all six agree; through a
+    hole in the surface, such as the open bottom of a statue, one or two go wrong and are outvoted.
+
+    A ray that meets an edge or a corner meets exactly one of the faces there.
+
+    Args:
+        mesh: The surface.
+        points: (N, 3) world coordinates.
+
+    Returns:
+        (N,) bool.
+    """
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError(f"points must be (N, 3), not {points.shape}")
+    wound = miswound_share(mesh) <= MISWOUND
+    votes = np.zeros(len(points), np.int64)
+    for axis in range(3):
+        order = [axis, (axis + 1) % 3, (axis + 2) % 3]
+        corners = np.ascontiguousarray(mesh.corners[:, :, order])
+        rays = np.ascontiguousarray(points[:, order], np.float64)
+        votes += _votes(corners, rays, *_columns(corners), wound)
+    return votes > 3
+
+
+def miswound_share(mesh: TriangleMesh) -> float:
+    """Share of directed edges that an earlier face has run through in the same direction; 0 if wound consistently."""
+    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
+    keys = np.sort(edges[:, 0] * len(mesh.vertices) + edges[:, 1])
+    return float((keys[1:] == keys[:-1]).sum() / len(keys))
+
+
+def grid_centres(resolution: int, bounds: tuple[float, float] = UNIT) -> FloatArray:
+    """(R^3, 3) centres of the voxels of a cube from `bounds[0]` to `bounds[1]` on each axis, z fastest."""
+    along = bounds[0] + (np.arange(resolution) + 0.5) * (bounds[1] - bounds[0]) / resolution
+    return np.stack(np.meshgrid(along, along, along, indexing="ij"), -1).reshape(-1, 3)
+
+
+def voxelise(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, float] = UNIT) -> BoolArray:
+    """The voxels whose centres lie inside a mesh, by the rule of `contains`.
+
+    Args:
+        mesh: The surface.
+        resolution: R, voxels a side. Parts thinner than a voxel may vanish.
+        bounds: The cube, the same on each axis, world units; (-.5, .5) holds a mesh normalised by either size.
+
+    Returns:
+        (R, R, R) bool, indexed x, y, z.
+    """
+    return contains(mesh, grid_centres(resolution, bounds)).reshape((resolution,) * 3)
+
+
+def iou(inside: BoolArray, target: BoolArray) -> float:
+    """Intersection over union of two sets of voxels or of answers to the same points; NaN if both are empty."""
+    union = int((inside | target).sum())
+    return int((inside & target).sum()) / union if union else float("nan")
+
+
+def _columns(corners: FloatArray) -> tuple[IntArray, IntArray, FloatArray, float, int]:
+    """Which faces may be met by rays through each cell of a grid across the rays.
+
+    Returns:
+        start (G^2 + 1,), face (those of cell c are face[start[c]:start[c + 1]]), the grid's low corner (2,), its cells
+        per unit, and G.
+    """
+    across = corners.reshape(-1, 3)[:, 1:]
+    low, high = across.min(0), across.max(0)
+    cells = int(np.clip(np.sqrt(len(corners)) / 2, 4, 512))
+    per_unit = cells / max(float((high - low).max()), 1e-300)
+    start, face = _lists(corners, low, per_unit, cells)
+    return start, face, low, per_unit, cells
+
+
+@numba.njit(cache=True)
+def _cells_of(face: FloatArray, axis: int, low: float, per_unit: float, cells: int) -> tuple[int, int]:
+    """The first and the last cell along an axis that a face covers."""
+    first = min(face[0, axis], face[1, axis], face[2, axis])
+    last = max(face[0, axis], face[1, axis], face[2, axis])
+    return min(int((first - low) * per_unit), cells - 1), min(int((last - low) * per_unit), cells - 1)
+
+
+@numba.njit(cache=True)
+def _lists(corners: FloatArray, low: FloatArray, per_unit: float, cells: int) -> tuple[IntArray, IntArray]:
+    start = np.zeros(cells * cells + 1, np.int64)
+    for t in range(len(corners)):
+        top, bottom = _cells_of(corners[t], 1, low[0], per_unit, cells)
+        left, right = _cells_of(corners[t], 2, low[1], per_unit, cells)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                start[row * cells + column + 1] += 1
+    start = np.cumsum(start)
+    free = start[:-1].copy()
+    face = np.empty(start[-1], np.int64)
+    for t in range(len(corners)):
+        top, bottom = _cells_of(corners[t], 1, low[0], per_unit, cells)
+        left, right = _cells_of(corners[t], 2, low[1], per_unit, cells)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                cell = row * cells + column
+                face[free[cell]] = t
+                free[cell] += 1
+    return start, face
+
+
+@numba.njit(cache=True)
+def _edge(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> int:
+    """+1 if the edge crosses the half line from (x, y) towards +x going up, -1 if going down, else 0.
+
+    The crossing is computed from the lower end, so that both faces of an edge get the same answer.
+    """
+    if (ay > y) == (by > y):
+        return 0
+    upwards = by > ay
+    if not upwards:
+        ax, ay, bx, by = bx, by, ax, ay
+    if not x < ax + (y - ay) * ((bx - ax) / (by - ay)):
+        return 0
+    return 1 if upwards else -1
+
+
+@numba.njit(cache=True)
+def _meets(face: FloatArray, x: float, y: float) -> int:
+    """How a face winds around a ray along the first axis through (x, y): +1, -1, or 0 where they do not meet."""
+    return (
+        _edge(face[0, 1], face[0, 2], face[1, 1], face[1, 2], x, y)
+        + _edge(face[1, 1], face[1, 2], face[2, 1], face[2, 2], x, y)
+        + _edge(face[2, 1], face[2, 2], face[0, 1], face[0, 2], x, y)
+    )
+
+
+@numba.njit(cache=True)
+def _beyond(face: FloatArray, depth: float, x: float, y: float) -> bool:
+    """Whether a face meets the ray through (x, y) at a larger first coordinate than `depth`."""
+    low = min(face[0, 0], face[1, 0], face[2, 0])
+    high = max(face[0, 0], face[1, 0], face[2, 0])
+    if low > depth or high <= depth:
+        return low > depth
+    by, bz = face[1, 1] - face[0, 1], face[1, 2] - face[0, 2]
+    cy, cz = face[2, 1] - face[0, 1], face[2, 2] - face[0, 2]
+    twice = by * cz - bz * cy
+    if twice == 0.0:
+        return low > depth
+    py, pz = x - face[0, 1], y - face[0, 2]
+    second, third = (py * cz - pz * cy) / twice, (by * pz - bz * py) / twice
+    met = face[0, 0] + second * (face[1, 0] - face[0, 0]) + third * (face[2, 0] - face[0, 0])
+    return min(max(met, low), high) > depth
+
+
+@numba.njit(cache=True, nogil=True)
+def _votes(
+    corners: FloatArray,
+    points: FloatArray,
+    start: IntArray,
+    face: IntArray,
+    low: FloatArray,
+    per_unit: float,
+    cells: int,
+    wound: bool,
+) -> IntArray:
+    """(N,) how many of the two rays along the first axis say that a point is inside."""
+    votes = np.zeros(len(points), np.int64)
+    for n in range(len(points)):
+        depth, x, y = points[n]
+        row, column = np.floor((x - low[0]) * per_unit), np.floor((y - low[1]) * per_unit)
+        if row < 0 or column < 0 or row > cells or column > cells:
+            continue
+        cell = min(int(row), cells - 1) * cells + min(int(column), cells - 1)
+        before = after = 0
+        for entry in range(start[cell], start[cell + 1]):
+            t = face[entry]
+            way = _meets(corners[t], x, y)
+            if way != 0:
+                weight = way if wound else 1
+                if _beyond(corners[t], depth, x, y):
+                    after += weight
+                else:
+                    before += weight
+        if wound:
+            votes[n] = (before != 0) + (after != 0)
+        else:
+            votes[n] = (before & 1) + (after & 1)
+    return votes

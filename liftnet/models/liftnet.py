@@ -1,0 +1,167 @@
+"""A trained LiftNet on disk and in use: model.safetensors and config.json."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import read_json, write_bytes, write_json
+from liftnet.data.images import BoolArray, UInt8Array
+from liftnet.depth.data.crops import put_back
+from liftnet.depth.data.store import CropOptions
+from liftnet.models.unet import DepthNetwork, network_from
+
+FORMAT = 1
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass
+class DepthModel:
+    """A network with all it takes to run it.
+
+    Attributes:
+        network: The network, in evaluation mode.
+        options: What it sees of an image.
+        sign: 1 or -1; times the network's output, depth grows away from the viewer. The loss cannot tell `d` from
+            `-d`, so training chooses the sign that makes the training images bulge towards the viewer.
+        notes: What config.json says besides: settings, training, data.
+        rounded_share: How much of the prediction is the inflated mask, see `blend_rounded`.
+    """
+
+    network: DepthNetwork
+    options: CropOptions
+    sign: int = 1
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rounded_share: float = 0.0
+
+    def predict(self, crops: UInt8Array, masks: BoolArray, batch_size: int = 32) -> Float32Array:
+        """Depth of crops.
+
+        Args:
+            crops: (n, S, S, 3) uint8, as `CropOptions.apply` cuts them.
+            masks: (n, S, S) bool, their foreground.
+            batch_size: Crops in one pass.
+
+        Returns:
+            (n, S, S) float32 in [-1, 1], growing away from the viewer.
+        """
+        depth = self.network_depth(crops, batch_size)
+        if not self.rounded_share:
+            return depth
+        blended = (blend_rounded(*pair, self.rounded_share) for pair in zip(depth, masks, strict=True))
+        return np.stack([*blended, *depth[:0]]) if len(depth) else depth
+
+    @torch.inference_mode()
+    def network_depth(self, crops: UInt8Array, batch_size: int = 32) -> Float32Array:
+        """What the network alone says, with its sign; shapes as in `predict`."""
+        device = next(self.network.parameters()).device
+        self.network.eval()
+        depth = [np.empty((0, *crops.shape[1:3]), np.float32)]
+        for start in range(0, len(crops), batch_size):
+            part = torch.from_numpy(np.array(crops[start : start + batch_size])).to(device)
+            images = part.permute(0, 3, 1, 2).float() / 127.5 - 1
+            depth.append(self.sign * self.network(images).float().cpu().numpy())
+        return np.concatenate(depth)
+
+    def predict_image(self, image: UInt8Array, mask: BoolArray | None = None) -> Float32Array:
+        """Depth of a photograph at its own size.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, as displayed.
+            mask: (H, W) bool, the sculpture; without one all of the image counts as foreground.
+
+        Returns:
+            (H, W) float32 in [-1, 1], growing away from the viewer; NaN off the mask and outside the crop. It has no
+            unit, and is known up to `a d + b x + c y + e` with `a > 0`.
+
+        Raises:
+            ValueError: The mask is not of the image's size.
+        """
+        if mask is not None and mask.shape != image.shape[:2]:
+            raise ValueError(f"the mask is {mask.shape}, the image {image.shape[:2]}")
+        crop, small_mask, box = self.options.apply(image, mask)
+        depth = put_back(self.predict(crop[None], small_mask[None])[0], box, (image.shape[0], image.shape[1]))
+        if mask is not None:
+            depth[~mask] = np.nan
+        return depth
+
+
+def blend_rounded(depth: Float32Array, mask: BoolArray, share: float) -> Float32Array:
+    """Mix predicted depth with the inflated mask, both scaled to the same spread over the mask.
+
+    Correspondences lie where there is texture. What they leave open, smooth surface and the bend towards the outline,
+    is what the mask says most about; the two are wrong in different places.
+
+    Args:
+        depth: (S, S) in [-1, 1], growing away from the viewer.
+        mask: (S, S) bool, the foreground.
+        share: Of the inflated mask, in [0, 1].
+
+    Returns:
+        (S, S) float32 in [-1, 1]; the depth as it is where the mask is empty or either is constant on it.
+    """
+    from liftnet.models.depth_priors import inflated_depth
+
+    if not mask.any():
+        return depth
+    rounded = inflated_depth(mask)
+    spread, spread_rounded = float(depth[mask].std()), float(rounded[mask].std())
+    if min(spread, spread_rounded) <= 1e-6:
+        return depth
+    middle, middle_rounded = depth[mask].mean(), rounded[mask].mean()
+    mixed = (1 - share) * (depth - middle) + share * (rounded - middle_rounded) * (spread / spread_rounded)
+    return np.clip(mixed + middle, -1, 1).astype(np.float32)
+
+
+def save_model(folder: Path, model: DepthModel) -> None:
+    """Write model.safetensors and config.json, each atomically."""
+    from safetensors.torch import save
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+    config = {
+        "format": FORMAT,
+        "model": "liftnet",
+        "network": model.network.config,
+        "input": dataclasses.asdict(model.options),
+        "sign": model.sign,
+        "rounded_share": model.rounded_share,
+        **model.notes,
+    }
+    write_json(folder / "config.json", config)
+    write_bytes(folder / "model.safetensors", save(weights))  # `save_file` lets only its owner read the file
+
+
+def load_model(folder: Path, device: str = "cpu") -> DepthModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        LiftnetError: A file is missing, damaged or of another version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = read_json(folder / "config.json")
+    weights = folder / "model.safetensors"
+    again = "Train it again with `depth train`"
+    if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("model") != "liftnet":
+        raise LiftnetError(folder / "config.json", f"does not describe a LiftNet of format {FORMAT}", again)
+    try:
+        network = network_from(config["network"])
+        network.load_state_dict(load_file(weights))
+        options = CropOptions(**config["input"])
+        known = ("format", "model", "network", "input", "sign", "rounded_share")
+        notes = {name: value for name, value in config.items() if name not in known}
+        share = float(config.get("rounded_share", 0.0))
+        return DepthModel(network.to(device).eval(), options, int(config["sign"]), notes, share)
+    except FileNotFoundError as error:
+        raise LiftnetError(weights, "does not exist", again) from error
+    except (SafetensorError, KeyError, TypeError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise LiftnetError(weights, f"does not fit its config.json or is damaged ({reason})", again) from error

@@ -1,0 +1,170 @@
+"""Geometric words: the centres of clusters of heat kernel signatures, learnt once from many shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from scipy.cluster.vq import kmeans2
+
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_bytes
+from liftnet.mesh.mesh import FloatArray, IntArray, TriangleMesh
+from liftnet.shape.shape_google.laplacian import Spectrum, sampled_spectrum, surface_spectrum
+from liftnet.shape.shape_google.settings import GoogleSettings
+from liftnet.shape.shape_google.signatures import heat_kernel_signature, times_from
+
+POINTS_A_SHAPE = 300  # signatures of a shape that take part in the clustering
+ITERATIONS = 50
+REMEDY = "Train one with `python -m liftnet drkfs train vocabulary`, or leave it out to use the one of the package"
+
+
+@dataclass(frozen=True, repr=False)
+class Vocabulary:
+    """Geometric words and how the signatures they are compared with are computed.
+
+    Attributes:
+        words: (W, T) signatures at T times.
+        sigma: Width of a word: a signature at this distance still belongs to it by exp(-1/2).
+        settings: Times, points and eigenfunctions of the signatures.
+        shapes: Number of shapes it was learnt from.
+    """
+
+    words: FloatArray
+    sigma: float
+    settings: GoogleSettings
+    shapes: int
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self.words)} words from {self.shapes} shapes)"
+
+    @property
+    def times(self) -> FloatArray:
+        """(T,) times of the signatures, in units of the area."""
+        chosen = self.settings
+        return times_from(chosen.google_first_time, chosen.google_last_time, chosen.google_times)
+
+    def memberships(self, signatures: FloatArray) -> FloatArray:
+        """(N, W) how far each of the signatures (N, T) belongs to each word; rows sum to 1.
+
+        theta_w(x) = c(x) exp(-|p(x) - w|^2 / (2 sigma^2)), the soft quantisation of Shape Google.
+        """
+        squared = ((signatures[:, None] - self.words) ** 2).sum(-1)
+        weights = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / (2 * self.sigma**2))
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def save(self, path: Path | str) -> None:
+        """Write it as safetensors, atomically."""
+        from safetensors.numpy import save
+
+        recipe = {"settings": self.settings.model_dump(), "shapes": self.shapes}
+        tensors = {"words": self.words.astype(np.float64), "sigma": np.array([self.sigma], np.float64)}
+        write_bytes(path, save(tensors, metadata={"recipe": json.dumps(recipe, sort_keys=True)}))
+
+
+def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
+    """Read a vocabulary; without a path the one that comes with the package.
+
+    Raises:
+        LiftnetError: The file is missing, damaged or no vocabulary.
+    """
+    return _shipped() if path is None else _read(Path(path))
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Vocabulary:
+    return _read(Path(str(files("liftnet.shape.shape_google") / "vocabulary.safetensors")))
+
+
+def _read(path: Path) -> Vocabulary:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise LiftnetError(path, "does not exist", REMEDY)
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            recipe = json.loads((opened.metadata() or {})["recipe"])
+            words, sigma = opened.get_tensor("words"), float(opened.get_tensor("sigma")[0])
+        settings = GoogleSettings(**recipe["settings"])
+    except (SafetensorError, KeyError, ValueError, TypeError, ValidationError, OSError) as error:
+        raise LiftnetError(path, f"is no vocabulary of Shape Google ({error})", REMEDY) from error
+    if words.ndim != 2 or words.shape[1] != settings.google_times or not sigma > 0 or not np.isfinite(words).all():
+        raise LiftnetError(path, f"has words {words.shape} for {settings.google_times} times", REMEDY)
+    return Vocabulary(words, sigma, settings, int(recipe["shapes"]))
+
+
+def spectrum_of(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> Spectrum:
+    """The eigenfunctions that the settings ask for: on points drawn from the surface, or on the mesh's vertices."""
+    if settings.google_surface == "mesh":
+        return surface_spectrum(mesh, settings.google_eigenpairs)
+    return sampled_spectrum(mesh, settings.google_points, settings.google_eigenpairs, seed)
+
+
+def signatures_of(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Signatures (N, T) of points of a surface, and the share of the area (N,) that each stands for."""
+    spectrum = spectrum_of(mesh, settings, seed)
+    times = times_from(settings.google_first_time, settings.google_last_time, settings.google_times)
+    return heat_kernel_signature(spectrum, times), spectrum.areas
+
+
+def drawn_signatures(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> FloatArray:
+    """The signatures (at most 300, T) of a shape that take part in the clustering, drawn by area."""
+    signatures, areas = signatures_of(mesh, settings, seed)
+    generator = np.random.default_rng(seed)
+    return signatures[generator.choice(len(areas), min(POINTS_A_SHAPE, len(areas)), replace=False, p=areas)]
+
+
+def learn_vocabulary(meshes: Iterable[TriangleMesh], settings: GoogleSettings, seed: int = 0) -> Vocabulary:
+    """Cluster the signatures of many shapes into words.
+
+    Args:
+        meshes: Shapes of the kinds that will be compared; read one at a time.
+        settings: What is computed of each shape, and how many words.
+        seed: Of the points that are drawn and of the clusters' beginning.
+
+    Returns:
+        As `cluster_words`.
+
+    Raises:
+        LiftnetError: There are too few shapes for so many words.
+    """
+    return cluster_words([drawn_signatures(mesh, settings, seed) for mesh in meshes], settings, seed)
+
+
+def cluster_words(drawn: list[FloatArray], settings: GoogleSettings, seed: int = 0) -> Vocabulary:
+    """Cluster signatures into words.
+
+    Args:
+        drawn: Signatures (N_i, T) of each shape.
+        settings: How they were computed, and how many words.
+        seed: Of the clusters' beginning.
+
+    Returns:
+        The centres of k-means, and `google_softness` times the median radius of the clusters as the words' width.
+
+    Raises:
+        LiftnetError: There are too few signatures for so many words.
+    """
+    together = np.concatenate(drawn) if drawn else np.zeros((0, 1))
+    if len(together) < 2 * settings.google_words:
+        reason = f"give {len(together)} signatures, too few for {settings.google_words} words"
+        raise LiftnetError("the shapes", reason, "Give more shapes, or ask for fewer words")
+    generator = np.random.default_rng(seed)
+    # begun at signatures as they come: k-means++ spends most words on the few thin parts, whose signatures are huge,
+    # and finds shapes of a class much worse
+    words, word = kmeans2(together, settings.google_words, ITERATIONS, minit="points", seed=generator)
+    return Vocabulary(words, settings.google_softness * _radius(together, words, word), settings, len(drawn))
+
+
+def _radius(signatures: FloatArray, words: FloatArray, word: IntArray) -> float:
+    """The median over clusters of the root mean square distance of their members from their centre."""
+    squared = ((signatures - words[word]) ** 2).sum(-1)
+    members = np.bincount(word, minlength=len(words))
+    means = np.bincount(word, squared, len(words)) / np.maximum(members, 1)
+    return float(np.sqrt(np.median(means[members > 1])))

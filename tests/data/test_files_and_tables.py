@@ -1,0 +1,176 @@
+"""Atomic writes, table schemas, settings: what every stage relies on."""
+
+import argparse
+import errno
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from liftnet.core import files
+from liftnet.core.command import add_command
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.ids import SAFE_ID, stable_fraction, stable_id, stable_seed
+from liftnet.core.log import duration
+from liftnet.core.parallel import map_threads
+from liftnet.core.settings import Settings, settings_from
+from liftnet.core.tables import write_tables
+from liftnet.data.images import read_image, read_mask, write_image, write_mask
+from liftnet.data.schemas import MASKS, MATCHES, read_table, write_table
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    target = tmp_path / "table.csv"
+    files.write_text(target, "old")
+    with pytest.raises(RuntimeError), files.atomic_path(target) as temporary:
+        temporary.write_text("half a")
+        raise RuntimeError("interrupted")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path):
+    target = tmp_path / "table.csv"
+    files.write_text(target, "old")
+    code = (
+        "import os, signal, sys; from liftnet.core.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as t:\n"
+        "    t.write_text('half a'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(target)], check=False).returncode == -9
+    assert target.read_text() == "old"
+
+
+def test_a_full_disk_is_said_in_plain_words(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LiftnetError, match=r"out\.csv.*disk is full.*results=DIR"):
+        files.write_text(tmp_path / "out.csv", "x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_in_the_place_of_a_folder_is_said_in_plain_words(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(LiftnetError, match="a file stands where a folder is needed"):
+        files.write_text(tmp_path / "results" / "out.csv", "x")
+
+
+def test_tables_carry_their_schema_and_reject_others(tmp_path):
+    path = tmp_path / "masks.parquet"
+    write_table(path, [{"image_id": "ab", "status": "ok", "coverage": 0.5}], MASKS)
+    table = read_table(path, MASKS)
+    assert table.schema.equals(MASKS)
+    assert table.to_pylist()[0]["reason"] is None
+    with pytest.raises(LiftnetError, match="holds the table 'masks'"):
+        read_table(path, MATCHES)
+    pq.write_table(pa.table({"x": [1]}), path)
+    with pytest.raises(LiftnetError, match="holds the table"):
+        read_table(path, MASKS)
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(LiftnetError, match="not a readable Parquet file"):
+        read_table(path, MASKS)
+    with pytest.raises(LiftnetError, match="does not exist"):
+        read_table(tmp_path / "none.parquet", MASKS)
+
+
+def test_an_empty_table_keeps_its_columns(tmp_path):
+    write_table(tmp_path / "empty.parquet", [], MATCHES)
+    assert read_table(tmp_path / "empty.parquet", MATCHES).schema.equals(MATCHES)
+
+
+def test_tables_for_people_and_papers(tmp_path):
+    frame = pd.DataFrame({"method": ["a_b & c", "d|e"], "rmse": [0.123456789, float("nan")], "n": [1234, 5]})
+    write_tables(frame, tmp_path / "t", "Error in 100 %")
+    assert pd.read_csv(tmp_path / "t.csv")["rmse"][0] == 0.123456789
+    assert "| d\\|e |  | 5 |" in (tmp_path / "t.md").read_text()
+    tex = (tmp_path / "t.tex").read_text()
+    assert r"a\_b \& c & 0.123 & 1,234 \\" in tex
+    assert r"Error in 100 \%" in tex
+
+
+def test_images_and_masks_round_trip(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    write_image(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
+    mask = rng.random((7, 5)) > 0.5
+    write_mask(tmp_path / "m.png", mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", size=(5, 7)), mask)
+    with pytest.raises(BadImageError, match="its image 7x5") as raised:
+        read_mask(tmp_path / "m.png", size=(7, 5))
+    assert raised.value.code == "mask_wrong_size"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html></html>", b"\xff\xd8\xff\xe0 cut"])
+def test_what_is_no_image_is_named(tmp_path, content):
+    (tmp_path / "bad.jpg").write_bytes(content)
+    with pytest.raises(BadImageError, match=r"bad\.jpg: cannot be decoded"):
+        read_image(tmp_path / "bad.jpg")
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=3))
+def test_ids_are_safe_names(names):
+    assert SAFE_ID.fullmatch(stable_id(*names))
+    assert len(stable_id(*names)) <= 47
+    assert 0 <= stable_fraction(names[0]) < 1
+    assert 0 <= stable_seed(3, *names) < 2**63
+
+
+def test_two_works_of_one_title_keep_apart():
+    assert stable_id("Moore", "Untitled") != stable_id("Arp", "Untitled")
+
+
+def test_results_come_in_order_whatever_the_number_of_threads():
+    assert [list(map_threads(lambda x: x * x, range(50), n, "t", "squaring")) for n in (1, 3)] == [
+        [x * x for x in range(50)]
+    ] * 2
+
+
+def test_durations_read_well():
+    assert [duration(s) for s in (4.4, 200, 7500)] == ["4 s", "3 min 20 s", "2 h 05 min"]
+
+
+class Example(Settings):
+    ratio: float = Field(0.8, gt=0, lt=1, description="ratio test")
+    names: list[str] = Field([], description="names")
+    fast: bool = Field(True, description="fast")
+    path: str | None = Field(None, description="a path")
+
+
+def parse(*argv):
+    parser = argparse.ArgumentParser()
+    add_command(parser.add_subparsers(), "go", lambda a: 0, "help", Example)
+    return settings_from(parser.parse_args(["go", *argv]), Example)
+
+
+def test_settings_from_the_command_line():
+    assert parse() == Example()
+    given = parse("--ratio", "0.7", "--names", "Märta Holm", "b", "--no-fast", "--path", "x")
+    assert given == Example(ratio=0.7, names=["Märta Holm", "b"], fast=False, path="x")
+
+
+def test_impossible_settings_name_the_key():
+    with pytest.raises(LiftnetError, match=r"--ratio: .*less than 1"):
+        parse("--ratio", "2")
+    with pytest.raises(ValueError, match="speed"):
+        Example(speed=3)
+    with pytest.raises(ValueError, match="frozen"):
+        Example().ratio = 0.5
+
+
+def test_the_library_never_imports_snakemake():
+    sources = Path(files.__file__).resolve().parents[1].rglob("*.py")
+    imports = re.compile(r"^\s*(import|from) snakemake", re.MULTILINE)
+    assert not [path for path in sources if imports.search(path.read_text())]
