@@ -28,14 +28,14 @@ from scipy.spatial import cKDTree
 from liftnet.data.dataset import SPLITS, read_pairs
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.drkfs.learning.cutting import read_gray
-from liftnet.drkfs.learning.descriptor import Patches, describe, new_hardnet
-from liftnet.drkfs.learning.losses import hardest_in_batch
-from liftnet.drkfs.learning.points import PointSet, load_points
-from liftnet.drkfs.learning.run import patches_of
-from liftnet.drkfs.learning.scores import false_positive_rate, mean_matching_precision
+from liftnet.drkfs.metric import hemisphere
 from liftnet.drkfs.settings import LearningSettings
-from liftnet.drkfs.views import semi_sphere
+from liftnet.drkfs.train.hardnet import Patches, describe, new_hardnet
+from liftnet.drkfs.train.losses import hardest_in_batch
+from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision
+from liftnet.drkfs.train.photo_patches import read_gray
+from liftnet.drkfs.train.tracks import PointSet, load_points
+from liftnet.drkfs.train.train import patches_of
 from liftnet.experiments.drkfs.chairs import chair_of
 from liftnet.models.patch_descriptors import load_descriptor
 from liftnet.models.point_detector import PointDetector, load_detector
@@ -205,7 +205,7 @@ def repeatability(options: argparse.Namespace, points: PointSet) -> pd.DataFrame
 
 def chair_views() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Gray renders of chairs of boxes, their silhouettes and the visible corners (N, 2) px."""
-    cameras = semi_sphere(VIEWS)
+    cameras = hemisphere(VIEWS)
     for index in range(CHAIRS):
         mesh = chair_of(0, index).mesh()
         vertices = torch.from_numpy(np.array(mesh.vertices, np.float32))

@@ -28,7 +28,7 @@ from liftnet.mesh.reading import load_mesh
 from liftnet.mesh.sampling import sample_surface
 from liftnet.shape import distances
 from liftnet.shape.differentiable_distances import chamfer
-from liftnet.shape.earth_mover import earth_mover
+from liftnet.shape.distances import earth_mover
 from liftnet.shape.metrics import CLASSIC, compare
 from liftnet.shape.settings import MetricSettings
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from liftnet.drkfs.comparison import Differences, Options, Target
-    from liftnet.drkfs.metric import DRKFS
-    from liftnet.drkfs.views import semi_sphere
+    from liftnet.drkfs.metric import DRKFS, hemisphere
     from liftnet.models.patch_descriptors import PatchDescriptor, load_descriptor
     from liftnet.models.point_detector import PointDetector, load_detector
 
@@ -26,7 +25,7 @@ _HOMES = {
     "Target": "liftnet.drkfs.comparison",
     "load_descriptor": "liftnet.models.patch_descriptors",
     "load_detector": "liftnet.models.point_detector",
-    "semi_sphere": "liftnet.drkfs.views",
+    "hemisphere": "liftnet.drkfs.metric",
 }
 __all__ = [
     "DRKFS",
@@ -35,9 +34,9 @@ __all__ = [
     "PatchDescriptor",
     "PointDetector",
     "Target",
+    "hemisphere",
     "load_descriptor",
     "load_detector",
-    "semi_sphere",
 ]
 
 

@@ -2,18 +2,128 @@
 
 from __future__ import annotations
 
-from liftnet.core.command import Subparsers, add_stage
-from liftnet.drkfs.descriptor_cli import add_descriptor_commands
-from liftnet.drkfs.learning.cli import add_learning_commands
-from liftnet.drkfs.scoring.cli import add_score_command
+import argparse
+from pathlib import Path
+
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.settings import settings_from
+from liftnet.drkfs.settings import (
+    DESCRIPTOR_LEARNING,
+    DETECTOR_LEARNING,
+    LearningSettings,
+    ScoreSettings,
+    ShapeDescriptorSettings,
+)
 from liftnet.experiments.drkfs.cli import add_experiment_commands
+from liftnet.shape.mvcnn.settings import MVCNN
+from liftnet.shape.shape_google.settings import GOOGLE
 
 
 def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
     commands = add_stage(stages, "drkfs", "Compare shapes by what people see of them")
-    add_score_command(commands)
+    _add_score(commands)
     add_experiment_commands(commands)
     trainings = add_stage(commands, "train", "train what measures: detector, descriptors")
-    add_learning_commands(trainings)
-    add_descriptor_commands(trainings)
+    _add_points(trainings)
+    _add_shapes(trainings)
+
+
+def _add_score(commands: Subparsers) -> None:
+    what = "Compare a shape with its target, or a folder with a folder"
+    score = add_command(commands, "score", _score, what, ScoreSettings)
+    score.add_argument("shape", type=Path, metavar="SHAPE", help="mesh, or folder of meshes")
+    score.add_argument(
+        "target", type=Path, metavar="TARGET", help="what it should look like: a mesh, or a folder of the same names"
+    )
+    score.add_argument("--out", type=Path, metavar="FILE.csv", help="table to write; a stopped run goes on from it")
+    score.add_argument(
+        "--pictures", type=Path, metavar="PATH", help="where they differ: a .png for two files, a folder for folders"
+    )
+    score.add_argument("--up", choices=("y", "z"), default="y", help="axis that points up in the files (default: y)")
+    score.add_argument("--device", default="auto", help="where to compute: auto (a GPU if there is one), cpu, cuda")
+
+
+def _add_points(trainings: Subparsers) -> None:
+    """`detector` and `descriptor`: what DR-KFS sees images with."""
+    what = "Train the detector of points of interest on the dataset; a stopped run goes on"
+    detector = add_command(trainings, "detector", _detector, what, LearningSettings, DETECTOR_LEARNING)
+    what = "Train HardNet on patches of the dataset's points; a stopped run goes on"
+    descriptor = add_command(trainings, "descriptor", _descriptor, what, LearningSettings, DESCRIPTOR_LEARNING)
+    for command in (detector, descriptor):
+        command.add_argument("--root", type=Path, required=True, help="folder with images/, features/ and masks/")
+        command.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
+        command.add_argument("--model", type=Path, required=True, help="folder of the model to write")
+        command.add_argument("--licence", default="other", help="of the weights, for the card (default: other)")
+        command.add_argument("--half", action="store_true", help="store the weights in half precision")
+    detector.add_argument(
+        "--meshes", type=Path, help="folder of meshes, as of `render shapes`: learn from renders too"
+    )
+
+
+def _add_shapes(trainings: Subparsers) -> None:
+    """`vocabulary` and `mvcnn`: descriptors of whole shapes."""
+    what = "the geometric words of Shape Google, from meshes"
+    vocabulary = add_command(trainings, "vocabulary", _vocabulary, what, ShapeDescriptorSettings, only=GOOGLE)
+    what = "MVCNN, from meshes in classes"
+    mvcnn = add_command(trainings, "mvcnn", _mvcnn, what, ShapeDescriptorSettings, only=MVCNN)
+    what = "folder of <class>/<name>.ply, as `render shapes` writes it"
+    for command in (vocabulary, mvcnn):
+        command.add_argument("--meshes", type=Path, required=True, metavar="DIR", help=what)
+        command.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of what is trained")
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from liftnet.drkfs.score import ScoreRequest, score
+
+    request = ScoreRequest(
+        arguments.shape,
+        arguments.target,
+        arguments.out,
+        arguments.pictures,
+        arguments.up,
+        arguments.device,
+        arguments.threads,
+        arguments.seed,
+    )
+    return score(request, settings_from(arguments, ScoreSettings))
+
+
+def _detector(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from liftnet.drkfs.train.train import LearningInputs, run_detector
+
+    torch.set_num_threads(max(1, arguments.threads))
+    inputs = LearningInputs(
+        arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half, arguments.meshes
+    )
+    run_detector(inputs, settings_from(arguments, LearningSettings), arguments.seed)
+
+
+def _descriptor(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from liftnet.drkfs.train.train import LearningInputs, run_descriptor
+
+    torch.set_num_threads(max(1, arguments.threads))
+    inputs = LearningInputs(arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half)
+    run_descriptor(inputs, settings_from(arguments, LearningSettings), arguments.seed)
+
+
+def _vocabulary(arguments: argparse.Namespace) -> None:
+    from liftnet.shape.shape_google.settings import GoogleSettings
+    from liftnet.shape.shape_google.train import train_vocabulary
+
+    settings = settings_from(arguments, GoogleSettings)
+    train_vocabulary(arguments.meshes, arguments.model, settings, arguments.seed, arguments.threads)
+
+
+def _mvcnn(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from liftnet.shape.mvcnn.settings import MvcnnSettings
+    from liftnet.shape.mvcnn.train import train_mvcnn
+
+    torch.set_num_threads(max(1, arguments.threads))
+    train_mvcnn(arguments.meshes, arguments.model, settings_from(arguments, MvcnnSettings), arguments.seed)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from liftnet.drkfs import views as half_sphere
+from liftnet.drkfs.chunked import chunked
 from liftnet.drkfs.comparison import Differences, Options, Target
 from liftnet.drkfs.matching import match_patches
-from liftnet.drkfs.parts import by_parts
 from liftnet.drkfs.patches import STRIDE, cut_patches, patch_weights
 from liftnet.drkfs.placement import Align, Placement, check_align, check_mesh, normalising
+from liftnet.drkfs.settings import DrkfsSettings
 from liftnet.models.patch_descriptors import PatchDescriptor, Precision, load_network
 from liftnet.models.point_detector import PointDetector, load_detector
 from liftnet.models.weights import SHIPPED
 from liftnet.rasteriser import render_soft
-from liftnet.rasteriser.cameras import Cameras
+from liftnet.rasteriser.cameras import Cameras, look_at
 
 Meshes = Tensor | Sequence[Tensor]
+DISTANCE = 2.0
+HALF_ANGLE = 15.0
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 class DRKFS(nn.Module):
@@ -36,7 +40,7 @@ class DRKFS(nn.Module):
 
     Args:
         image_size: Side S of the views, px.
-        views: Number of cameras on the half sphere, or the cameras.
+        views: Number of cameras on the hemisphere, or the cameras.
         sigma: Softness of edges, see `render_soft`.
         gamma: Softness of depth, see `render_soft`.
         neighbourhood: Rows and columns of patches that a match may lie away.
@@ -65,7 +69,7 @@ class DRKFS(nn.Module):
     ) -> None:
         super().__init__()
         check_align(align)
-        cameras = half_sphere.semi_sphere(views) if isinstance(views, int) else views
+        cameras = hemisphere(views) if isinstance(views, int) else views
         self.image_size, self.sigma, self.gamma = image_size, sigma, gamma
         self.neighbourhood, self.shaded, self.align = neighbourhood, shaded, align
         self.options = options or Options()
@@ -193,7 +197,7 @@ class DRKFS(nn.Module):
         def score(part: Tensor, at: slice) -> Tensor:
             return self._score(part, features[at], weights[at])
 
-        return by_parts(score, images, self._at_once(images))
+        return chunked(score, images, self._at_once(images))
 
     def _compare(
         self, vertices: Sequence[Tensor], faces: Sequence[Tensor], targets: Sequence[Target], views: Tensor | None
@@ -239,3 +243,45 @@ def _frozen_detector(detector: str | Path | nn.Module | None) -> nn.Module:
         return detector.eval().requires_grad_(False)
     found: PointDetector = load_detector(SHIPPED / "detector.safetensors" if detector is None else detector)
     return found
+
+
+def hemisphere(
+    count: int = 25, distance: float = DISTANCE, half_angle: float = HALF_ANGLE, lowest_elevation: float = 0.0
+) -> Cameras:
+    """Cameras on a hemisphere that look at the origin.
+
+    The eyes are a Fibonacci lattice: camera i is i golden angles around the vertical axis, and each stands in the
+    middle of a band of the same area. At distance 2 a sphere of radius 0.5 is seen under 14.5 degrees and fills the
+    image but for 4.7 px at 256 px: nothing of a normalised shape is cut.
+
+    Args:
+        count: Number of cameras.
+        distance: Of the eyes from the origin; a normalised shape has the radius 0.5.
+        half_angle: Half the viewing angle, degrees.
+        lowest_elevation: Of the band that the cameras fill, degrees above the ground; it ends at 90 degrees.
+
+    Returns:
+        `count` perspective cameras, the lowest first.
+    """
+    if count < 1 or not -90 <= lowest_elevation < 90:
+        raise ValueError(f"no {count} cameras can stand above an elevation of {lowest_elevation} degrees")
+    places = torch.arange(count, dtype=torch.float64)
+    lowest = math.sin(math.radians(lowest_elevation))
+    height = lowest + (1 - lowest) * (places + 0.5) / count
+    radius = (1 - height.square()).sqrt()
+    azimuth = places * GOLDEN_ANGLE
+    eyes = torch.stack([radius * azimuth.sin(), height, radius * azimuth.cos()], 1)
+    return look_at(distance * eyes, half_angle).to(torch.zeros(()))
+
+
+def build_metric(settings: DrkfsSettings, device: torch.device | None = None) -> DRKFS:
+    """DR-KFS as the settings say."""
+    cameras = hemisphere(settings.views, settings.camera_distance, settings.half_angle, settings.lowest_elevation)
+    metric = DRKFS(
+        settings.image_size, cameras, settings.sigma, settings.gamma, settings.neighbourhood,
+        settings.detector, settings.descriptor, settings.descriptor_weights, settings.shaded,
+        options=Options(
+            precision=settings.precision, descriptor_sha256=settings.descriptor_sha256, stride=settings.stride
+        ),
+    )  # fmt: skip
+    return metric.to(device) if device is not None else metric

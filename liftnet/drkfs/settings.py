@@ -16,7 +16,7 @@ class DrkfsSettings(Settings):
     """How two shapes are rendered and compared."""
 
     image_size: int = Field(256, ge=32, le=2048, multiple_of=16, description="side of the rendered views, px")
-    views: int = Field(25, ge=1, le=1000, description="cameras on the half sphere")
+    views: int = Field(25, ge=1, le=1000, description="cameras on the hemisphere")
     camera_distance: float = Field(
         2.0, gt=1.5, le=50, description="of the cameras from the middle of a shape, whose radius is 0.5"
     )

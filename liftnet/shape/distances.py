@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from liftnet.mesh.mesh import FloatArray, IntArray
 
@@ -119,3 +121,21 @@ def normal_consistency(pair: Nearest, normals: FloatArray, target_normals: Float
     forward = np.abs((normals * target_normals[pair.partner]).sum(1)).mean()
     backward = np.abs((target_normals * normals[pair.target_partner]).sum(1)).mean()
     return float((forward + backward) / 2)
+
+
+def earth_mover(points: FloatArray, target: FloatArray) -> float:
+    """Mean distance of the best one-to-one assignment, exact; world units (Fan et al., Point Set Generation, 2017).
+
+    Time grows with the cube of the number: .2 CPU seconds at 1,024 points, 1.7 at 2,048 (benchmarks/shape_metrics.md).
+
+    Args:
+        points: (N, 3).
+        target: (N, 3).
+
+    Raises:
+        ValueError: The sets differ in size or are empty.
+    """
+    if points.shape != target.shape or points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise ValueError(f"both sets must be (N, 3) with the same N, not {points.shape} and {target.shape}")
+    costs = cdist(points, target)
+    return float(costs[linear_sum_assignment(costs)].mean())

@@ -16,7 +16,7 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.placement import align
 from liftnet.mesh.sampling import SurfaceSamples, sample_surface
 from liftnet.shape import distances
-from liftnet.shape.earth_mover import earth_mover
+from liftnet.shape.distances import earth_mover
 from liftnet.shape.settings import MetricSettings
 
 Metric = Callable[[TriangleMesh, TriangleMesh, MetricSettings], float]

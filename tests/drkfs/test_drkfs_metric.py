@@ -8,7 +8,7 @@ import torch.nn.functional as F
 import trimesh
 
 from liftnet.drkfs import DRKFS, Options, PatchDescriptor, PointDetector
-from liftnet.drkfs.parts import by_parts
+from liftnet.drkfs.chunked import chunked
 from liftnet.models.patch_descriptors import folded, hardnet
 
 REFERENCE = Options(backend="reference")
@@ -202,9 +202,9 @@ def test_memory_is_bounded_without_changing_anything(views_at_once):
 
 def test_parts_differentiate_like_the_whole():
     images = torch.rand(5, 3, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: by_parts(lambda part, at: part.pow(3).sum(1), x, 2), images)
+    assert torch.autograd.gradcheck(lambda x: chunked(lambda part, at: part.pow(3).sum(1), x, 2), images)
     with pytest.raises(ValueError, match="at least one"):
-        by_parts(lambda part, at: part.sum(1), images, 0)
+        chunked(lambda part, at: part.sum(1), images, 0)
 
 
 def test_silhouettes_do_not_see_the_shading():

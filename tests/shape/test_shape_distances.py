@@ -14,8 +14,7 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.sampling import sample_surface
 from liftnet.shape import distances
 from liftnet.shape.differentiable_distances import chamfer, nearest_in_chunks
-from liftnet.shape.distances import nearest
-from liftnet.shape.earth_mover import earth_mover
+from liftnet.shape.distances import earth_mover, nearest
 
 
 def mesh_of(shape: trimesh.Trimesh) -> TriangleMesh:

@@ -13,7 +13,7 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import labelled_meshes
 from liftnet.shape.mvcnn import classify, describe, distance, load_mvcnn, train_mvcnn
-from liftnet.shape.mvcnn import training as module
+from liftnet.shape.mvcnn import train as module
 from liftnet.shape.mvcnn.model import untrained_mvcnn
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.mvcnn.views import ring_of_cameras, shaded_views

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from liftnet.drkfs.build import build_metric
-from liftnet.drkfs.metric import DRKFS
+from liftnet.drkfs.metric import DRKFS, build_metric
 from liftnet.drkfs.settings import DrkfsSettings, ShapeExperimentSettings
 from liftnet.experiments.drkfs.bars import compare_bars
 from liftnet.experiments.drkfs.legs import compare_legs

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from liftnet.shape.mvcnn.model import describe as describe
     from liftnet.shape.mvcnn.model import distance as distance
     from liftnet.shape.mvcnn.model import load_mvcnn as load_mvcnn
-    from liftnet.shape.mvcnn.training import train_mvcnn as train_mvcnn
+    from liftnet.shape.mvcnn.train import train_mvcnn as train_mvcnn
 
 _MODULES = {
     "Mvcnn": "model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from liftnet.mesh.mesh import FloatArray, TriangleMesh
-from liftnet.shape.shape_google.signatures import heat_kernel_signature
+from liftnet.shape.shape_google.laplacian import heat_kernel_signature
 from liftnet.shape.shape_google.vocabulary import Vocabulary, load_vocabulary, signatures_of, spectrum_of
 
 

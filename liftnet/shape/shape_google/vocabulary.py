@@ -16,9 +16,14 @@ from scipy.cluster.vq import kmeans2
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.mesh.mesh import FloatArray, IntArray, TriangleMesh
-from liftnet.shape.shape_google.laplacian import Spectrum, sampled_spectrum, surface_spectrum
+from liftnet.shape.shape_google.laplacian import (
+    Spectrum,
+    heat_kernel_signature,
+    sampled_spectrum,
+    surface_spectrum,
+    times_from,
+)
 from liftnet.shape.shape_google.settings import GoogleSettings
-from liftnet.shape.shape_google.signatures import heat_kernel_signature, times_from
 
 POINTS_A_SHAPE = 300  # signatures of a shape that take part in the clustering
 ITERATIONS = 50

@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import minimize
 
 from liftnet.core.errors import LiftnetError
-from liftnet.drkfs.learning.detector import logistic_fit
-from liftnet.drkfs.learning.losses import (
+from liftnet.drkfs.train.detector import logistic_fit
+from liftnet.drkfs.train.losses import (
     classification_loss,
     descriptor_distances,
     hardest_in_batch,
@@ -17,7 +17,7 @@ from liftnet.drkfs.learning.losses import (
     soft_maximum,
     soft_position,
 )
-from liftnet.drkfs.learning.scores import average_precision, false_positive_rate, matching_precision, separation
+from liftnet.drkfs.train.measures import average_precision, false_positive_rate, matching_precision, separation
 
 
 def unit(rng: np.random.Generator, *shape: int) -> torch.Tensor:

@@ -16,18 +16,18 @@ from liftnet.core.files import write_bytes, write_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
 from liftnet.data.dataset import read_pairs
-from liftnet.drkfs.learning.card import write_card
-from liftnet.drkfs.learning.cutting import photo_tour_patches
-from liftnet.drkfs.learning.descriptor import DECISIVE as DESCRIPTOR_SETTINGS
-from liftnet.drkfs.learning.descriptor import Patches, describe_all, new_hardnet, train_descriptor
-from liftnet.drkfs.learning.detector import DECISIVE as DETECTOR_SETTINGS
-from liftnet.drkfs.learning.detector import peak_scores, train_detector
-from liftnet.drkfs.learning.points import PointSet, load_division, load_points
-from liftnet.drkfs.learning.quadruplets import Pool, joined, load_pool
-from liftnet.drkfs.learning.renders import render_pools
-from liftnet.drkfs.learning.scores import false_positive_rate, mean_matching_precision, separation
-from liftnet.drkfs.learning.state import State
 from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.train.card import write_card
+from liftnet.drkfs.train.checkpoints import State
+from liftnet.drkfs.train.detector import DECISIVE as DETECTOR_SETTINGS
+from liftnet.drkfs.train.detector import peak_scores, train_detector
+from liftnet.drkfs.train.hardnet import DECISIVE as DESCRIPTOR_SETTINGS
+from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
+from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision, separation
+from liftnet.drkfs.train.photo_patches import photo_tour_patches
+from liftnet.drkfs.train.quadruplets import Pool, joined, load_pool
+from liftnet.drkfs.train.renders import render_pools
+from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
 from liftnet.models.point_detector import PointDetector
 
 LOG = get_logger("drkfs")

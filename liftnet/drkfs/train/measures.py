@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix, triu
 from scipy.stats import rankdata
 
 from liftnet.core.ids import stable_seed
-from liftnet.drkfs.learning.points import PointSet
+from liftnet.drkfs.train.tracks import PointSet
 
 Floats = npt.NDArray[np.floating]
 RECALL = 0.95

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def by_parts(function: Callable[[Tensor, slice], Tensor], images: Tensor, size: int) -> Tensor:
+def chunked(function: Callable[[Tensor, slice], Tensor], images: Tensor, size: int) -> Tensor:
     """Values of images that depend on one image each.
 
     Where a gradient is wanted, each part's is computed with its values, and only it is kept: the memory of a backward
@@ -27,11 +27,11 @@ def by_parts(function: Callable[[Tensor, slice], Tensor], images: Tensor, size: 
         raise ValueError(f"at least one image at a time, not {size}")
     places = [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
     if torch.is_grad_enabled() and images.requires_grad:
-        return _ByParts.apply(images, function, places)
+        return _Chunked.apply(images, function, places)
     return torch.cat([function(images[at], at) for at in places]) if places else images.new_zeros(0)
 
 
-class _ByParts(torch.autograd.Function):
+class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, function: Callable[[Tensor, slice], Tensor], places: list[slice]) -> Tensor:
         values, gradients = [], []

@@ -23,17 +23,17 @@ from liftnet.data.dataset import SCALE_KEY
 from liftnet.data.features import Features, write_features
 from liftnet.data.images import encode_image, write_mask
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET
-from liftnet.drkfs.learning import descriptor as descriptor_module
-from liftnet.drkfs.learning import detector as detector_module
-from liftnet.drkfs.learning.cutting import cut_patches, photo_tour_patches
-from liftnet.drkfs.learning.descriptor import Patches, describe_all, new_hardnet, train_descriptor
-from liftnet.drkfs.learning.detector import calibrated, peak_scores, train_detector, without_brightness
-from liftnet.drkfs.learning.points import PointSet, load_division, load_points
-from liftnet.drkfs.learning.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool
-from liftnet.drkfs.learning.renders import render_pool
-from liftnet.drkfs.learning.run import patches_of
-from liftnet.drkfs.learning.scores import false_positive_rate, sharing_pairs
 from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.train import detector as detector_module
+from liftnet.drkfs.train import hardnet as descriptor_module
+from liftnet.drkfs.train.detector import calibrated, peak_scores, train_detector, without_brightness
+from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
+from liftnet.drkfs.train.measures import false_positive_rate, sharing_pairs
+from liftnet.drkfs.train.photo_patches import cut_patches, photo_tour_patches
+from liftnet.drkfs.train.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool
+from liftnet.drkfs.train.renders import render_pool
+from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
+from liftnet.drkfs.train.train import patches_of
 from liftnet.experiments.drkfs.chairs import Chair
 from liftnet.models.point_detector import PointDetector, load_detector
 

@@ -1,4 +1,4 @@
-"""Cameras of the half sphere, placing, and the light."""
+"""Cameras of the hemisphere, placing, and the light."""
 
 import math
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from liftnet.drkfs.comparison import LIGHT
+from liftnet.drkfs.metric import hemisphere
 from liftnet.drkfs.placement import check_mesh, normalising
-from liftnet.drkfs.views import semi_sphere
 
 BOX = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 SIDES = torch.tensor([[0, 1, 3], [4, 6, 7], [0, 4, 5], [2, 3, 7], [0, 2, 6], [1, 5, 7]])  # one triangle of each side
@@ -19,7 +19,7 @@ def eyes_of(cameras):
 
 @pytest.mark.parametrize("count", [1, 25, 400])
 def test_cameras_stand_on_the_upper_half_and_see_the_origin_in_the_middle(count):
-    cameras = semi_sphere(count)
+    cameras = hemisphere(count)
     eyes = eyes_of(cameras)
     torch.testing.assert_close(eyes.norm(dim=1), torch.full((count,), 2.0))
     assert bool((eyes[:, 1] > 0).all())
@@ -30,7 +30,7 @@ def test_cameras_stand_on_the_upper_half_and_see_the_origin_in_the_middle(count)
 @pytest.mark.parametrize("count", [25, 200])
 def test_cameras_are_spread_evenly(count):
     """No two are much nearer than in the densest packing, and no direction is much farther from all of them."""
-    eyes = torch.nn.functional.normalize(eyes_of(semi_sphere(count)), dim=1)
+    eyes = torch.nn.functional.normalize(eyes_of(hemisphere(count)), dim=1)
     packed = math.sqrt(2 / math.sqrt(3) * 2 * math.pi / count)  # distance of neighbours in a hexagonal lattice
     apart = torch.cdist(eyes, eyes).fill_diagonal_(torch.inf).amin(1)
     assert float(apart.min()) > 0.75 * packed
@@ -41,18 +41,18 @@ def test_cameras_are_spread_evenly(count):
 
 
 def test_the_lowest_elevation_is_kept():
-    heights = eyes_of(semi_sphere(50, lowest_elevation=30))[:, 1] / 2
+    heights = eyes_of(hemisphere(50, lowest_elevation=30))[:, 1] / 2
     assert math.degrees(math.asin(float(heights.min()))) > 30
     with pytest.raises(ValueError, match="elevation"):
-        semi_sphere(5, lowest_elevation=90)
+        hemisphere(5, lowest_elevation=90)
     with pytest.raises(ValueError, match="0 cameras"):
-        semi_sphere(0)
+        hemisphere(0)
 
 
 def test_a_normalised_shape_is_in_the_image_and_nearly_fills_it():
     generator = torch.Generator().manual_seed(0)
     sphere = torch.nn.functional.normalize(torch.randn(20_000, 3, generator=generator), dim=1) * 0.5
-    reach = semi_sphere(25).project(sphere)[..., :2].abs().amax((1, 2))
+    reach = hemisphere(25).project(sphere)[..., :2].abs().amax((1, 2))
     margin = 9.2103 * 1e-4  # softness of sigma 1e-4 stays inside, too
     assert float(reach.max()) + math.sqrt(margin) < 1
     assert float(reach.min()) > 0.95
@@ -92,11 +92,11 @@ def test_what_is_no_mesh_is_refused(vertices, faces, message):
 
 def test_all_pairs_of_sides_of_a_box_differ_in_shade():
     """Also those that look away from the light; none is nearly as dark as the background, nor brighter than white."""
-    shades = LIGHT.shade(BOX[SIDES], semi_sphere(25))
+    shades = LIGHT.shade(BOX[SIDES], hemisphere(25))
     facing = torch.linalg.cross(BOX[SIDES[:, 1]] - BOX[SIDES[:, 0]], BOX[SIDES[:, 2]] - BOX[SIDES[:, 0]], dim=1)
     outward = (facing * BOX[SIDES].mean(1)).sum(1) > 0
     assert 0.5 <= float(shades.min()) < float(shades.max()) <= 1
-    for view, eye in enumerate(eyes_of(semi_sphere(25))):
+    for view, eye in enumerate(eyes_of(hemisphere(25))):
         normals = torch.where(outward[:, None], facing, -facing)
         seen = shades[view, ((normals @ eye) > 4)]  # sides that face the camera, seen from outside
         assert bool((torch.pdist(seen[:, None]) > 0.05).all())

@@ -13,8 +13,8 @@ import numpy as np
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.tables import markdown_table
-from liftnet.drkfs.build import build_metric
-from liftnet.drkfs.scoring.couples import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.couples import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.metric import build_metric
 from liftnet.drkfs.settings import ScoreSettings
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.weights import SHIPPED
@@ -145,7 +145,7 @@ class ShapeMeasure:
         if not self.request.pictures:
             with torch.no_grad():
                 return float(metric(vertices, faces, self._target[1]))
-        from liftnet.drkfs.scoring.picture import draw_differences
+        from liftnet.drkfs.picture import draw_differences
 
         differences = metric.differences(vertices, faces, self._target[1])
         names = (name, self.request.target.stem) if self.one else (name, "target")

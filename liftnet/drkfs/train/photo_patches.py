@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from liftnet.core.log import progress
 from liftnet.data.images import read_image
-from liftnet.drkfs.learning.points import PointSet
+from liftnet.drkfs.train.tracks import PointSet
 
 UInt8s = npt.NDArray[np.uint8]
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601

@@ -15,8 +15,8 @@ from torch.nn import functional
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
 from liftnet.data.images import read_mask
-from liftnet.drkfs.learning.cutting import cut_patches, read_gray
-from liftnet.drkfs.learning.points import Floats, PointSet
+from liftnet.drkfs.train.photo_patches import cut_patches, read_gray
+from liftnet.drkfs.train.tracks import Floats, PointSet
 
 UInt8s = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]

@@ -22,10 +22,10 @@ from torch.nn import functional
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import meter
-from liftnet.drkfs.learning.losses import hardest_in_batch
-from liftnet.drkfs.learning.scores import false_positive_rate
-from liftnet.drkfs.learning.state import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
 from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
+from liftnet.drkfs.train.losses import hardest_in_batch
+from liftnet.drkfs.train.measures import false_positive_rate
 
 UInt8s = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]

@@ -20,9 +20,9 @@ from scipy.spatial import cKDTree
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
-from liftnet.drkfs.learning.points import Floats
-from liftnet.drkfs.learning.quadruplets import CLEAR, CUT, PATCH, Pool, UInt8s, cut_uint8
-from liftnet.drkfs.views import DISTANCE, HALF_ANGLE
+from liftnet.drkfs.metric import DISTANCE, HALF_ANGLE
+from liftnet.drkfs.train.quadruplets import CLEAR, CUT, PATCH, Pool, UInt8s, cut_uint8
+from liftnet.drkfs.train.tracks import Floats
 from liftnet.mesh.placement import normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.rasteriser import Cameras, look_at, render_soft

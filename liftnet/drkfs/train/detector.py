@@ -12,10 +12,10 @@ from torch import Tensor
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import meter
-from liftnet.drkfs.learning.losses import classification_loss, position_loss, soft_position
-from liftnet.drkfs.learning.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
-from liftnet.drkfs.learning.state import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
 from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
+from liftnet.drkfs.train.losses import classification_loss, position_loss, soft_position
+from liftnet.drkfs.train.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
 from liftnet.models.point_detector import MAXIMA, PointDetector
 
 DECISIVE = {
