@@ -25,7 +25,8 @@ from measuring import machine, measured, one_thread, peer, shown, spent, write_r
 from scale import cost_of_command
 
 from liftnet.core.ids import stable_id
-from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, PAIRS, table_writer, write_table
 from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.shard.statistics.files import PER_PAIR, SCALES, SCORE

@@ -25,7 +25,8 @@ from measuring import machine, measured, one_thread, shown, spent, write_report
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
-from liftnet.data.dataset import SPLITS, read_pairs
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import read_pairs
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.drkfs.metric import hemisphere

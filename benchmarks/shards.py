@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measuring import machine, measured, one_thread, shown, write_report
 
-from liftnet.data.dataset import SPLITS, Pair, coordinate_scale, load_pair, open_shard, read_pairs
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import Pair, coordinate_scale, load_pair, open_shard, read_pairs
 from liftnet.data.schemas import COORDINATE_SCALE, PAIRS
 from liftnet.data.shards.compact import compact_table
 from liftnet.data.shards.write import Cutting, write_shard

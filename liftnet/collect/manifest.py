@@ -21,6 +21,7 @@ from liftnet.collect.splitting.lists import Lists, read_given
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
+from liftnet.data.codes import SPLITS
 from liftnet.data.licences import spdx
 from liftnet.data.schemas import MANIFEST, in_groups, read_table, table_writer
 
@@ -97,7 +98,7 @@ class CollectResult:
         total = sum(self.counts.values())
         failed = ", ".join(f"{count} {status}" for status, count in self.counts.items() if status != "ok")
         masks = ", ".join(f"{count} {status}" for status, count in self.masks.items()) or "none"
-        splits = ", ".join(f"{self.splits[name]} {name}" for name in ("train", "val", "test") if name in self.splits)
+        splits = ", ".join(f"{self.splits[name]} {name}" for name in SPLITS if name in self.splits)
         return (
             f"{self.images} of {total} images of {self.works} works by {sum(self.splits.values())} artists"
             f" ({splits or 'no split'}); not used: {failed or 'none'}; hand-made masks: {masks}; in {self.out}"

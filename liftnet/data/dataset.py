@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.codes import SPLITS
 from liftnet.data.schemas import DATASET, IMAGES, check_metadata, open_table
 
-SPLITS = ("train", "val", "test")
 SCALE_KEY = b"liftnet.coordinate_scale"
 Float32Array = npt.NDArray[np.float32]
 

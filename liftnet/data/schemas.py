@@ -192,7 +192,7 @@ PAIRS = _schema(
     ("width_b", pa.int32()),
     ("height_b", pa.int32()),
     ("kept", pa.bool_()),
-    ("reason", pa.string()),  # "kept", or why not: see verify.REASONS
+    ("reason", pa.string()),  # "kept", or why not: see PairReason in liftnet/data/codes.py
     ("model", pa.string()),  # affine or perspective: whose inliers are the correspondences; null where none was asked
     # everything a decision rests on, so that a cut can be moved without computing again; px of the stored images
     ("n_putative", pa.int32()),  # putative matches

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
+from liftnet.data.codes import SPLITS
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.mesh import mesh_field
 from liftnet.render.read import SUFFIXES, Solid, read_mesh
 from liftnet.render.recordings import Recording, is_recording, open_recording
 from liftnet.render.settings import RenderSettings
 
-SPLITS = ("train", "val", "test")
 SCULPTURE = "sculpture"
 GENERATED = "generated"
 PER_ARTIST = 5

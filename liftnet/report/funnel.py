@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from liftnet.core.tables import write_tables
+from liftnet.data.codes import PairReason, words_of
 from liftnet.report.run import Run
 
 COLUMNS = ["unit", "step", "outcome", "reason", "count"]
@@ -21,33 +22,6 @@ CAPTION = (
     "What each step left and lost, and why. Within a unit, the rows of a step (remaining and lost) add up to what "
     "the step before left."
 )
-
-WORDS = {
-    "dup_exact": "exact duplicate of another image",
-    "dup_near": "a copy of another image",
-    "placeholder": "a picture that stands under many artists",
-    "not_image": "not an image",
-    "too_large": "too large",
-    "decode_error": "cannot be decoded",
-    "few_putative": "too few putative matches",
-    "no_mask": "an image has no usable mask",
-    "few_masked": "too few matches on the foreground",
-    "few_inliers": "too few matches agree with a fundamental matrix",
-    "chance": "no better than chance",
-    "duplicate": "one picture twice",
-    "watermark": "the matches are of a watermark",
-    "affine_homography": "an affine homography explains it",
-    "projective_homography": "a projective homography explains it: a plane",
-    "no_image": "an image is not in the manifest",
-    "bad_matches": "damaged matches",
-    "licence_rejected": "the licence does not fit the profile",
-    "withheld": "tied to an image of another split",
-    "missing_file": "its file is gone",
-    "not_collected": "an image is no longer collected",
-    "robots_disallowed": "robots.txt forbids it",
-    "opt_out_header": "the server forbids use for training",
-    "tdm_reserved": "the server reserves text and data mining",
-}  # codes that underscores turned into spaces would not explain
 
 
 class Chain:
@@ -95,7 +69,7 @@ def _images(run: Run) -> Chain:
     chain = Chain("images")
     chain.step("URLs and files asked for", len(manifest))
     failed = manifest[manifest["status"] != "ok"]
-    chain.step("images stored", len(images), Counter(plain(status) for status in failed["status"]))
+    chain.step("images stored", len(images), Counter(words_of(status) for status in failed["status"]))
     left = set(images.index)
     if run.masks is not None:
         left = _masked(run, left, chain)
@@ -116,7 +90,7 @@ def _masked(run: Run, left: set[str], chain: Chain) -> set[str]:
     assert run.masks is not None
     status = dict(zip(run.masks["image_id"], run.masks["status"], strict=True))
     good = {image for image in left if status.get(image) == "ok"}
-    lost = Counter(plain(status.get(image) or "not segmented") for image in left - good)
+    lost = Counter(words_of(status.get(image) or "not segmented") for image in left - good)
     chain.step("images with a mask", len(good), lost)
     return good
 
@@ -129,10 +103,10 @@ def _pairs(run: Run) -> Chain:
     chain.step("pairs of stored images of one work", possible)
     chain.step("pairs tried", len(run.pairs), {"not tried": max(possible - len(run.pairs), 0)})
     rejected = run.pairs[~run.pairs["kept"]]
-    chain.step("pairs kept", int(run.pairs["kept"].sum()), Counter(plain(reason) for reason in rejected["reason"]))
+    chain.step("pairs kept", int(run.pairs["kept"].sum()), Counter(words_of(reason) for reason in rejected["reason"]))
     left_out = _left_out(run)
     if left_out is not None:
-        lost = Counter(plain(reason) for reason in left_out["reason"])
+        lost = Counter(words_of(reason) for reason in left_out["reason"])
         chain.step("pairs in the dataset", int(run.pairs["kept"].sum()) - len(left_out), lost)
     return chain
 
@@ -152,7 +126,7 @@ def _correspondences(run: Run) -> Chain:
     chain = Chain("correspondences")
     chain.step("putative matches", int(pairs["n_putative"].sum()))
     # without a foreground match the masks were either not reached or left nothing; the reason tells
-    reached = (pairs["n_masked"] > 0) | (pairs["reason"] == "few_masked")
+    reached = (pairs["n_masked"] > 0) | (pairs["reason"] == PairReason.FEW_MASKED)
     lost = {"on the background": int((pairs["n_putative"] - pairs["n_masked"])[reached].sum())}
     lost |= _by_reason(pairs[~reached], "n_putative", "masks not reached: ")
     chain.step("on the foreground of both images", int(pairs["n_masked"].sum()), lost)
@@ -173,13 +147,7 @@ def _correspondences(run: Run) -> Chain:
 
 def _by_reason(pairs: pd.DataFrame, column: str, opening: str) -> dict[str, int]:
     sums = pairs.groupby("reason")[column].sum()
-    return {opening + plain(str(reason)): int(count) for reason, count in sums.items()}
-
-
-def plain(code: object) -> str:
-    """A status or reason code as words."""
-    words = WORDS.get(str(code), str(code).replace("_", " "))
-    return words.replace("http ", "HTTP ", 1) if words.startswith("http ") else words
+    return {opening + words_of(str(reason)): int(count) for reason, count in sums.items()}
 
 
 def remaining(frame: pd.DataFrame, unit: str) -> list[tuple[str, int]]:

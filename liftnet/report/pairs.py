@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
+from liftnet.data.codes import words_of
 from liftnet.data.drawing import data_uri, shrunk
-from liftnet.report.funnel import plain
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
 from liftnet.report.run import Run
 from liftnet.report.settings import ReportSettings
@@ -85,7 +85,7 @@ def _draw(run: Run, row: dict[str, Any], settings: ReportSettings, seed: int) ->
     numbers = [f"{row[name] or 0} {words}" for name, words in _COUNTS]
     return DrawnPair(
         photograph_of(run, row["image_a"]),
-        "kept" if row["kept"] else plain(row["reason"]),
+        "kept" if row["kept"] else words_of(row["reason"]),
         ", ".join(numbers),
         left - GAP,
         PAIR_HEIGHT,

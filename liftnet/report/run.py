@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json
-from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.codes import NOT_STATED, SPLITS
+from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, TRIED, check_metadata, read_table
 
 PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_inliers"]
@@ -96,5 +97,5 @@ def _pairs_without_points(path: Path) -> pd.DataFrame:
     }
     frame = table.select(PAIR_COLUMNS).to_pandas()
     frame["kept"] = frame["kept"].fillna(False).astype(bool)
-    frame["reason"] = frame["reason"].fillna("not stated")
+    frame["reason"] = frame["reason"].fillna(NOT_STATED)
     return frame.assign(**lengths, file=str(path), row=range(len(frame)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from liftnet.core.errors import LiftnetError
-from liftnet.report.funnel import plain
+from liftnet.data.codes import words_of
 
 DATASET = {
     "statistics": ("Size", "shard statistics writes it from the shards"),
@@ -88,7 +88,7 @@ def funnel_view(folder: Path) -> TableView | None:
         return None
     view = _view(path)
     rows = [
-        [plain(cell) if name == "reason" else cell for name, cell in zip(view.columns, row, strict=True)]
+        [words_of(cell) if name == "reason" else cell for name, cell in zip(view.columns, row, strict=True)]
         for row in view.rows
     ]
     return replace(view, rows=rows)

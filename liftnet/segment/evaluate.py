@@ -12,6 +12,7 @@ import pandas as pd
 from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
+from liftnet.data.codes import SPLITS
 from liftnet.data.images import read_image, read_mask
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
@@ -88,7 +89,7 @@ def evaluate_truth(root: Path, museum: Path, stem: Path) -> pd.DataFrame:
         mask = read_mask(path, (truth.shape[1], truth.shape[0])) if found else np.zeros_like(truth)
         scores.append((row["split"], found, iou(mask, truth), pixel_accuracy(mask, truth)))
     frame = pd.DataFrame(scores, columns=["split", "found", "iou", "accuracy"])
-    groups = [(split, frame[frame.split == split]) for split in ("train", "val", "test")]
+    groups = [(split, frame[frame.split == split]) for split in SPLITS]
     table = pd.DataFrame(
         [
             _row({"split": split}, group) | {"n_without_mask": int((~group.found.astype(bool)).sum())}

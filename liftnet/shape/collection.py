@@ -9,10 +9,10 @@ from pathlib import Path
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.data.codes import SPLITS
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, read_mesh
 
-SPLITS = ("train", "val", "test")
 SHARES = (0.1, 0.2)  # of val and test where no table says
 
 

@@ -14,11 +14,10 @@ import yaml
 
 from liftnet.core.files import write_text
 from liftnet.core.tables import markdown_table
-from liftnet.data.dataset import SPLITS
+from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.shard.facts import HUB_SPLITS, Facts, type_name
-from liftnet.shard.selection import MEANING, REJECTED, WITHHELD
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics.run import CAPTION, statistics_table
 
@@ -153,9 +152,9 @@ def _content(folder: Path, facts: Facts, settings: ShardSettings, small: bool) -
         "tried": tried,
         "kept_share": f"{kept / tried:.1%}" if tried else "none",
         "longest": int(long_sides(facts).max()) if len(long_sides(facts)) else 0,
-        "withheld": facts.statuses[WITHHELD],
-        "rejected": facts.statuses[REJECTED],
-        "opted_out": facts.statuses["opt_out_header"] + facts.statuses["tdm_reserved"],
+        "withheld": facts.statuses[ImageStatus.WITHHELD],
+        "rejected": facts.statuses[ImageStatus.LICENCE_REJECTED],
+        "opted_out": facts.statuses[ImageStatus.OPT_OUT_HEADER] + facts.statuses[ImageStatus.TDM_RESERVED],
         "rights_known": int(rights.sum()),
         "limits": limits_of(facts),
         "front_matter": _front_matter(facts, settings, has_mini),
@@ -292,8 +291,9 @@ def _columns(schema: pa.Schema, meanings: Mapping[str, str]) -> str:
 
 
 def _counts(what: str, number: str, counts: Counter[str]) -> str:
+    words = {str(status): status.words for status in LEFT_OUT}
     rows = [
-        [f"{name} ({MEANING[name]})" if name in MEANING else name, f"{count:,}"]
+        [f"{name} ({words[name]})" if name in words else name, f"{count:,}"]
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
     return markdown_table(pd.DataFrame(rows, columns=[what, number]))

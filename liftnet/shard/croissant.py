@@ -17,7 +17,7 @@ import pyarrow as pa
 from liftnet import __version__
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_json
-from liftnet.data.dataset import SPLITS
+from liftnet.data.codes import NOT_STATED, SPLITS
 from liftnet.data.licences import PROFILES
 from liftnet.data.schemas import DATASET, IMAGES
 from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
@@ -135,7 +135,7 @@ def _description(facts: Facts) -> str:
 
 def _licences(facts: Facts) -> list[str]:
     """The licences' pages at SPDX; the names of those that have none there."""
-    names = sorted(facts.licences) or ["not stated"]
+    names = sorted(facts.licences) or [NOT_STATED]
     return [n if n.startswith("LicenseRef-") or " " in n else f"https://spdx.org/licenses/{n}.html" for n in names]
 
 

@@ -11,16 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.codes import LEFT_OUT, NOT_STATED, SPLITS, ImageStatus
+from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.shard.images import WITH_EXIF, WITH_POSITION
-from liftnet.shard.selection import MEANING, stored_rows
+from liftnet.shard.selection import stored_rows
 from liftnet.shard.statistics.files import COLLECTED_FILE
 from liftnet.shard.statistics.run import Tally, tally_dataset
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as dataset hubs call them
 UNDIVIDED = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "images": "sha256"}
-NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Facts:
         return Counter(plain(source) or NOT_STATED for source in self.images["source"])
 
     @property
-    def left_out(self) -> dict[str, int]:
+    def left_out(self) -> dict[ImageStatus, int]:
         """Images that were stored and are not in the dataset, by what kept them out."""
-        return {status: self.statuses[status] for status in MEANING if self.statuses[status]}
+        return {status: self.statuses[status] for status in LEFT_OUT if self.statuses[status]}
 
     @property
     def fetched(self) -> tuple[str, str] | None:

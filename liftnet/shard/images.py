@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from liftnet.core.log import progress
-from liftnet.data.dataset import SPLITS
+from liftnet.data.codes import SPLITS
 from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST
 from liftnet.data.shards.cut import cut, shard_files
 from liftnet.shard.selection import split_mask

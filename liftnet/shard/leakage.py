@@ -15,12 +15,18 @@ from liftnet.core.components import components
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
-from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.codes import SPLITS, ImageStatus, PairReason
+from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.perceptual_hashes import as_bits, near_pairs
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.shard.statistics.files import COLLECTED_FILE
 
-LINKING = ("kept", "duplicate", "affine_homography", "projective_homography")
+LINKING = (
+    PairReason.KEPT,
+    PairReason.DUPLICATE,
+    PairReason.AFFINE_HOMOGRAPHY,
+    PairReason.PROJECTIVE_HOMOGRAPHY,
+)
 """The decisions of `verify` after which two images count as views of one object: two views of a solid, and also one
 view twice, since a picture taken from the same side, or a copy of it, shows the same object as well. A watermark does
 not."""
@@ -58,7 +64,8 @@ def withheld_images(manifest: pa.Table, across: Path | None = None) -> dict[str,
     """
     rows = manifest.select(["sha256", "status", "reason"])
     withheld = {
-        row["sha256"][:16]: row["reason"] for row in rows.filter(pc.equal(rows["status"], "withheld")).to_pylist()
+        row["sha256"][:16]: row["reason"]
+        for row in rows.filter(pc.equal(rows["status"], ImageStatus.WITHHELD)).to_pylist()
     }
     if across is not None:
         withheld |= _of_linked_works(manifest, links_between(across))
@@ -128,7 +135,7 @@ def write_leakage(
         counts["pairs of images that verified matches link"] = _crossing(links_between(across), split_of)
     frame = pd.DataFrame.from_dict(counts, orient="index", columns=[f"{a} and {b}" for a, b in SIDES])
     frame = frame.rename_axis("what").reset_index()
-    withheld = pc.sum(pc.equal(collected["status"], "withheld")).as_py() or 0
+    withheld = pc.sum(pc.equal(collected["status"], ImageStatus.WITHHELD)).as_py() or 0
     sought = "" if across.is_file() else " Links between images of different splits were not looked for."
     caption = (
         f"What stands in two splits of the dataset; every number must be 0. Images: {len(rows):,}; withheld, so that "
@@ -147,7 +154,7 @@ def write_withheld(path: Path, collected: pa.Table) -> None:
         path: The file.
         collected: Table MANIFEST as published: images that are left out carry that as their status.
     """
-    rows = collected.filter(pc.equal(collected["status"], "withheld"))
+    rows = collected.filter(pc.equal(collected["status"], ImageStatus.WITHHELD))
     listed = rows.select([*WITHHELD_COLUMNS, "sha256"]).to_pylist()
     lines = [{**row, "image_id": row.pop("sha256")[:16]} for row in listed]
     _write_csv(path, WITHHELD_COLUMNS, ([line[name] for name in WITHHELD_COLUMNS] for line in lines))

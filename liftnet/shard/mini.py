@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
-from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.schemas import DATASET, TRIED, read_table, table_writer
 from liftnet.data.shards.write import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_shard
 from liftnet.shard.selection import in_works

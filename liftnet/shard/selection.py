@@ -11,19 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from liftnet.data.codes import ImageStatus
 from liftnet.data.licences import allowed, spdx
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import MANIFEST, PAIRS
 from liftnet.shard.leakage import withheld_images
 from liftnet.shard.settings import ShardSettings
 
-REJECTED, WITHHELD, NO_FILE = "licence_rejected", "withheld", "missing_file"
-GONE = "not_collected"  # reason of a pair of an earlier run, one of whose images is no longer in the collection
-MEANING = {
-    REJECTED: "the licence does not fit the profile",
-    WITHHELD: "it is tied to an image of another split",
-    NO_FILE: "its file is gone",
-}
 ADDRESSES = ("page_url", "image_url", "final_url", "mask_url", "license_url")
 # What an address may give away that is nobody's business: where files lay on the maker's disk, users and keys.
 _SECRETS = (
@@ -38,11 +32,11 @@ class Refusal:
     """Why a stored image is not in the dataset.
 
     Attributes:
-        status: One of `MEANING`, its status in collected.parquet and the reason of its pairs.
+        status: One of `LEFT_OUT`, its status in collected.parquet and the reason of its pairs.
         reason: In plain words.
     """
 
-    status: str
+    status: ImageStatus
     reason: str
 
 
@@ -63,12 +57,16 @@ def left_out_images(manifest: pa.Table, root: Path, settings: ShardSettings) -> 
     if settings.images:
         files = stored.column("file").to_pylist()
         lost = [image for image, name in zip(ids, files, strict=True) if not (root / "images" / name).is_file()]
-        refused |= {image: Refusal(NO_FILE, "its file is not in images/") for image in lost}
+        refused |= {image: Refusal(ImageStatus.MISSING_FILE, "its file is not in images/") for image in lost}
     across = root / "across" / "pairs.parquet"
     tied = withheld_images(manifest, across if across.is_file() else None)
-    refused |= {image: Refusal(WITHHELD, reason) for image, reason in tied.items()}
+    refused |= {image: Refusal(ImageStatus.WITHHELD, reason) for image, reason in tied.items()}
     reasons = licence_reasons(stored, settings.licence_profile, settings.unknown_licences)
-    return refused | {image: Refusal(REJECTED, reason) for image, reason in zip(ids, reasons, strict=True) if reason}
+    return refused | {
+        image: Refusal(ImageStatus.LICENCE_REJECTED, reason)
+        for image, reason in zip(ids, reasons, strict=True)
+        if reason
+    }
 
 
 def images_gone(files: Sequence[Path], manifest: pa.Table) -> list[str]:

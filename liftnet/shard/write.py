@@ -10,7 +10,7 @@ import pyarrow as pa
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
-from liftnet.data.dataset import SPLITS
+from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.schemas import MANIFEST, read_table, write_table
 from liftnet.data.shards.folder import replaced_folder
 from liftnet.data.shards.write import Cutting, write_pairs
@@ -23,8 +23,6 @@ from liftnet.shard.images import write_image_shards
 from liftnet.shard.leakage import write_links, write_withheld
 from liftnet.shard.mini import copy_pairs, draw_works
 from liftnet.shard.selection import (
-    GONE,
-    MEANING,
     collected_rows,
     images_gone,
     in_works,
@@ -61,8 +59,9 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     cutting = Cutting(settings.shard_mb, settings.rows_per_group)
     with replaced_folder(out) as folder:
         gone = images_gone(files, manifest)
-        statuses = dict.fromkeys(gone, GONE) | {image: refusal.status for image, refusal in refused.items()}
-        write_pairs(folder, files, cutting, "shard", statuses, manifest)
+        reasons: dict[str, str] = dict.fromkeys(gone, PairReason.NOT_COLLECTED)
+        reasons |= {image: refusal.status for image, refusal in refused.items()}
+        write_pairs(folder, files, cutting, "shard", reasons, manifest)
         _write_tables(folder, root, collected, settings)
         if settings.mini_mb:
             stored = stored_rows(collected)
@@ -116,7 +115,7 @@ def _describe(folder: Path, settings: ShardSettings, small: bool) -> Facts:
 def _log(facts: Facts, out: Path, unstated: list[str]) -> None:
     logger, total = get_logger("shard"), facts.tallies["all"]
     for status, count in facts.left_out.items():
-        logger.warning("%d images are not in the dataset: %s", count, MEANING[status])
+        logger.warning("%d images are not in the dataset: %s", count, status.words)
     if facts.unknown_licences:
         logger.warning("%d images have an unknown licence; see the card", facts.unknown_licences)
     if facts.with_position:

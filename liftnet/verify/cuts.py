@@ -16,6 +16,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.tables import write_tables
+from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP
 from liftnet.data.truth import TrueView, load_truth, truth_files
@@ -25,7 +26,6 @@ from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import transfer_errors
 
 LOG = get_logger("verify")
-SPLITS = ("train", "val", "test")
 MIN_INLIERS, MAX_RHO, FLOOR_FACTOR = (10, 20, 30, 50), (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (1.0, 1.5, 2.0)
 CUTS = ("min_inliers", "max_rho", "floor_factor")
 CORRECT_PX = 2.0
@@ -92,7 +92,7 @@ def count_cuts(pairs: pd.DataFrame, settings: VerifySettings) -> pd.DataFrame:
     rows = []
     for values in grid:
         cuts = settings.model_copy(update=dict(zip(CUTS, values, strict=True)))
-        kept = pairs[reasons(numbers, cuts) == "kept"]
+        kept = pairs[reasons(numbers, cuts) == PairReason.KEPT]
         rows.append({**dict(zip(CUTS, values, strict=True)), "this_run": values == own, **_counts(kept)})
     return pd.DataFrame(rows)
 

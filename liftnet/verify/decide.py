@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.data.codes import PairReason
 from liftnet.geometry.affine import distinct_locations
 from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, fit_pair
 from liftnet.verify.settings import VerifySettings
@@ -16,30 +17,13 @@ from liftnet.verify.settings import VerifySettings
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
-REASONS = {
-    "kept": "kept",
-    "no_image": "an image of the pair is not in the manifest",
-    "bad_matches": "the coordinates of the matches are damaged",
-    "few_putative": "too few putative matches",
-    "no_mask": "no usable foreground mask for an image of the pair",
-    "few_masked": "too few matches on the foreground of both images",
-    "few_inliers": "too few matches agree with a fundamental matrix",
-    "chance": "no more matches agree with a fundamental matrix than by chance",
-    "duplicate": "one picture twice: a similarity explains the matches to a pixel",
-    "watermark": "the matches are of a watermark: moved alike in the border, or not at all",
-    "affine_homography": "one affine homography explains the matches: a flat view, or almost no turn",
-    "projective_homography": "one projective homography explains the matches: a plane",
-}
-"""Why a pair was kept or not, in the order in which it is asked. A pair that the matcher did not match carries the
-matcher's status instead."""
-
 
 @dataclass(frozen=True, eq=False)
 class PairDecision:
     """What was decided on a pair and every number it rests on.
 
     Attributes:
-        reason: A key of REASONS, or the matcher's status.
+        reason: One of `PairReason`, or the matcher's status.
         numbers: Counts, thresholds and shares, as stored.
         fits: The models; None where there were too few matches for any.
         inliers: (M,) indices of the putative matches that agree with the chosen model, rising.
@@ -55,7 +39,7 @@ class PairDecision:
     @property
     def kept(self) -> bool:
         """Whether the pair goes into the dataset."""
-        return self.reason == "kept"
+        return self.reason == PairReason.KEPT
 
     def __repr__(self) -> str:
         n = self.numbers
@@ -89,9 +73,10 @@ def verify_pair(
     """
     n = len(points_a)
     if not (np.isfinite(points_a).all() and np.isfinite(points_b).all()):
-        return PairDecision("bad_matches", PairNumbers(n))
+        return PairDecision(PairReason.BAD_MATCHES, PairNumbers(n))
     if on_foreground is None:
-        return PairDecision("few_putative" if n < settings.min_inliers else "no_mask", PairNumbers(n))
+        few = n < settings.min_inliers
+        return PairDecision(PairReason.FEW_PUTATIVE if few else PairReason.NO_MASK, PairNumbers(n))
     masked = np.flatnonzero(on_foreground)
     used = masked[distinct_locations(points_a[masked], points_b[masked], score[masked])]
     known = PairNumbers(n, len(masked), len(used))
@@ -110,8 +95,8 @@ def reasons(numbers: Mapping[str, npt.ArrayLike], settings: VerifySettings) -> n
         settings: Where the cuts lie; `model`, `foreground` and thresholds are of no matter here.
 
     Returns:
-        (N,) keys of REASONS. Of a pair without usable matches the first of the questions that it fails, although what
-        happened to it before (no image, no mask) may have another name.
+        (N,) codes of `PairReason`. Of a pair without usable matches the first of the questions that it fails, although
+        what happened to it before (no image, no mask) may have another name.
     """
     column = {name: np.asarray(numbers[name], np.float64) for name in DECIDING if name != "model"}
     perspective = np.asarray(numbers["model"]) == "perspective"
@@ -121,16 +106,16 @@ def reasons(numbers: Mapping[str, npt.ArrayLike], settings: VerifySettings) -> n
     with np.errstate(invalid="ignore", divide="ignore"):
         rho, rho_projective, marked = (part / inliers for part in (column["n_h"], column["n_ph"], still))
         questions = {
-            "few_putative": column["n_putative"] < settings.min_inliers,
-            "few_masked": column["n_used"] < settings.min_inliers,
-            "few_inliers": inliers < settings.min_inliers,
-            "chance": inliers < settings.floor_factor * floor,
-            "duplicate": column["n_duplicate"] / column["n_used"] > settings.max_duplicate,
-            "watermark": marked > settings.max_watermark,
-            "affine_homography": rho > settings.max_rho,
-            "projective_homography": settings.projective_check & (rho_projective > settings.max_rho),
+            PairReason.FEW_PUTATIVE: column["n_putative"] < settings.min_inliers,
+            PairReason.FEW_MASKED: column["n_used"] < settings.min_inliers,
+            PairReason.FEW_INLIERS: inliers < settings.min_inliers,
+            PairReason.CHANCE: inliers < settings.floor_factor * floor,
+            PairReason.DUPLICATE: column["n_duplicate"] / column["n_used"] > settings.max_duplicate,
+            PairReason.WATERMARK: marked > settings.max_watermark,
+            PairReason.AFFINE_HOMOGRAPHY: rho > settings.max_rho,
+            PairReason.PROJECTIVE_HOMOGRAPHY: settings.projective_check & (rho_projective > settings.max_rho),
         }
-    return np.select(list(questions.values()), list(questions), "kept")
+    return np.select(list(questions.values()), list(questions), PairReason.KEPT)
 
 
 DECIDING = (

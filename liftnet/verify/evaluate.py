@@ -18,23 +18,22 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.tables import write_tables
+from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.verify.decide import REASONS
 from liftnet.verify.files import ImageRow, MaskFolder, list_values, read_images, read_matches
 from liftnet.verify.recall import CORRECT_PX, NEARBY_SHARE, KeypointFolder, Oracle, Recall
 from liftnet.verify.truth import transfer_errors
 
 FloatArray = npt.NDArray[np.floating]
 LOG = get_logger("verify")
-SPLITS = ("train", "val", "test")
 STEPS = {
     "putative": "putative",
     "foreground": "on the foreground",
     "epipolar": "agree with F",
     "kept": "of kept pairs",
 }
-TOO_FEW = ("few_putative", "few_masked")
+TOO_FEW = (PairReason.FEW_PUTATIVE, PairReason.FEW_MASKED)
 WITHIN_PX = (1, 2, 4)
 TRUTH_CAPTION = (
     "Matches against the true geometry of the views: share within 1, 2 and 4 px of the true and visible position in "
@@ -110,11 +109,12 @@ def count_by_reason(pairs: pd.DataFrame) -> pd.DataFrame:
     split = pairs["split"].where(pairs["split"].isin(SPLITS), "unknown")
     names = [*SPLITS, *(["unknown"] if (split == "unknown").any() else [])]
     table = pd.crosstab(pairs["reason"], split).reindex(columns=names, fill_value=0)
-    known = [reason for reason in REASONS if reason in table.index]
+    meanings = {str(reason): reason.words for reason in PairReason} | {"all": ""}
+    known = [str(reason) for reason in PairReason if reason in table.index]
     table = table.reindex(known + sorted(set(table.index) - set(known)))
     table.loc["all"] = table.sum()
     table["all"] = table.sum(axis=1)
-    meaning = [REASONS.get(reason, "not matched" if reason != "all" else "") for reason in table.index]
+    meaning = [meanings.get(reason, "not matched") for reason in table.index]
     table.insert(0, "meaning", meaning)
     return table.astype(dict.fromkeys([*names, "all"], "int64")).rename_axis("reason").reset_index()
 

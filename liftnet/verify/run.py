@@ -11,6 +11,7 @@ import numpy as np
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.data.codes import PairReason
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.verify.decide import PairDecision, verify_pair
 from liftnet.verify.files import ImageRow, MaskFolder, Matches, MatchTable, read_images
@@ -93,9 +94,9 @@ def _decide(
     if pair.status != "ok":
         return PairDecision(pair.status, PairNumbers(n))
     if a is None or b is None:
-        return PairDecision("no_image", PairNumbers(n))
+        return PairDecision(PairReason.NO_IMAGE, PairNumbers(n))
     if not pair.is_consistent:
-        return PairDecision("bad_matches", PairNumbers(n))
+        return PairDecision(PairReason.BAD_MATCHES, PairNumbers(n))
     on_foreground = masks.both_on_foreground(pair, a, b) if masks else np.ones(n, np.bool_)
     views = _view(a, masks), _view(b, masks)
     rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
@@ -134,11 +135,11 @@ def _tell(out: Path, counts: Counter[str], correspondences: int, masks: MaskFold
     if masks and masks.problems:
         first = next(iter(sorted(masks.problems.items())))[1]
         LOG.warning("%d images have no usable mask, the first: %s", len(masks.problems), first)
-    rejected = ", ".join(f"{n} {reason}" for reason, n in counts.most_common() if reason != "kept")
+    rejected = ", ".join(f"{n} {reason}" for reason, n in counts.most_common() if reason != PairReason.KEPT)
     LOG.info(
         "%d pairs: %d kept with %d correspondences%s; written to %s",
         counts.total(),
-        counts["kept"],
+        counts[PairReason.KEPT],
         correspondences,
         f"; rejected: {rejected}" if rejected else "",
         out,

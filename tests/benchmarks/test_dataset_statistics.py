@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import shard_paths
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.dataset import SPLITS, shard_paths
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import DATASET, MANIFEST, PAIRS, write_table
 from liftnet.data.shards import sorted_runs as runs_module
 from liftnet.data.shards import write as cutting_module

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.dataset import SPLITS, load_image, load_pair, read_pairs
+from liftnet.data.codes import LEFT_OUT, SPLITS
+from liftnet.data.dataset import load_image, load_pair, read_pairs
 from liftnet.data.images import read_image
 from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
 from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
 from liftnet.shard.mini import draw_works
-from liftnet.shard.selection import MEANING, collected_rows, licence_reasons, stored_rows
+from liftnet.shard.selection import collected_rows, licence_reasons, stored_rows
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.verifying.run import verify_dataset
 from liftnet.shard.write import write_dataset
@@ -329,7 +330,7 @@ def test_the_size_of_the_small_dataset_is_kept_whatever_the_works(new_run, tmp_p
 
 def test_every_reason_to_leave_out_is_explained(published):
     text = (published / "README.md").read_text()
-    assert set(MEANING) == {"licence_rejected", "withheld", "missing_file"}
+    assert set(LEFT_OUT) == {"licence_rejected", "withheld", "missing_file"}
     assert "| http_404 | 1 |" in text
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from liftnet.data.dataset import SPLITS
+from liftnet.data.codes import SPLITS
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.verifying.files import split_of
 from liftnet.shard.write import write_dataset

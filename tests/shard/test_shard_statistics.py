@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.data.dataset import SPLITS, read_pairs
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import read_pairs
 from liftnet.data.schemas import MANIFEST, PAIRS, TRUTH, write_table
 from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.data.truth import TrueView, save_truth

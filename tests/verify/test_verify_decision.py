@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from liftnet.verify.decide import REASONS, reasons, verify_pair
+from liftnet.data.codes import PairReason
+from liftnet.verify.decide import reasons, verify_pair
 from liftnet.verify.fits import PairNumbers, View, fit_pair, homography_samples, inlier_threshold
 from liftnet.verify.settings import VerifySettings
 
@@ -326,7 +327,7 @@ def test_counts_add_up(n, kind, masked, seed, no_mask):
         a, b = np.round(a, -2), np.round(b, -2)
     on = None if no_mask else rng.uniform(size=n) < masked
     decision = decide(a, b, on, seed=seed, settings=VerifySettings(min_inliers=5))
-    assert decision.reason in REASONS
+    assert decision.reason in {*PairReason}
     numbers = decision.numbers
     assert numbers.n_putative == n >= numbers.n_masked >= numbers.n_used >= numbers.n_inliers >= numbers.n_h >= 0
     assert numbers.n_inliers >= numbers.n_ph >= numbers.n_h

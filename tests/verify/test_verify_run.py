@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.codes import PairReason
 from liftnet.data.images import write_mask
 from liftnet.data.schemas import PAIRS, read_table, write_table
 from liftnet.verify.cli import add_commands
-from liftnet.verify.decide import REASONS
 from liftnet.verify.files import MatchTable, object_side, points_on_mask
 from liftnet.verify.run import _row, verify_matches
 from liftnet.verify.settings import VerifySettings
@@ -100,7 +100,7 @@ def test_every_pair_is_a_row_with_its_reason(run, tools):
     assert found[3]["work_id"] == "balls"
     assert found[1]["n_putative"] == 310
     assert len(found[1]["rejected_x1"]) == 200
-    known = set(REASONS) | {"no_keypoints"}
+    known = {*PairReason} | {"no_keypoints"}
     assert {row["reason"] for row in found} <= known
 
 

@@ -12,15 +12,20 @@ from typing import Any, NamedTuple
 
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.identities import same_artists, same_works
-from liftnet.collect.splitting.lists import SPLITS, WIKIDATA, Entry, Lists, highest, read_lists, write_lists
+from liftnet.collect.splitting.lists import WIKIDATA, Entry, Lists, highest, read_lists, write_lists
 from liftnet.collect.splitting.splits import assign_splits
 from liftnet.core.components import Components
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
+from liftnet.data.codes import SPLITS, ImageStatus
 
 Row = dict[str, Any]
 Key = tuple[str, str, str, str]
-HELD = ("ok", "dup_exact", "dup_near")  # whose content is known, so that it can tie works together
+HELD = (
+    ImageStatus.OK,
+    ImageStatus.DUP_EXACT,
+    ImageStatus.DUP_NEAR,
+)  # whose content is known, so that it can tie works together
 LOGGER = get_logger("collect")
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
+from liftnet.data.codes import SPLITS
 
-SPLITS = ("train", "val", "test")
-"""From the lowest to the highest: what stands in two of them counts for the higher."""
 WIKIDATA = re.compile(r"Q[1-9]\d*")
 NO_ID = "-"
 Names = tuple[str, ...]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.dataset import SPLITS
+from liftnet.data.codes import SPLITS
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, PAIRS
 from liftnet.data.shards.tried_pairs import Lookup, left_out_reasons

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from liftnet.data.codes import PairReason
 from liftnet.data.schemas import TRIED
 
 COLUMNS = (
     *("pair_id", "work_id", "split", "image_a", "image_b", "kept", "reason"),
     *("n_putative", "n_masked", "n_inliers", "x1"),
 )  # of PAIRS, that a row of TRIED is made of
-NOT_STATED = "not_stated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,9 @@ def tried_rows(pairs: pa.Table, left_out: Lookup, sources: Lookup) -> pa.Table:
     verified = pc.fill_null(pairs.column("kept"), False)
     refused = left_out_reasons(pairs, left_out)
     kept = pc.and_(verified, pc.is_null(refused))
-    reason = pc.if_else(verified, pc.coalesce(refused, "kept"), pc.coalesce(pairs.column("reason"), NOT_STATED))
+    reason = pc.if_else(
+        verified, pc.coalesce(refused, PairReason.KEPT), pc.coalesce(pairs.column("reason"), PairReason.NOT_STATED)
+    )
     lengths = pc.fill_null(pc.list_value_length(pairs.column("x1")), 0)
     columns = {
         **{name: pairs.column(name) for name in TRIED.names if name in pairs.column_names},

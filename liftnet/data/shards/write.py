@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import progress
-from liftnet.data.dataset import SCALE_KEY, SPLITS
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import SCALE_KEY
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, PAIRS, TRIED, table_writer
 from liftnet.data.shards.camera_angles import Focals, rotation_column

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command
 from liftnet.core.settings import settings_from
+from liftnet.data.codes import SPLITS
 from liftnet.depth.settings import DepthSettings
 
 CROP = (
@@ -38,7 +39,7 @@ def add_experiment_commands(commands: Subparsers) -> None:
     score.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     score.add_argument("--truth", type=Path, help="folder with truth.parquet (default: ROOT)")
     score.add_argument("--set", metavar="NAME", help="name of the set in the rows (default: that of ROOT)")
-    score.add_argument("--split", choices=("train", "val", "test"), default="test", help="images (default: test)")
+    score.add_argument("--split", choices=SPLITS, default="test", help="images (default: test)")
     score.add_argument(
         "--unit", choices=("half width", "cm"), default="half width", help="of errors (default: half width)"
     )
@@ -55,7 +56,7 @@ def add_experiment_commands(commands: Subparsers) -> None:
     figure.add_argument("--models", type=Path, nargs="+", required=True, help="folders of the models, best first")
     figure.add_argument("--methods", nargs="+", help="what to call them (default: names of the folders)")
     figure.add_argument("--roots", type=Path, nargs="+", required=True, help="runs and rendered sets to choose from")
-    figure.add_argument("--split", choices=("train", "val", "test"), default="test", help="images (default: test)")
+    figure.add_argument("--split", choices=SPLITS, default="test", help="images (default: test)")
     figure.add_argument("--images", type=int, default=4, help="images of each root (default: 4)")
     figure.add_argument("--out", type=Path, required=True, help="path of the page and picture without suffix")
 

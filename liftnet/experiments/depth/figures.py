@@ -13,6 +13,7 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.data.codes import SPLITS
 from liftnet.data.drawing import depth_colours, new_view, resampled, with_scale
 from liftnet.data.images import BoolArray, UInt8Array, read_image
 from liftnet.data.schemas import MANIFEST, read_table
@@ -26,7 +27,6 @@ from liftnet.models.liftnet import DepthModel, load_model
 LOG = get_logger("depth")
 PANEL = 240  # side of a panel, px
 VIEWS = (-50, -25, 25, 50)  # azimuths of the new views, degrees
-SPLITS = ("test", "val", "train")  # tried in this order from the one asked for
 CAPTIONS = {
     "4": "From photograph to new views: the image, the depth that LiftNet gives at all points, and, with the"
     " background taken away, the surface seen from elsewhere.",
@@ -132,7 +132,7 @@ def choose_images(root: Path, split: str, count: int) -> tuple[str, list[dict[st
     names = ["image_id", "work_id", "image_url", "split", "status"]
     table = read_table(root / "manifest.parquet", MANIFEST).select(names).to_pylist()
     usable = [row for row in table if row["status"] == "ok"]
-    for name in (split, *SPLITS):
+    for name in (split, *reversed(SPLITS)):
         works: dict[str, dict[str, str]] = {}
         members = (row for row in usable if row["split"] == name)
         for row in sorted(members, key=lambda row: stable_fraction(row["image_id"], "figure")):

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
+from liftnet.data.codes import Split
 from liftnet.depth.settings import DepthSettings
 
 METRICS = ("l1", "rmse", "rel_l1", "rel_sq", "rmse_affine")
@@ -23,7 +24,7 @@ class SetPlan(Settings):
     title: str = Field(min_length=1, description="what tables call it")
     folder: str = Field(description="where it lies below the results")
     truth: str | None = Field(None, description="folder of its true depth below the results; the set's own if null")
-    split: Literal["train", "val", "test"] = Field("test", description="images on which it is measured")
+    split: Split = Field("test", description="images on which it is measured")
     unit: Literal["half width", "cm"] = Field("half width", description="of its errors")
 
 

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from liftnet.data.codes import NOT_STATED
 from liftnet.data.dataset import open_shard
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import MANIFEST, TRIED
 from liftnet.shard.statistics.tally import Sums, Tally, measured, total
 
 COLLECTED_FILE = "collected.parquet"  # in the dataset: every row asked for
-NOT_STATED = "not stated"
 PER_PAIR = {
     "n_putative": "putative matches",
     "n_masked": "matches on the foreground of both images",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from liftnet.shard.selection import MEANING
+from liftnet.data.codes import LEFT_OUT
 from liftnet.shard.statistics.tally import Tally
 
 UNACCOUNTED = "not accounted for: the files disagree"
@@ -83,9 +83,9 @@ def _images(
     chain = Chain("images", source)
     chain.step("URLs and files asked for", asked["count"].sum())
     by_status = asked.groupby("status")["count"].sum()
-    left_out = {str(status): int(count) for status, count in by_status.items() if status in MEANING}
+    left_out = {str(status): int(count) for status, count in by_status.items() if status in LEFT_OUT}
     held = int(by_status.get("ok", 0))
-    failed = {str(status): int(count) for status, count in by_status.items() if status not in {"ok", *MEANING}}
+    failed = {str(status): int(count) for status, count in by_status.items() if status not in {"ok", *LEFT_OUT}}
     chain.step("images stored", held + sum(left_out.values()), failed)
     chain.step("images in the dataset", held, left_out)
     if not len(tried):
@@ -110,9 +110,9 @@ def _pairs(source: str, tried: pd.DataFrame, possible: int | None, in_shards: pd
         chain.step("pairs of stored images of one work", possible)
     chain.step("pairs tried", number, {} if possible is None else {"not_tried": max(possible - number, 0)})
     by_reason = tried[~tried["kept"]].groupby("reason")["pairs"].sum()
-    left_out = {str(reason): int(count) for reason, count in by_reason.items() if reason in MEANING}
+    left_out = {str(reason): int(count) for reason, count in by_reason.items() if reason in LEFT_OUT}
     kept = int(tried[tried["kept"]]["pairs"].sum())
-    rejected = {str(reason): int(count) for reason, count in by_reason.items() if reason not in MEANING}
+    rejected = {str(reason): int(count) for reason, count in by_reason.items() if reason not in LEFT_OUT}
     chain.step("pairs verified", kept + sum(left_out.values()), rejected)
     chain.step("pairs kept", kept, left_out)
     if in_shards is not None:

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
-from liftnet.data.dataset import SPLITS, open_shard, shard_paths
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.data.truth import load_rotation, truth_files

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from liftnet.data.dataset import SPLITS
-from liftnet.shard.selection import MEANING
+from liftnet.data.codes import LEFT_OUT, SPLITS
 from liftnet.shard.statistics.files import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE
 from liftnet.shard.statistics.funnel import CAPTION, funnel_by_source
 from liftnet.shard.statistics.summary import COLUMNS, distribution_rows, shown_distribution
@@ -151,7 +150,7 @@ def sources(tally: Tally) -> Table:
             {
                 "source": source,
                 "asked for": int(of_source["count"].sum()),
-                "stored": int(of_source[of_source["status"].isin(["ok", *MEANING])]["count"].sum()),
+                "stored": int(of_source[of_source["status"].isin(["ok", *LEFT_OUT])]["count"].sum()),
                 "in the dataset": int(held["count"].sum()),
                 "works": held["work_id"].nunique(),
                 "images in a kept pair": paired["image_id"].nunique(),

@@ -13,7 +13,8 @@ import yaml
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json
 from liftnet.core.parallel import map_threads
-from liftnet.data.dataset import SPLITS, coordinate_scale, shard_paths
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import coordinate_scale, shard_paths
 from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.shard.card import CARD_FILE

@@ -19,7 +19,8 @@ from PIL import Image
 
 from liftnet.core.errors import BadImageError
 from liftnet.core.parallel import map_threads
-from liftnet.data.dataset import SPLITS, coordinate_scale
+from liftnet.data.codes import SPLITS
+from liftnet.data.dataset import coordinate_scale
 from liftnet.data.images import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards.compact import COORDINATES, list_lengths
