@@ -117,7 +117,7 @@ class ShapeMeasure:
 
     def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
         """Values of the metrics in the order asked for, and why some have none."""
-        from liftnet.mesh.placement import align
+        from liftnet.shape.alignment import align
         from liftnet.shape.metrics import compare
 
         settings = MetricSettings(

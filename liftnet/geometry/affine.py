@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.types import BoolArray, Float64Array, Int64Array
 from liftnet.geometry.consensus import Search, find_flat
-from liftnet.geometry.flats import BoolArray, Flat, FloatArray, joint_points
+from liftnet.geometry.flats import Flat, joint_points
 from liftnet.geometry.results import TwoView
 
 
@@ -37,7 +38,7 @@ class AffineFundamental(TwoView):
     """
 
     hypotheses: int
-    f: FloatArray
+    f: Float64Array
 
     @property
     def found(self) -> bool:
@@ -45,7 +46,7 @@ class AffineFundamental(TwoView):
         return bool(np.isfinite(self.f[0]))
 
     @property
-    def F(self) -> FloatArray:
+    def F(self) -> Float64Array:
         """(3, 3) fundamental matrix: (x', y', 1) F (x, y, 1)^T = 0, (x', y') in image b."""
         a, b, c, d, e = self.f
         return np.array([[0, 0, a], [0, 0, b], [c, d, e]])
@@ -64,7 +65,7 @@ class AffineHomography(TwoView):
     """
 
     hypotheses: int
-    matrix: FloatArray
+    matrix: Float64Array
 
     @property
     def found(self) -> bool:
@@ -129,13 +130,11 @@ def estimate_affine_homography(
     if flat is None:
         return AffineHomography(inliers, residuals, tried, np.full((2, 3), np.nan))
     in_b, in_a = flat.normals[:, :2], flat.normals[:, 2:]
-    matrix: FloatArray = -np.linalg.solve(in_b, np.column_stack([in_a, flat.offsets])).astype(np.float64)
+    matrix: Float64Array = -np.linalg.solve(in_b, np.column_stack([in_a, flat.offsets])).astype(np.float64)
     return AffineHomography(inliers, residuals, tried, matrix)
 
 
-def distinct_locations(
-    points_a: npt.ArrayLike, points_b: npt.ArrayLike, score: npt.ArrayLike
-) -> npt.NDArray[np.int64]:
+def distinct_locations(points_a: npt.ArrayLike, points_b: npt.ArrayLike, score: npt.ArrayLike) -> Int64Array:
     """Choose matches so that no location of either image is used twice, the higher score first.
 
     A SIFT keypoint with several orientations is several features at one place; its matches would count as several
@@ -157,7 +156,9 @@ def distinct_locations(
     return np.sort(chosen)
 
 
-def gric_difference(residuals_f: FloatArray, residuals_h: FloatArray, sigma: float, parameters_f: int = 4) -> float:
+def gric_difference(
+    residuals_f: Float64Array, residuals_h: Float64Array, sigma: float, parameters_f: int = 4
+) -> float:
     """GRIC of the affine homography minus GRIC of a fundamental matrix, per match (Torr, 1998).
 
     Negative where the homography explains the matches with fewer words. GRIC = sum of min(e^2 / sigma^2, 2 (r - d)) +
@@ -183,7 +184,7 @@ def gric_difference(residuals_f: FloatArray, residuals_h: FloatArray, sigma: flo
     return float((values[0] - values[1]) / n)
 
 
-def _consent(points: FloatArray, flat: Flat | None, threshold: float) -> tuple[BoolArray, FloatArray]:
+def _consent(points: Float64Array, flat: Flat | None, threshold: float) -> tuple[BoolArray, Float64Array]:
     residuals = flat.residuals(points) if flat else np.full(len(points), np.inf)
     return residuals < threshold, residuals
 

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from liftnet.geometry.flats import Flat, FloatArray, distinct_samples, fit_flat, hyperplanes_through, planes_through
+from liftnet.core.types import Float32Array, Float64Array
+from liftnet.geometry.flats import Flat, distinct_samples, fit_flat, hyperplanes_through, planes_through
 
 FIRST_BATCH = 64  # doubled each time, so that easy pairs stop early and hard ones use few, large batches
 MAX_REFITS = 50  # each refit lowers the cost, so the loop ends by itself; the bound is for rounding
 _REASSOCIATE = {"reassoc", "contract", "nsz"}  # lets the sums use vector lanes; inputs are finite
-
-Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Search:
 
 
 def find_flat(
-    points: FloatArray, codimension: int, threshold: float, rng: np.random.Generator, search: Search
+    points: Float64Array, codimension: int, threshold: float, rng: np.random.Generator, search: Search
 ) -> tuple[Flat | None, int]:
     """The flat with the lowest MSAC cost, sum of min(r^2, threshold^2) (Torr & Zisserman, 2000), found by RANSAC.
 
@@ -116,7 +114,7 @@ def _needed(cost_share: float, size: int, search: Search) -> float:
     return min(np.ceil(np.log1p(-search.confidence) / np.log1p(-good)), search.max_hypotheses)
 
 
-def _refit(points: FloatArray, flat: Flat, threshold: float) -> Flat:
+def _refit(points: Float64Array, flat: Flat, threshold: float) -> Flat:
     """Fit to the inliers until they stay the same; fitting and truncating both lower the MSAC cost."""
     codimension = len(flat.offsets)
     inliers = flat.residuals(points) < threshold
@@ -133,7 +131,7 @@ def _refit(points: FloatArray, flat: Flat, threshold: float) -> Flat:
     return flat
 
 
-def _cost(points: FloatArray, flat: Flat, threshold: float) -> float:
+def _cost(points: Float64Array, flat: Flat, threshold: float) -> float:
     return float(np.minimum(flat.residuals(points) ** 2, threshold**2).sum())
 
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from liftnet.core.types import BoolArray, Float64Array, Int64Array
 
 MAX_SCALE = 20.0  # two photographs of one object do not differ more in scale; beyond it a flat ignores one image
 MIN_VOLUME = 1e-6  # of a minimal sample, relative to its edges: below, its flat is rounding error
@@ -32,25 +30,25 @@ class Flat:
         offsets: (C,).
     """
 
-    normals: FloatArray
-    offsets: FloatArray
+    normals: Float64Array
+    offsets: Float64Array
 
     @property
     def is_two_view(self) -> bool:
         """Whether the flat ties the two images together with a scale between 1/MAX_SCALE and MAX_SCALE."""
         return bool(_is_two_view(self.normals[None])[0])
 
-    def residuals(self, points: FloatArray) -> FloatArray:
+    def residuals(self, points: Float64Array) -> Float64Array:
         """Orthogonal distances of (N, 4) points to the flat, (N,)."""
         signed = points @ self.normals.T + self.offsets
         return np.abs(signed[:, 0]) if len(self.offsets) == 1 else np.sqrt(np.einsum("nc,nc->n", signed, signed))
 
-    def moved(self, shift: FloatArray) -> Flat:
+    def moved(self, shift: Float64Array) -> Flat:
         """The flat after adding `shift` (4,) to all its points."""
         return Flat(self.normals, self.offsets - self.normals @ shift)
 
 
-def joint_points(points_a: npt.ArrayLike, points_b: npt.ArrayLike) -> FloatArray:
+def joint_points(points_a: npt.ArrayLike, points_b: npt.ArrayLike) -> Float64Array:
     """Stack matched points as (x', y', x, y).
 
     Args:
@@ -72,7 +70,7 @@ def joint_points(points_a: npt.ArrayLike, points_b: npt.ArrayLike) -> FloatArray
     return joint
 
 
-def fit_flat(points: FloatArray, codimension: int) -> Flat | None:
+def fit_flat(points: Float64Array, codimension: int) -> Flat | None:
     """The flat with the smallest sum of squared orthogonal distances.
 
     The maximum-likelihood estimate for equal Gaussian noise in all four coordinates: Hartley & Zisserman, Algorithm
@@ -94,7 +92,7 @@ def fit_flat(points: FloatArray, codimension: int) -> Flat | None:
     return Flat(normals, -normals @ mean)
 
 
-def hyperplanes_through(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+def hyperplanes_through(samples: Float64Array) -> tuple[Float64Array, Float64Array]:
     """The hyperplane through each sample of four points (Hartley & Zisserman, Algorithm 14.2), in closed form.
 
     The normal is the generalised cross product of the three differences. Samples of vanishing 4-volume (a repeated
@@ -115,7 +113,7 @@ def hyperplanes_through(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
     return _with_offsets(normals, samples[usable, 0])
 
 
-def planes_through(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+def planes_through(samples: Float64Array) -> tuple[Float64Array, Float64Array]:
     """The 2-plane through each sample of three points: the affine homography of three matches, in closed form.
 
     Args:
@@ -139,7 +137,7 @@ def planes_through(samples: FloatArray) -> tuple[FloatArray, FloatArray]:
     return _with_offsets(np.stack([first, second], axis=1), samples[usable, 0])
 
 
-def distinct_samples(n: int, size: int, count: int, rng: np.random.Generator) -> IntArray:
+def distinct_samples(n: int, size: int, count: int, rng: np.random.Generator) -> Int64Array:
     """Draw `count` samples of `size` different indices below `n`, uniformly, without a loop over samples.
 
     Returns:
@@ -154,7 +152,7 @@ def distinct_samples(n: int, size: int, count: int, rng: np.random.Generator) ->
     return samples
 
 
-def _cross(u: FloatArray, v: FloatArray, w: FloatArray) -> FloatArray:
+def _cross(u: Float64Array, v: Float64Array, w: Float64Array) -> Float64Array:
     """The vector of R^4 orthogonal to three others, as long as the volume they span; each (K, 4) or (1, 4)."""
     m01, m02 = v[:, 0] * w[:, 1] - v[:, 1] * w[:, 0], v[:, 0] * w[:, 2] - v[:, 2] * w[:, 0]
     m03, m12 = v[:, 0] * w[:, 3] - v[:, 3] * w[:, 0], v[:, 1] * w[:, 2] - v[:, 2] * w[:, 1]
@@ -170,13 +168,13 @@ def _cross(u: FloatArray, v: FloatArray, w: FloatArray) -> FloatArray:
     )
 
 
-def _with_offsets(normals: FloatArray, through: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _with_offsets(normals: Float64Array, through: Float64Array) -> tuple[Float64Array, Float64Array]:
     two_view = _is_two_view(normals)
     normals, through = normals[two_view], through[two_view]
     return normals, -np.einsum("kci,ki->kc", normals, through)
 
 
-def _is_two_view(normals: FloatArray) -> BoolArray:
+def _is_two_view(normals: Float64Array) -> BoolArray:
     """For (K, C, 4) normals: (K,) whether both images' halves take part, at a scale of at most MAX_SCALE.
 
     For a similarity of scale s both measures are 1 / (1 + s^2) in image b and s^2 / (1 + s^2) in image a.

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.types import BoolArray, Float64Array
 from liftnet.geometry.affine import positive_threshold
 from liftnet.geometry.consensus import Search
-from liftnet.geometry.flats import FloatArray, joint_points
+from liftnet.geometry.flats import joint_points
 from liftnet.geometry.results import TwoView
 
 _POLISHES = 10  # of each local optimisation and at the end
@@ -32,7 +33,7 @@ class Fundamental(TwoView):
             model.
     """
 
-    F: FloatArray
+    F: Float64Array
 
     @property
     def found(self) -> bool:
@@ -48,7 +49,7 @@ class Homography(TwoView):
         H: (3, 3) of unit norm, (x', y', 1) ~ H (x, y, 1); NaN without a model.
     """
 
-    H: FloatArray
+    H: Float64Array
 
     @property
     def found(self) -> bool:
@@ -109,7 +110,7 @@ def estimate_homography(
     return Homography(residuals < threshold, residuals, matrix)
 
 
-def fundamental_residuals(matrix: FloatArray, joint: FloatArray) -> FloatArray:
+def fundamental_residuals(matrix: Float64Array, joint: Float64Array) -> Float64Array:
     """Sampson distances, (N,) px, of (N, 4) joint points (x', y', x, y) (Hartley & Zisserman, 2nd ed., eq. 11.9)."""
     one = np.ones((len(joint), 1))
     a, b = np.hstack([joint[:, 2:], one]), np.hstack([joint[:, :2], one])
@@ -120,7 +121,7 @@ def fundamental_residuals(matrix: FloatArray, joint: FloatArray) -> FloatArray:
     return np.nan_to_num(distances, nan=np.inf, posinf=np.inf)  # 0 / 0 where both points are epipoles
 
 
-def homography_residuals(matrix: FloatArray, joint: FloatArray) -> FloatArray:
+def homography_residuals(matrix: Float64Array, joint: Float64Array) -> Float64Array:
     """First-order distances, (N,) px, of (N, 4) joint points to the map (Hartley & Zisserman, 2nd ed., eq. 4.13).
 
     With e = x' - h(x) and D the derivative of h, the squared distance is e^T (I + D D^T)^-1 e.
@@ -142,8 +143,8 @@ def homography_residuals(matrix: FloatArray, joint: FloatArray) -> FloatArray:
 
 
 def _usac(
-    estimator: Callable[..., Any], joint: FloatArray, threshold: float, rng: np.random.Generator, search: Search
-) -> FloatArray | None:
+    estimator: Callable[..., Any], joint: Float64Array, threshold: float, rng: np.random.Generator, search: Search
+) -> Float64Array | None:
     """The (3, 3) matrix of unit norm that OpenCV finds, or None.
 
     The seed is a parameter of the call, not OpenCV's global one, so threads do not disturb each other.
@@ -172,9 +173,9 @@ def _usac(
     return np.asarray(moved / length, np.float64) if length > 0 else None
 
 
-def _shift(by: FloatArray) -> FloatArray:
+def _shift(by: Float64Array) -> Float64Array:
     return np.array([[1, 0, by[0]], [0, 1, by[1]], [0, 0, 1]])
 
 
-def _nothing(n: int) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+def _nothing(n: int) -> tuple[BoolArray, Float64Array]:
     return np.zeros(n, np.bool_), np.full(n, np.inf)

@@ -10,11 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from liftnet.core.types import BoolArray, Float64Array, Int64Array
 
 DAMPING = 1e-3  # relative to the diagonal, at the start
 SCALE_PX = 1.5  # of the weights: a point at this distance counts a quarter
@@ -33,12 +30,12 @@ class View:
         centres: (P, 2) principal points, px; of a photograph the centre of the image, (width - 1) / 2 and so on.
     """
 
-    points: FloatArray
-    focals: FloatArray
-    centres: FloatArray
+    points: Float64Array
+    focals: Float64Array
+    centres: Float64Array
 
     @property
-    def intrinsics(self) -> FloatArray:
+    def intrinsics(self) -> Float64Array:
         """(P, 3, 3) matrices K."""
         matrices = np.zeros((len(self.focals), 3, 3))
         matrices[:, 0, 0] = matrices[:, 1, 1] = self.focals
@@ -46,7 +43,7 @@ class View:
         matrices[:, 2, 2] = 1
         return matrices
 
-    def rays(self, counts: IntArray) -> FloatArray:
+    def rays(self, counts: Int64Array) -> Float64Array:
         """(N, 3) the points as (x, y, 1) in the camera, `counts` (P,) of each pair."""
         offsets = (self.points - np.repeat(self.centres, counts, axis=0)) / np.repeat(self.focals, counts)[:, None]
         return np.column_stack([offsets, np.ones(len(offsets))])
@@ -65,14 +62,14 @@ class Calibrated:
         counts: (P,) points of each pair, at least one.
     """
 
-    rays_a: FloatArray
-    rays_b: FloatArray
-    focals_a: FloatArray
-    focals_b: FloatArray
-    counts: IntArray
+    rays_a: Float64Array
+    rays_b: Float64Array
+    focals_a: Float64Array
+    focals_b: Float64Array
+    counts: Int64Array
 
     @classmethod
-    def of_pixels(cls, a: View, b: View, counts: IntArray) -> Calibrated:
+    def of_pixels(cls, a: View, b: View, counts: Int64Array) -> Calibrated:
         """The points of P pairs in pixels, in the coordinates of their cameras.
 
         Args:
@@ -83,15 +80,15 @@ class Calibrated:
         return cls(a.rays(counts), b.rays(counts), a.focals, b.focals, counts)
 
     @property
-    def starts(self) -> IntArray:
+    def starts(self) -> Int64Array:
         """(P,) where the points of each pair begin."""
         return np.cumsum(self.counts) - self.counts
 
-    def per_point(self, values: FloatArray) -> FloatArray:
+    def per_point(self, values: Float64Array) -> Float64Array:
         """(N, ...) the values (P, ...) of each point's pair."""
         return np.repeat(values, self.counts, axis=0)
 
-    def sums(self, values: FloatArray) -> FloatArray:
+    def sums(self, values: Float64Array) -> Float64Array:
         """(P, ...) sums of values (N, ...) over the points of each pair."""
         return np.add.reduceat(values, self.starts, axis=0)
 
@@ -107,15 +104,15 @@ class Calibrated:
 class System:
     """Weighted normal equations: matrix (P, 5, 5), gradient (P, 5), squares, cost and weight (P,)."""
 
-    matrix: FloatArray
-    gradient: FloatArray
-    squares: FloatArray
-    cost: FloatArray
-    weight: FloatArray
-    tangents: FloatArray
+    matrix: Float64Array
+    gradient: Float64Array
+    squares: Float64Array
+    cost: Float64Array
+    weight: Float64Array
+    tangents: Float64Array
 
 
-def normal_equations(rotations: FloatArray, directions: FloatArray, points: Calibrated) -> System:
+def normal_equations(rotations: Float64Array, directions: Float64Array, points: Calibrated) -> System:
     """The normal equations of the Sampson distances, in px, at the given poses.
 
     The distance is linear in E but for its denominator, which is held fixed: so the equations of a pair follow from
@@ -152,8 +149,8 @@ def normal_equations(rotations: FloatArray, directions: FloatArray, points: Cali
 
 
 def refine(
-    rotations: FloatArray, directions: FloatArray, points: Calibrated, iterations: int
-) -> tuple[FloatArray, FloatArray, System]:
+    rotations: Float64Array, directions: Float64Array, points: Calibrated, iterations: int
+) -> tuple[Float64Array, Float64Array, System]:
     """Levenberg-Marquardt on all pairs at once; a step that does not lower a pair's cost is not taken."""
     damping = np.full(len(rotations), DAMPING)
     system = normal_equations(rotations, directions, points)
@@ -178,12 +175,12 @@ def _chosen(better: BoolArray, new: System, old: System) -> System:
     return System(*(np.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
 
-def cross_matrix(vectors: FloatArray) -> FloatArray:
+def cross_matrix(vectors: Float64Array) -> Float64Array:
     """(..., 3, 3) matrices of the cross products with vectors (..., 3)."""
     return np.einsum("...k,kij->...ij", vectors, GENERATORS)
 
 
-def _tangents(directions: FloatArray) -> FloatArray:
+def _tangents(directions: Float64Array) -> Float64Array:
     """(P, 2, 3) two unit vectors at right angles to each direction."""
     least = np.eye(3)[np.abs(directions).argmin(axis=1)]
     first = np.cross(directions, least)
@@ -191,7 +188,7 @@ def _tangents(directions: FloatArray) -> FloatArray:
     return np.stack([first, np.cross(directions, first)], axis=1)
 
 
-def rotation_of(vectors: FloatArray) -> FloatArray:
+def rotation_of(vectors: Float64Array) -> Float64Array:
     """(P, 3, 3) rotations about vectors (P, 3) by their length in radians (Rodrigues)."""
     length = np.linalg.norm(vectors, axis=1)
     matrix = cross_matrix(vectors / np.maximum(length, 1e-300)[:, None])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftnet.geometry.flats import BoolArray, FloatArray
+from liftnet.core.types import BoolArray, Float64Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,7 +21,7 @@ class TwoView(ABC):
     """
 
     inliers: BoolArray
-    residuals: FloatArray
+    residuals: Float64Array
 
     def __post_init__(self) -> None:
         for value in vars(self).values():

@@ -18,17 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftnet.geometry.poses import (
-    BoolArray,
-    Calibrated,
-    FloatArray,
-    IntArray,
-    System,
-    View,
-    cross_matrix,
-    refine,
-    rotation_of,
-)
+from liftnet.core.types import BoolArray, Float64Array, Int64Array
+from liftnet.geometry.poses import Calibrated, System, View, cross_matrix, refine, rotation_of
 
 SEARCHED = 48  # points of a pair that the search for minima uses
 REFINED = 256  # points of a pair that the end uses
@@ -73,18 +64,18 @@ class Poses:
         believed: (P,) whether the angle is to be believed.
     """
 
-    rotations: FloatArray
-    directions: FloatArray
-    angles: FloatArray
-    sigmas: FloatArray
-    in_front: FloatArray
-    margins: FloatArray
+    rotations: Float64Array
+    directions: Float64Array
+    angles: Float64Array
+    sigmas: Float64Array
+    in_front: Float64Array
+    margins: Float64Array
     believed: BoolArray
 
 
 def rotations_of_pairs(
-    fundamentals: FloatArray, a: View, b: View, counts: IntArray, trust: Trust | None = None
-) -> FloatArray:
+    fundamentals: Float64Array, a: View, b: View, counts: Int64Array, trust: Trust | None = None
+) -> Float64Array:
     """The angle between the two cameras of each pair, where it can be believed.
 
     Args:
@@ -115,7 +106,7 @@ def rotations_of_pairs(
     return angles
 
 
-def relative_poses(essentials: FloatArray, points: Calibrated, trust: Trust | None = None) -> Poses:
+def relative_poses(essentials: Float64Array, points: Calibrated, trust: Trust | None = None) -> Poses:
     """The relative poses of pairs of calibrated cameras.
 
     Args:
@@ -143,14 +134,14 @@ def relative_poses(essentials: FloatArray, points: Calibrated, trust: Trust | No
     return Poses(rotations, directions, angles, sigmas, front, margins, believed & (points.counts >= trust.points))
 
 
-def rotation_angles(rotations: FloatArray) -> FloatArray:
+def rotation_angles(rotations: Float64Array) -> Float64Array:
     """(...,) degrees, the angles of rotations (..., 3, 3), 0 to 180."""
     odd = np.stack([rotations[..., k - 2, k - 1] - rotations[..., k - 1, k - 2] for k in range(3)], axis=-1)
     trace = np.einsum("...kk->...", rotations)
     return np.degrees(np.arctan2(np.linalg.norm(odd, axis=-1), trace - 1))
 
 
-def decompose(essentials: FloatArray, points: Calibrated) -> tuple[FloatArray, FloatArray]:
+def decompose(essentials: Float64Array, points: Calibrated) -> tuple[Float64Array, Float64Array]:
     """Rotation and direction of each essential matrix: of the four solutions the one with most points in front."""
     u, _, vt = np.linalg.svd(essentials)
     u *= np.sign(np.linalg.det(u))[:, None, None]
@@ -165,7 +156,9 @@ def decompose(essentials: FloatArray, points: Calibrated) -> tuple[FloatArray, F
     return rotations, directions
 
 
-def in_front(rotations: FloatArray, directions: FloatArray, points: Calibrated) -> tuple[FloatArray, FloatArray]:
+def in_front(
+    rotations: Float64Array, directions: Float64Array, points: Calibrated
+) -> tuple[Float64Array, Float64Array]:
     """(P,) twice: points in front of both cameras with x_b ~ R x_a + t, and with the opposite t.
 
     Their depth in a is the least-squares solution of (x_b x R x_a) d + x_b x t = 0.
@@ -182,7 +175,7 @@ def in_front(rotations: FloatArray, directions: FloatArray, points: Calibrated) 
     )
 
 
-def _of_plane(points: Calibrated) -> list[tuple[FloatArray, FloatArray]]:
+def _of_plane(points: Calibrated) -> list[tuple[Float64Array, Float64Array]]:
     """The two poses of the homography that fits the points best, as if they lay on a plane.
 
     A plane has two answers, and a relief nearly so (Ma, Soatto, Kosecka & Sastry, An Invitation to 3-D Vision, 2004,
@@ -204,8 +197,8 @@ def _of_plane(points: Calibrated) -> list[tuple[FloatArray, FloatArray]]:
 
 
 def _pose_of_plane(
-    homography: FloatArray, fixed: FloatArray, other: FloatArray, points: Calibrated
-) -> tuple[FloatArray, FloatArray]:
+    homography: Float64Array, fixed: Float64Array, other: Float64Array, points: Calibrated
+) -> tuple[Float64Array, Float64Array]:
     """Rotation and direction, from two vectors of the plane whose lengths the homography keeps."""
     normal = np.cross(fixed, other)
     moved = [np.einsum("pij,pj->pi", homography, vector) for vector in (fixed, other)]
@@ -220,7 +213,7 @@ def _pose_of_plane(
     return rotation, np.where((behind > ahead)[:, None], -shift, shift)
 
 
-def _turned(points: Calibrated, angle: float) -> tuple[FloatArray, FloatArray]:
+def _turned(points: Calibrated, angle: float) -> tuple[Float64Array, Float64Array]:
     """Poses that agree with the affine epipolar geometry of the points, turned by `angle` about its axis.
 
     n_b . x_b = s n_a . x_a + const is the direction of least variance of the joint points (x_b, x_a), fitted in rays.
@@ -243,7 +236,7 @@ def _turned(points: Calibrated, angle: float) -> tuple[FloatArray, FloatArray]:
     return rotations, shift / np.maximum(np.linalg.norm(shift, axis=1, keepdims=True), 1e-12)
 
 
-def _margins(angles: FloatArray, costs: FloatArray, points: Calibrated, trust: Trust) -> FloatArray:
+def _margins(angles: Float64Array, costs: Float64Array, points: Calibrated, trust: Trust) -> Float64Array:
     """(P,) how much worse the best answer of another angle is, from (K, P) angles and costs; infinite without one."""
     best = costs.argmin(axis=0)
     pairs = np.arange(len(best))
@@ -254,7 +247,7 @@ def _margins(angles: FloatArray, costs: FloatArray, points: Calibrated, trust: T
         return np.where(np.isfinite(least), (others - least) / variance, 0.0)
 
 
-def _sigmas(rotations: FloatArray, system: System, points: Calibrated) -> FloatArray:
+def _sigmas(rotations: Float64Array, system: System, points: Calibrated) -> Float64Array:
     """(P,) degrees, the standard deviation of the angles from the normal equations at the minimum."""
     odd = np.stack([rotations[:, k - 1, k - 2] - rotations[:, k - 2, k - 1] for k in range(3)], axis=1)
     sine = np.linalg.norm(odd, axis=1, keepdims=True)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from skimage.measure import marching_cubes
 from torch import Tensor, nn
+
+from liftnet.core.types import BoolArray, Float32Array, Int64Array
 
 Empty = Literal["raise", "mesh"]
 Triple = float | tuple[float, float, float]
@@ -72,7 +73,7 @@ def extract_surface(
     return vertices * steps + start, torch.from_numpy(np.ascontiguousarray(wound, np.int64)).to(values.device)
 
 
-def _vertices(values: Tensor, level: float, places: npt.NDArray[np.float32]) -> Tensor:
+def _vertices(values: Tensor, level: float, places: Float32Array) -> Tensor:
     """(V, 3) vertices in cells, from where scikit-image has put them: on an edge, or within a cube."""
     base = np.floor(places).astype(np.int64)
     between = places != base
@@ -86,7 +87,7 @@ def _vertices(values: Tensor, level: float, places: npt.NDArray[np.float32]) -> 
     return vertices.index_copy(0, within, _within_cubes(values, level, base[~on_edge]))
 
 
-def _on_edges(values: Tensor, level: float, base: npt.NDArray[np.int64], between: npt.NDArray[np.bool_]) -> Tensor:
+def _on_edges(values: Tensor, level: float, base: Int64Array, between: BoolArray) -> Tensor:
     """Linear interpolation between the two nodes of an edge, one above and one below the level."""
     flat = values.reshape(-1)
     first, second = (torch.from_numpy(_index(node, values.shape)).to(values.device) for node in (base, base + between))
@@ -96,7 +97,7 @@ def _on_edges(values: Tensor, level: float, base: npt.NDArray[np.int64], between
     return node + share[:, None] * direction
 
 
-def _within_cubes(values: Tensor, level: float, base: npt.NDArray[np.int64]) -> Tensor:
+def _within_cubes(values: Tensor, level: float, base: Int64Array) -> Tensor:
     """Lewiner's vertex within a cube: the mean of its corners, each weighted by its nearness to the level."""
     offsets = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), -1).reshape(8, 3)
     corners = torch.from_numpy(_index(base[:, None] + offsets, values.shape)).to(values.device)
@@ -105,7 +106,7 @@ def _within_cubes(values: Tensor, level: float, base: npt.NDArray[np.int64]) -> 
     return torch.from_numpy(base).to(values) + mean
 
 
-def _index(nodes: npt.NDArray[np.int64], shape: Sequence[int]) -> npt.NDArray[np.int64]:
+def _index(nodes: Int64Array, shape: Sequence[int]) -> Int64Array:
     return (nodes[..., 0] * shape[1] + nodes[..., 1]) * shape[2] + nodes[..., 2]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.types import BoolArray, FloatArray, IntArray
 
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.integer]
 MIN_AREA = 1e-12  # of a face, as a share of its longest edge squared: below are only rounding errors
 EXTENT = (1e-30, 1e30)  # longest side of a mesh; its squares and cubes are then finite in float64
 
@@ -163,7 +162,7 @@ def _places(vertices: FloatArray) -> tuple[IntArray, IntArray]:
     return rank[place], first[order]
 
 
-def _first_of_doubled(faces: IntArray, vertices: int) -> npt.NDArray[np.bool_]:
+def _first_of_doubled(faces: IntArray, vertices: int) -> BoolArray:
     """(F,) whether no earlier face has the same three corners."""
     low, middle, high = np.sort(faces, axis=1).T
     edge = np.unique(low * vertices + middle, return_inverse=True)[1].astype(np.int64)

@@ -12,6 +12,7 @@ import trimesh
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.formats import (
     DAMAGED,
     FolderResolver,
@@ -23,9 +24,10 @@ from liftnet.mesh.formats import (
     obj_bytes,
     refuse_large,
 )
-from liftnet.mesh.mesh import Dropped, FloatArray, IntArray, TriangleMesh, check_mesh, clean_mesh
-from liftnet.shape.settings import ReadingSettings
+from liftnet.mesh.mesh import Dropped, TriangleMesh, check_mesh, clean_mesh
+from liftnet.mesh.settings import ReadingSettings
 
+LOG = get_logger("mesh")
 SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb", ".gltf", ".3mf")
 Up = Literal["y", "z"]
 _WITH_MATERIALS = (".ply", ".obj", ".glb", ".gltf")
@@ -67,7 +69,7 @@ def load_mesh(path: Path | str, up: Up = "y", settings: ReadingSettings | None =
     """
     read = read_mesh(path, up, settings)
     if read.dropped.flat or read.dropped.doubled:
-        get_logger("shape").info("%s: dropped %s", path, read.dropped)
+        LOG.info("%s: dropped %s", path, read.dropped)
     return read.mesh
 
 

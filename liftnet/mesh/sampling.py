@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftnet.mesh.mesh import FloatArray, IntArray, TriangleMesh, face_areas, face_normals
+from liftnet.core.types import FloatArray, IntArray
+from liftnet.mesh.mesh import TriangleMesh, face_areas, face_normals
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from liftnet.mesh.mesh import FloatArray, IntArray, TriangleMesh
+from liftnet.core.types import BoolArray, FloatArray, IntArray
+from liftnet.mesh.mesh import TriangleMesh
 
-BoolArray = npt.NDArray[np.bool_]
 MISWOUND = 0.01  # share of edges run through twice in one direction, above which the winding means nothing
 UNIT = (-0.5, 0.5)
 

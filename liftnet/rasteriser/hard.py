@@ -15,14 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from liftnet.core.types import BoolArray, Float32Array, Float64Array, Int32Array, UInt8Array, UInt32Array
 from liftnet.rasteriser.cameras import Cameras
 
-BoolArray = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
-Indices = npt.NDArray[np.uint32]
-_Views = tuple[Floats, Indices, Floats, Floats]
+_Views = tuple[Float64Array, UInt32Array, Float64Array, Float64Array]
 _SHIFT = 8  # bits of a corner's position within a pixel
 _SUBPIXELS, _HALF = 1 << _SHIFT, 1 << (_SHIFT - 1)
 _OUTSIDE = 2**28  # subpixels; farther corners are held here: the products below stay under 2^63
@@ -37,8 +33,8 @@ class HardImages:
         depth: (N, S, S) float32, depth of the nearest face along the optical axis, infinite for background.
     """
 
-    face: npt.NDArray[np.int32]
-    depth: npt.NDArray[np.float32]
+    face: Int32Array
+    depth: Float32Array
 
     def __repr__(self) -> str:
         return f"HardImages({len(self.face)} of {self.face.shape[-1]} px)"
@@ -133,8 +129,13 @@ def _checked(vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: Cameras) ->
 
 @njit(nogil=True, cache=True)
 def _project(
-    points: Floats, rotation: Floats, translation: Floats, half_width: float, orthographic: bool, size: int
-) -> tuple[Ints, Floats]:
+    points: Float64Array,
+    rotation: Float64Array,
+    translation: Float64Array,
+    half_width: float,
+    orthographic: bool,
+    size: int,
+) -> tuple[Int32Array, Float64Array]:
     """Corners (V, 2) in 1/256 pixel from the image's top left, and depth (V,) along the optical axis."""
     corners = np.empty((len(points), 2), np.int32)
     depth = np.empty(len(points))
@@ -168,7 +169,7 @@ def _edge(ax: int, ay: int, bx: int, by: int, column: int, row: int) -> tuple[in
 
 
 @njit(nogil=True, cache=True)
-def _cover(corners: Ints, faces: Indices, image: Bytes) -> None:
+def _cover(corners: Int32Array, faces: UInt32Array, image: UInt8Array) -> None:
     """Set the pixels of an image (S, S) that a face covers."""
     for face in range(len(faces)):
         i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
@@ -197,12 +198,12 @@ def _cover(corners: Ints, faces: Indices, image: Bytes) -> None:
 
 @njit(nogil=True, cache=True)
 def _nearest(
-    corners: Ints,
-    depth: Floats,
-    faces: Indices,
+    corners: Int32Array,
+    depth: Float64Array,
+    faces: UInt32Array,
     orthographic: bool,
-    nearest: npt.NDArray[np.int32],
-    image: npt.NDArray[np.float32],
+    nearest: Int32Array,
+    image: Float32Array,
 ) -> None:
     """Write the nearest face (S, S) and its depth (S, S) where it is nearer than what stands there."""
     for face in range(len(faces)):
@@ -237,5 +238,5 @@ def _nearest(
 
 
 @njit(nogil=True, cache=True)
-def _corner(corners: Ints, index: int) -> tuple[int, int]:
+def _corner(corners: Int32Array, index: int) -> tuple[int, int]:
     return corners[index, 0], corners[index, 1]

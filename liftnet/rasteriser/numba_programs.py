@@ -18,8 +18,8 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import Float32Array, Int32Array
 from liftnet.rasteriser.softness import FLAT
 
 TILE = 32
@@ -41,7 +41,6 @@ _LOG2_E, _LOWEST = _F(1 / math.log(2)), _F(-126)
 
 Real = Any  # a float32 of a kernel, of one pixel
 Values = tuple[Any, ...]
-Floats = npt.NDArray[np.float32]
 _MATHS = {"contract", "nsz", "nnan", "reassoc", "arcp"}
 _kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_MATHS)
 _inlined = numba.njit(nogil=True, error_model="numpy", fastmath=_MATHS, forceinline=True)
@@ -86,7 +85,7 @@ def _edge(ax: float, ay: float, bx: float, by: float, sign: float) -> Values:
 
 
 @_inlined
-def _prepare(corners: Floats, perspective: bool) -> Values:
+def _prepare(corners: Float32Array, perspective: bool) -> Values:
     """Of a triangle: edges, weights by distance from them, weights besides, the inside's least distance, depths."""
     ax, ay = float(corners[0, 0]), float(corners[0, 1])
     bx, by = float(corners[1, 0]), float(corners[1, 1])
@@ -117,7 +116,7 @@ def _bound(edge: Values, flat: bool, reach: Real, size: int) -> Values:
 
 
 @_inlined
-def _region(triangle: Values, corners: Floats, reach: Real, size: int, top: int, left: int) -> Values:
+def _region(triangle: Values, corners: Float32Array, reach: Real, size: int, top: int, left: int) -> Values:
     """What a triangle reaches of a tile: first row and one past the last, columns likewise, bounds of each row."""
     edges, _, _, least, _ = triangle
     grown = size * 0.5 * reach + _SLACK
@@ -191,7 +190,7 @@ def _fragment(triangle: Values, x: Real, y: Real, rule: Values) -> Values:
 
 
 @_inlined
-def _blend(pixels: Floats, at: Any, fragment: Values, shade: Real, rate: Real) -> None:
+def _blend(pixels: Float32Array, at: Any, fragment: Values, shade: Real, rate: Real) -> None:
     """Add a fragment to what is known of its pixel: light let through, least depth, sums of weights and of values."""
     cover, through, depth, kept, _, _, _, _, _ = fragment
     nearest = pixels[at + _W1]
@@ -213,7 +212,7 @@ def _place_of(row: int, channels: int) -> int:
 
 
 @_inlined
-def _clear(pixels: Floats, scene: Values) -> None:
+def _clear(pixels: Float32Array, scene: Values) -> None:
     """A tile in which only the background is seen."""
     background, background_depth, far = scene
     for band in range(_BANDS):
@@ -226,7 +225,7 @@ def _clear(pixels: Floats, scene: Values) -> None:
 
 
 @_inlined
-def _store(pixels: Floats, images: Values, image: int, top: int, left: int) -> None:
+def _store(pixels: Float32Array, images: Values, image: int, top: int, left: int) -> None:
     """Write a tile into the images."""
     gray, silhouette, depth, kept = images
     size = gray.shape[1]
@@ -270,7 +269,7 @@ def forward(given: Values, lists: Values, first: int, last: int, rule: Values, s
 
 
 @_inlined
-def _gather(images: Values, gradients: Values, image: int, top: int, left: int, pixels: Floats) -> None:
+def _gather(images: Values, gradients: Values, image: int, top: int, left: int, pixels: Float32Array) -> None:
     """Lay out what the way back needs of each pixel of a tile; zeros where it sticks out of the image."""
     gray, depth, kept = images
     by_gray, by_silhouette, by_depth = gradients
@@ -322,7 +321,7 @@ def _through_depth(triangle: Values, fragment: Values, gradient: Real, perspecti
 
 @_inlined
 def _collect(
-    pixels: Floats, at: Any, triangle: Values, fragment: Values, shade: Real, rule: Values, exact: Real
+    pixels: Float32Array, at: Any, triangle: Values, fragment: Values, shade: Real, rule: Values, exact: Real
 ) -> Values:
     """The gradients that a pixel gives the nine coordinates of a triangle, depths or their inverses, and its shade."""
     per_sigma, _, _, rate, perspective, _ = rule
@@ -348,7 +347,7 @@ def _collect(
 
 
 @_inlined
-def _add_lanes(sums: Floats, triangle: Values, perspective: bool, row: Floats) -> None:
+def _add_lanes(sums: Float32Array, triangle: Values, perspective: bool, row: Float32Array) -> None:
     """Add up the lanes; depths in perspective entered by their inverses."""
     for k in range(10):
         total = _ZERO
@@ -362,7 +361,7 @@ def _add_lanes(sums: Floats, triangle: Values, perspective: bool, row: Floats) -
 
 @_kernel
 def backward(
-    given: Values, lists: Values, first: int, last: int, rule: Values, exact: Real, images: Values, rows: Floats
+    given: Values, lists: Values, first: int, last: int, rule: Values, exact: Real, images: Values, rows: Float32Array
 ) -> None:
     """Of every entry of tiles first to last, the gradients of its triangle's nine coordinates and of its shade."""
     (triangles, shades), (start, triangle, across), (pictures, gradients) = given, lists, images
@@ -402,7 +401,7 @@ def backward(
 
 
 @_kernel
-def add_up(triangle: npt.NDArray[np.int32], rows: Floats, totals: Floats) -> None:
+def add_up(triangle: Int32Array, rows: Float32Array, totals: Float32Array) -> None:
     """Add the rows of all entries of each triangle, in order."""
     for entry in range(len(triangle)):
         for k in range(10):

@@ -19,14 +19,13 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json, writing_error
+from liftnet.core.types import FloatArray, IntArray, UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.render.environment import environment
 from liftnet.render.mesh import Mesh
 from liftnet.render.photograph import develop
 from liftnet.render.protocols import OrthographicView
 
-FloatArray = npt.NDArray[np.floating]
-UInt8Array = npt.NDArray[np.uint8]
 UNIT = "half width"
 SAMPLES = 16
 OWN_PYTHON = ".venv-blender/bin/python"
@@ -223,7 +222,7 @@ def _load(path: Path, types: dict[str, type]) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _smooth_normals(vertices: FloatArray, faces: npt.NDArray[np.integer]) -> FloatArray:
+def _smooth_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
     corners = vertices[faces].astype(np.float64)
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     at = faces.ravel()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import BoolArray, FloatArray, Int64Array
 from liftnet.data.truth import TrueView
 
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
 SLACK = 0.25  # pixel widths by which depth may disagree on a surface that faces the camera
 SLANT_SHARE = 0.25  # and, on a slanted one, this share of the range of depth among the four pixels around
 STEP = 6.0  # pixel widths: where the four pixels differ by more there is an edge, and visibility cannot be told
@@ -61,6 +59,6 @@ def visible(view: TrueView, pixels: FloatArray, depth: FloatArray) -> BoolArray:
     return seen
 
 
-def chosen(count: int, limit: int, seed: int) -> npt.NDArray[np.int64]:
+def chosen(count: int, limit: int, seed: int) -> Int64Array:
     """At most `limit` of `count` numbers in a random order fixed by the seed: the first N of them are N at random."""
     return np.random.default_rng(seed).permutation(count)[:limit]

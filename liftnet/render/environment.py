@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import FloatArray
 from liftnet.render.views import Light
 
-FloatArray = npt.NDArray[np.floating]
 HEIGHT = 96  # px of an environment image; it is twice as wide
 NARROWEST = 0.06  # radians, about two pixels: a smaller light would fall between them
 PANELS = 3

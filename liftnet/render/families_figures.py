@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from liftnet.core.types import FloatArray
 from liftnet.render.knobs import Knobs
 from liftnet.render.sdf import (
     Field,
-    FloatArray,
     box,
     capsule,
     chain,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.render.materials import MATERIALS, Material, paint
@@ -24,7 +24,7 @@ from liftnet.render.settings import RenderSettings
 from liftnet.render.shapes import SCULPTURE, Shape
 from liftnet.render.views import plan_views
 
-Frame = tuple[npt.NDArray[np.uint8], TrueView]
+Frame = tuple[UInt8Array, TrueView]
 UNIT = "cm"
 SCAN_SPAN = 180.0  # degrees about the object that its photographs span
 SCAN_FLAVOURS = ("plain", "plain", "turned", "plain", "near")

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import FloatArray
 from liftnet.render.noise import cells, fractal
 
-FloatArray = npt.NDArray[np.floating]
 Colour = tuple[float, float, float]
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import FloatArray, IntArray
 from liftnet.render.sdf import Field
 
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.integer]
 REACH = 1.8  # a field is looked for within [-REACH, REACH] along each axis
 BLOCK = 8  # cells along a block of the sparse grid
 CHUNK = 1 << 15  # points a call, so that the temporaries stay in the cache

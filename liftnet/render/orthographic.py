@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import BoolArray, FloatArray, UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.render.materials import Material
 from liftnet.render.mesh import Mesh
@@ -14,9 +14,6 @@ from liftnet.render.photograph import SUBPIXELS, develop, key_light_reach, refle
 from liftnet.render.protocols import OrthographicView
 from liftnet.render.scene import Bodies, openness_at
 
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
-UInt8Array = npt.NDArray[np.uint8]
 UNIT = "half width"
 AMBIENT_RAYS = 12
 JUMP = 0.04  # half widths: a larger step of depth between neighbours is an edge

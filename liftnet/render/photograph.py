@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from liftnet.core.types import BoolArray, FloatArray, IntArray, UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.render.materials import Material, Surface
 from liftnet.render.scene import OBJECT, SKY, Bodies, Hits, Place
 from liftnet.render.views import Light, View
 
-FloatArray = npt.NDArray[np.floating]
-UInt8Array = npt.NDArray[np.uint8]
-IntArray = npt.NDArray[np.integer]
 SUBPIXELS = np.array([[-0.375, -0.125], [0.125, -0.375], [0.375, 0.125], [-0.125, 0.375]])  # rotated grid
 SHADOW_RAYS = 2
 
@@ -53,7 +50,7 @@ def photograph(place: Place, material: Material, view: View) -> tuple[UInt8Array
     return develop(linear.reshape(height, width, 3), hits.kind == OBJECT, rng), TrueView(depth, view.camera)
 
 
-def _edges(kind: IntArray, distance: FloatArray) -> npt.NDArray[np.bool_]:
+def _edges(kind: IntArray, distance: FloatArray) -> BoolArray:
     """(H, W) bool: next to a jump in kind or of more than 1.5 % in distance."""
     edge = np.zeros(kind.shape, bool)
     far = np.where(np.isfinite(distance), distance, 1e3)
@@ -130,7 +127,7 @@ def reflect(
     return colour.astype(np.float32)
 
 
-def develop(linear: FloatArray, subject: npt.NDArray[np.bool_], rng: np.random.Generator) -> UInt8Array:
+def develop(linear: FloatArray, subject: BoolArray, rng: np.random.Generator) -> UInt8Array:
     """Expose for the subject, apply the sRGB curve and add noise.
 
     Args:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import FloatArray
 from liftnet.geometry.cameras import OrthographicCamera
 from liftnet.render.mesh import Mesh, normalise
 from liftnet.render.views import Light, draw_light, facing, towards
 
-FloatArray = npt.NDArray[np.floating]
 FILL = 0.9  # radius of the shape's bounding sphere, in half widths of the image
 DISTANCE = 2.732  # half widths from the camera's plane to the middle of the shape: depths are positive
 SKETCHFAB_VIEWS, SHAPENET_VIEWS = 5, 10

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.types import FloatArray
 from liftnet.render.mesh import Mesh
 
-FloatArray = npt.NDArray[np.floating]
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off", ".fbx")
 MAX_BYTES = 2_000_000_000
 MAX_FACES = 5_000_000

@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import read_json
 from liftnet.core.log import get_logger
-from liftnet.data.images import UInt8Array, read_image, read_mask
+from liftnet.core.types import UInt8Array
+from liftnet.data.images import read_image, read_mask
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.render.read import BadMesh

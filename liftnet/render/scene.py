@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import BoolArray, FloatArray, IntArray
 from liftnet.render.materials import FLOORS, MATERIALS, WALLS, Material
 from liftnet.render.mesh import Mesh
 from liftnet.render.noise import fractal
 
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.integer]
-BoolArray = npt.NDArray[np.bool_]
 OBJECT, PLINTH, FLOOR, WALL, SKY = range(5)
 
 

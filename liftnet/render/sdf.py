@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from liftnet.core.types import FloatArray
+
 Field = Callable[[FloatArray], FloatArray]
 Vector = Sequence[float] | FloatArray
 

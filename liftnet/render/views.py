@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import FloatArray
 from liftnet.geometry.cameras import Camera
 
-FloatArray = npt.NDArray[np.floating]
 FLAVOURS = ("plain", "plain", "close", "plain", "turned", "plain", "near", "plain", "close", "plain")
 
 

@@ -14,24 +14,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from liftnet.mesh.marching_cubes import MarchingCubes, extract_surface
     from liftnet.mesh.mesh import TriangleMesh, check_mesh, clean_mesh
-    from liftnet.mesh.placement import Placement, align, normalise
+    from liftnet.mesh.placement import Placement, normalise
     from liftnet.mesh.reading import find_meshes, load_mesh
     from liftnet.mesh.sampling import SurfaceSamples, sample_surface
+    from liftnet.mesh.settings import ReadingSettings
     from liftnet.mesh.voxels import contains, voxelise
+    from liftnet.shape.alignment import align
     from liftnet.shape.differentiable_distances import chamfer
     from liftnet.shape.metrics import METRICS, Comparison, compare
-    from liftnet.shape.settings import MetricSettings, ReadingSettings
+    from liftnet.shape.settings import MetricSettings
 
 _HOMES = {
     "liftnet.mesh.marching_cubes": ("MarchingCubes", "extract_surface"),
     "liftnet.mesh.mesh": ("TriangleMesh", "check_mesh", "clean_mesh"),
-    "liftnet.mesh.placement": ("Placement", "align", "normalise"),
+    "liftnet.mesh.placement": ("Placement", "normalise"),
     "liftnet.mesh.reading": ("find_meshes", "load_mesh"),
     "liftnet.mesh.sampling": ("SurfaceSamples", "sample_surface"),
+    "liftnet.mesh.settings": ("ReadingSettings",),
     "liftnet.mesh.voxels": ("contains", "voxelise"),
+    "liftnet.shape.alignment": ("align",),
     "liftnet.shape.differentiable_distances": ("chamfer",),
     "liftnet.shape.metrics": ("METRICS", "Comparison", "compare"),
-    "liftnet.shape.settings": ("MetricSettings", "ReadingSettings"),
+    "liftnet.shape.settings": ("MetricSettings",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from liftnet.mesh.mesh import FloatArray, IntArray
+from liftnet.core.types import FloatArray, IntArray
 
 LEAF = 32  # with loose nodes and queries in the tree's order: a third of the time of scipy's defaults on far surfaces
 

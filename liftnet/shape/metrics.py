@@ -13,9 +13,9 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.mesh import voxels
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import align
 from liftnet.mesh.sampling import SurfaceSamples, sample_surface
 from liftnet.shape import distances
+from liftnet.shape.alignment import align
 from liftnet.shape.distances import earth_mover
 from liftnet.shape.settings import MetricSettings
 

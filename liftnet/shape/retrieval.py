@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liftnet.mesh.mesh import FloatArray
+from liftnet.core.types import FloatArray
 
 
 @dataclass(frozen=True)

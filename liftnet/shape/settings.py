@@ -1,4 +1,4 @@
-"""Settings of reading shapes and of the metrics between them."""
+"""Settings of the metrics between shapes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,11 @@ from pydantic import Field
 from liftnet.core.settings import Settings
 
 
-class ReadingSettings(Settings):
-    """What is read at all; beyond it a file is refused."""
-
-    max_bytes: int = Field(2_000_000_000, ge=1, description="largest file that is read, bytes, unpacked")
-    max_faces: int = Field(10_000_000, ge=1, description="most triangles of a shape, all instances counted")
-
-
 class ComparisonSettings(Settings):
     """How two shapes are placed, sampled and compared."""
 
     align: Literal["none", "target", "each", "yaw", "icp"] = Field(
-        "target", description="how a shape is laid onto its target (liftnet.mesh.placement)"
+        "target", description="how a shape is laid onto its target (liftnet.shape.alignment)"
     )
     size: Literal["side", "sphere"] = Field(
         "side", description="what is normalised: the longest side to 1, or the farthest vertex to .5 from the middle"

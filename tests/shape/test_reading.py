@@ -13,7 +13,7 @@ import trimesh
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import face_areas
 from liftnet.mesh.reading import SUFFIXES, find_meshes, load_mesh, read_mesh
-from liftnet.shape.settings import ReadingSettings
+from liftnet.mesh.settings import ReadingSettings
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"
 SIDES = np.array([1.0, 2.0, 5.0])
@@ -183,7 +183,7 @@ def test_faces_without_area_doubled_faces_and_unused_vertices_are_dropped_and_co
     assert len(read.mesh.faces) == 2
     assert (read.dropped.flat, read.dropped.doubled, read.dropped.merged) == (2, 3, 1)
     assert len(read.mesh.vertices) == 4
-    with caplog.at_level(logging.INFO, "shape"):
+    with caplog.at_level(logging.INFO, "mesh"):
         load_mesh(path)
     assert "2 faces of zero area, 3 doubled faces" in caplog.text
     with pytest.raises(LiftnetError, match="zero area"):

@@ -7,8 +7,9 @@ from scipy import stats
 
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import TriangleMesh, check_mesh, clean_mesh, face_areas, face_normals
-from liftnet.mesh.placement import Placement, align, normalise, normalising, placements
+from liftnet.mesh.placement import Placement, normalise, normalising
 from liftnet.mesh.sampling import sample_surface
+from liftnet.shape.alignment import align, placements
 from liftnet.shape.distances import chamfer_l1, nearest
 
 

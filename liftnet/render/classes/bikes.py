@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from liftnet.core.types import FloatArray
 from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Colour, Dice, Model
-from liftnet.render.classes.parts import (
-    FloatArray,
-    ball,
-    box,
-    cushion,
-    lathe,
-    mirrored,
-    plus,
-    ring,
-    rod,
-    slab,
-    smooth_path,
-    tube,
-)
+from liftnet.render.classes.parts import ball, box, cushion, lathe, mirrored, plus, ring, rod, slab, smooth_path, tube
 
 
 def motorbike(d: Dice) -> Model:

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from liftnet.render.classes.parts import FloatArray, IntArray, Part
+from liftnet.core.types import FloatArray, IntArray
+from liftnet.render.classes.parts import Part
 from liftnet.render.mesh import Mesh
 
 Colour = tuple[float, float, float]

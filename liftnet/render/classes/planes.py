@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from liftnet.core.types import FloatArray
 from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Colour, Dice, Model
-from liftnet.render.classes.parts import FloatArray, Part, ball, beam, box, cushion, lathe, loft, mirrored, rod, wing
+from liftnet.render.classes.parts import Part, ball, beam, box, cushion, lathe, loft, mirrored, rod, wing
 from liftnet.render.classes.road import wheel
 
 

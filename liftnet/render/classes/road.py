@@ -6,21 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from liftnet.core.types import FloatArray
 from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Dice, Model
-from liftnet.render.classes.parts import (
-    FloatArray,
-    Part,
-    ball,
-    beam,
-    box,
-    cushion,
-    lathe,
-    loft,
-    mirrored,
-    rod,
-    slab,
-    smooth_path,
-)
+from liftnet.render.classes.parts import Part, ball, beam, box, cushion, lathe, loft, mirrored, rod, slab, smooth_path
 
 # Roof lines: pairs of y and z as shares of length and height; then where the windows begin and end.
 BODIES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, ...]]] = {

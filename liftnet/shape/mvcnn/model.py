@@ -15,10 +15,11 @@ from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
-from liftnet.mesh.mesh import FloatArray, TriangleMesh
+from liftnet.core.types import FloatArray, UInt8Array
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.mvcnn.views import UInt8Array, shaded_views
+from liftnet.shape.mvcnn.views import shaded_views
 
 REMEDY = "Train one with `python -m liftnet drkfs train mvcnn`"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftnet.mesh.mesh import FloatArray, TriangleMesh
+from liftnet.core.types import FloatArray
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape.shape_google.laplacian import heat_kernel_signature
 from liftnet.shape.shape_google.vocabulary import Vocabulary, load_vocabulary, signatures_of, spectrum_of
 

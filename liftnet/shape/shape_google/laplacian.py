@@ -11,7 +11,8 @@ import scipy.sparse
 from scipy.sparse.linalg import eigsh
 from threadpoolctl import threadpool_limits
 
-from liftnet.mesh.mesh import FloatArray, TriangleMesh
+from liftnet.core.types import FloatArray
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.sampling import sample_surface
 
 SHIFT = -0.01  # below the spectrum, so that the shifted matrix can be factored; eigenvalues begin near 10

@@ -7,7 +7,7 @@ from pathlib import Path
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.mesh.mesh import FloatArray
+from liftnet.core.types import FloatArray
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
 from liftnet.shape.shape_google.settings import GoogleSettings
 from liftnet.shape.shape_google.vocabulary import Vocabulary, cluster_words, drawn_signatures

@@ -15,7 +15,8 @@ from scipy.cluster.vq import kmeans2
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
-from liftnet.mesh.mesh import FloatArray, IntArray, TriangleMesh
+from liftnet.core.types import FloatArray, IntArray
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape.shape_google.laplacian import (
     Spectrum,
     heat_kernel_signature,
