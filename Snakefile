@@ -52,6 +52,7 @@ include: "rules/verify.smk"
 include: "rules/shard.smk"
 include: "rules/depth.smk"
 include: "rules/drkfs.smk"
+include: "rules/experiments.smk"
 include: "rules/report.smk"
 
 

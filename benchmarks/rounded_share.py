@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from measuring import one_thread, shown, write_report
 
-from liftnet.experiments.depth.score import Method, Scored, score_rows
+from liftnet.depth.score import Method, Scored, score_rows
 from liftnet.models.liftnet import load_model
 
 SHARES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)

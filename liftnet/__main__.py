@@ -11,7 +11,7 @@ from liftnet.core.command import CommandParser
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger, set_up_logging
 
-STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report")
+STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report", "experiments")
 
 
 def build_parser() -> CommandParser:

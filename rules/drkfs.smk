@@ -1,5 +1,5 @@
 """
-DR-KFS: how alike two shapes look, as a metric and as a loss; its detector, its descriptor and its experiments.
+DR-KFS: how alike two shapes look, as a metric and as a loss; its detector and its descriptor.
 
 NEEDS   shapes and their targets, if drkfs_score names some
 NEEDS   <results>/dataset/, images/ (to train the detector of points of interest and the descriptor of patches)
@@ -117,44 +117,6 @@ rule train_mvcnn:
         """
         python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model "$(dirname {output.model:q})" \
             --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
-        """
-
-
-rule run_drkfs_experiment:
-    output:
-        table=report(
-            "<results>/tables/drkfs_{experiment}.csv",
-            caption="../workflow/report/drkfs_experiment.rst",
-            category="DR-KFS",
-            labels={"experiment": "{experiment}"},
-        ),
-        picture=report(
-            "<results>/figures/drkfs_{experiment}.png",
-            caption="../workflow/report/drkfs_experiment.rst",
-            category="DR-KFS",
-            labels={"experiment": "{experiment}"},
-        ),
-    log:
-        "<logs>/run_drkfs_experiment/{experiment}.log",
-    benchmark:
-        "<benchmarks>/run_drkfs_experiment/{experiment}.tsv"
-    wildcard_constraints:
-        experiment="|".join(DRKFS_EXPERIMENTS),
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    params:
-        seed=config["seed"],
-        settings=settings("drkfs"),
-        experiment=settings("drkfs_experiments"),
-        version=1,
-    shell:
-        """
-        python -m liftnet drkfs experiment {wildcards.experiment} --out "$(dirname "$(dirname {output.table:q})")" \
-            --threads {threads} --seed {params.seed} {params.settings} {params.experiment} 2>&1 | tee {log:q}
         """
 
 

@@ -1,4 +1,4 @@
-"""Commands of the stage `depth`; those of users and of the experiments have modules of their own."""
+"""Commands of the stage `depth`; those of users have a module of their own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.settings import settings_from
+from liftnet.data.codes import SPLITS
 from liftnet.depth.predicting.cli import add_user_commands
 from liftnet.depth.settings import EVALUATION, SFM, TRAINING, DepthSettings
-from liftnet.experiments.depth.cli import add_experiment_commands
+
+CROP = ("background", "crop", "crop_margin", "encoder", "image_size", "levels")  # what a prior sees
 
 
 def add_commands(stages: Subparsers) -> None:
@@ -41,8 +43,30 @@ def add_commands(stages: Subparsers) -> None:
     sfm.add_argument("--splits", nargs="+", default=["train", "val"], help="splits (default: train val)")
     sfm.add_argument("--truth", type=Path, help="museum or rendered set with true depth, to measure it")
 
+    score = add_command(
+        commands,
+        "score",
+        _score,
+        "Measure a model or a prior where depth is known, one row per image",
+        DepthSettings,
+        CROP,
+    )
+    what = score.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", type=Path, help="folder of the model")
+    what.add_argument("--prior", help="constant, inflated or ellipsoid: depth from the mask alone")
+    score.add_argument(
+        "--run", dest="run_name", metavar="NAME", help="name in the rows (default: of the model's folder or the prior)"
+    )
+    score.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
+    score.add_argument("--truth", type=Path, help="folder with truth.parquet (default: ROOT)")
+    score.add_argument("--set", metavar="NAME", help="name of the set in the rows (default: that of ROOT)")
+    score.add_argument("--split", choices=SPLITS, default="test", help="images (default: test)")
+    score.add_argument(
+        "--unit", choices=("half width", "cm"), default="half width", help="of errors (default: half width)"
+    )
+    score.add_argument("--out", type=Path, required=True, help="Parquet file to write")
+
     add_user_commands(commands)
-    add_experiment_commands(commands)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -62,6 +86,21 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.root, arguments.dataset, arguments.model, arguments.tables, arguments.museum, arguments.threads
     )
     evaluate(inputs, settings_from(arguments, DepthSettings), arguments.seed)
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.data.store import CropOptions
+    from liftnet.depth.score import Scored, prior_method, trained_method, write_scores
+
+    if arguments.model:
+        method = trained_method(arguments.model, arguments.run_name)
+    else:
+        settings = settings_from(arguments, DepthSettings)
+        crop = CropOptions(settings.image_size, settings.crop, settings.crop_margin, settings.background)
+        method = prior_method(arguments.prior, crop, arguments.run_name)
+    name = arguments.set or arguments.root.resolve().name
+    scored = Scored(arguments.root, arguments.truth or arguments.root, name, arguments.split, arguments.unit)
+    write_scores(arguments.out, method, scored, arguments.threads)
 
 
 def _sfm(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,6 @@ from liftnet.drkfs.settings import (
     ScoreSettings,
     ShapeDescriptorSettings,
 )
-from liftnet.experiments.drkfs.cli import add_experiment_commands
 from liftnet.shape.mvcnn.settings import MVCNN
 from liftnet.shape.shape_google.settings import GOOGLE
 
@@ -23,7 +22,6 @@ def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
     commands = add_stage(stages, "drkfs", "Compare shapes by what people see of them")
     _add_score(commands)
-    add_experiment_commands(commands)
     trainings = add_stage(commands, "train", "train what measures: detector, descriptors")
     _add_points(trainings)
     _add_shapes(trainings)

@@ -10,8 +10,8 @@ import yaml
 
 from liftnet import config as configuration
 from liftnet.__main__ import STAGES, build_parser
+from liftnet.depth.cli import CROP
 from liftnet.depth.settings import EVALUATION, SFM
-from liftnet.experiments.depth.cli import CROP
 from liftnet.render.settings import MUSEUM_SETTINGS, SET_SETTINGS
 from liftnet.segment.cli import PREDICTION_SETTINGS
 

@@ -20,8 +20,8 @@ from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.depth.data.crops import CropBox, cut
 from liftnet.depth.data.store import CropStore, image_files
-from liftnet.experiments.depth.pages import Panel, Strip, write_page, write_picture
-from liftnet.experiments.depth.score import true_depth
+from liftnet.depth.score import true_depth
+from liftnet.experiments.figure_page import Panel, Strip, write_page, write_picture
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")

@@ -14,8 +14,8 @@ from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
 from liftnet.data.schemas import SCORES, read_table
 from liftnet.depth.metrics import ALIGNMENT
-from liftnet.experiments.depth.bootstrap import Estimate, difference, estimate, mean_of_classes
-from liftnet.experiments.depth.plan import METRICS, Experiments, RowPlan, TablePlan, read_plan
+from liftnet.experiments.estimates import Estimate, difference, estimate, mean_of_classes
+from liftnet.experiments.plan import METRICS, Experiments, RowPlan, TablePlan, read_plan
 
 LOG = get_logger("depth")
 MASK = "true foreground"

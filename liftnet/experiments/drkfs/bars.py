@@ -20,10 +20,10 @@ from liftnet.core.tables import write_tables
 from liftnet.drkfs.metric import DRKFS
 from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.chairs import Frame, chair_of
+from liftnet.experiments.drkfs.distances import about_metric, with_close_patches
 from liftnet.experiments.drkfs.local_features import maxima_distance, sift_distance
-from liftnet.experiments.drkfs.measures import about_metric, with_close_patches
 from liftnet.experiments.drkfs.pictures import Panel, Row, write_panels
-from liftnet.experiments.drkfs.remembering import Memory
+from liftnet.experiments.result_cache import Memory
 from liftnet.rasteriser import look_at, render_soft
 
 LOG = get_logger("drkfs")

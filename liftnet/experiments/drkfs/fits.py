@@ -12,9 +12,9 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.drkfs.settings import ShapeExperimentSettings
-from liftnet.experiments.drkfs.fitting import Fit, FitOptions, fit, geodesic_sphere
-from liftnet.experiments.drkfs.measures import tensors
-from liftnet.experiments.drkfs.remembering import Arrays, Memory
+from liftnet.experiments.drkfs.distances import tensors
+from liftnet.experiments.drkfs.mesh_fitting import Fit, FitOptions, fit, geodesic_sphere
+from liftnet.experiments.result_cache import Arrays, Memory
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.rasteriser import render_soft
 

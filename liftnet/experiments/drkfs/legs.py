@@ -19,9 +19,9 @@ from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.chairs import Chair, Frame, chair_of
-from liftnet.experiments.drkfs.measures import Measures, title_of
+from liftnet.experiments.drkfs.distances import Measures, title_of
 from liftnet.experiments.drkfs.pictures import BLUE, GREEN, ORANGE, PINK, Panel, draw_panel, looks, new_figure, save
-from liftnet.experiments.drkfs.remembering import Memory
+from liftnet.experiments.result_cache import Memory
 from liftnet.mesh.mesh import TriangleMesh
 
 LOG = get_logger("drkfs")

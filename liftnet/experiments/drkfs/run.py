@@ -10,8 +10,8 @@ import torch
 from liftnet.drkfs.metric import DRKFS, build_metric
 from liftnet.drkfs.settings import DrkfsSettings, ShapeExperimentSettings
 from liftnet.experiments.drkfs.bars import compare_bars
+from liftnet.experiments.drkfs.distances import Measures, with_close_patches
 from liftnet.experiments.drkfs.legs import compare_legs
-from liftnet.experiments.drkfs.measures import Measures, with_close_patches
 from liftnet.experiments.drkfs.shading import compare_losses
 from liftnet.experiments.drkfs.sphere import follow_fit
 

@@ -10,7 +10,7 @@ import yaml
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import SCORES, write_table
-from liftnet.experiments.depth.plan import Experiments, read_plan
+from liftnet.experiments.plan import Experiments, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "workflow" / "experiments.yaml"
@@ -81,7 +81,7 @@ def files(tmp_path_factory):
 
 
 def compile_table(files, name):
-    arguments = ["depth", "table", "--table", name, "--experiments", str(files / "plan.yaml"), "--scores"]
+    arguments = ["experiments", "table", "--table", name, "--plan", str(files / "plan.yaml"), "--scores"]
     arguments += [*map(str, sorted(files.glob("*.parquet"))), "--out", str(files / f"depth_table{name}")]
     assert main(arguments) == 0
     return pd.read_csv(files / f"depth_table{name}.csv"), (files / f"depth_table{name}.md").read_text()
@@ -140,16 +140,16 @@ def test_by_method(files):
 def test_scores_of_two_resolutions_are_not_mixed(files, tmp_path, capsys):
     mixed = tmp_path / "mixed.parquet"
     write_table(mixed, [row("ours", 2, "car", "car-1", 0, 0.1, resolution=128)], SCORES)
-    arguments = ["--experiments", str(files / "plan.yaml"), "--scores", str(files / "ours-s0.parquet"), str(mixed)]
-    assert main(["depth", "table", "--table", "classes", *arguments, "--out", str(tmp_path / "t")]) == 1
+    arguments = ["--plan", str(files / "plan.yaml"), "--scores", str(files / "ours-s0.parquet"), str(mixed)]
+    assert main(["experiments", "table", "--table", "classes", *arguments, "--out", str(tmp_path / "t")]) == 1
     assert "several units or resolutions" in capsys.readouterr().err
 
 
 def test_a_table_without_scores_is_refused(files, tmp_path, capsys):
     empty = tmp_path / "empty.parquet"
     write_table(empty, [], SCORES)
-    arguments = ["--experiments", str(files / "plan.yaml"), "--scores", str(empty), "--out", str(tmp_path / "t")]
-    assert main(["depth", "table", "--table", "classes", *arguments]) == 1
+    arguments = ["--plan", str(files / "plan.yaml"), "--scores", str(empty), "--out", str(tmp_path / "t")]
+    assert main(["experiments", "table", "--table", "classes", *arguments]) == 1
     assert "no run of the table has scores" in capsys.readouterr().err
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import trimesh
 
-from liftnet.experiments.drkfs.fitting import FitOptions, fit, geodesic_sphere, view_batches
-from liftnet.experiments.drkfs.remembering import Memory, digest_of
+from liftnet.experiments.drkfs.mesh_fitting import FitOptions, fit, geodesic_sphere, view_batches
+from liftnet.experiments.result_cache import Memory, digest_of
 
 OPTIONS = FitOptions(steps=60, stages=2, views=5, views_a_step=2, rate=0.05, smoothness=5.0, frames=4)
 

@@ -11,7 +11,7 @@ import torch
 from liftnet.core.log import get_logger
 from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.drkfs.patches import STRIDE
-from liftnet.experiments.drkfs.remembering import digest_of
+from liftnet.experiments.result_cache import digest_of
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape.metrics import HIGHER_IS_BETTER, compare
 from liftnet.shape.settings import MetricSettings

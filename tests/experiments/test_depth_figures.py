@@ -29,7 +29,7 @@ def models(tmp_path_factory):
 def draw(number, models, roots, out, *more):
     names = ["--methods", *(f"Method <{path.name}>" for path in models)]
     words = ["--models", *map(str, models), *names, "--roots", *map(str, roots), "--out", str(out / "figure"), *more]
-    assert main(["depth", "figure", "--figure", number, *words, "--threads", "1"]) == 0
+    assert main(["experiments", "figure", "--figure", number, *words, "--threads", "1"]) == 0
     return (out / "figure.html").read_text(), np.asarray(Image.open(out / "figure.png").convert("RGB"))
 
 
@@ -69,6 +69,6 @@ def test_a_figure_of_nothing_is_refused(models, run_folder, tmp_path, capsys):
     shutil.copytree(run_folder, root)
     for path in (root / "images").iterdir():
         path.write_bytes(b"no image")
-    arguments = ["depth", "figure", "--figure", "5", "--models", str(models[0]), "--roots", str(root)]
+    arguments = ["experiments", "figure", "--figure", "5", "--models", str(models[0]), "--roots", str(root)]
     assert main([*arguments, "--out", str(tmp_path / "f"), "--threads", "1"]) == 1
     assert "no image that can be shown" in capsys.readouterr().err

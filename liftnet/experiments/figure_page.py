@@ -34,7 +34,7 @@ def write_page(path: Path, title: str, caption: str, strips: list[Strip]) -> Non
     """Write the figure as an HTML page with its pictures inside."""
     from jinja2 import Environment
 
-    template = files("liftnet.experiments.depth").joinpath("figure.html.j2").read_text(encoding="utf-8")
+    template = files("liftnet.experiments").joinpath("figure_page.html.j2").read_text(encoding="utf-8")
     shown = [
         {"title": s.title, "rows": [(name, [(p.caption, data_uri(p.pixels)) for p in row]) for name, row in s.rows]}
         for s in strips

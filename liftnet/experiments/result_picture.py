@@ -1,29 +1,34 @@
-"""Draw docs/result.jpg from a finished run: `python docs/make_result_picture.py [results]`.
+"""docs/result.jpg from a finished run.
 
 Each row is an image of an artist that was held out: photograph, LiftNet's depth, true depth, two new views.
 """
 
-import sys
+from __future__ import annotations
+
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
-from liftnet.core.files import read_json
+from liftnet.core.files import atomic_path, read_json
 from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
 
 TITLES = ("photograph (held-out artist)", "LiftNet's depth", "true depth", "surface, −30°", "surface, +30°")
 ROWS = 3
 
 
-def main(results: Path) -> None:
-    """Draw the first predictions of the list, at most one a work."""
+def draw_result(results: Path, out: Path) -> None:
+    """Draw the first predictions of the list, at most one per work.
+
+    Args:
+        results: Folder of the results.
+        out: JPEG to write.
+    """
+    from matplotlib.figure import Figure
+
     rows = read_json(results / "predictions" / "index.json")
     chosen = list({row["work_id"]: row for row in reversed(rows)}.values())[-ROWS:]
-    figure, axes = plt.subplots(ROWS, len(TITLES), figsize=(2.2 * len(TITLES), 2.2 * ROWS + 0.3), layout="constrained")
+    figure = Figure(figsize=(2.2 * len(TITLES), 2.2 * ROWS + 0.3), layout="constrained")
+    axes = figure.subplots(ROWS, len(TITLES))
     for line, row in zip(axes, reversed(chosen), strict=True):
         with np.load(results / "predictions" / row["npz"], allow_pickle=False) as arrays:
             rgb, depth, mask, truth = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool), arrays["truth"]
@@ -35,8 +40,5 @@ def main(results: Path) -> None:
             axis.axis("off")
     for axis, title in zip(axes[0], TITLES, strict=True):
         axis.set_title(title, fontsize=9)
-    figure.savefig(Path(__file__).parent / "result.jpg", dpi=110, pil_kwargs={"quality": 85})
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, format="jpeg", dpi=110, pil_kwargs={"quality": 85})

@@ -1,6 +1,5 @@
 """The verdicts of docs/reproduction.md on scores whose answer is known."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +7,13 @@ import pandas as pd
 import pytest
 
 from liftnet.data.schemas import SCORES
-from liftnet.experiments.depth.plan import read_plan
+from liftnet.experiments import reproduction
+from liftnet.experiments.plan import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def page():
-    spec = importlib.util.spec_from_file_location("make_reproduction", ROOT / "docs" / "make_reproduction.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+PAGE, PLAN = ROOT / "docs" / "reproduction.md", ROOT / "workflow" / "experiments.yaml"
 
 
 def scores(run, mean, noise=0.0, seed_shift=0.0, name="sketchfab"):
@@ -33,8 +28,8 @@ def scores(run, mean, noise=0.0, seed_shift=0.0, name="sketchfab"):
     return frame.assign(image_id=frame["work_id"])
 
 
-def found(page, *frames):
-    return page.Results(ROOT, read_plan(page.PLAN), pd.concat(frames))
+def found(*frames):
+    return reproduction.Results(ROOT, read_plan(PLAN), pd.concat(frames))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +42,9 @@ def found(page, *frames):
         ({"mean": 0.22, "seed_shift": 0.03}, {"mean": 0.20}, "opposite direction, within chance"),
     ],
 )
-def test_which_is_lower(page, ours, theirs, verdict):
-    results = found(page, scores("ours", **ours), scores("theirs", **theirs))
-    text, data, said = page.lower("ours", "theirs", "sketchfab")(results)
+def test_which_is_lower(ours, theirs, verdict):
+    results = found(scores("ours", **ours), scores("theirs", **theirs))
+    text, data, said = reproduction.lower("ours", "theirs", "sketchfab")(results)
     assert said.endswith(verdict)
     assert data == "12 views of 12 shapes, SketchFab"
     assert "beside" in text
@@ -59,30 +54,30 @@ def test_which_is_lower(page, ours, theirs, verdict):
     ("ours", "verdict"),
     [({"mean": 0.203}, "holds"), ({"mean": 0.25}, "does not hold"), ({"mean": 0.25, "noise": 0.4}, "undecided")],
 )
-def test_what_is_similar(page, ours, verdict):
-    results = found(page, scores("ours", **ours), scores("theirs", 0.20))
-    assert page.similar("ours", "theirs", "sketchfab")(results)[2].startswith(verdict)
+def test_what_is_similar(ours, verdict):
+    results = found(scores("ours", **ours), scores("theirs", 0.20))
+    assert reproduction.similar("ours", "theirs", "sketchfab")(results)[2].startswith(verdict)
 
 
-def test_classes_are_counted(page):
+def test_classes_are_counted():
     parts = []
     for kind, ours, theirs in (("car", 0.1, 0.2), ("bed", 0.1, 0.2), ("bus", 0.3, 0.2)):
         parts += [
             scores(run, mean, name="shapenet").assign(**{"class": kind})
             for run, mean in (("liftnet-shapenet-50", ours), ("pix2pix-shapenet", theirs))
         ]
-    text, _, verdict = page.classes_won(found(page, *parts))
+    text, _, verdict = reproduction.classes_won(found(*parts))
     assert text == "2 of 3; beyond chance 2 won, 1 lost"
     assert verdict == "holds"
 
 
-def test_what_was_not_run_says_so(page, tmp_path):
+def test_what_was_not_run_says_so(tmp_path):
     empty = SCORES.empty_table().to_pandas()
-    table = page.claims_table(page.Results(tmp_path, read_plan(page.PLAN), empty))
-    assert table.count("| not run |") == len(page.CLAIMS)
-    assert len(table.splitlines()) == len(page.CLAIMS) + 2
+    table = reproduction.claims_table(reproduction.Results(tmp_path, read_plan(PLAN), empty))
+    assert table.count("| not run |") == len(reproduction.CLAIMS)
+    assert len(table.splitlines()) == len(reproduction.CLAIMS) + 2
 
 
-def test_the_page_has_the_place_for_the_claims(page):
-    text = page.PAGE.read_text()
-    assert text.count(page.BEGIN) == text.count(page.END) == 1
+def test_the_page_has_the_place_for_the_claims():
+    text = PAGE.read_text()
+    assert text.count(reproduction.BEGIN) == text.count(reproduction.END) == 1

@@ -1,27 +1,27 @@
-"""Fill in the claims of docs/reproduction.md from a run's own files: `python docs/make_reproduction.py [results]`.
+"""The verdicts of docs/reproduction.md, from a run's own files.
 
 Reads scores/, models/*/metrics.csv and tables/ below the results; a claim whose files are missing says so. What lies
 between the markers of the page is replaced: of LiftNet if there are scores, of DR-KFS if there are its tables.
 """
 
-import sys
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from liftnet.core.files import write_text
 from liftnet.core.tables import markdown_table
-from liftnet.experiments.depth.bootstrap import Estimate, difference, estimate, mean_of_classes
-from liftnet.experiments.depth.plan import Experiments, read_plan
 from liftnet.experiments.depth.tables import read_scores
 from liftnet.experiments.drkfs.claims import claims_table as drkfs_claims
+from liftnet.experiments.estimates import Estimate, difference, estimate, mean_of_classes
+from liftnet.experiments.plan import Experiments, read_plan
 
-HERE = Path(__file__).resolve().parent
-PAGE, PLAN = HERE / "reproduction.md", HERE.parent / "workflow" / "experiments.yaml"
-BEGIN, END = "<!-- claims: written by docs/make_reproduction.py -->", "<!-- end of claims -->"
-BEGIN_ERRORS, END_ERRORS = "<!-- errors: written by docs/make_reproduction.py -->", "<!-- end of errors -->"
-BEGIN_DRKFS, END_DRKFS = "<!-- drkfs: written by docs/make_reproduction.py -->", "<!-- end of drkfs -->"
+BEGIN, END = "<!-- claims: written by liftnet/experiments/reproduction.py -->", "<!-- end of claims -->"
+BEGIN_ERRORS, END_ERRORS = "<!-- errors: written by liftnet/experiments/reproduction.py -->", "<!-- end of errors -->"
+BEGIN_DRKFS, END_DRKFS = "<!-- drkfs: written by liftnet/experiments/reproduction.py -->", "<!-- end of drkfs -->"
 SIMILAR = 0.03  # the paper calls .261 beside .255 similar
 NOT_RUN = ("not run", "", "")
 Found = tuple[str, str, str]  # our figure, on what data, whether it holds
@@ -134,7 +134,7 @@ def validation_loss(results: Results) -> Found:
         return NOT_RUN
     metrics = pd.read_csv(path)
     first, best = metrics["val_loss"].iloc[0], metrics["val_loss"].min()
-    step = int(metrics.loc[metrics["val_loss"].idxmin(), "iteration"])
+    step = int(metrics["iteration"].iloc[int(metrics["val_loss"].argmin())])
     last = int(metrics["iteration"].iloc[-1])
     text = f"{first:.3f} at step {int(metrics['iteration'].iloc[0])}, {best:.3f} at step {step} of {last} (px²)"
     return text, "the museum's pairs, 64 px input", "holds" if best < 0.95 * first else "does not hold"
@@ -328,18 +328,23 @@ def replaced(page: str, begin: str, end: str, text: str) -> str:
     return f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
 
 
-def main(folder: Path) -> None:
-    """Replace the claims and the errors of the page, as far as there is something to write."""
-    page = PAGE.read_text(encoding="utf-8")
+def write_reproduction(page_file: Path, plan_file: Path, folder: Path) -> None:
+    """Replace the claims and the errors of the page, as far as there is something to write.
+
+    Args:
+        page_file: docs/reproduction.md.
+        plan_file: Plan of the experiments.
+        folder: Of the results.
+
+    Raises:
+        LiftnetError: The plan or a score file cannot be read.
+    """
+    page = page_file.read_text(encoding="utf-8")
     files = sorted(folder.glob("scores/*/*.parquet"))
     if files:
-        results = Results(folder, read_plan(PLAN), read_scores(files))
+        results = Results(folder, read_plan(plan_file), read_scores(files))
         page = replaced(page, BEGIN, END, claims_table(results))
         page = replaced(page, BEGIN_ERRORS, END_ERRORS, errors_table(results))
     if any(folder.glob("tables/drkfs_*.csv")):
         page = replaced(page, BEGIN_DRKFS, END_DRKFS, drkfs_claims(folder))
-    PAGE.write_text(page, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
+    write_text(page_file, page)

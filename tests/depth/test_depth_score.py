@@ -12,8 +12,8 @@ from liftnet.data.schemas import SCORES, read_table
 from liftnet.data.truth import TrueView
 from liftnet.depth.data.store import CropOptions, CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
+from liftnet.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.depth.settings import DepthSettings
-from liftnet.experiments.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.geometry.cameras import Camera
 from liftnet.models.liftnet import DepthModel, save_model
 from liftnet.models.unet import build_network

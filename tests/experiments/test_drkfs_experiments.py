@@ -14,6 +14,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.drkfs.metric import DRKFS
 from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs import bars, legs, shading, sphere
+from liftnet.experiments.drkfs.distances import Measures, tensors
 from liftnet.experiments.drkfs.fits import LOSSES, ViewLoss
 from liftnet.experiments.drkfs.local_features import (
     matched_distance,
@@ -22,7 +23,6 @@ from liftnet.experiments.drkfs.local_features import (
     patches_at,
     sift_distance,
 )
-from liftnet.experiments.drkfs.measures import Measures, tensors
 from liftnet.experiments.drkfs.targets import ANIMAL, FIGURE, body, made, targets_of
 from liftnet.models.point_detector import PointDetector
 

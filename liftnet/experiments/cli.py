@@ -1,0 +1,98 @@
+"""Commands of the papers' experiments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.settings import add_settings_arguments, settings_from
+from liftnet.data.codes import SPLITS
+from liftnet.drkfs.settings import METRIC, DrkfsSettings, ShapeExperimentSettings
+
+DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
+
+
+def add_commands(stages: Subparsers) -> None:
+    """Add the commands of the experiments to the command line."""
+    commands = add_stage(stages, "experiments", "Compile the tables and draw the figures of the papers")
+    table = add_command(commands, "table", _table, "Compile a table of the LiftNet paper from score files")
+    table.add_argument("--table", required=True, help="its name in the plan: 2, 3, 4, 5, ...")
+    table.add_argument("--plan", type=Path, required=True, help="plan of the experiments (YAML)")
+    table.add_argument("--scores", type=Path, nargs="+", required=True, help="score files")
+    table.add_argument("--out", type=Path, required=True, help="path of the table without suffix")
+
+    figure = add_command(
+        commands, "figure", _figure, "Draw Figure 4 or 5 of the LiftNet paper as a page and a picture"
+    )
+    figure.add_argument("--figure", choices=("4", "5"), required=True, help="4: one model; 5: methods side by side")
+    figure.add_argument("--models", type=Path, nargs="+", required=True, help="folders of the models, best first")
+    figure.add_argument("--methods", nargs="+", help="what to call them (default: names of the folders)")
+    figure.add_argument("--roots", type=Path, nargs="+", required=True, help="runs and rendered sets to choose from")
+    figure.add_argument("--split", choices=SPLITS, default="test", help="images (default: test)")
+    figure.add_argument("--images", type=int, default=4, help="images of each root (default: 4)")
+    figure.add_argument("--out", type=Path, required=True, help="path of the page and picture without suffix")
+
+    drkfs = add_command(
+        commands,
+        "drkfs",
+        _drkfs,
+        "Run an experiment of the DR-KFS paper that needs no reconstruction network; a stopped run resumes",
+        DrkfsSettings,
+        METRIC,
+    )
+    drkfs.add_argument(
+        "name", choices=DRKFS_EXPERIMENTS, help="legs: Figure 2; bars: Table 5; shading: Table 4; sphere: a fit"
+    )
+    drkfs.add_argument("--out", type=Path, required=True, help="folder of the results: tables/, figures/, drkfs/")
+    add_settings_arguments(drkfs, ShapeExperimentSettings)
+
+    page = add_command(commands, "reproduction", _reproduction, "Write the verdicts of docs/reproduction.md")
+    page.add_argument("results", type=Path, help="folder of the results")
+    page.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="page to fill in")
+    page.add_argument("--plan", type=Path, default=Path("workflow/experiments.yaml"), help="plan of the experiments")
+
+    picture = add_command(commands, "picture", _picture, "Draw held-out predictions beside their truth")
+    picture.add_argument("results", type=Path, help="folder of the results")
+    picture.add_argument("--out", type=Path, default=Path("docs/result.jpg"), help="picture to write")
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.depth.tables import write_table_of
+
+    write_table_of(arguments.table, arguments.plan, arguments.scores, arguments.out, arguments.seed)
+
+
+def _figure(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.depth.figures import FigureInputs, write_figure
+
+    names = arguments.methods or [folder.name for folder in arguments.models]
+    inputs = FigureInputs(
+        dict(zip(names, arguments.models, strict=False)), arguments.roots, arguments.split, arguments.images
+    )
+    write_figure(arguments.figure, inputs, arguments.out, arguments.threads)
+
+
+def _drkfs(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.drkfs.run import Run, run_experiment
+
+    run = Run(
+        arguments.out,
+        settings_from(arguments, DrkfsSettings),
+        settings_from(arguments, ShapeExperimentSettings),
+        arguments.threads,
+        arguments.seed,
+    )
+    run_experiment(arguments.name, run)
+
+
+def _reproduction(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.reproduction import write_reproduction
+
+    write_reproduction(arguments.page, arguments.plan, arguments.results)
+
+
+def _picture(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.result_picture import draw_result
+
+    draw_result(arguments.results, arguments.out)
