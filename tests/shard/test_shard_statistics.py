@@ -22,7 +22,7 @@ from liftnet.geometry.cameras import Camera
 from liftnet.shard.statistics.files import SCORE, tally_pairs
 from liftnet.shard.statistics.funnel import ALL, UNACCOUNTED
 from liftnet.shard.statistics.run import tally_files, write_statistics
-from liftnet.shard.statistics.summary import RESAMPLES, Counted, mean_interval
+from liftnet.shard.statistics.summary import Counted
 from liftnet.shard.statistics.tally import Sums, Tally, measured, total
 
 WORKS = {
@@ -164,19 +164,6 @@ def test_quantiles_and_moments_are_those_of_numpy(numbers, share):
         assert counted.deviation() == pytest.approx(np.std(numbers, ddof=1), rel=1e-9, abs=1e-9)
     else:
         assert counted.deviation() is None
-
-
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    """Works of different size and level: an interval over pairs alone would be far too short."""
-    rng, covered, rounds = np.random.default_rng(0), 0, 120
-    for seed in range(rounds):
-        levels, counts = rng.normal(100, 20, 60), rng.integers(1, 40, 60)
-        totals = np.rint(levels * counts + rng.normal(0, 5, 60)).astype(np.int64)
-        low, high = mean_interval(totals, counts, seed)
-        covered += low <= 100 <= high
-    assert RESAMPLES >= 1000
-    assert 0.87 <= covered / rounds <= 1.0
-    assert mean_interval(np.array([5]), np.array([1]), 0) == (None, None)
 
 
 def test_distributions_against_the_pairs_themselves(made, tables):

@@ -1,4 +1,4 @@
-"""Distributions in numbers: quantiles and moments of whole numbers, and how far the mean is to be trusted."""
+"""Distributions in numbers: quantiles and moments of whole numbers, with an interval of the mean."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from liftnet.core.ids import stable_seed
+from liftnet.core.intervals import mean_interval
 
 IntArray = npt.NDArray[np.int64]
-RESAMPLES = 2000
 QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 
 
@@ -66,31 +66,6 @@ class Counted:
         return sum(int(v) ** power * int(t) for v, t in zip(self.values.tolist(), self.times.tolist(), strict=True))
 
 
-def mean_interval(totals: IntArray, counts: IntArray, seed: int) -> tuple[float | None, float | None]:
-    """The 95 % interval of a mean by bootstrap over clusters (percentile method; Efron & Tibshirani, 1993).
-
-    Whole clusters are drawn with replacement, since values of one cluster (pairs of one work) are alike.
-
-    Args:
-        totals: (W,) sum of the values of each cluster.
-        counts: (W,) number of values of each cluster.
-        seed: Of the draws.
-
-    Returns:
-        Lower and upper end; None for fewer than two clusters.
-    """
-    clusters = len(totals)
-    if clusters < 2:
-        return None, None
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(RESAMPLES):
-        times = np.bincount(rng.integers(clusters, size=clusters), minlength=clusters)
-        means.append((times @ totals) / max(int(times @ counts), 1))
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def summary(counted: Counted, totals: IntArray, counts: IntArray, scale: int, seed: int) -> dict[str, object]:
     """What a row of a table says of a distribution.
 
@@ -108,8 +83,8 @@ def summary(counted: Counted, totals: IntArray, counts: IntArray, scale: int, se
     row: dict[str, object] = {
         "n": counted.n,
         "mean": counted.mean() / scale,
-        "mean_low": None if low is None else low / scale,
-        "mean_high": None if high is None else high / scale,
+        "mean_low": low / scale,
+        "mean_high": high / scale,
         "sd": None if deviation is None else deviation / scale,
     }
     row |= {name: counted.quantile(share) / scale for name, share in QUANTILES.items()}

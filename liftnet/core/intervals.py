@@ -1,0 +1,91 @@
+"""How far a mean is to be trusted: 95 % intervals by bootstrap over clusters.
+
+Values of one cluster (pairs of one work, views of one shape, images of one work) resemble each other, so it is whole
+clusters that are drawn again, with replacement and as many as there are (Davison and Hinkley, "Bootstrap Methods and
+their Application", 1997, section 3.8). An interval lies between the 2.5 % and 97.5 % quantiles of the means of such
+samples (the percentile method; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993). The same seed gives
+the same interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating]
+Interval = tuple[float, float]
+
+RESAMPLES = 2000
+QUANTILES = (0.025, 0.975)
+NONE: Interval = (float("nan"), float("nan"))
+DRAWN_AT_ONCE = 2**22  # clusters in memory; the draws do not depend on it
+
+
+def mean_interval(sums: npt.ArrayLike, counts: npt.ArrayLike, seed: int, resamples: int = RESAMPLES) -> Interval:
+    """The 95 % interval of a mean over all values of some clusters.
+
+    Args:
+        sums: (G,) sum of the values of each cluster.
+        counts: (G,) number of values of each cluster.
+        seed: Of the draws.
+        resamples: Samples of clusters.
+
+    Returns:
+        Lower and upper end; NaN for fewer than two clusters.
+    """
+    return percentile_interval(resampled_means(sums, counts, seed, resamples)) if np.size(sums) > 1 else NONE
+
+
+def resampled_means(
+    sums: npt.ArrayLike, counts: npt.ArrayLike, seed: int, resamples: int = RESAMPLES
+) -> npt.NDArray[np.float64]:
+    """(resamples,) means over all values of samples of clusters: for means of several groups of clusters, or gaps.
+
+    Args:
+        sums: (G,) sum of the values of each cluster, at least one.
+        counts: (G,) number of values of each cluster.
+        seed: Of the draws.
+        resamples: Samples of clusters.
+    """
+    totals, numbers = np.asarray(sums), np.asarray(counts)
+    drawn = _drawn(len(totals), resamples, np.random.default_rng(seed))
+    return np.concatenate([totals[some].sum(1) / np.maximum(numbers[some].sum(1), 1) for some in drawn])
+
+
+def nested_interval(groups: Sequence[FloatArray], seed: int, mean: Literal["values", "groups"] = "values") -> Interval:
+    """The 95 % interval of a mean where each value could as well have been another one of its cluster.
+
+    Clusters are drawn first and values within them, so that even a single cluster has an interval: that over its
+    values.
+
+    Args:
+        groups: The values of each cluster, at least one of at least one.
+        seed: Of the draws.
+        mean: Of all values, or of the means of the clusters, each of equal weight.
+    """
+    rng = np.random.default_rng(seed)
+    # sums of resampled values, (RESAMPLES,) a cluster; the clusters drawn then only add them up
+    sums = np.stack([rng.choice(values, (RESAMPLES, len(values))).sum(1) for values in groups], 1)
+    counts = np.array([len(values) for values in groups])
+    drawn = rng.integers(len(groups), size=(RESAMPLES, len(groups)))
+    picked = np.take_along_axis(sums, drawn, 1)
+    if mean == "groups":
+        return percentile_interval((picked / counts[drawn]).mean(1))
+    return percentile_interval(picked.sum(1) / counts[drawn].sum(1))
+
+
+def percentile_interval(means: FloatArray) -> Interval:
+    """The 95 % interval of a quantity by its values in resamples (R,)."""
+    low, high = np.quantile(means, QUANTILES)
+    return float(low), float(high)
+
+
+def _drawn(clusters: int, resamples: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Which clusters each sample holds, (R, clusters) some samples at a time."""
+    step = max(1, DRAWN_AT_ONCE // clusters)
+    for start in range(0, resamples, step):
+        yield rng.integers(clusters, size=(min(step, resamples - start), clusters))
