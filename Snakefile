@@ -3,7 +3,7 @@ from snakemake.utils import min_version
 min_version("9.20")  # pathvars, profile.yaml, runtime overrides
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.current_basedir.get_path_or_uri(secret_free=True)}/config.yaml"
 
 
 include: "rules/common.smk"
@@ -21,19 +21,6 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     record_config()
-
-
-localrules:
-    all,
-    dataset,
-    statistics,
-    depth,
-    depth_tables,
-    drkfs,
-    drkfs_tables,
-    masks_sheet,
-    masks_table,
-    report,
 
 
 rule all:

@@ -11,13 +11,6 @@ fetch at a time. Jobs run where Snakemake runs: compute nodes of a cluster often
 """
 
 
-localrules:
-    list_source,
-    plan_downloads,
-    fetch_host,
-    collect_images,
-
-
 rule list_source:
     input:
         list_inputs,
@@ -27,6 +20,7 @@ rule list_source:
         "<logs>/list_source/{source}.log",
     benchmark:
         "<benchmarks>/list_source/{source}.tsv"
+    localrule: True
     conda:
         "../envs/collect.yaml"
     resources:
@@ -35,7 +29,7 @@ rule list_source:
         net=1,
         runtime=4320,
     params:
-        kind=lambda wildcards: source_entry(wildcards)["kind"],
+        kind=lambda wildcards: SOURCES.entry(wildcards.source)["kind"],
         settings=list_options,
         version=1,
     shell:
@@ -47,7 +41,7 @@ rule list_source:
 
 checkpoint plan_downloads:
     input:
-        sources=source_files(),
+        sources=SOURCES.files(),
     output:
         jobs="<results>/downloads/jobs.tsv",
         wanted="<results>/downloads/wanted.parquet",
@@ -57,6 +51,7 @@ checkpoint plan_downloads:
         "<logs>/plan_downloads.log",
     benchmark:
         "<benchmarks>/plan_downloads.tsv"
+    localrule: True
     conda:
         "../envs/collect.yaml"
     resources:
@@ -65,7 +60,7 @@ checkpoint plan_downloads:
         runtime=60,
     params:
         settings=settings("collect", *COLLECT_FETCHING),
-        source=source_option(),
+        source=SOURCES.options(),
         version=1,
     shell:
         """
@@ -83,6 +78,7 @@ rule fetch_host:
         "<logs>/fetch_host/{job}.log",
     benchmark:
         "<benchmarks>/fetch_host/{job}.tsv"
+    localrule: True
     conda:
         "../envs/collect.yaml"
     threads: threads_of_job
@@ -105,7 +101,7 @@ checkpoint collect_images:
     input:
         fetched=all_fetched,
         wanted="<results>/downloads/wanted.parquet",
-        splits=split_lists(),
+        splits=sources.split_lists(config["collect"]["splits"]),
     output:
         manifest="<results>/manifest.parquet",
         works="<results>/works.tsv",
@@ -113,6 +109,7 @@ checkpoint collect_images:
         "<logs>/collect_images.log",
     benchmark:
         "<benchmarks>/collect_images.tsv"
+    localrule: True
     conda:
         "../envs/collect.yaml"
     threads: 8

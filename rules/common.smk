@@ -1,76 +1,43 @@
 """
-Configuration, work list and helper functions of all rules.
+Configuration, work list and helper functions of all rules: what liftnet.workflow decides, for Snakemake.
 
 Nothing here computes results: it names files and turns settings into options of the command line.
 """
 
-import csv
 import json
 import os
 import shlex
 import sys
-from functools import lru_cache, wraps
+from functools import wraps
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
-from snakemake.utils import validate
 
-# Jobs find the interpreter that runs Snakemake even where its environment is not activated; with --use-conda the job's
-# own environment comes before it.
+# The folder of the Snakefile, wherever Snakemake runs: that of this workflow, not of one that uses it as a module.
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+sys.path.insert(0, str(HOME))
+
+# Jobs find the interpreter that runs Snakemake even where its environment is not activated, and this liftnet; with
+# --use-conda the job's own environment comes before it, in which envs/*.post-deploy.sh put LIFTNET_HOME.
 os.environ.update(
+    LIFTNET_HOME=str(HOME),
     PATH=os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    )
+    ),
+    PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
 )
 
-SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+from liftnet.workflow import configuration, jobs, outputs, sources
 
-
-def check_config(config):
-    """Refuse a configuration that breaks the schema, naming each key and what is allowed there."""
-    problems = [
-        describe(error)
-        for error in Draft202012Validator(
-            yaml.safe_load(SCHEMA.read_text())
-        ).iter_errors(config)
-    ]
-    if problems:
-        raise WorkflowError(
-            "The configuration cannot be used:\n"
-            + "\n".join(f"  - {line}" for line in problems)
-        )
-
-
-def describe(error):
-    """One schema error in plain words."""
-    key = ".".join(str(part) for part in error.absolute_path) or "config"
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - set(known))
-        return f"{key}: unknown key {', '.join(map(repr, unknown))}; known keys are {', '.join(known)}"
-    allowed = {name: error.schema[name] for name in LIMITS if name in error.schema}
-    return f"{key}: {error.message}; allowed: {', '.join(f'{name} {value}' for name, value in allowed.items())}"
-
-
-LIMITS = (
-    "type",
-    "anyOf",
-    "enum",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "minLength",
-    "items",
+config = configuration.load_configuration(
+    config, HOME / "workflow" / "schemas" / "config.schema.yaml"
 )
-check_config(config)
-validate(config, str(SCHEMA))  # fills in the defaults
 
 RESULTS = config["results"].rstrip("/")
-MUSEUM = config["photos"] is None and not config.get("sources")
-MUSEUM_FOLDER = f"{RESULTS}/museum"
+SOURCES = sources.Sources(RESULTS, config["photos"], tuple(config["sources"]))
+MUSEUM = SOURCES.is_museum
+MUSEUM_FOLDER = SOURCES.museum_folder
 RUN_CONFIG = f"{RESULTS}/run_config.yaml"
 
 # How `collect` asks is a resource of its jobs, not a parameter: it changes nothing in the files, so it runs no job
@@ -98,12 +65,6 @@ LIST_ASKING = (
     "retries",
     "timeout_s",
     "total_s",
-)
-LOCAL_SETS = (
-    "name_that_sculpture",
-    "sculptures6k",
-    "shape_attributes",
-    "tanks_and_temples",
 )
 COLLECT_FETCHING = (
     "allow_host",
@@ -218,114 +179,35 @@ wildcard_constraints:
 
 def section(*paths):
     """A subtree of the configuration as JSON, for `--settings`; of several, an object of them by their last names."""
-    trees = {path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config) for path in paths}
+    trees = {
+        path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config)
+        for path in paths
+    }
     tree = trees if len(paths) > 1 else next(iter(trees.values()))
     return json.dumps(tree, sort_keys=True)
 
 
 def settings(stage, *keys):
     """The named settings of a stage (all of them without names) as command-line options, in a stable order."""
-    return options_of(config[stage], keys)
-
-
-def options_of(section, keys=()):
-    """The named values (all of them without names) as command-line options, in a stable order."""
-    words = []
-    for key in sorted(keys or section):
-        value, flag = section[key], f"--{key.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(flag if value else flag.replace("--", "--no-", 1))
-        elif isinstance(value, list):
-            words += [flag, *map(str, value)] if value else []
-        elif value is not None:
-            words += [flag, str(value)]
-    return shlex.join(words)
-
-
-def source_files():
-    """What `collect` depends on: the museum's list, those asked of catalogues, the user's list, or his files."""
-    if MUSEUM:
-        return f"{MUSEUM_FOLDER}/sources.csv"
-    lists = source_lists()
-    if config["photos"] is None:
-        return lists
-    source = photos_source()
-    if source.is_file():
-        return [*lists, str(source)]
-    return [*lists, *sorted(map(str, source.glob("*/*/*")))]
-
-
-def source_lists():
-    """The lists that are asked of catalogues or read from public sets."""
-    return [
-        f"{RESULTS}/lists/{source['name']}.parquet"
-        for source in config.get("sources") or []
-    ]
-
-
-def source_entry(wildcards):
-    """The entry of `sources:` of a name."""
-    found = [entry for entry in config["sources"] if entry["name"] == wildcards.source]
-    if len(found) != 1:
-        raise WorkflowError(
-            f"sources: {len(found)} entries have the name {wildcards.source}; each needs a name of its own"
-        )
-    return found[0]
+    return sources.options_of(config[stage], keys)
 
 
 def list_inputs(wildcards):
-    """The files that an entry of `sources:` is read from, so that its list follows them."""
-    entry = source_entry(wildcards)
-    named = (entry.get(key) for key in ("file", "works", "dump"))
-    return [path for path in named if path and Path(path).is_file()]
+    """The files that an entry of `sources:` is read from."""
+    return sources.files_of_entry(SOURCES.entry(wildcards.source))
 
 
 def list_options(wildcards):
-    """The options of an entry of `sources:`; an empty list is told too, since a default may not be empty."""
-    entry = source_entry(wildcards)
-    own = {key: entry[key] for key in entry if key not in ("name", "kind")}
-    empty = [f"--{key.replace('_', '-')}" for key in sorted(own) if own[key] == []]
-    return " ".join(filter(None, [options_of(own), *empty]))
+    """The options of an entry of `sources:`."""
+    return sources.options_of_entry(SOURCES.entry(wildcards.source))
 
 
 def asking_option(wildcards):
     """Identity and politeness, for kinds that ask a server, and where the jobs of a run share hosts."""
-    if source_entry(wildcards)["kind"] in {"table", *LOCAL_SETS}:
+    if not sources.queries_server(SOURCES.entry(wildcards.source)):
         return ""
     turns = shlex.join(["--turns", f"{RESULTS}/downloads"])
     return f"{turns} {settings('collect', *LIST_ASKING)}"
-
-
-def photos_source():
-    """The list or the folder that `photos:` names."""
-    photos = Path(config["photos"])
-    if not photos.exists():
-        raise WorkflowError(
-            f"photos: {photos} does not exist; name a folder with sources.csv, a folder of artist/work/*.jpg, or a "
-            "list (.csv or .parquet): snakemake ... --config photos=FOLDER"
-        )
-    listed = photos / "sources.csv"
-    return listed if listed.is_file() else photos
-
-
-def source_option():
-    """How `collect` is told its sources."""
-    if MUSEUM:
-        return f"--museum {shlex.quote(MUSEUM_FOLDER)}"
-    words = ["--list", *source_lists()] if source_lists() else []
-    if config["photos"] is not None:
-        source = photos_source()
-        kind = "--directory"
-        if source.is_file():
-            kind = "--list" if source.suffix == ".parquet" else "--csv"
-        words += [source] if words and kind == "--list" else [kind, source]
-    return shlex.join(map(str, words))
-
-
-def split_lists():
-    """The files of the lists of splits that `collect.splits` names."""
-    folder = config["collect"].get("splits")
-    return sorted(map(str, Path(folder).glob("*"))) if folder else []
 
 
 def once_known(resource):
@@ -343,12 +225,7 @@ def once_known(resource):
 
 def planned_jobs():
     """The jobs of the plan of downloads, with their number of requests."""
-    jobs = str(checkpoints.plan_downloads.get().output.jobs)
-    with open(jobs, newline="", encoding="utf-8") as file:
-        return {
-            row["job"]: int(row["n_requests"])
-            for row in csv.DictReader(file, delimiter="\t")
-        }
+    return jobs.read_download_plan(str(checkpoints.plan_downloads.get().output.jobs))
 
 
 def all_fetched(wildcards):
@@ -357,40 +234,31 @@ def all_fetched(wildcards):
 
 
 def memory_of_job(wildcards):
-    """Two gigabytes to decode, and eight kilobytes for each file: its entry in the journal is kept at hand."""
-    return 2000 + 8 * planned_jobs()[wildcards.job] // 1000
+    """Memory of a job of the plan."""
+    return jobs.memory_of_fetch(planned_jobs()[wildcards.job])
+
+
+def threads_of_job(wildcards):
+    """Threads of a job of the plan."""
+    return jobs.threads_of_fetch(wildcards.job)
 
 
 @once_known
 def memory_of_manifest(wildcards):
-    """Four gigabytes, and ten kilobytes for each file of all jobs."""
-    return 4000 + 10 * sum(planned_jobs().values()) // 1000
-
-
-def threads_of_job(wildcards):
-    """Eight to decode files that are there at once; two for a host, which sends them slowly."""
-    return 8 if wildcards.job in ("local", "museum") else 2
+    """Memory of the job that joins all downloads."""
+    return jobs.memory_of_manifest(sum(planned_jobs().values()))
 
 
 def found_works():
-    """The rows of works.tsv by work, as `collect` found them."""
-    works = str(checkpoints.collect_images.get().output.works)
-    return read_works(works, os.stat(works).st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def read_works(path, changed):
-    """Read works.tsv, once a run and again when it has changed: thousands of jobs ask for it."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["work_id"]: row for row in csv.DictReader(file, delimiter="\t")}
+    """The works that `collect` found."""
+    return jobs.read_works(str(checkpoints.collect_images.get().output.works))
 
 
 def match_environment():
-    """The conda environment of `match`: COLMAP's, that of a graphics card, or the plain one."""
-    section = config["match"]
-    if "colmap" in (section["features"], section["matcher"]):
-        return "../envs/colmap.yaml"
-    return f"../envs/{'torch' if section['device'] == 'cuda' else 'vision'}.yaml"
+    """The conda environment of `match`."""
+    keys = ("features", "matcher", "device")
+    name = jobs.environment_of_match(*(config["match"][key] for key in keys))
+    return f"../envs/{name}.yaml"
 
 
 def per_work(pattern):
@@ -402,57 +270,58 @@ def per_work(pattern):
 
 def mask_table_of_work(wildcards):
     """The mask table of the artist of a work."""
-    return f"{RESULTS}/masks/{found_works()[wildcards.work]['artist_id']}.parquet"
+    return f"{RESULTS}/masks/{found_works()[wildcards.work].artist}.parquet"
 
 
 def all_mask_tables(wildcards):
     """The mask tables of all artists."""
-    artists = sorted({row["artist_id"] for row in found_works().values()})
-    return [f"{RESULTS}/masks/{artist}.parquet" for artist in artists]
+    return outputs.mask_tables(RESULTS, found_works())
 
 
 def pairs_of_work(wildcards):
     """About how many image pairs of a work are tried."""
-    images = int(found_works()[wildcards.work]["n_images"])
-    if images > config["match"]["exhaustive_images"]:
-        return images * config["match"]["neighbours"]
-    return images * (images - 1) // 2
+    return jobs.pairs_of_work(
+        found_works()[wildcards.work].images,
+        config["match"]["exhaustive_images"],
+        config["match"]["neighbours"],
+    )
 
 
 def threads_of_work(wildcards):
-    """One thread for most works, which run side by side; eight for one that alone would take a thread an hour."""
-    return 1 if pairs_of_work(wildcards) < 2000 else 8
+    """Threads of the jobs of a work."""
+    return jobs.threads_of_work(pairs_of_work(wildcards))
 
 
 def minutes_of_work(wildcards):
-    """An hour, and three seconds of a thread for every pair: a cluster ends a job that takes longer."""
-    return 60 + pairs_of_work(wildcards) // (20 * threads_of_work(wildcards))
+    """Minutes of the jobs of a work."""
+    return jobs.minutes_of_work(pairs_of_work(wildcards))
+
+
+def images_of_collection():
+    """How many images all works have."""
+    return sum(work.images for work in found_works().values())
 
 
 @once_known
 def threads_across(wildcards):
-    """One thread for a small collection; eight where thousands of images are described."""
-    images = sum(int(row["n_images"]) for row in found_works().values())
-    return 1 if images < 2000 else 8
+    """Threads of the jobs between splits."""
+    return jobs.threads_of_collection(images_of_collection())
 
 
 @once_known
 def minutes_across(wildcards):
-    """An hour, and a second of a thread for every image: a cluster ends a job that takes longer."""
-    images = sum(int(row["n_images"]) for row in found_works().values())
-    return 60 + images // (60 * threads_across(wildcards))
+    """Minutes of the jobs between splits."""
+    return jobs.minutes_of_collection(images_of_collection())
 
 
 def minutes_of_set(name):
-    """An hour, and for Blender, which takes seconds a view, a day."""
-    return (
-        1440 if config["render"]["renderer"] == "blender" and name != "scanned" else 60
-    )
+    """Minutes of the job that renders a set."""
+    return jobs.minutes_of_set(name, config["render"]["renderer"])
 
 
 def truth_tables(*names):
-    """Tables that only the museum has, since only there the truth is known."""
-    return [f"{RESULTS}/tables/{name}.csv" for name in names] if MUSEUM else []
+    """Tables that only the synthetic museum has."""
+    return outputs.truth_tables(RESULTS, MUSEUM, names)
 
 
 def museum_option():
@@ -466,6 +335,13 @@ def record_config():
     Path(RUN_CONFIG).write_text(
         yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     )
+
+
+def config_option():
+    """Where the settings of this run are recorded; Snakemake does not run `onstart:` of a module."""
+    if not workflow.modifier.is_main_snakefile():
+        return ""
+    return f"--config {shlex.quote(RUN_CONFIG)}"
 
 
 def drkfs_weights():
@@ -483,20 +359,10 @@ def drkfs_weights():
 
 
 def drkfs_outputs():
-    """The trained detector and descriptor and, where shapes are given, their scores."""
-    models = expand("<results>/models/{model}/README.md", model=("points", "hardnet"))
-    return models + (
-        ["<results>/tables/drkfs_scores.csv"] if config["drkfs_score"]["shapes"] else []
-    )
+    """What the target `drkfs` asks for."""
+    return outputs.drkfs_outputs(RESULTS, config["drkfs_score"]["shapes"])
 
 
-def check_shapes():
-    """Refuse shapes without targets."""
-    score = config["drkfs_score"]
-    if bool(score["shapes"]) != bool(score["shape_targets"]):
-        raise WorkflowError(
-            "drkfs_score: shapes and shape_targets go together; give both or neither"
-        )
-
-
-check_shapes()
+outputs.check_shapes(
+    config["drkfs_score"]["shapes"], config["drkfs_score"]["shape_targets"]
+)

@@ -6,7 +6,7 @@ and stands in which table.
 """
 
 EXPERIMENTS = config["experiments"]
-PLAN_FILE = str(Path(workflow.basedir) / EXPERIMENTS["plan"])
+PLAN_FILE = str(HOME / EXPERIMENTS["plan"])
 PLAN = yaml.safe_load(Path(PLAN_FILE).read_text(encoding="utf-8"))
 SEEDS = range(config["seed"], config["seed"] + EXPERIMENTS["seeds"])
 
@@ -78,7 +78,7 @@ def settings_of_run(wildcards):
         **overrides.get(run["train"], {}),
         **overrides.get(wildcards.run, {}),
     }
-    return options_of(section, DEPTH_TRAINING)
+    return sources.options_of(section, DEPTH_TRAINING)
 
 
 def check_overrides():

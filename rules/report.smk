@@ -43,12 +43,12 @@ rule write_report:
         mem_mb=4000,
         runtime=30,
     params:
-        config=RUN_CONFIG,
+        config=config_option(),
         seed=config["seed"],
         settings=settings("report"),
         version=2,
     shell:
         """
         python -m liftnet report --root "$(dirname {input.manifest:q})" --out {output.page:q} \
-            --config {params.config:q} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            {params.config} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
         """

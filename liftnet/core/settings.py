@@ -8,18 +8,18 @@ names are the same everywhere: `network: {width: 16}` in config.yaml is `--netwo
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.spelling import nearest
 
 _ALL = "settings_json"  # where the option --settings is kept
 _ONE = "setting "  # before the dotted name of a setting: no option of a command has a space in its name
@@ -43,22 +43,6 @@ def fingerprint(settings: Settings) -> str:
     True
     """
     return hashlib.sha256(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Words that point out the known name most like `word`, or nothing where none is alike.
-
-    >>> nearest("widht", ["width", "levels"])
-    "; did you mean 'width'?"
-    >>> nearest("colour", ["width", "levels"])
-    ''
-    """
-    names = sorted(known)
-    ends = {name.rpartition(".")[2]: name for name in names}
-    alike = difflib.get_close_matches(word, names, 1) or [
-        ends[end] for end in difflib.get_close_matches(word.rpartition(".")[2].lstrip("-"), ends, 1)
-    ]
-    return f"; did you mean {alike[0]!r}?" if alike else ""
 
 
 def leaves(settings: type[Settings], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:

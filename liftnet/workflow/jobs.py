@@ -1,0 +1,97 @@
+"""The jobs that a run learns of on its way, and what each asks for: threads, memory in MB, minutes.
+
+A cluster ends a job that takes longer or more than it asked for, so all of them grow with what a job has to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+_MANY_PAIRS = 2000  # image pairs of a work that one thread would take an hour for
+_MANY_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of works.tsv: a sculpture that `collect` found.
+
+    Args:
+        artist: Id of the artist.
+        images: Number of images.
+    """
+
+    artist: str
+    images: int
+
+
+def read_download_plan(path: str) -> dict[str, int]:
+    """The jobs of the plan of downloads (downloads/jobs.tsv), with their number of requests."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["job"]: int(row["n_requests"]) for row in csv.DictReader(file, delimiter="\t")}
+
+
+def read_works(path: str) -> dict[str, Work]:
+    """The rows of works.tsv by work; read once a run and again when it has changed: thousands of jobs ask for it."""
+    return _read_works(path, os.stat(path).st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_works(path: str, changed: int) -> dict[str, Work]:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return {row["work_id"]: Work(row["artist_id"], int(row["n_images"])) for row in rows}
+
+
+def memory_of_fetch(requests: int) -> int:
+    """Two gigabytes to decode, and eight kilobytes for each file: its entry in the journal is kept at hand."""
+    return 2000 + 8 * requests // 1000
+
+
+def threads_of_fetch(job: str) -> int:
+    """Eight to decode files that are there at once; two for a host, which sends them slowly."""
+    return 8 if job in ("local", "museum") else 2
+
+
+def memory_of_manifest(requests: int) -> int:
+    """Four gigabytes, and ten kilobytes for each file of all jobs."""
+    return 4000 + 10 * requests // 1000
+
+
+def pairs_of_work(images: int, exhaustive_images: int, neighbours: int) -> int:
+    """About how many image pairs of a work are tried: all of a small work, `neighbours` an image of a large one."""
+    return images * neighbours if images > exhaustive_images else images * (images - 1) // 2
+
+
+def threads_of_work(pairs: int) -> int:
+    """One thread for most works, which run side by side; eight for one that alone would take a thread an hour."""
+    return 1 if pairs < _MANY_PAIRS else 8
+
+
+def minutes_of_work(pairs: int) -> int:
+    """An hour, and three seconds of a thread for every pair."""
+    return 60 + pairs // (20 * threads_of_work(pairs))
+
+
+def threads_of_collection(images: int) -> int:
+    """One thread for a small collection; eight where thousands of images are described."""
+    return 1 if images < _MANY_IMAGES else 8
+
+
+def minutes_of_collection(images: int) -> int:
+    """An hour, and a second of a thread for every image."""
+    return 60 + images // (60 * threads_of_collection(images))
+
+
+def minutes_of_set(name: str, renderer: str) -> int:
+    """An hour, and for Blender, which takes seconds a view, a day."""
+    return 1440 if renderer == "blender" and name != "scanned" else 60
+
+
+def environment_of_match(features: str, matcher: str, device: str) -> str:
+    """The conda environment of `match`: COLMAP's, that of a graphics card, or the plain one."""
+    if "colmap" in (features, matcher):
+        return "colmap"
+    return "torch" if device == "cuda" else "vision"

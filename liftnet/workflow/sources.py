@@ -1,0 +1,128 @@
+"""What a run collects, as its configuration names it: files that `collect` depends on, options that it is given."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liftnet.core.errors import LiftnetError
+
+_LOCAL_KINDS = frozenset({"name_that_sculpture", "sculptures6k", "shape_attributes", "table", "tanks_and_temples"})
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the images of a run come from.
+
+    Args:
+        results: Folder of all outputs.
+        photos: The user's folder or list, None without.
+        entries: `sources:` of the configuration: lists that are asked of catalogues or read from public sets.
+    """
+
+    results: str
+    photos: str | None
+    entries: tuple[Mapping[str, Any], ...]
+
+    @property
+    def is_museum(self) -> bool:
+        """Whether the run collects the synthetic museum, since the user names nothing of his own."""
+        return self.photos is None and not self.entries
+
+    @property
+    def museum_folder(self) -> str:
+        """Where the synthetic museum is rendered."""
+        return f"{self.results}/museum"
+
+    def lists(self) -> list[str]:
+        """The files of the lists that are asked of catalogues or read from public sets."""
+        return [f"{self.results}/lists/{entry['name']}.parquet" for entry in self.entries]
+
+    def files(self) -> list[str]:
+        """What `collect` depends on: the museum's list, those asked of catalogues, the user's list, or his files."""
+        if self.is_museum:
+            return [f"{self.museum_folder}/sources.csv"]
+        if self.photos is None:
+            return self.lists()
+        named = self._photos_source()
+        own = [str(named)] if named.is_file() else sorted(map(str, named.glob("*/*/*")))
+        return [*self.lists(), *own]
+
+    def options(self) -> str:
+        """How `collect plan` is told its sources."""
+        if self.is_museum:
+            return shlex.join(["--museum", self.museum_folder])
+        words = ["--list", *self.lists()] if self.entries else []
+        if self.photos is not None:
+            named = self._photos_source()
+            kind = "--directory"
+            if named.is_file():
+                kind = "--list" if named.suffix == ".parquet" else "--csv"
+            words += [str(named)] if words and kind == "--list" else [kind, str(named)]
+        return shlex.join(words)
+
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """The entry of `sources:` of a name.
+
+        Raises:
+            LiftnetError: None or several have this name.
+        """
+        found = [entry for entry in self.entries if entry["name"] == name]
+        if len(found) != 1:
+            raise LiftnetError(
+                "sources", f"{len(found)} entries have the name {name}; each needs a name of its own", "Rename one"
+            )
+        return found[0]
+
+    def _photos_source(self) -> Path:
+        """The list or the folder that `photos:` names."""
+        photos = Path(str(self.photos))
+        if not photos.exists():
+            raise LiftnetError(
+                "photos",
+                f"{photos} does not exist",
+                "Name a folder with sources.csv, a folder of artist/work/*.jpg, or a list (.csv or .parquet): "
+                "snakemake ... --config photos=FOLDER",
+            )
+        listed = photos / "sources.csv"
+        return listed if listed.is_file() else photos
+
+
+def queries_server(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of `sources:` asks a server; the others are read from the user's files."""
+    return entry["kind"] not in _LOCAL_KINDS
+
+
+def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
+    """The files that an entry of `sources:` is read from, so that its list follows them."""
+    named = (entry.get(key) for key in ("file", "works", "dump"))
+    return [path for path in named if path and Path(path).is_file()]
+
+
+def options_of_entry(entry: Mapping[str, Any]) -> str:
+    """The options of an entry of `sources:`; an empty list is told too, since a default may not be empty."""
+    own = {key: entry[key] for key in entry if key not in ("name", "kind")}
+    empty = [f"--{key.replace('_', '-')}" for key in sorted(own) if own[key] == []]
+    return " ".join(filter(None, [options_of(own), *empty]))
+
+
+def options_of(section: Mapping[str, Any], keys: Sequence[str] = ()) -> str:
+    """The named values (all of them without names) as command-line options, in a stable order."""
+    words: list[str] = []
+    for key in sorted(keys or section):
+        value, flag = section[key], f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flag, *map(str, value)] if value else []
+        elif value is not None:
+            words += [flag, str(value)]
+    return shlex.join(words)
+
+
+def split_lists(folder: str | None) -> list[str]:
+    """The files of the lists of splits in a folder; none without a folder."""
+    return sorted(map(str, Path(folder).glob("*"))) if folder else []

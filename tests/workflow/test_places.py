@@ -1,0 +1,78 @@
+"""The workflow wherever it is run: in its own folder, from another one by --snakefile, as a module of a workflow."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from workflow_tools import ROOT
+
+from liftnet.collect.sources import read_list
+
+pytestmark = pytest.mark.workflow
+ENTRY = {"name": "mine", "kind": "table", "file": "theirs.csv", "columns": ["artist=maker", "work=no", "image=pic"]}
+MODULE = f"""
+module liftnet:
+    snakefile: "{ROOT}/Snakefile"
+    config: config
+
+use rule * from liftnet
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A working folder without a file of the workflow, with a list and a configuration."""
+    folder = tmp_path / "another folder"
+    folder.mkdir()
+    (folder / "theirs.csv").write_text("maker,no,pic\nA,1,x.jpg\n")
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"results": "out", "sources": [ENTRY]}))
+    return folder
+
+
+def snakemake(folder, *arguments):
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return run.returncode, run.stdout + run.stderr
+
+
+def images(folder):
+    return [row.image.path.name for row in read_list(folder / "out/lists/mine.parquet").rows]
+
+
+def test_from_another_folder_a_target_is_made(elsewhere):
+    code, told = snakemake(
+        elsewhere, "--snakefile", f"{ROOT}/Snakefile", "--configfile", "mine.yaml", "--", "out/lists/mine.parquet"
+    )
+    assert code == 0, told
+    assert images(elsewhere) == ["x.jpg"]
+    assert yaml.safe_load((elsewhere / "out/run_config.yaml").read_text())["sources"] == [ENTRY]
+
+
+def test_from_another_folder_without_a_configuration_the_demo_is_planned(elsewhere):
+    code, told = snakemake(elsewhere, "--snakefile", f"{ROOT}/Snakefile", "--dry-run")
+    assert code == 0, told
+    assert "write_report" in told
+
+
+def test_as_a_module_a_target_is_made(elsewhere):
+    (elsewhere / "Snakefile").write_text('configfile: "mine.yaml"\n' + MODULE)
+    code, told = snakemake(elsewhere, "out/lists/mine.parquet")
+    assert code == 0, told
+    assert images(elsewhere) == ["x.jpg"]
+
+
+def test_as_a_module_with_names_of_its_own_everything_is_planned(elsewhere):
+    (elsewhere / "Snakefile").write_text(MODULE.replace("from liftnet", "from liftnet as sculptures_*"))
+    code, told = snakemake(elsewhere, "--dry-run", "--printshellcmds", "sculptures_all")
+    assert code == 0, told
+    assert "sculptures_write_report" in told
+    assert "python -m liftnet report --root" in told
+    assert "run_config.yaml" not in told  # which a module does not record
+
+
+def test_a_fault_in_a_modules_configuration_is_named(elsewhere):
+    (elsewhere / "Snakefile").write_text(MODULE)
+    code, told = snakemake(elsewhere, "--dry-run", "--config", "match={ratoi: 0.8}")
+    assert code != 0
+    assert "match: unknown key 'ratoi'; did you mean 'ratio'?" in told

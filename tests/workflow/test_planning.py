@@ -1,0 +1,148 @@
+"""What the Snakefile decides without Snakemake: sources, options, resources and outputs."""
+
+import os
+import shlex
+
+import pytest
+
+from liftnet.core.errors import LiftnetError
+from liftnet.workflow import jobs, outputs, sources
+from liftnet.workflow.sources import Sources
+
+TABLE = {"name": "mine", "kind": "table", "file": "theirs.csv"}
+MET = {"name": "met", "kind": "met", "departments": [12]}
+
+
+def test_nothing_named_is_the_museum():
+    museum = Sources("out", None, ())
+    assert museum.is_museum
+    assert museum.files() == ["out/museum/sources.csv"]
+    assert museum.options() == "--museum out/museum"
+
+
+def test_lists_of_catalogues_come_before_the_users_own(tmp_path):
+    (tmp_path / "sources.csv").touch()
+    asked = Sources("out", None, (TABLE, MET))
+    assert asked.files() == ["out/lists/mine.parquet", "out/lists/met.parquet"]
+    assert asked.options() == "--list out/lists/mine.parquet out/lists/met.parquet"
+    both = Sources("out", str(tmp_path), (MET,))
+    assert both.files() == ["out/lists/met.parquet", f"{tmp_path}/sources.csv"]
+    assert both.options() == f"--list out/lists/met.parquet --csv {tmp_path}/sources.csv"
+    assert not both.is_museum
+
+
+def test_photographs_are_a_list_or_a_folder_of_artists_and_works(tmp_path):
+    folder = tmp_path / "my photos"
+    (folder / "Artist" / "Work").mkdir(parents=True)
+    for name in ("b.jpg", "a.jpg"):
+        (folder / "Artist" / "Work" / name).touch()
+    (folder / "Artist" / "note.txt").touch()
+    own = Sources("out", str(folder), ())
+    assert own.files() == [f"{folder}/Artist/Work/a.jpg", f"{folder}/Artist/Work/b.jpg"]
+    assert shlex.split(own.options()) == ["--directory", str(folder)]
+    parquet = tmp_path / "list.parquet"
+    parquet.touch()
+    assert Sources("out", str(parquet), ()).options() == f"--list {parquet}"
+    assert Sources("out", str(parquet), (MET,)).options() == f"--list out/lists/met.parquet {parquet}"
+
+
+def test_photographs_that_are_not_there_are_refused():
+    with pytest.raises(LiftnetError, match="photos: no/such does not exist"):
+        Sources("out", "no/such", ()).files()
+
+
+@pytest.mark.parametrize(("entries", "count"), [((), 0), ((MET, MET), 2)])
+def test_an_entry_is_found_by_its_own_name(entries, count):
+    with pytest.raises(LiftnetError, match=f"{count} entries have the name met"):
+        Sources("out", None, entries).entry("met")
+    assert Sources("out", None, (TABLE, MET)).entry("met") is MET
+
+
+def test_an_entry_depends_on_the_files_it_names_and_asks_a_server_or_not(tmp_path):
+    file = tmp_path / "theirs.csv"
+    assert sources.files_of_entry(TABLE | {"file": str(file)}) == []
+    file.touch()
+    assert sources.files_of_entry(TABLE | {"file": str(file)}) == [str(file)]
+    assert [sources.queries_server(entry) for entry in (TABLE, MET)] == [False, True]
+
+
+def test_options_are_in_a_stable_order_and_quoted():
+    section = {"names": ["Märta Holm", "b"], "fast": False, "big": True, "ratio": 0.5, "off": None, "empty": []}
+    assert sources.options_of(section) == "--big --no-fast --names 'Märta Holm' b --ratio 0.5"
+    assert sources.options_of(section, ("ratio", "big")) == "--big --ratio 0.5"
+    assert sources.options_of_entry(MET | {"none_of": []}) == "--departments 12 --none-of"
+
+
+def test_split_lists_are_the_files_of_their_folder(tmp_path):
+    assert sources.split_lists(None) == []
+    for name in ("val.txt", "test.txt"):
+        (tmp_path / name).touch()
+    assert sources.split_lists(str(tmp_path)) == [f"{tmp_path}/test.txt", f"{tmp_path}/val.txt"]
+
+
+def test_tables_of_checkpoints_are_read_and_read_again_when_changed(tmp_path):
+    plan = tmp_path / "jobs.tsv"
+    plan.write_text("job\thosts\tn_requests\nlocal\t-\t7\nexample-org\texample.org\t250\n")
+    assert jobs.read_download_plan(str(plan)) == {"local": 7, "example-org": 250}
+    works = tmp_path / "works.tsv"
+    works.write_text("work_id\tartist_id\tn_images\tsplit\na-1\ta\t3\ttrain\n")
+    found = jobs.read_works(str(works))
+    assert found == {"a-1": jobs.Work("a", 3)}
+    assert jobs.read_works(str(works)) is found
+    works.write_text("work_id\tartist_id\tn_images\tsplit\na-1\ta\t3\ttrain\nb-1\tb\t4\ttest\n")
+    os.utime(works, ns=(1, 1))
+    again = jobs.read_works(str(works))
+    assert again == {"a-1": jobs.Work("a", 3), "b-1": jobs.Work("b", 4)}
+    assert outputs.mask_tables("out", again) == ["out/masks/a.parquet", "out/masks/b.parquet"]
+
+
+def test_pairs_are_all_of_a_small_work_and_neighbours_of_a_large_one():
+    pairs = [jobs.pairs_of_work(images, 300, 50) for images in (1, 12, 300, 301, 5000)]
+    assert pairs == [0, 66, 44850, 301 * 50, 250_000]
+
+
+@pytest.mark.parametrize(
+    ("ask", "most"),
+    [(jobs.minutes_of_work, 10**6), (jobs.minutes_of_collection, 10**6), (jobs.memory_of_fetch, 10**7)],
+)
+def test_more_work_never_asks_for_less_but_where_threads_share_it(ask, most):
+    asked = [ask(amount) for amount in (0, 1, 100, 1999, 2000, most)]
+    assert asked[0] > 0
+    assert asked[3] >= asked[2] >= asked[1] >= asked[0]
+    assert asked[-1] > asked[-2]
+
+
+def test_minutes_suffice_at_three_seconds_of_a_thread_for_a_pair_and_one_for_an_image():
+    for amount in (10, 1999, 2000, 44850):
+        assert jobs.minutes_of_work(amount) * 60 * jobs.threads_of_work(amount) >= 3 * amount
+        assert jobs.minutes_of_collection(amount) * 60 * jobs.threads_of_collection(amount) >= amount
+
+
+def test_only_views_by_blender_take_a_day():
+    asked = [jobs.minutes_of_set(name, by) for name in ("shapenet", "scanned") for by in ("blender", "embree")]
+    assert asked == [1440, 60, 60, 60]
+
+
+def test_the_environment_of_match_is_that_of_its_programs():
+    ask = jobs.environment_of_match
+    assert [ask("colmap", "exact", "cpu"), ask("sift", "colmap", "cuda")] == ["colmap", "colmap"]
+    assert [ask("sift", "exact", "cuda"), ask("sift", "exact", "cpu")] == ["torch", "vision"]
+
+
+def test_hosts_send_slowly_and_files_at_hand_are_decoded_by_eight():
+    assert [jobs.threads_of_fetch(job) for job in ("local", "museum", "example-org")] == [8, 8, 2]
+
+
+def test_truth_is_known_of_the_museum_alone():
+    assert outputs.truth_tables("out", True, ["a", "b"]) == ["out/tables/a.csv", "out/tables/b.csv"]
+    assert outputs.truth_tables("out", False, ["a", "b"]) == []
+
+
+def test_shapes_are_scored_where_shapes_and_targets_are_given():
+    assert "out/tables/drkfs_scores.csv" in outputs.drkfs_outputs("out", "shapes")
+    assert "out/tables/drkfs_scores.csv" not in outputs.drkfs_outputs("out", None)
+    outputs.check_shapes(None, None)
+    outputs.check_shapes("a", "b")
+    for given in (("a", None), (None, "b")):
+        with pytest.raises(LiftnetError, match="go together"):
+            outputs.check_shapes(*given)
