@@ -26,7 +26,8 @@ from liftnet.depth.data.pairs import sample_depth
 from liftnet.depth.reprojection.affine import CameraFit, fit_camera, fit_camera_by_svd, homogeneous_points
 from liftnet.depth.reprojection.loss import CameraModel, correspondence_loss, correspondence_terms, robust_cost
 from liftnet.depth.reprojection.ransac import ransac_inliers
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import NetworkSettings
+from liftnet.models.liftnet import initial_network
 
 SIZES = ((16, 181), (4, 9000))  # correspondences of a pair: the paper's mean, and dense
 THRESHOLD, TAU, SIDE = 5.0, 5.0, 256
@@ -161,7 +162,7 @@ def parts_table() -> pd.DataFrame:
 
 def share_table(steps: int) -> pd.DataFrame:
     """The loss's share of a training step of the paper's network."""
-    network = build_network(8, 64, False, 0).train()
+    network = initial_network(NetworkSettings(levels=8, width=64), 0).train()
     optimiser = torch.optim.SGD(network.parameters(), lr=1e-5, momentum=0.9)
     pairs = made_up(*SIZES[0])
     mask = torch.ones_like(pairs.depth, dtype=torch.bool)

@@ -30,11 +30,12 @@ from liftnet.core.files import write_text
 from liftnet.data.images import read_image, read_mask
 from liftnet.depth.data.batches import Order
 from liftnet.depth.data.pairs import PairLoader, sample_depth
-from liftnet.depth.data.store import CropOptions
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.reprojection.loss import correspondence_loss
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.training import depth_network
+from liftnet.models.depth_input import cut_input
+from liftnet.models.depth_networks import InputSettings
+from liftnet.models.liftnet import initial_network
 
 BATCH, POINTS = 16, 181
 NETWORKS = {64: {"levels": 6, "width": 16}, 256: {"levels": 8, "width": 64}}
@@ -43,7 +44,7 @@ NETWORKS = {64: {"levels": 6, "width": 16}, 256: {"levels": 8, "width": 64}}
 class PlainPairs(Dataset):
     """What one would write first: JPEG, mask and .npz are read for every item."""
 
-    def __init__(self, loader: PairLoader, root: Path, folder: Path, options: CropOptions) -> None:
+    def __init__(self, loader: PairLoader, root: Path, folder: Path, options: InputSettings) -> None:
         self.loader, self.root, self.folder, self.options = loader, root, folder, options
         self.random = np.random.default_rng(0)
         for row in loader.rows:
@@ -56,7 +57,7 @@ class PlainPairs(Dataset):
     def _crop(self, image: str):
         pixels = read_image(self.loader.store.files[image])
         mask = read_mask(self.root / "masks" / f"{image}.png", (pixels.shape[1], pixels.shape[0]))
-        return self.options.apply(pixels, mask)
+        return cut_input(pixels, mask, self.options)
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         index, direction = divmod(item, 2)
@@ -90,7 +91,7 @@ def loader_rows(root: Path, size: int, pairs: int) -> list[dict[str, object]]:
         for step in range(steps):
             data.train.batch(order.chosen(step), step)
         ours = (spent() - start) / (steps * BATCH)
-        plain = PlainPairs(loader, root, Path(scratch), data.store.options)
+        plain = PlainPairs(loader, root, Path(scratch), data.store.input)
         batches = iter(DataLoader(plain, batch_size=BATCH, shuffle=True, num_workers=0))
         start = spent()
         few = max(1, steps // 8)
@@ -141,7 +142,7 @@ def step_rows(size: int, device: torch.device, steps: int, rate: float) -> list[
     choices = [("no", False)] if device.type == "cpu" else [("no", False), ("bf16", False), ("bf16", True)]
     for precision, compiled in choices:
         settings = DepthSettings(image_size=size, **NETWORKS[size])
-        network = depth_network(settings, 0).to(device, memory_format=torch.channels_last)
+        network = initial_network(settings.network, 0).to(device, memory_format=torch.channels_last)
         called = torch.compile(network) if compiled else network
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
         with FlopCounterMode(display=False) as counter:

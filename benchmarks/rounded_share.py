@@ -24,11 +24,11 @@ RUNS = {"liftnet-sculptures": (".", "museum"), "liftnet-sketchfab-all": ("render
 def errors(model_folder: Path, scored: Scored, share: float) -> dict[str, float]:
     """Mean errors of a model that predicts with a share of the inflated mask."""
     model = load_model(model_folder)
-    model.rounded_share = share
+    model.mask_prior_weight = share
     method = Method(
         model_folder.name,
         0,
-        model.options,
+        model.input,
         lambda store: model.predict(store.images[: len(store)], store.masks[: len(store)]),
     )
     rows = pd.DataFrame([row for row in score_rows(method, scored, 1) if row["status"] == "ok"])

@@ -89,15 +89,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.data.store import CropOptions
     from liftnet.depth.score import Scored, prior_method, trained_method, write_scores
 
     if arguments.model:
         method = trained_method(arguments.model, arguments.run_name)
     else:
         settings = settings_from(arguments, DepthSettings)
-        crop = CropOptions(settings.image_size, settings.crop, settings.crop_margin, settings.background)
-        method = prior_method(arguments.prior, crop, arguments.run_name)
+        method = prior_method(arguments.prior, settings.input, arguments.run_name)
     name = arguments.set or arguments.root.resolve().name
     scored = Scored(arguments.root, arguments.truth or arguments.root, name, arguments.split, arguments.unit)
     write_scores(arguments.out, method, scored, arguments.threads)

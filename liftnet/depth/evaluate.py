@@ -68,13 +68,13 @@ def evaluate(inputs: EvaluationInputs, settings: DepthSettings, seed: int) -> No
     images = held_out_images(inputs.root, split, rows)
     truths = museum_truths(inputs) if inputs.museum else {}
     pair_images = {image for row in rows for image in (row.image_a, row.image_b)}
-    store = CropStore(inputs.root, [*images, *pair_images], model.options, inputs.threads)
+    store = CropStore(inputs.root, [*images, *pair_images], model.input, inputs.threads)
     depths = {name: method(store, list(range(len(store)))) for name, method in methods.items()}
     loader = PairLoader(table, rows, store, limit=10**9, augmentation=Augmentation())
     pairs = pair_table(loader, depths, model, split, seed)
     caption = (
         f"Reprojection of held-out correspondences ({split} pairs, both directions) through the affine camera that"
-        f" fits each method's depth best, in pixels of the {model.options.image_size} px network input."
+        f" fits each method's depth best, in pixels of the {model.input.image_size} px network input."
     )
     write_tables(pairs, inputs.tables / "depth_pairs", caption)
     examples = [Example(image_id, split) for image_id in images if image_id in store]
@@ -196,7 +196,7 @@ def true_depth_errors(
     errors: dict[str, list[DepthErrors]] = {name: [] for name in depths}
     for example in progress([e for e in examples if e.image_id in truths], "depth", "measuring depth"):
         row = store.index[example.image_id]
-        truth = true_crop(load_truth(truths[example.image_id]), store.boxes[row], store.options.image_size)
+        truth = true_crop(load_truth(truths[example.image_id]), store.boxes[row], store.input.image_size)
         visible = np.isfinite(truth)
         if not visible.any():
             LOG.warning("%s: the object is not in the crop; left out", example.image_id)
@@ -210,7 +210,7 @@ def true_depth_errors(
 
 def demo_table(errors: dict[str, list[DepthErrors]], model: DepthModel) -> pd.DataFrame:
     """Mean errors of each method over images: columns method, n, l1, rmse, rel_l1, rel_sq, rmse_affine, alignment."""
-    size = model.options.image_size
+    size = model.input.image_size
     how = f"{ALIGNMENT}; rmse_affine: a d + b x + c y + e; true foreground; {size} px"
     rows = [{"method": name, "n": len(e), **mean_errors(e), "alignment": how} for name, e in errors.items()]
     return pd.DataFrame(rows)
@@ -219,6 +219,6 @@ def demo_table(errors: dict[str, list[DepthErrors]], model: DepthModel) -> pd.Da
 def _demo_caption(split: str, model: DepthModel) -> str:
     return (
         f"Errors of predicted depth on the {split} views of the museum, means over n views, in half widths of the"
-        f" {model.options.image_size} px crop with the object's median depth at 2.732. inflated: the mask as a"
+        f" {model.input.image_size} px crop with the object's median depth at 2.732. inflated: the mask as a"
         " rounded surface, the square root of the solution of Poisson's equation."
     )

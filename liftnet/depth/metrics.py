@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.data.truth import TrueView
-from liftnet.depth.data.crops import CropBox, cut_nearest
+from liftnet.models.depth_input import CropBox, cut_nearest
 
 FloatArray = npt.NDArray[np.floating]
 VIEWING_DISTANCE = 2.732  # half widths from the camera to the object's median depth; makes relative errors defined

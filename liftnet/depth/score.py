@@ -17,9 +17,10 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.schemas import MANIFEST, SCORES, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.depth.data.crops import CropBox, cut_nearest
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
+from liftnet.models.depth_input import CropBox, cut_nearest
+from liftnet.models.depth_networks import InputSettings
 from liftnet.models.depth_priors import constant_depth, ellipsoid_depth, inflated_depth
 from liftnet.models.liftnet import load_model
 
@@ -57,13 +58,13 @@ class Method:
     Attributes:
         run: Name in the rows.
         seed: Seed of its training, 0 for a prior.
-        options: What it sees of an image.
+        input: What it sees of an image.
         predict: From n crops to (n, S, S) depth that grows away from the viewer, up to scale and shift.
     """
 
     run: str
     seed: int
-    options: CropOptions
+    input: InputSettings
     predict: Predict
 
 
@@ -78,12 +79,12 @@ def trained_method(folder: Path, run: str | None = None) -> Method:
     return Method(
         run or folder.name,
         seed,
-        model.options,
+        model.input,
         lambda store: model.predict(store.images[: len(store)], store.masks[: len(store)]),
     )
 
 
-def prior_method(name: str, options: CropOptions, run: str | None = None) -> Method:
+def prior_method(name: str, input: InputSettings, run: str | None = None) -> Method:
     """A prior that looks at the mask alone: one of `PRIORS`, named after itself unless `run` says otherwise.
 
     Raises:
@@ -92,13 +93,13 @@ def prior_method(name: str, options: CropOptions, run: str | None = None) -> Met
     if name not in PRIORS:
         raise LiftnetError(f"--prior {name}", "is not known", f"Choose one of {', '.join(PRIORS)}")
     prior = PRIORS[name]
-    size = options.image_size
+    size = input.image_size
 
     def predict(store: CropStore) -> Float32Array:
         depths = [prior(mask) for mask in store.masks[: len(store)]]
         return np.stack(depths) if depths else np.empty((0, size, size), np.float32)
 
-    return Method(run or name, 0, options, predict)
+    return Method(run or name, 0, input, predict)
 
 
 def write_scores(path: Path, method: Method, scored: Scored, threads: int) -> None:
@@ -131,7 +132,7 @@ def score_rows(method: Method, scored: Scored, threads: int) -> list[dict[str, A
         LiftnetError: A table cannot be read, or no image of the split has true depth.
     """
     images = images_with_truth(scored)
-    store = CropStore(scored.root, list(images), method.options, threads)
+    store = CropStore(scored.root, list(images), method.input, threads)
     depths = method.predict(store)
 
     def measure(image_id: str) -> dict[str, Any]:
@@ -142,7 +143,7 @@ def score_rows(method: Method, scored: Scored, threads: int) -> list[dict[str, A
             "split": scored.split,
             **images[image_id].columns,
             "unit": scored.unit,
-            "resolution": method.options.image_size,
+            "resolution": method.input.image_size,
         }
         if image_id not in store:
             return {**about, "status": "image", "reason": store.failed[image_id]}

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from liftnet.core.settings import Settings
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
 
 
 class DepthSettings(Settings):
@@ -117,6 +118,26 @@ class DepthSettings(Settings):
         if self.image_size % 2**levels:
             raise ValueError(f"image_size must be a multiple of 2**levels = {2**levels}")
         return self
+
+    @property
+    def input(self) -> InputSettings:
+        """What the network sees."""
+        return InputSettings(
+            image_size=self.image_size, crop=self.crop, margin=self.crop_margin, background=self.background
+        )
+
+    @property
+    def network(self) -> NetworkSettings:
+        """What the network is."""
+        unet = self.encoder == "unet"
+        return NetworkSettings(
+            architecture="unet" if unet else "encoder_unet",
+            levels=self.levels,
+            width=self.width,
+            align_corners=self.align_corners,
+            encoder="tu-tf_efficientnet_lite0" if unet else self.encoder,
+            encoder_weights=self.encoder_weights,
+        )
 
 
 EVALUATION = ("evaluation_pairs", "n_examples")  # read by `depth evaluate`; changing them does not train again

@@ -32,8 +32,7 @@ from liftnet.depth.data.pairs import in_directions
 from liftnet.depth.objectives import Sources, Terms, Training, load_training
 from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
-from liftnet.models.liftnet import DepthModel, save_model
-from liftnet.models.unet import UNET, DepthNetwork, initial_network, network_from
+from liftnet.models.liftnet import DepthModel, initial_network, network_from, save_model
 
 LOG = get_logger("depth")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -81,13 +80,13 @@ def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None
         train_loop(run, model_folder)
     if not run.accelerator.is_main_process:
         return
-    network = network_from(network_config(settings))
+    network = network_from(settings.network)
     network.load_state_dict(run.state.best)
-    model = DepthModel(network.eval(), run.data.store.options)
+    model = DepthModel(network.eval(), run.data.store.input)
     if not run.data.signed:
         model.sign = viewer_sign(model, run.data.store, run.data.images)
     if settings.method == "correspondences":
-        model.rounded_share = settings.rounded_share
+        model.mask_prior_weight = settings.rounded_share
     model.notes = _notes(run)
     save_model(model_folder, model)
     LOG.info(
@@ -100,18 +99,6 @@ def train(sources: Sources, model_folder: Path, settings: DepthSettings) -> None
         run.state.best_iteration,
         model_folder,
     )
-
-
-def depth_network(settings: DepthSettings, seed: int) -> DepthNetwork:
-    """The depth network that the settings ask for, initialised from the seed and its encoder's weights alone."""
-    return initial_network(network_config(settings), seed, settings.encoder_weights)
-
-
-def network_config(settings: DepthSettings) -> dict[str, Any]:
-    """What builds the network that the settings ask for: the `config` of `liftnet.models.unet`."""
-    if settings.encoder != UNET:
-        return {"encoder": settings.encoder, "width": settings.width}
-    return {"levels": settings.levels, "width": settings.width, "align_corners": settings.align_corners}
 
 
 def start_run(data: Training, settings: DepthSettings, seed: int, folder: Path) -> Run:
@@ -131,7 +118,7 @@ def start_run(data: Training, settings: DepthSettings, seed: int, folder: Path) 
             f"cannot be divided among {accelerator.num_processes} processes",
             "Use a multiple of their number",
         )
-    networks: dict[str, nn.Module] = {"depth": depth_network(settings, seed), **data.networks}
+    networks: dict[str, nn.Module] = {"depth": initial_network(settings.network, seed), **data.networks}
     identity = fingerprint(settings, seed, [*data.train.items, *data.val.items])
     state = read_checkpoint(folder / "checkpoint.pt", identity)
     if state is not None:

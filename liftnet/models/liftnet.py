@@ -3,23 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json
 from liftnet.data.images import BoolArray, UInt8Array
-from liftnet.depth.data.crops import put_back
-from liftnet.depth.data.store import CropOptions
-from liftnet.models.unet import DepthNetwork, network_from
+from liftnet.models import depth_networks
+from liftnet.models.depth_input import cut_input, network_input, put_back
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.depth_priors import inflated_depth
 
-FORMAT = 1
+FORMAT = 2
 Float32Array = npt.NDArray[np.float32]
+
+
+class DepthNetwork(nn.Module):
+    """Base of the networks in `liftnet.models.depth_networks`.
+
+    Attributes:
+        side_multiple: The side of its input must be a multiple of this.
+    """
+
+    side_multiple: int
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Those `NetworkSettings` that rebuild the network."""
+        raise NotImplementedError
+
+    def load_pretrained(self, sources: Sequence[str]) -> None:
+        """Start from weights that others trained, where the network knows any."""
+
+    def check_size(self, images: Tensor) -> None:
+        """Refuse images of a size that cannot be halved as often as the network does.
+
+        Args:
+            images: (B, 3, S, S).
+
+        Raises:
+            LiftnetError: S is no multiple of `side_multiple`.
+        """
+        if images.shape[-1] % self.side_multiple or images.shape[-2] % self.side_multiple:
+            raise LiftnetError(
+                f"image of {images.shape[-1]}x{images.shape[-2]} pixels",
+                f"the network takes sides that are multiples of {self.side_multiple}",
+                f"Use a multiple of {self.side_multiple} as image_size, or fewer levels",
+            )
+
+
+def network_from(settings: NetworkSettings) -> DepthNetwork:
+    """The network that the settings describe, with random weights."""
+    network: DepthNetwork = import_module(f"{depth_networks.__name__}.{settings.architecture}").build(settings)
+    return network
+
+
+def initial_network(settings: NetworkSettings, seed: int) -> DepthNetwork:
+    """A network to train, from pretrained weights where the settings name any.
+
+    Args:
+        settings: What the network is.
+        seed: Seed of the random weights; the global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = network_from(settings)
+    network.load_pretrained(settings.encoder_weights)
+    return network
 
 
 @dataclass
@@ -28,24 +87,24 @@ class DepthModel:
 
     Attributes:
         network: The network, in evaluation mode.
-        options: What it sees of an image.
+        input: What it sees of an image.
         sign: 1 or -1; times the network's output, depth grows away from the viewer. The loss cannot tell `d` from
             `-d`, so training chooses the sign that makes the training images bulge towards the viewer.
         notes: What config.json says besides: settings, training, data.
-        rounded_share: How much of the prediction is the inflated mask, see `blend_rounded`.
+        mask_prior_weight: Weight of the inflated mask in the prediction, see `blend_mask_prior`.
     """
 
     network: DepthNetwork
-    options: CropOptions
+    input: InputSettings
     sign: int = 1
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    rounded_share: float = 0.0
+    mask_prior_weight: float = 0.0
 
     def predict(self, crops: UInt8Array, masks: BoolArray, batch_size: int = 32) -> Float32Array:
         """Depth of crops.
 
         Args:
-            crops: (n, S, S, 3) uint8, as `CropOptions.apply` cuts them.
+            crops: (n, S, S, 3) uint8, as `cut_input` cuts them.
             masks: (n, S, S) bool, their foreground.
             batch_size: Crops in one pass.
 
@@ -53,9 +112,9 @@ class DepthModel:
             (n, S, S) float32 in [-1, 1], growing away from the viewer.
         """
         depth = self.network_depth(crops, batch_size)
-        if not self.rounded_share:
+        if not self.mask_prior_weight:
             return depth
-        blended = (blend_rounded(*pair, self.rounded_share) for pair in zip(depth, masks, strict=True))
+        blended = (blend_mask_prior(*pair, self.mask_prior_weight) for pair in zip(depth, masks, strict=True))
         return np.stack([*blended, *depth[:0]]) if len(depth) else depth
 
     @torch.inference_mode()
@@ -66,8 +125,7 @@ class DepthModel:
         depth = [np.empty((0, *crops.shape[1:3]), np.float32)]
         for start in range(0, len(crops), batch_size):
             part = torch.from_numpy(np.array(crops[start : start + batch_size])).to(device)
-            images = part.permute(0, 3, 1, 2).float() / 127.5 - 1
-            depth.append(self.sign * self.network(images).float().cpu().numpy())
+            depth.append(self.sign * self.network(network_input(part)).float().cpu().numpy())
         return np.concatenate(depth)
 
     def predict_image(self, image: UInt8Array, mask: BoolArray | None = None) -> Float32Array:
@@ -86,14 +144,14 @@ class DepthModel:
         """
         if mask is not None and mask.shape != image.shape[:2]:
             raise ValueError(f"the mask is {mask.shape}, the image {image.shape[:2]}")
-        crop, small_mask, box = self.options.apply(image, mask)
+        crop, small_mask, box = cut_input(image, mask, self.input)
         depth = put_back(self.predict(crop[None], small_mask[None])[0], box, (image.shape[0], image.shape[1]))
         if mask is not None:
             depth[~mask] = np.nan
         return depth
 
 
-def blend_rounded(depth: Float32Array, mask: BoolArray, share: float) -> Float32Array:
+def blend_mask_prior(depth: Float32Array, mask: BoolArray, weight: float) -> Float32Array:
     """Mix predicted depth with the inflated mask, both scaled to the same spread over the mask.
 
     Correspondences lie where there is texture. What they leave open, smooth surface and the bend towards the outline,
@@ -102,13 +160,11 @@ def blend_rounded(depth: Float32Array, mask: BoolArray, share: float) -> Float32
     Args:
         depth: (S, S) in [-1, 1], growing away from the viewer.
         mask: (S, S) bool, the foreground.
-        share: Of the inflated mask, in [0, 1].
+        weight: Of the inflated mask, in [0, 1].
 
     Returns:
         (S, S) float32 in [-1, 1]; the depth as it is where the mask is empty or either is constant on it.
     """
-    from liftnet.models.depth_priors import inflated_depth
-
     if not mask.any():
         return depth
     rounded = inflated_depth(mask)
@@ -116,7 +172,7 @@ def blend_rounded(depth: Float32Array, mask: BoolArray, share: float) -> Float32
     if min(spread, spread_rounded) <= 1e-6:
         return depth
     middle, middle_rounded = depth[mask].mean(), rounded[mask].mean()
-    mixed = (1 - share) * (depth - middle) + share * (rounded - middle_rounded) * (spread / spread_rounded)
+    mixed = (1 - weight) * (depth - middle) + weight * (rounded - middle_rounded) * (spread / spread_rounded)
     return np.clip(mixed + middle, -1, 1).astype(np.float32)
 
 
@@ -129,9 +185,9 @@ def save_model(folder: Path, model: DepthModel) -> None:
         "format": FORMAT,
         "model": "liftnet",
         "network": model.network.config,
-        "input": dataclasses.asdict(model.options),
+        "input": model.input.model_dump(),
         "sign": model.sign,
-        "rounded_share": model.rounded_share,
+        "mask_prior_weight": model.mask_prior_weight,
         **model.notes,
     }
     write_json(folder / "config.json", config)
@@ -153,15 +209,15 @@ def load_model(folder: Path, device: str = "cpu") -> DepthModel:
     if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("model") != "liftnet":
         raise LiftnetError(folder / "config.json", f"does not describe a LiftNet of format {FORMAT}", again)
     try:
-        network = network_from(config["network"])
+        network = network_from(NetworkSettings(**config["network"]))
         network.load_state_dict(load_file(weights))
-        options = CropOptions(**config["input"])
-        known = ("format", "model", "network", "input", "sign", "rounded_share")
+        seen = InputSettings(**config["input"])
+        known = ("format", "model", "network", "input", "sign", "mask_prior_weight")
         notes = {name: value for name, value in config.items() if name not in known}
-        share = float(config.get("rounded_share", 0.0))
-        return DepthModel(network.to(device).eval(), options, int(config["sign"]), notes, share)
+        weight = float(config["mask_prior_weight"])
+        return DepthModel(network.to(device).eval(), seen, int(config["sign"]), notes, weight)
     except FileNotFoundError as error:
         raise LiftnetError(weights, "does not exist", again) from error
-    except (SafetensorError, KeyError, TypeError, RuntimeError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValidationError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise LiftnetError(weights, f"does not fit its config.json or is damaged ({reason})", again) from error

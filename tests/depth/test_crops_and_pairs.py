@@ -8,15 +8,24 @@ from liftnet.depth.data.augment import (
     change_images,
     draw_changes,
     move_points,
-    network_input,
     warp,
 )
-from liftnet.depth.data.crops import CropBox, box_around, box_of_image, cut, cut_mask, cut_nearest, make_crop
 from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, epoch_order, sample_depth, sample_depth_by_index
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.reprojection.loss import correspondence_loss
+from liftnet.models.depth_input import (
+    CropBox,
+    box_around,
+    box_of_image,
+    cut,
+    cut_input,
+    cut_mask,
+    cut_nearest,
+    network_input,
+)
+from liftnet.models.depth_networks import InputSettings
 
-OPTIONS = CropOptions(64, "mask", 0.1, "keep")
+OPTIONS = InputSettings(image_size=64, background="keep")
 
 
 def image_with_dot(x, y, height=120, width=90):
@@ -61,10 +70,10 @@ def test_grey_background_hides_what_is_off_the_mask():
     image = np.full((64, 64, 3), 200, np.uint8)
     mask = np.zeros((64, 64), bool)
     mask[16:48, 16:48] = True
-    crop, small = make_crop(image, mask, CropBox(0, 0, 64), 64, "grey")
+    crop, small, _ = cut_input(image, mask, InputSettings(crop="full", background="grey"))
     assert (crop[~small] == 128).all()
     assert (crop[small] == 200).all()
-    assert (make_crop(image, mask, CropBox(0, 0, 64), 64, "keep")[0] == 200).all()
+    assert (cut_input(image, mask, InputSettings(crop="full", background="keep"))[0] == 200).all()
 
 
 def test_store_reads_crops_and_names_what_it_cannot_read(run_folder, run_views, tmp_path):
@@ -88,7 +97,7 @@ def test_store_reads_crops_and_names_what_it_cannot_read(run_folder, run_views, 
 
 def test_crops_beyond_the_cache_lie_in_a_scratch_file_and_are_the_same(run_folder, run_views, tmp_path):
     ids = [view.image_id for view in run_views] * 2
-    options = CropOptions(256, "mask", 0.1, "keep")
+    options = InputSettings(image_size=256, background="keep")
     memory = CropStore(run_folder, ids, options)
     disk = CropStore(run_folder, ids, options, threads=2, cache_mb=1, scratch=tmp_path)
     assert isinstance(disk.images, np.memmap)

@@ -12,11 +12,10 @@ from PIL import Image
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.core.tables import write_tables
-from liftnet.depth.data.store import CropOptions
 from liftnet.depth.predicting.card import write_card
 from liftnet.depth.settings import DepthSettings
-from liftnet.models.liftnet import DepthModel, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
 METRICS = "iteration,train_loss,val_loss\n100,0.5,0.6\n200,0.4,0.55\n300,0.3,0.57\n"
 
@@ -26,7 +25,15 @@ def make_model(folder, **settings):
     training = {"items": 1234, "works": 55, "validation_items": 163, "validated_on": "pairs of the val artists"}
     training |= {"best_iteration": 200, "best_validation_loss": 0.55, "iterations": 300}
     notes = {"settings": values, "seed": 3, "training": training}
-    save_model(folder, DepthModel(build_network(3, 4, False, 0), CropOptions(32, "mask", 0.1, "grey"), 1, notes))
+    save_model(
+        folder,
+        DepthModel(
+            initial_network(NetworkSettings(levels=3, width=4), 0),
+            InputSettings(image_size=32),
+            1,
+            notes,
+        ),
+    )
     (folder / "metrics.csv").write_text(METRICS)
     return folder
 

@@ -9,22 +9,24 @@ from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.depth import evaluate as module
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.evaluate import EvaluationInputs, evaluate
 from liftnet.depth.examples import Example, choose_examples
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.settings import DepthSettings
-from liftnet.models.liftnet import DepthModel, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
-OPTIONS = CropOptions(32, "mask", 0.1, "keep")
+OPTIONS = InputSettings(image_size=32, background="keep")
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     settings = DepthSettings(image_size=32, levels=3, width=4).model_dump()
-    save_model(folder, DepthModel(build_network(3, 4, False, 0), OPTIONS, 1, {"settings": settings}))
+    save_model(
+        folder, DepthModel(initial_network(NetworkSettings(levels=3, width=4), 0), OPTIONS, 1, {"settings": settings})
+    )
     return folder
 
 
@@ -154,7 +156,7 @@ def test_a_missing_model_is_named(run_folder, tmp_path):
 
 
 def test_the_sign_is_applied_to_predictions(model_folder):
-    network = build_network(3, 4, False, 0)
+    network = initial_network(NetworkSettings(levels=3, width=4), 0)
     crops, masks = torch.randint(0, 255, (1, 32, 32, 3), dtype=torch.uint8).numpy(), np.ones((1, 32, 32), bool)
     plus, minus = (DepthModel(network, OPTIONS, sign).predict(crops, masks) for sign in (1, -1))
     np.testing.assert_array_equal(plus, -minus)

@@ -9,17 +9,15 @@ import torch
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.data.images import write_image
-from liftnet.depth.data.store import CropOptions
 from liftnet.depth.predicting.export import (
     CONFIG_KEY,
     describe,
     export_model,
     load_model_file,
-    network_input,
     require_packages,
 )
-from liftnet.models.liftnet import DepthModel, load_model, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, load_model, save_model
 
 SIZE = 32
 
@@ -28,13 +26,16 @@ SIZE = 32
 def model_folder(tmp_path_factory):
     """A model whose sign is negative and whose batch normalisation is not the identity."""
     folder = tmp_path_factory.mktemp("model")
-    network = build_network(3, 4, False, 0)
+    network = initial_network(NetworkSettings(levels=3, width=4), 0)
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.copy_(torch.randn(module.running_mean.shape, generator=generator) * 0.1)
             module.running_var.copy_(torch.rand(module.running_var.shape, generator=generator) + 0.5)
-    save_model(folder, DepthModel(network, CropOptions(SIZE, "mask", 0.1, "keep"), -1, {"seed": 7}))
+    save_model(
+        folder,
+        DepthModel(network, InputSettings(image_size=SIZE, background="keep"), -1, {"seed": 7}),
+    )
     return folder
 
 
@@ -69,7 +70,9 @@ def test_onnx_predicts_what_the_model_predicts_in_batches_of_any_size(exported, 
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
-    (found,) = session.run(["depth"], {"image": network_input(crops_of(count))})
+    (found,) = session.run(
+        ["depth"], {"image": (crops_of(count).transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32)}
+    )
     assert found.shape == (count, SIZE, SIZE)
     assert found.dtype == np.float32
     expected = predict(load_model(model_folder), crops_of(count))
@@ -86,7 +89,7 @@ def test_onnx_says_what_it_takes_and_gives_and_nothing_about_this_machine(export
     assert json.loads(said["config"])["input"] == {
         "background": "keep",
         "crop": "mask",
-        "crop_margin": 0.1,
+        "margin": 0.1,
         "image_size": SIZE,
     }
     (given,), (result,) = model.graph.input, model.graph.output
@@ -122,7 +125,7 @@ def test_safetensors_is_complete_and_bit_equal(model_folder, tmp_path, capsys):
     assert "largest difference from the model 0.0e+00 on 8 random crops" in capsys.readouterr().err
     read = load_model_file(tmp_path / "one.safetensors")
     expected = load_model(model_folder)
-    assert (read.sign, read.options, read.notes) == (expected.sign, expected.options, expected.notes)
+    assert (read.sign, read.input, read.notes) == (expected.sign, expected.input, expected.notes)
     np.testing.assert_array_equal(predict(read, crops_of(3)), predict(expected, crops_of(3)))
     assert json.loads((tmp_path / "one.json").read_text())["check"]["tolerance"] == 0
 
@@ -159,6 +162,6 @@ def test_bad_requests_are_named(model_folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("crop", "said"), [("mask", "square around the mask"), ("full", "around the whole image")])
 def test_cropping_is_described(model_folder, crop, said):
     model = load_model(model_folder)
-    model.options = CropOptions(SIZE, crop, 0.1, "grey")
+    model.input = InputSettings(image_size=SIZE, crop=crop, margin=0.1)
     assert said in describe(model_folder, model)["crop"]["square"]
     assert "grey" in describe(model_folder, model)["crop"]["background"]

@@ -10,13 +10,12 @@ from PIL import Image
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.data.images import read_image
-from liftnet.depth.data.crops import CropBox, put_back
-from liftnet.depth.data.store import CropOptions
 from liftnet.depth.predicting.mesh import depth_mesh
 from liftnet.depth.predicting.outputs import FORMATS, colour_depth, endings, parse_formats
 from liftnet.depth.predicting.predict import PredictOptions, predict
-from liftnet.models.liftnet import DepthModel, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_input import CropBox, put_back
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
 OUTPUTS = endings(list(FORMATS))
 WHOLE = PredictOptions()
@@ -25,7 +24,13 @@ WHOLE = PredictOptions()
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, DepthModel(build_network(3, 4, False, 0), CropOptions(32, "mask", 0.1, "keep")))
+    save_model(
+        folder,
+        DepthModel(
+            initial_network(NetworkSettings(levels=3, width=4), 0),
+            InputSettings(image_size=32, background="keep"),
+        ),
+    )
     return folder
 
 
@@ -255,7 +260,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_work_goes_on(error, t
     for k in range(7):
         Image.new("RGB", (20, 20), (k, k, k)).save(tmp_path / f"{k}.png")
     network = Hungry(2, error)
-    model = DepthModel(network, CropOptions(32, "mask", 0.1, "keep"))
+    model = DepthModel(network, InputSettings(image_size=32, background="keep"))
     monkeypatch.setattr("liftnet.depth.predicting.predict.load_model", lambda *_: model)
     out = tmp_path / "out"
     assert predict([tmp_path], tmp_path / "model", out, PredictOptions(formats=("npy",), device="cpu")) == 0
@@ -267,14 +272,17 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_work_goes_on(error, t
 
 
 def test_memory_that_does_not_suffice_for_one_image_ends_with_a_clear_message(photos, tmp_path, monkeypatch):
-    model = DepthModel(Hungry(0, MemoryError()), CropOptions(32, "mask", 0.1, "keep"))
+    model = DepthModel(Hungry(0, MemoryError()), InputSettings(image_size=32, background="keep"))
     monkeypatch.setattr("liftnet.depth.predicting.predict.load_model", lambda *_: model)
     with pytest.raises(LiftnetError, match=r"--device cpu: memory does not suffice .* 32 px"):
         predict([photos], tmp_path / "model", tmp_path / "out", PredictOptions(device="cpu"))
 
 
 def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(photos, tmp_path, monkeypatch):
-    model = DepthModel(Hungry(0, RuntimeError("shapes do not fit")), CropOptions(32, "mask", 0.1, "keep"))
+    model = DepthModel(
+        Hungry(0, RuntimeError("shapes do not fit")),
+        InputSettings(image_size=32, background="keep"),
+    )
     monkeypatch.setattr("liftnet.depth.predicting.predict.load_model", lambda *_: model)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         predict([photos], tmp_path / "model", tmp_path / "out", PredictOptions(device="cpu"))

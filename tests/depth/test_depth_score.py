@@ -10,15 +10,15 @@ from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import SCORES, read_table
 from liftnet.data.truth import TrueView
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.depth.settings import DepthSettings
 from liftnet.geometry.cameras import Camera
-from liftnet.models.liftnet import DepthModel, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
-OPTIONS = CropOptions(32, "mask", 0.1, "keep")
+OPTIONS = InputSettings(image_size=32, background="keep")
 
 
 def scored(root, **changes):
@@ -31,7 +31,7 @@ def scored(root, **changes):
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "liftnet-demo-s3"
     notes = {"settings": DepthSettings(image_size=32, levels=3, width=4).model_dump(), "seed": 3}
-    save_model(folder, DepthModel(build_network(3, 4, False, 0), OPTIONS, 1, notes))
+    save_model(folder, DepthModel(initial_network(NetworkSettings(levels=3, width=4), 0), OPTIONS, 1, notes))
     return folder
 
 
@@ -125,7 +125,7 @@ def test_an_unknown_prior_is_refused():
 
 def test_centimetres_stay_as_they_are():
     """A plane 150 cm away, seen twice as finely as the crop shows it."""
-    from liftnet.depth.data.crops import CropBox
+    from liftnet.models.depth_input import CropBox
 
     camera = Camera(np.array([[100.0, 0, 31.5], [0, 100.0, 31.5], [0, 0, 1]]), np.eye(3), np.zeros(3))
     depth = np.full((64, 64), 150.0, np.float32)

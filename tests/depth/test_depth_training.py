@@ -16,13 +16,12 @@ from liftnet.depth import training
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint
 from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.data.pairs import PairTable, hold_out_works
-from liftnet.depth.data.store import CropOptions
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import learning_rate, train
-from liftnet.models.liftnet import DepthModel, load_model, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, load_model, save_model
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "max_correspondences": 64}
 
@@ -53,7 +52,7 @@ def trained(run_folder, tmp_path_factory):
 def test_training_writes_a_model_that_loads_and_its_metrics(trained):
     model = load_model(trained)
     assert model.network.levels == 3
-    assert model.options == CropOptions(32, "mask", 0.1, "grey")
+    assert model.input == InputSettings(image_size=32)
     assert model.sign in (1, -1)
     metrics = pd.read_csv(trained / "metrics.csv")
     assert metrics["iteration"].tolist() == [4, 8]
@@ -239,8 +238,8 @@ def test_the_sign_makes_depth_bulge_towards_the_viewer(run_folder, tmp_path):
     """The network and its negative are one to the loss; the model's sign tells them apart."""
     settings = tiny()
     data = load_training(sources(run_folder, tmp_path), settings)
-    network = build_network(3, 8, False, 0).eval()
-    model = DepthModel(network, data.store.options)
+    network = initial_network(NetworkSettings(levels=3, width=8), 0).eval()
+    model = DepthModel(network, data.store.input)
     sign = viewer_sign(model, data.store, data.images)
     last = network.up[-1][-1].weight
     with torch.no_grad():
@@ -249,17 +248,28 @@ def test_the_sign_makes_depth_bulge_towards_the_viewer(run_folder, tmp_path):
 
 
 def test_a_saved_model_gives_the_same_depth(tmp_path):
-    model = DepthModel(build_network(3, 4, False, 1).eval(), CropOptions(32, "full", 0.0, "grey"), -1, {"seed": 4})
+    model = DepthModel(
+        initial_network(NetworkSettings(levels=3, width=4), 1).eval(),
+        InputSettings(image_size=32, crop="full", margin=0.0),
+        -1,
+        {"seed": 4},
+    )
     save_model(tmp_path, model)
     loaded = load_model(tmp_path)
     crops, masks = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8), np.ones((3, 32, 32), bool)
     np.testing.assert_array_equal(loaded.predict(crops, masks), model.predict(crops, masks))
-    assert (loaded.sign, loaded.options, loaded.notes) == (-1, model.options, {"seed": 4})
+    assert (loaded.sign, loaded.input, loaded.notes) == (-1, model.input, {"seed": 4})
 
 
 @pytest.mark.parametrize("damage", ["config", "no config", "weights", "no weights", "other network"])
 def test_a_damaged_model_is_named(tmp_path, damage):
-    save_model(tmp_path, DepthModel(build_network(3, 4, False, 1), CropOptions(32, "full", 0.0, "grey")))
+    save_model(
+        tmp_path,
+        DepthModel(
+            initial_network(NetworkSettings(levels=3, width=4), 1),
+            InputSettings(image_size=32, crop="full", margin=0.0),
+        ),
+    )
     config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
     if damage == "config":
         config.write_text("{")

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth.data.store import CropOptions
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.depth_networks.unet import LiftNet
 from liftnet.models.depth_priors import inflated_depth
-from liftnet.models.liftnet import DepthModel, load_model, save_model
-from liftnet.models.unet import LiftNet, build_network, initial_network, network_from
+from liftnet.models.liftnet import DepthModel, initial_network, load_model, network_from, save_model
 
 
 def test_the_network_of_the_paper_has_39_16_million_parameters():
@@ -18,7 +19,7 @@ def test_the_network_of_the_paper_has_39_16_million_parameters():
 
 @pytest.mark.parametrize(("size", "levels", "width"), [(64, 6, 8), (32, 3, 4), (64, 4, 16)])
 def test_output_has_the_input_s_size_and_lies_between_minus_one_and_one(size, levels, width):
-    network = build_network(levels, width, False, seed=0).eval()
+    network = initial_network(NetworkSettings(levels=levels, width=width), 0).eval()
     depth = network(20 * torch.randn(2, 3, size, size))
     assert depth.shape == (2, size, size)
     assert depth.abs().max() <= 1
@@ -41,7 +42,7 @@ def test_layers_are_those_of_the_pix2pix_u_net():
 
 
 def test_initial_weights_follow_xavier_and_the_batch_norm_rule():
-    network = build_network(6, 32, False, seed=3)
+    network = initial_network(NetworkSettings(levels=6, width=32), 3)
     convolution = network.down[3][1].weight
     fan = 16 * (convolution.shape[0] + convolution.shape[1])
     assert convolution.std().item() == pytest.approx((2 / fan) ** 0.5, rel=0.02)
@@ -52,9 +53,9 @@ def test_initial_weights_follow_xavier_and_the_batch_norm_rule():
 
 def test_the_seed_alone_decides_the_initial_weights():
     torch.manual_seed(1)
-    first = build_network(3, 4, False, seed=7)
+    first = initial_network(NetworkSettings(levels=3, width=4), 7)
     state = torch.random.get_rng_state()
-    second = build_network(3, 4, False, seed=7)
+    second = initial_network(NetworkSettings(levels=3, width=4), 7)
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
@@ -67,12 +68,16 @@ def test_a_size_that_cannot_be_halved_is_refused():
 LITE = "tu-tf_efficientnet_lite0"
 
 
+def pretrained(**others):
+    return NetworkSettings(**{"architecture": "encoder_unet", "encoder": LITE, "width": 8, **others})
+
+
 def test_a_pretrained_encoder_takes_the_place_of_the_u_net_s():
-    network = initial_network({"encoder": LITE, "width": 8}, 0, ["imagenet"]).eval()
+    network = initial_network(pretrained(), 0).eval()
     depth = network(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
     assert depth.shape == (2, 64, 96)
     assert depth.abs().max() <= 1
-    again, other = (initial_network({"encoder": LITE, "width": 8}, seed, ["imagenet"]) for seed in (0, 1))
+    again, other = (initial_network(pretrained(), seed) for seed in (0, 1))
     same = {name: torch.equal(value, network.state_dict()[name]) for name, value in other.state_dict().items()}
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), network.parameters(), strict=True))
     assert all(agrees for name, agrees in same.items() if name.startswith("unet.encoder."))
@@ -80,7 +85,7 @@ def test_a_pretrained_encoder_takes_the_place_of_the_u_net_s():
 
 
 def test_the_encoder_sees_what_its_weights_were_trained_on():
-    network = initial_network({"encoder": LITE, "width": 8}, 0).eval()
+    network = initial_network(pretrained(encoder_weights=[]), 0).eval()
     seen = []
     network.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(torch.full((1, 3, 32, 32), -1.0))
@@ -91,28 +96,34 @@ def test_the_encoder_sees_what_its_weights_were_trained_on():
 
 
 def test_networks_are_rebuilt_from_their_config():
-    for config in ({"levels": 3, "width": 4, "align_corners": True}, {"encoder": "resnet18", "width": 4}):
-        network = initial_network(config, 0)
+    unet = {"architecture": "unet", "levels": 3, "width": 4, "align_corners": True}
+    for config in (unet, {"architecture": "encoder_unet", "encoder": "resnet18", "width": 4}):
+        network = initial_network(NetworkSettings(**config, encoder_weights=[]), 0)
         assert network.config == config
-        network_from(network.config).load_state_dict(network.state_dict())
+        network_from(NetworkSettings(**network.config)).load_state_dict(network.state_dict())
+
+
+def test_an_unknown_architecture_is_refused():
+    with pytest.raises(ValidationError, match="must be one of encoder_unet, unet"):
+        NetworkSettings(architecture="no-such-net")
 
 
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(LiftnetError, match="cannot be built"):
-        network_from({"encoder": "no-such-net", "width": 4})
+        network_from(pretrained(encoder="no-such-net"))
 
 
-@pytest.mark.parametrize("config", [{"levels": 3, "width": 4, "align_corners": False}, {"encoder": LITE, "width": 4}])
-def test_models_of_both_kinds_are_read_back(tmp_path, config):
-    network = initial_network(config, 0).eval()
-    save_model(tmp_path, DepthModel(network, CropOptions(32, "full", 0.0, "grey")))
+@pytest.mark.parametrize("settings", [NetworkSettings(levels=3, width=4), pretrained(width=4, encoder_weights=[])])
+def test_models_of_both_kinds_are_read_back(tmp_path, settings):
+    network = initial_network(settings, 0).eval()
+    save_model(tmp_path, DepthModel(network, InputSettings(image_size=32, crop="full", margin=0.0)))
     images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.equal(load_model(tmp_path).network(images), network(images))
 
 
-def test_a_rounded_share_mixes_network_and_inflated_mask_at_equal_spread(tmp_path):
-    options = CropOptions(32, "mask", 0.1, "grey")
-    network = build_network(3, 4, False, 0).eval()
+def test_the_mask_prior_mixes_network_and_inflated_mask_at_equal_spread(tmp_path):
+    options = InputSettings(image_size=32)
+    network = initial_network(NetworkSettings(levels=3, width=4), 0).eval()
     rows, columns = np.indices((32, 32))
     masks = ((rows - 15.5) ** 2 + (columns - 15.5) ** 2 < 144)[None]
     crops = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
@@ -122,10 +133,10 @@ def test_a_rounded_share_mixes_network_and_inflated_mask_at_equal_spread(tmp_pat
 
     alone = DepthModel(network, options, -1).predict(crops, masks)[0]
     rounded = inflated_depth(masks[0])
-    for share in (0.0, 0.25, 1.0):
-        save_model(tmp_path, DepthModel(network, options, -1, {}, share))
+    for weight in (0.0, 0.25, 1.0):
+        save_model(tmp_path, DepthModel(network, options, -1, {}, weight))
         mixed = load_model(tmp_path).predict(crops, masks)[0]
-        expected = standard((1 - share) * standard_map(alone, masks[0]) + share * standard_map(rounded, masks[0]))
+        expected = standard((1 - weight) * standard_map(alone, masks[0]) + weight * standard_map(rounded, masks[0]))
         np.testing.assert_allclose(standard(mixed), expected, atol=1e-4)
         assert np.abs(mixed).max() <= 1
         np.testing.assert_allclose(mixed[masks[0]].mean(), alone[masks[0]].mean(), atol=1e-5)

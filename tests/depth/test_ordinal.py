@@ -5,12 +5,12 @@ import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.depth.data.augment import Augmentation, draw_changes
-from liftnet.depth.data.crops import CropBox
 from liftnet.depth.data.diw import PointPair, in_crop, read_diw
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.ordinal import draw_relations, ordinal_loss
 from liftnet.depth.settings import DepthSettings
 from liftnet.depth.training import train
+from liftnet.models.depth_input import CropBox
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
 ORDINAL = DepthSettings(**TINY, method="ordinal")

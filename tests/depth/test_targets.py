@@ -5,13 +5,14 @@ import torch
 from liftnet.data.schemas import TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth
 from liftnet.depth.data.augment import Augmentation, change_images, draw_changes
-from liftnet.depth.data.crops import CropBox
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.data.targets import TargetStore, change_targets, is_sparse, scatter_depth, target_crop
 from liftnet.depth.metrics import VIEWING_DISTANCE, true_crop
 from liftnet.geometry.cameras import Camera
+from liftnet.models.depth_input import CropBox
+from liftnet.models.depth_networks import InputSettings
 
-OPTIONS = CropOptions(64, "mask", 0.1, "grey")
+OPTIONS = InputSettings(image_size=64)
 BOX = CropBox(-5, 3, 40)
 
 
@@ -89,7 +90,11 @@ def test_targets_have_the_rows_of_the_crops_and_name_what_they_cannot_use(run_fo
 
 
 def test_targets_beyond_the_cache_lie_in_a_scratch_file_and_are_the_same(run_folder, run_views, tmp_path):
-    store = CropStore(run_folder, [view.image_id for view in run_views], CropOptions(256, "mask", 0.1, "grey"))
+    store = CropStore(
+        run_folder,
+        [view.image_id for view in run_views],
+        InputSettings(image_size=256),
+    )
     memory = TargetStore(run_folder / "museum", store)
     disk = TargetStore(run_folder / "museum", store, threads=2, cache_mb=1, scratch=tmp_path)
     assert isinstance(disk.values, np.memmap)

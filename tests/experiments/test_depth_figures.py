@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 
 from liftnet.__main__ import main
-from liftnet.depth.data.store import CropOptions
 from liftnet.depth.settings import DepthSettings
 from liftnet.experiments.depth.figures import choose_images
-from liftnet.models.liftnet import DepthModel, save_model
-from liftnet.models.unet import build_network
+from liftnet.models.depth_networks import InputSettings, NetworkSettings
+from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,11 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     settings = DepthSettings(image_size=32, levels=3, width=4).model_dump()
     for seed, name in enumerate(("one", "two")):
-        model = DepthModel(build_network(3, 4, False, seed), CropOptions(32, "mask", 0.1, "keep"), 1)
+        model = DepthModel(
+            initial_network(NetworkSettings(levels=3, width=4), seed),
+            InputSettings(image_size=32, background="keep"),
+            1,
+        )
         model.notes = {"settings": settings}
         save_model(folder / name, model)
     return [folder / "one", folder / "two"]

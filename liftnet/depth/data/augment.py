@@ -62,11 +62,6 @@ def draw_changes(options: Augmentation, count: int, random: np.random.Generator)
     return Changes(matrix, light)
 
 
-def network_input(pixels: Tensor) -> Tensor:
-    """(B, S, S, 3) uint8 crops as the network's input, (B, 3, S, S) float32 in [-1, 1], channels last in memory."""
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def change_images(images: Tensor, changes: Changes) -> Tensor:
     """Move and recolour (B, C, S, S) images; what comes in from outside repeats the border."""
     if changes.matrix is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth.data.crops import CropBox
+from liftnet.models.depth_input import CropBox
 
 RELATIONS = {">": 1, "<": -1}
 _FORMAT = "two lines an image: its name, then y_A,x_A,y_B,x_B,relation,width,height with relation > or <"

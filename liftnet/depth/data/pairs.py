@@ -14,8 +14,9 @@ from torch import Tensor
 
 from liftnet.core.ids import stable_fraction, stable_seed
 from liftnet.data.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
-from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, move_points, network_input
+from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, move_points
 from liftnet.depth.data.store import CropStore
+from liftnet.models.depth_input import network_input
 
 IntArray = npt.NDArray[np.int64]
 WINDOW = 8  # row groups that are shuffled together
@@ -214,7 +215,7 @@ class PairLoader:
 
     def _in_crop(self, image_id: str, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         box = self.store.boxes[self.store.index[image_id]]
-        return box.to_crop(points, self.store.options.image_size).astype(np.float32)
+        return box.to_crop(points, self.store.input.image_size).astype(np.float32)
 
 
 def _fill_up(points: list[npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +15,15 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
 from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.depth.data.crops import CropBox, box_around, box_of_image, make_crop
-from liftnet.depth.settings import DepthSettings
-
-
-@dataclass(frozen=True)
-class CropOptions:
-    """What the network sees of an image; part of a model's config.json.
-
-    Attributes:
-        image_size: Side of the crop, px.
-        crop: "mask" for the square around the mask, "full" for the whole image.
-        crop_margin: Margin around the mask, share of its longer side.
-        background: "keep" or "grey".
-    """
-
-    image_size: int
-    crop: str
-    crop_margin: float
-    background: str
-
-    @classmethod
-    def of(cls, settings: DepthSettings) -> CropOptions:
-        """The options that a run's settings ask for."""
-        return cls(settings.image_size, settings.crop, settings.crop_margin, settings.background)
-
-    def apply(self, image: UInt8Array, mask: BoolArray | None) -> tuple[UInt8Array, BoolArray, CropBox]:
-        """Cut the network's input out of (H, W, 3) pixels; without a mask all pixels are foreground."""
-        if mask is None:
-            mask = np.ones(image.shape[:2], bool)
-        box = box_around(mask, self.crop_margin) if self.crop == "mask" else box_of_image(image.shape)
-        return *make_crop(image, mask, box, self.image_size, self.background), box
+from liftnet.models.depth_input import CropBox, cut_input
+from liftnet.models.depth_networks import InputSettings
 
 
 class CropStore:
     """Crops by image id.
 
     Attributes:
-        options: How they were cut.
+        input: How they were cut.
         index: Row of each image id that could be read.
         failed: Reason for each image id that could not.
         images: (n, S, S, 3) uint8.
@@ -65,7 +35,7 @@ class CropStore:
         self,
         root: Path,
         image_ids: Sequence[str],
-        options: CropOptions,
+        input: InputSettings,
         threads: int = 1,
         cache_mb: int = 4000,
         scratch: Path | None = None,
@@ -75,15 +45,15 @@ class CropStore:
         Args:
             root: Folder of the run.
             image_ids: Images to decode.
-            options: How to cut them.
+            input: How to cut them.
             threads: Decoding threads.
             cache_mb: Above this size the crops lie in a scratch file in `scratch` that vanishes with the process.
             scratch: Folder of the scratch file; the system's when None.
         """
-        self.options, self.root = options, root
+        self.input, self.root = input, root
         ids = sorted(set(image_ids))
         self.files = image_files(root)
-        size = options.image_size
+        size = input.image_size
         shape = (len(ids), size, size, 3)
         # with the masks a third more than the crops alone
         self.images: npt.NDArray[np.uint8] = zeros_in_memory(shape, np.uint8, 0.75 * cache_mb, scratch)
@@ -116,7 +86,7 @@ class CropStore:
                 mask = read_mask(mask_path, (image.shape[1], image.shape[0]))
             else:
                 self.without_mask += 1
-            return self.options.apply(image, mask)
+            return cut_input(image, mask, self.input)
         except BadImageError as error:
             return error
 

@@ -16,9 +16,9 @@ from liftnet.core.parallel import map_threads
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.depth.data.augment import Changes, warp
-from liftnet.depth.data.crops import CropBox
 from liftnet.depth.data.store import CropStore, zeros_in_memory
 from liftnet.depth.metrics import VIEWING_DISTANCE, half_width, true_crop
+from liftnet.models.depth_input import CropBox
 
 LOG = get_logger("depth")
 SMALLEST = 8  # known pixels a target must have to say something about a shape: scale and shift take two
@@ -52,7 +52,7 @@ class TargetStore:
         """
         files, sizes = target_files(store.root, folder)
         ids = [image_id for image_id in store.index if image_id in files]
-        shape = (len(store), store.options.image_size, store.options.image_size)
+        shape = (len(store), store.input.image_size, store.input.image_size)
         self.values: Float32Array = zeros_in_memory(shape, np.float32, cache_mb, scratch)
         self.values[...] = np.nan
         self.known = np.zeros(len(store), np.int64)
@@ -61,7 +61,7 @@ class TargetStore:
         def load(image_id: str) -> Float32Array | LiftnetError:
             box = store.boxes[store.index[image_id]]
             try:
-                return _read_target(files[image_id], sizes[image_id], box, store.options.image_size)
+                return _read_target(files[image_id], sizes[image_id], box, store.input.image_size)
             except LiftnetError as error:
                 return error
 

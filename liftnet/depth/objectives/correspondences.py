@@ -12,7 +12,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, hold_out_works, limit_rows, sample_depth
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.reprojection.loss import CameraModel, correspondence_terms
 from liftnet.depth.settings import DepthSettings
@@ -70,10 +70,9 @@ def load(sources: Sources, settings: DepthSettings) -> Training:
         held_out = f"pairs of {len({row.work_id for row in val_rows})} training works, as no val artist has any"
         LOG.info("validating on %s", held_out)
     val_rows = limit_rows(val_rows, settings.validation_pairs)
-    options = CropOptions.of(settings)
     image_ids = [image for row in (*train_rows, *val_rows) for image in (row.image_a, row.image_b)]
     sources.scratch.mkdir(parents=True, exist_ok=True)
-    store = CropStore(sources.root, image_ids, options, sources.threads, settings.cache_mb, sources.scratch)
+    store = CropStore(sources.root, image_ids, settings.input, sources.threads, settings.cache_mb, sources.scratch)
     augmentation = Augmentation(settings.flip, settings.rotation, settings.zoom, settings.colour_jitter)
     limit, fixed = settings.max_correspondences, settings.correspondences_fixed
     train = PairLoader(table, train_rows, store, limit, augmentation, fixed)

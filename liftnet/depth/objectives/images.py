@@ -15,11 +15,12 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, network_input
+from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
 from liftnet.depth.data.pairs import hold_out_works
-from liftnet.depth.data.store import CropOptions, CropStore
+from liftnet.depth.data.store import CropStore
 from liftnet.depth.objectives import IntArray, Sources
 from liftnet.depth.settings import DepthSettings
+from liftnet.models.depth_input import network_input
 
 LOG = get_logger("depth")
 
@@ -89,8 +90,7 @@ def crops_of(sources: Sources, settings: DepthSettings, wanted: Collection[str])
     """The crops of the training and validation images among those wanted."""
     ids = [row.image_id for row in usable_images(sources.root) if row.split != "test" and row.image_id in wanted]
     sources.scratch.mkdir(parents=True, exist_ok=True)
-    options = CropOptions.of(settings)
-    return CropStore(sources.root, ids, options, sources.threads, settings.cache_mb, sources.scratch)
+    return CropStore(sources.root, ids, settings.input, sources.threads, settings.cache_mb, sources.scratch)
 
 
 def divide(sources: Sources, settings: DepthSettings, usable: Collection[str]) -> Division:

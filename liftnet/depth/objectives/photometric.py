@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, logsigmoid
 
-from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, network_input
+from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
 from liftnet.depth.data.pairs import PairRow
 from liftnet.depth.data.store import CropStore
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training, correspondences
 from liftnet.depth.objectives.pose import build_pose_network, inverse_warp
 from liftnet.depth.settings import DepthSettings
+from liftnet.models.depth_input import network_input
 
 DEPTH_RANGE = 0.9
 

@@ -147,7 +147,7 @@ def _what(config: dict[str, Any]) -> str:
     shape = ", ".join(f"{name} {value}" for name, value in sorted(network.items()))
     size = options["image_size"]
     crop = "the square around the mask" if options["crop"] == "mask" else "the square around the whole image"
-    margin = f", with a margin of {options['crop_margin']:.0%} on each side" if options["crop"] == "mask" else ""
+    margin = f", with a margin of {options['margin']:.0%} on each side" if options["crop"] == "mask" else ""
     background = "painted grey" if options["background"] == "grey" else "left as it is"
     return (
         f"Depth of a single photograph of a sculpture. The network ({shape}) sees {size} x {size} pixels: {crop}"

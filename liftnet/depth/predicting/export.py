@@ -20,6 +20,7 @@ from liftnet.core.files import atomic_path, read_json, write_json
 from liftnet.core.log import get_logger
 from liftnet.data.images import UInt8Array, read_image
 from liftnet.data.inputs import find_images
+from liftnet.models.depth_input import cut_input, network_input
 from liftnet.models.liftnet import DepthModel, load_model, save_model
 
 LOG = get_logger("depth")
@@ -95,24 +96,24 @@ def require_packages() -> None:
 
 def describe(folder: Path, model: DepthModel) -> dict[str, Any]:
     """What a user of the file must know: input, output, cropping, sign, and the model's config.json."""
-    options = model.options
+    seen = model.input
     crop = {
-        "mask": f"the smallest square around the mask with a margin of {options.crop_margin} of its longer side on "
+        "mask": f"the smallest square around the mask with a margin of {seen.margin} of its longer side on "
         "each side; the border is repeated where it reaches beyond the image",
         "full": "the smallest square around the whole image, centred; the border is repeated",
     }
     return {
         "title": "LiftNet: depth from one photograph of a sculpture",
-        "input": {"name": "image", "text": INPUT_TEXT, "size": options.image_size},
+        "input": {"name": "image", "text": INPUT_TEXT, "size": seen.image_size},
         "output": {"name": "depth", "text": OUTPUT_TEXT},
         "crop": {
-            "square": crop[options.crop],
-            "background": "grey, 128 of 255, off the mask" if options.background == "grey" else "kept as it is",
-            "resizing": f"to {options.image_size} px, by area where it shrinks, else bilinear",
+            "square": crop[seen.crop],
+            "background": "grey, 128 of 255, off the mask" if seen.background == "grey" else "kept as it is",
+            "resizing": f"to {seen.image_size} px, by area where it shrinks, else bilinear",
         },
         "sign": {"of_network": model.sign, "applied": True},
-        "rounded_share": {
-            "of_model": model.rounded_share,
+        "mask_prior_weight": {
+            "of_model": model.mask_prior_weight,
             "applied": False,
             "text": "the model mixes the network's depth with the inflated mask; the file holds the network alone",
         },
@@ -122,7 +123,7 @@ def describe(folder: Path, model: DepthModel) -> dict[str, Any]:
 
 def random_crops(model: DepthModel, seed: int) -> UInt8Array:
     """(8, S, S, 3) crops of noise, a function of the seed."""
-    size = model.options.image_size
+    size = model.input.image_size
     return np.random.default_rng(seed).integers(0, 256, (RANDOM_CROPS, size, size, 3), np.uint8)
 
 
@@ -135,12 +136,12 @@ def real_crops(model: DepthModel, images: Sequence[Path]) -> UInt8Array:
     crops: list[UInt8Array] = []
     for place in find_images(images, Path("exported")) if images else []:
         try:
-            crops.append(model.options.apply(read_image(place.image, upright=True), None)[0])
+            crops.append(cut_input(read_image(place.image, upright=True), None, model.input)[0])
         except BadImageError as error:
             LOG.warning("not compared on %s: %s", place.image, error.reason)
         if len(crops) == REAL_CROPS:
             break
-    size = model.options.image_size
+    size = model.input.image_size
     return np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
 
 
@@ -190,7 +191,7 @@ def _write_onnx(path: Path, model: DepthModel, about: dict[str, Any]) -> Predict
     import onnx
     import onnxruntime
 
-    size = model.options.image_size
+    size = model.input.image_size
     sample = (torch.zeros(2, 3, size, size),)
     batch = torch.export.Dim("batch")
     try:
@@ -220,7 +221,9 @@ def _write_onnx(path: Path, model: DepthModel, about: dict[str, Any]) -> Predict
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda crops: session.run(["depth"], {"image": network_input(crops)})[0]
+    return lambda crops: session.run(
+        ["depth"], {"image": network_input(torch.from_numpy(crops)).contiguous().numpy()}
+    )[0]
 
 
 def _clean(proto: Any) -> None:
@@ -231,11 +234,6 @@ def _clean(proto: Any) -> None:
     for function in proto.functions:
         for part in (function, *function.node):
             del part.metadata_props[:]
-
-
-def network_input(crops: UInt8Array) -> Float32Array:
-    """(B, S, S, 3) uint8 as the exported network's input, (B, 3, S, S) float32 in [-1, 1]."""
-    return np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def _write_safetensors(path: Path, model: DepthModel, about: dict[str, Any]) -> Predictor:

@@ -14,8 +14,8 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, write_json
 from liftnet.data.images import BoolArray, UInt8Array, write_image
 from liftnet.data.inputs import InputImage
-from liftnet.depth.data.crops import CropBox, cut, cut_mask, put_back
 from liftnet.depth.predicting.mesh import depth_mesh
+from liftnet.models.depth_input import CropBox, cut, cut_mask, put_back
 
 Float32Array = npt.NDArray[np.float32]
 MESH_SIDE = 256  # vertices along a side of the mesh's grid

@@ -15,10 +15,10 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
 from liftnet.data.inputs import InputImage, find_images
-from liftnet.depth.data.crops import CropBox
 from liftnet.depth.predicting.automask import MASK_ENDING, default_segmenter, run_segmenter
 from liftnet.depth.predicting.memory import is_out_of_memory
 from liftnet.depth.predicting.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
+from liftnet.models.depth_input import CropBox, cut_input
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
@@ -198,7 +198,7 @@ def _prepare(place: InputImage, job: _Job) -> _Ready | str:
         mask = read_mask(mask_file, (image.shape[1], image.shape[0])) if mask_file else None
     except BadImageError as error:
         return f"{error.what}: {error.reason}"
-    return _Ready(place, image, mask, mask_file, *job.model.options.apply(image, mask))
+    return _Ready(place, image, mask, mask_file, *cut_input(image, mask, job.model.input))
 
 
 def _mask_file(place: InputImage, job: _Job) -> Path | None:
@@ -227,7 +227,7 @@ def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:
     except (MemoryError, RuntimeError) as error:
         if len(ready) > 1 or not is_out_of_memory(error):
             raise
-        size = job.model.options.image_size
+        size = job.model.input.image_size
         remedy = "Free some memory" + ("" if job.device.type == "cpu" else ", or use `--device cpu`")
         reason = f"memory does not suffice for the network on one image of {size} px (`--batch-size 1`)"
         raise LiftnetError(f"--device {job.device}", reason, remedy) from error

@@ -18,10 +18,10 @@ from liftnet.data.drawing import depth_colours, new_view, resampled, with_scale
 from liftnet.data.images import BoolArray, UInt8Array, read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
-from liftnet.depth.data.crops import CropBox, cut
 from liftnet.depth.data.store import CropStore, image_files
 from liftnet.depth.score import true_depth
 from liftnet.experiments.figure_page import Panel, Strip, write_page, write_picture
+from liftnet.models.depth_input import CropBox, cut
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
@@ -105,7 +105,7 @@ def shown_images(root: Path, models: dict[str, DepthModel], inputs: FigureInputs
     split, chosen = choose_images(root, inputs.split, inputs.images)
     files, titles = image_files(root), {row["image_id"]: f"{row['work_id']} ({split})" for row in chosen}
     truths = _truths(root, chosen)
-    stores = {name: CropStore(root, list(titles), model.options, threads) for name, model in models.items()}
+    stores = {name: CropStore(root, list(titles), model.input, threads) for name, model in models.items()}
     predicted = {
         name: model.predict(stores[name].images[: len(stores[name])], stores[name].masks[: len(stores[name])])
         for name, model in models.items()
@@ -118,7 +118,7 @@ def shown_images(root: Path, models: dict[str, DepthModel], inputs: FigureInputs
         row = first.index[image_id]
         depths = {name: predicted[name][store.index[image_id]] for name, store in stores.items()}
         rgb = cut(read_image(files[image_id]), first.boxes[row], PANEL)
-        truth = _true(truths.get(image_id), first.boxes[row], first.options.image_size)
+        truth = _true(truths.get(image_id), first.boxes[row], first.input.image_size)
         found.append(Shown(title, rgb, np.asarray(first.masks[row]), depths, truth))
     return found
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from liftnet.data.images import BoolArray, UInt8Array
+from liftnet.models.depth_networks import InputSettings
 
 FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
@@ -115,25 +117,31 @@ def cut_nearest(values: FloatArray, box: CropBox, size: int) -> FloatArray:
     return np.where(inside, nearest, np.nan)
 
 
-def make_crop(
-    image: UInt8Array, mask: BoolArray, box: CropBox, size: int, background: str
-) -> tuple[UInt8Array, BoolArray]:
-    """The network's input and its mask.
+def cut_input(
+    image: UInt8Array, mask: BoolArray | None, settings: InputSettings
+) -> tuple[UInt8Array, BoolArray, CropBox]:
+    """What a network of these settings sees of an image.
 
     Args:
         image: (H, W, 3) uint8.
-        mask: (H, W) bool.
-        box: What to cut.
-        size: Side of the result, px.
-        background: "keep", or "grey" to paint the background grey.
+        mask: (H, W) bool; without one all pixels are foreground.
+        settings: Side, crop and background.
 
     Returns:
-        (size, size, 3) uint8 and (size, size) bool.
+        (S, S, 3) uint8, its mask (S, S) bool, and where it lies in the image.
     """
-    crop, small_mask = cut(image, box, size), cut_mask(mask, box, size)
-    if background == "grey":
+    if mask is None:
+        mask = np.ones(image.shape[:2], bool)
+    box = box_around(mask, settings.margin) if settings.crop == "mask" else box_of_image(image.shape)
+    crop, small_mask = cut(image, box, settings.image_size), cut_mask(mask, box, settings.image_size)
+    if settings.background == "grey":
         crop = np.where(small_mask[..., None], crop, np.uint8(GREY))
-    return crop, small_mask
+    return crop, small_mask, box
+
+
+def network_input(pixels: Tensor) -> Tensor:
+    """(B, S, S, 3) uint8 crops as a network's input, (B, 3, S, S) float32 in [-1, 1], channels last in memory."""
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _axes(box: CropBox, size: int) -> tuple[FloatArray, FloatArray]:

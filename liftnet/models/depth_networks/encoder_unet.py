@@ -1,0 +1,79 @@
+"""A pretrained encoder under a U-Net decoder, with LiftNet's input and output: beyond the paper.
+
+Ronneberger et al., "U-Net", MICCAI 2015, in the form of segmentation-models-pytorch, with five halvings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from liftnet.core.errors import LiftnetError
+from liftnet.models.depth_networks import NetworkSettings
+from liftnet.models.encoders import encoder_normalisation, start_encoder
+from liftnet.models.liftnet import DepthNetwork
+
+CHANNEL_LIMIT = 8  # widths double from level to level up to 8 times the last
+LEVELS = 5
+
+
+class EncoderUNet(DepthNetwork):
+    """Depth from a single image, (B, 3, S, S) in [-1, 1] to (B, S, S) in [-1, 1].
+
+    Args:
+        encoder: Its name there; "tu-" and the name of a timm model.
+        width: Channels of the decoder's last level; they double from level to level up to 8 times.
+
+    Raises:
+        LiftnetError: There is no such encoder.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, encoder: str, width: int = 64) -> None:
+        super().__init__()
+        self.encoder, self.width, self.side_multiple = encoder, width, 2**LEVELS
+        self.unet = _encoder_unet(encoder, [width * min(2**k, CHANNEL_LIMIT) for k in reversed(range(LEVELS))])
+        for name, values in zip(("mean", "deviation"), encoder_normalisation(encoder), strict=True):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What rebuilds the network."""
+        return {"architecture": "encoder_unet", "encoder": self.encoder, "width": self.width}
+
+    def load_pretrained(self, sources: Sequence[str]) -> None:
+        """Start the encoder from the first of `sources` that can be had: see `start_encoder`."""
+        start_encoder(self.unet.get_submodule("encoder"), self.encoder, sources)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict depth of (B, 3, S, S) images: (B, S, S)."""
+        self.check_size(images)
+        logits: Tensor = self.unet(((images + 1) / 2 - self.mean) / self.deviation)
+        return torch.tanh(logits[:, 0])
+
+
+def _encoder_unet(encoder: str, channels: list[int]) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import segmentation_models_pytorch as smp
+    try:
+        return smp.Unet(
+            encoder, encoder_weights=None, decoder_channels=channels, decoder_interpolation="bilinear", classes=1
+        )
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise LiftnetError(
+            f"encoder {encoder!r}",
+            f"cannot be built ({str(error).splitlines()[0]})",
+            "Name one of segmentation_models_pytorch.encoders.get_encoder_names(), or tu-<a timm model>",
+        ) from error
+
+
+def build(settings: NetworkSettings) -> EncoderUNet:
+    """The network that the settings ask for, with random weights."""
+    return EncoderUNet(settings.encoder, settings.width)
