@@ -12,7 +12,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,9 +26,33 @@ _ONE = "setting "  # before the dotted name of a setting: no option of a command
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys refused, every field with a default and a description."""
+    """Base of all settings: frozen, unknown keys refused, every field with a default and a description.
+
+    A group that several stages have, each with defaults of its own, is a subclass that names them:
+
+    >>> class Training(Settings):
+    ...     steps: int = 100
+    ...     batch_size: int = 8
+    >>> class DepthTraining(Training, defaults={"steps": 2000}):
+    ...     pass
+    >>> DepthTraining()
+    DepthTraining(steps=2000, batch_size=8)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init_subclass__(cls, defaults: Mapping[str, Any] | None = None, **options: Any) -> None:
+        """Take the argument that pydantic does not know."""
+        super().__init_subclass__(**options)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, defaults: Mapping[str, Any] | None = None, **options: Any) -> None:
+        """Give inherited settings their defaults in this class."""
+        super().__pydantic_init_subclass__(**options)
+        if defaults:
+            for name, value in defaults.items():
+                cls.model_fields[name].default = value
+            cls.model_rebuild(force=True)
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)

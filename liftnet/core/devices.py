@@ -1,0 +1,35 @@
+"""Where torch computes, and in which numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from liftnet.core.errors import LiftnetError
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The torch device of a setting `device`.
+
+    Args:
+        name: "auto" (a GPU if there is one), or a device as torch names it: "cpu", "cuda", "cuda:1", ...
+
+    Raises:
+        LiftnetError: A GPU is asked for and there is none, or torch knows no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise LiftnetError(f"device {name!r}", "is not a device that torch knows", "Use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise LiftnetError(f"device: {name}", "no GPU can be used by this torch", "Set device to auto or cpu")
+    return device

@@ -1,0 +1,1 @@
+"""Learning: the one training loop, its checkpoints, schedules and settings, and the hold-out of works."""
