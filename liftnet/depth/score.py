@@ -17,7 +17,7 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.schemas import MANIFEST, SCORES, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.depth.data.store import CropStore
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.models.depth_input import CropBox, cut_nearest
 from liftnet.models.depth_networks import InputSettings

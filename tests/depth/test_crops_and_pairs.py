@@ -10,8 +10,8 @@ from liftnet.depth.data.augment import (
     move_points,
     warp,
 )
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, epoch_order, sample_depth, sample_depth_by_index
-from liftnet.depth.data.store import CropStore
 from liftnet.depth.reprojection.loss import correspondence_loss
 from liftnet.models.depth_input import (
     CropBox,

@@ -12,7 +12,7 @@ from PIL import Image
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.core.tables import write_tables
-from liftnet.depth.predicting.card import write_card
+from liftnet.depth.card import write_card
 from liftnet.depth.settings import DepthSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth import training
+from liftnet.depth import train as training
 from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.settings import DepthSettings

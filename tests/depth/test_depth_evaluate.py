@@ -9,9 +9,8 @@ from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.depth import evaluate as module
-from liftnet.depth.data.store import CropStore
-from liftnet.depth.evaluate import EvaluationInputs, evaluate
-from liftnet.depth.examples import Example, choose_examples
+from liftnet.depth.data.crops import CropStore
+from liftnet.depth.evaluate import EvaluationInputs, Example, choose_examples, evaluate
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.settings import DepthSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings

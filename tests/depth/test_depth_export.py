@@ -9,7 +9,7 @@ import torch
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.data.images import write_image
-from liftnet.depth.predicting.export import (
+from liftnet.depth.export import (
     CONFIG_KEY,
     describe,
     export_model,
@@ -113,7 +113,7 @@ def test_the_json_beside_it_has_the_differences(exported):
 def test_a_file_that_differs_is_not_written(model_folder, photos, tmp_path, monkeypatch):
     """The graph of another sign: what the check is for."""
     pytest.importorskip("onnxscript", reason="needs the extra `export`")
-    monkeypatch.setattr("liftnet.depth.predicting.export._Signed.forward", lambda self, image: self.network(image))
+    monkeypatch.setattr("liftnet.depth.export._Signed.forward", lambda self, image: self.network(image))
     with pytest.raises(LiftnetError, match=r"differs from the model by \d.* on random crops, above 1e-04"):
         export_model(model_folder, tmp_path / "x.onnx", images=[photos])
     assert list(tmp_path.iterdir()) == []

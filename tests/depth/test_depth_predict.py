@@ -10,9 +10,8 @@ from PIL import Image
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.data.images import read_image
-from liftnet.depth.predicting.mesh import depth_mesh
-from liftnet.depth.predicting.outputs import FORMATS, colour_depth, endings, parse_formats
-from liftnet.depth.predicting.predict import PredictOptions, predict
+from liftnet.depth.outputs import FORMATS, colour_depth, depth_mesh, endings, parse_formats
+from liftnet.depth.predict import PredictOptions, predict
 from liftnet.models.depth_input import CropBox, put_back
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model
@@ -228,7 +227,7 @@ def test_batches_and_threads_give_what_single_images_give(photos, model_folder, 
 
 
 def test_long_work_is_announced_after_the_first_batch(photos, model_folder, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("liftnet.depth.predicting.predict.LONG", -1.0)
+    monkeypatch.setattr("liftnet.depth.predict.LONG", -1.0)
     with caplog.at_level("INFO"):
         predict([photos], model_folder, tmp_path / "out", PredictOptions(batch_size=3))
     assert caplog.text.count("4 images to predict, about 0 s") == 1
@@ -261,7 +260,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_work_goes_on(error, t
         Image.new("RGB", (20, 20), (k, k, k)).save(tmp_path / f"{k}.png")
     network = Hungry(2, error)
     model = DepthModel(network, InputSettings(image_size=32, background="keep"))
-    monkeypatch.setattr("liftnet.depth.predicting.predict.load_model", lambda *_: model)
+    monkeypatch.setattr("liftnet.depth.predict.load_model", lambda *_: model)
     out = tmp_path / "out"
     assert predict([tmp_path], tmp_path / "model", out, PredictOptions(formats=("npy",), device="cpu")) == 0
     assert network.seen == [7, 3, 1, 1, 1, 1, 1, 1, 1]
@@ -273,7 +272,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_work_goes_on(error, t
 
 def test_memory_that_does_not_suffice_for_one_image_ends_with_a_clear_message(photos, tmp_path, monkeypatch):
     model = DepthModel(Hungry(0, MemoryError()), InputSettings(image_size=32, background="keep"))
-    monkeypatch.setattr("liftnet.depth.predicting.predict.load_model", lambda *_: model)
+    monkeypatch.setattr("liftnet.depth.predict.load_model", lambda *_: model)
     with pytest.raises(LiftnetError, match=r"--device cpu: memory does not suffice .* 32 px"):
         predict([photos], tmp_path / "model", tmp_path / "out", PredictOptions(device="cpu"))
 
@@ -283,7 +282,7 @@ def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(photos, 
         Hungry(0, RuntimeError("shapes do not fit")),
         InputSettings(image_size=32, background="keep"),
     )
-    monkeypatch.setattr("liftnet.depth.predicting.predict.load_model", lambda *_: model)
+    monkeypatch.setattr("liftnet.depth.predict.load_model", lambda *_: model)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         predict([photos], tmp_path / "model", tmp_path / "out", PredictOptions(device="cpu"))
 
@@ -297,7 +296,7 @@ def test_an_image_too_large_for_the_memory_is_left_out_and_the_rest_goes_on(
         return read_image(path, upright)
 
     Image.new("RGB", (20, 20)).save(photos / "giant.png")
-    monkeypatch.setattr("liftnet.depth.predicting.predict.read_image", read)
+    monkeypatch.setattr("liftnet.depth.predict.read_image", read)
     assert predict([photos], model_folder, tmp_path / "out", WHOLE) == 1
     assert "giant.png: is too large for the memory" in caplog.text
     assert (tmp_path / "out" / "bust.depth.npy").exists()

@@ -10,7 +10,7 @@ from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import SCORES, read_table
 from liftnet.data.truth import TrueView
-from liftnet.depth.data.store import CropStore
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
 from liftnet.depth.settings import DepthSettings

@@ -12,14 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth import training
+from liftnet.depth import train as training
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint
 from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.data.pairs import PairTable, hold_out_works
 from liftnet.depth.objectives import Sources, load_training
-from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.training import learning_rate, train
+from liftnet.depth.train import learning_rate, train, viewer_sign
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, load_model, save_model
 

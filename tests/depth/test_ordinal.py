@@ -5,11 +5,10 @@ import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.depth.data.augment import Augmentation, draw_changes
-from liftnet.depth.data.diw import PointPair, in_crop, read_diw
 from liftnet.depth.objectives import Sources, load_training
-from liftnet.depth.objectives.ordinal import draw_relations, ordinal_loss
+from liftnet.depth.objectives.ordinal import PointPair, draw_relations, in_crop, ordinal_loss, read_diw
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.training import train
+from liftnet.depth.train import train
 from liftnet.models.depth_input import CropBox
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
@@ -81,7 +80,7 @@ def test_pairs_of_points_follow_their_image_s_changes(run_folder, tmp_path):
 
 
 def test_ordinal_training_puts_points_in_order_and_resumes(run_folder, tmp_path, monkeypatch):
-    from liftnet.depth import training
+    from liftnet.depth import train as training
 
     settings = ORDINAL.model_copy(
         update={"iterations": 100, "validate_every": 50, "learning_rate": 0.005, "colour_jitter": 0.0}

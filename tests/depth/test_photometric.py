@@ -4,20 +4,22 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from liftnet.depth import training
+from liftnet.depth import train as training
 from liftnet.depth.data.augment import Changes
 from liftnet.depth.objectives import Sources, load_training
-from liftnet.depth.objectives.photometric import camera_depth, photometric_terms, second_differences
-from liftnet.depth.objectives.pose import (
+from liftnet.depth.objectives.photometric import (
     PoseNetwork,
     build_pose_network,
+    camera_depth,
     inverse_warp,
+    photometric_terms,
     rotation_matrix,
     sample_image,
     sample_image_by_index,
+    second_differences,
 )
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.training import train
+from liftnet.depth.train import train
 from liftnet.models.liftnet import load_model
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}

@@ -10,7 +10,7 @@ from liftnet.depth.metrics import align_as_paper
 from liftnet.depth.objectives import Sources, load_training
 from liftnet.depth.objectives.regression import aligned_error, aligned_mse, masked_median
 from liftnet.depth.settings import DepthSettings
-from liftnet.depth.training import train
+from liftnet.depth.train import train
 from liftnet.models.liftnet import load_model
 
 TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
@@ -107,7 +107,7 @@ def test_regression_learns_true_depth_and_resumes(run_folder, tmp_path, monkeypa
     assert model.notes["training"]["items"] == 9
     assert model.notes["training"]["validated_on"] == "images of the val artists"
 
-    from liftnet.depth import training
+    from liftnet.depth import train as training
 
     step = training.train_step
 

@@ -5,7 +5,7 @@ import torch
 from liftnet.data.schemas import TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth
 from liftnet.depth.data.augment import Augmentation, change_images, draw_changes
-from liftnet.depth.data.store import CropStore
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.targets import TargetStore, change_targets, is_sparse, scatter_depth, target_crop
 from liftnet.depth.metrics import VIEWING_DISTANCE, true_crop
 from liftnet.geometry.cameras import Camera

@@ -15,7 +15,7 @@ from torch import Tensor
 from liftnet.core.ids import stable_fraction, stable_seed
 from liftnet.data.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, move_points
-from liftnet.depth.data.store import CropStore
+from liftnet.depth.data.crops import CropStore
 from liftnet.models.depth_input import network_input
 
 IntArray = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ from liftnet.core.parallel import map_threads
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.depth.data.augment import Changes, warp
-from liftnet.depth.data.store import CropStore, zeros_in_memory
+from liftnet.depth.data.crops import CropStore, zeros_in_memory
 from liftnet.depth.metrics import VIEWING_DISTANCE, half_width, true_crop
 from liftnet.models.depth_input import CropBox
 

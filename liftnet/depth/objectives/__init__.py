@@ -1,4 +1,4 @@
-"""What a network can be trained to do; the loop of `liftnet.depth.training` is the same for all of them."""
+"""What a network can be trained to do; the loop of `liftnet.depth.train` is the same for all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from liftnet.depth.data.store import CropStore
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.settings import DepthSettings
 
 IntArray = npt.NDArray[np.int64]

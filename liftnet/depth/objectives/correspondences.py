@@ -11,8 +11,8 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.depth.data.augment import Augmentation
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, hold_out_works, limit_rows, sample_depth
-from liftnet.depth.data.store import CropStore
 from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.reprojection.loss import CameraModel, correspondence_terms
 from liftnet.depth.settings import DepthSettings

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from liftnet.depth.data.augment import Augmentation
-from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets, target_files
-from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
-from liftnet.depth.objectives.images import (
+from liftnet.depth.data.single_images import (
     ImageBatch,
     ImageItems,
     augmentation_of,
@@ -24,6 +22,8 @@ from liftnet.depth.objectives.images import (
     divide,
     targets_folder,
 )
+from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets, target_files
+from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
 from liftnet.depth.settings import DepthSettings
 
 

@@ -16,8 +16,8 @@ from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import hold_out_works
-from liftnet.depth.data.store import CropStore
 from liftnet.depth.objectives import IntArray, Sources
 from liftnet.depth.settings import DepthSettings
 from liftnet.models.depth_input import network_input

@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -28,14 +30,16 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger, meter
 from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint, write_checkpoint, write_metrics
 from liftnet.depth.data.batches import Order, read_ahead
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import in_directions
 from liftnet.depth.objectives import Sources, Terms, Training, load_training
-from liftnet.depth.objectives.sign import viewer_sign
 from liftnet.depth.settings import DepthSettings
+from liftnet.models.depth_priors import inflated_depth
 from liftnet.models.liftnet import DepthModel, initial_network, network_from, save_model
 
 LOG = get_logger("depth")
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SIGN_IMAGES = 256  # training images that choose the sign of depth
 
 
 @dataclass
@@ -284,3 +288,16 @@ def _notes(run: Run) -> dict[str, Any]:
             "iterations": state.iteration,
         },
     }
+
+
+def viewer_sign(model: DepthModel, store: CropStore, images: Sequence[str]) -> int:
+    """1 or -1: the sign under which predicted depth agrees with the inflated masks of images."""
+    rows = [store.index[image] for image in images if image in store][:SIGN_IMAGES]
+    depth = model.predict(store.images[rows], store.masks[rows])
+    agreement = 0.0
+    for predicted, mask in zip(depth, store.masks[rows], strict=True):
+        if mask.sum() > 1:
+            ours, rounded = predicted[mask] - predicted[mask].mean(), inflated_depth(mask)[mask]
+            length = np.linalg.norm(ours) * np.linalg.norm(rounded - rounded.mean())
+            agreement += float(ours @ (rounded - rounded.mean()) / length) if length > 0 else 0.0
+    return -1 if agreement < 0 else 1

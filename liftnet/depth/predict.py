@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -15,14 +16,14 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
 from liftnet.data.inputs import InputImage, find_images
-from liftnet.depth.predicting.automask import MASK_ENDING, default_segmenter, run_segmenter
-from liftnet.depth.predicting.memory import is_out_of_memory
-from liftnet.depth.predicting.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
+from liftnet.depth.automask import MASK_ENDING, default_segmenter, run_segmenter
+from liftnet.depth.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
 from liftnet.models.depth_input import CropBox, cut_input
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
 LONG = 60.0  # seconds of work from which an estimate is given
+CV2_NO_MEMORY = -4  # cv::Error::StsNoMem
 
 
 @dataclass(frozen=True)
@@ -240,3 +241,14 @@ def _prediction(item: _Ready, small: np.ndarray, job: _Job) -> Prediction:
         "model": str(job.model_folder),
     }
     return Prediction(item.image, item.mask, item.box, small, notes)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: of Python, NumPy, OpenCV, or of torch on any device."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, cv2.error):
+        return error.code == CV2_NO_MEMORY
+    return isinstance(error, Exception) and should_reduce_batch_size(error)

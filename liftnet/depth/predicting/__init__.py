@@ -1,1 +1,0 @@
-"""For people who have a model: depth of photographs, export, and the model card."""
