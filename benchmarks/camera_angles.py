@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from measuring import PHOTOS, machine, one_thread, shown, spent, write_report
 
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry.perspective import estimate_fundamental

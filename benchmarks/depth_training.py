@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from liftnet.core.files import write_text
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.depth.data.batches import Order
 from liftnet.depth.data.pairs import PairLoader, sample_depth
 from liftnet.depth.objectives import Sources, load_training

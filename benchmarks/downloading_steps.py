@@ -16,10 +16,11 @@ from fault_server import FaultServer, addresses
 from measuring import measured, shown
 from PIL import Image
 
+from liftnet.collect.normalise import normalise, shrunk_size
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader
 from liftnet.core.files import write_bytes
-from liftnet.data.pictures.normalise import normalise, perceptual_hashes, shrunk_size
+from liftnet.data.perceptual_hashes import perceptual_hashes
 
 SIDES, SOURCES = (256, 1024), (1024, 2048, 3072)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from measuring import PHOTOS, shown, write_report
 
-from liftnet.data.images import read_mask
+from liftnet.data.masks import read_mask
 from liftnet.segment.metrics import iou, pixel_accuracy
 
 # (x, y) as shares of width and height, clockwise from the top-left corner

@@ -36,7 +36,7 @@ from measuring import (
     write_report,
 )
 
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.match.settings import MatchSettings
 from liftnet.match.sift import extract_sift
 

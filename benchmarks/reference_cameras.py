@@ -23,7 +23,8 @@ import pycolmap
 from measuring import line_distances
 
 from liftnet.core.files import write_text
-from liftnet.data.images import encode_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import MANIFEST, read_table
 
 HALF_PIXEL = 0.5  # COLMAP calls the centre of the top-left pixel (0.5, 0.5)

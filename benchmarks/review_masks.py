@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from liftnet.data.images import read_mask, write_mask
+from liftnet.data.masks import read_mask, write_mask
 from liftnet.data.schemas import MANIFEST, MASKS, read_table
 from liftnet.models.mask_cleaning import clean_mask
 from liftnet.segment.corrections import image_name

@@ -23,7 +23,7 @@ import torch
 from measuring import PHOTOS, machine, one_thread, shown, spent
 
 from liftnet.core.files import write_text
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.models.refinenet import RefineNet
 from liftnet.models.segmenter import Segmenter, choose_device
 from liftnet.segment.peer import GeneralRemover

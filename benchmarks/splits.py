@@ -25,8 +25,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.duplicates import detail, same_detail
-from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs
-from liftnet.data.pictures.normalise import perceptual_hashes
+from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
 from liftnet.match.across import match_across
 from liftnet.match.settings import MatchSettings

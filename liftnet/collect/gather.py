@@ -19,8 +19,7 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
 from liftnet.core.errors import BadImageError
 from liftnet.core.parallel import default_workers, map_threads
-from liftnet.data.images import write_mask
-from liftnet.data.pictures.normalise import normalise_mask
+from liftnet.data.masks import read_mask, shrink_mask, write_mask
 from liftnet.data.schemas import FETCHED, open_table
 
 YOUNG_S = 3600.0
@@ -128,15 +127,13 @@ def _brought(out: Path, mask: _Mask, settings: CollectSettings) -> Entry:
     shown_width, shown_height = mask.image["shown_size"]
     try:
         data = (out / mask.raw["raw_file"]).read_bytes()
-        pixels = normalise_mask(
-            data, mask.raw["asked"], (shown_width, shown_height), (width, height), settings.max_pixels
-        )
+        pixels = read_mask(data, (shown_width, shown_height), may_be_empty=False, max_pixels=settings.max_pixels)
     except BadImageError as error:
-        return entry | {"status": error.code, "reason": error.reason}
+        return entry | {"status": error.status, "reason": error.reason}
     except OSError as error:
         return entry | {"status": "unreadable_file", "reason": f"the received mask cannot be read ({error.strerror})"}
     file = f"hand_masks/{mask.image['sha256'][:16]}.png"
-    write_mask(out / file, pixels)
+    write_mask(out / file, shrink_mask(pixels, (width, height)))
     return entry | {"status": "ok", "reason": "", "file": file, "stored_bytes": (out / file).stat().st_size}
 
 

@@ -18,8 +18,8 @@ class LiftnetError(Exception):
 
 
 class BadImageError(LiftnetError):
-    """A file that is not a usable image; `code` is its status in a table (`decode_error`, `not_image`, ...)."""
+    """A file that is not a usable image; `status` is its status in a table (`decode_error`, `not_image`, ...)."""
 
-    def __init__(self, what: object, code: str, reason: str, remedy: str = "") -> None:
+    def __init__(self, what: object, status: str, reason: str, remedy: str = "") -> None:
         super().__init__(what, reason, remedy)
-        self.code = code
+        self.status = status

@@ -5,7 +5,6 @@ Nobody sees the fixed-point scale of the coordinates.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,7 +108,7 @@ def load_image(dataset: Path | str, image_id: str, split: str | None = None) -> 
         LiftnetError: There is no such image in `split` (in any split when None), it cannot be decoded, or the dataset
             was written without images.
     """
-    from liftnet.data.images import read_image
+    from liftnet.data.pictures import read_image
 
     for name in [split] if split else SPLITS:
         for path in shard_paths(dataset, name, "images-"):
@@ -118,7 +117,7 @@ def load_image(dataset: Path | str, image_id: str, split: str | None = None) -> 
                     ids = file.read_row_group(group, columns=["image_id"]).column("image_id").to_pylist()
                     if image_id in ids:
                         row = file.read_row_group(group, columns=["image"]).column("image")[ids.index(image_id)]
-                        return read_image(io.BytesIO(row["bytes"].as_py()))
+                        return read_image(row["bytes"].as_py())
     raise LiftnetError(dataset, f"has no image {image_id!r}", "collected.parquet lists the images")
 
 

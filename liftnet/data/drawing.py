@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from liftnet.data.images import BoolArray, UInt8Array, encode_image
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.pictures import encode_image
 
 FloatArray = npt.NDArray[np.floating]
 QUALITY = 82

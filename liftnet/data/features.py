@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
-from liftnet.data.images import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, UInt8Array
 
 Floats = npt.NDArray[np.float32]
 DESCRIPTOR_LENGTH = 128

@@ -7,13 +7,38 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from liftnet.core.parallel import map_threads
 
 ROWS, COLUMNS = 64, 4096  # of a tile of distances: 2 MB, which stays in a core's cache
 
+HASHED_SIDE = 32  # imagehash's DCT hash is of 32 x 32 px
+SYMMETRIES = (  # of a square
+    None,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+)
+
 Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
+
+
+def perceptual_hashes(pixels: Image.Image) -> tuple[str, ...]:
+    """The 64-bit DCT hashes (imagehash's) of an image under the eight symmetries of a square, in hex.
+
+    In this order: as it is, turned by 90, 180 and 270 degrees to the left, mirrored left to right, upside down,
+    transposed, transposed along the other diagonal. All are of one small grey image, so seven of them cost little.
+    """
+    import imagehash
+
+    small = pixels.convert("L").resize((HASHED_SIDE, HASHED_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return tuple(str(imagehash.phash(small if turn is None else small.transpose(turn))) for turn in SYMMETRIES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,7 @@ from pathlib import Path
 import numpy as np
 
 from liftnet.depth import load_model
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 
 model = load_model(Path("{name}"))
 image = read_image("photo.jpg", upright=True)  # (H, W, 3) uint8

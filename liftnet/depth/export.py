@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import atomic_path, read_json, write_json
 from liftnet.core.log import get_logger
-from liftnet.data.images import UInt8Array, read_image
-from liftnet.data.inputs import find_images
+from liftnet.core.types import UInt8Array
+from liftnet.data.folders import find_images
+from liftnet.data.pictures import read_image
 from liftnet.models.depth_input import cut_input, network_input
 from liftnet.models.liftnet import DepthModel, load_model, save_model
 

@@ -13,8 +13,9 @@ import trimesh
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, write_json
-from liftnet.data.images import BoolArray, UInt8Array, write_image
-from liftnet.data.inputs import InputImage
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.folders import InputImage
+from liftnet.data.pictures import write_image
 from liftnet.models.depth_input import CropBox, cut, cut_mask, put_back
 
 Float32Array = npt.NDArray[np.float32]

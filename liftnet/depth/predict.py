@@ -14,8 +14,10 @@ import torch
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import duration, get_logger, progress
-from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
-from liftnet.data.inputs import InputImage, find_images
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.folders import InputImage, find_images
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.depth.automask import MASK_ENDING, default_segmenter, run_segmenter
 from liftnet.depth.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
 from liftnet.models.depth_input import CropBox, cut_input

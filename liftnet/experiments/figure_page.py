@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from liftnet.core.files import atomic_path, write_text
+from liftnet.core.types import UInt8Array
 from liftnet.data.drawing import data_uri
-from liftnet.data.images import UInt8Array
 
 INCHES = 1.35  # side of a panel in the picture
 DPI = 150

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from liftnet.core.types import UInt8Array
 from liftnet.data.features import Floats
-from liftnet.data.images import UInt8Array
 
 Indices = npt.NDArray[np.int64]
 Found = tuple[Indices, Floats]

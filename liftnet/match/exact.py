@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.core.parallel import map_threads
-from liftnet.data.images import UInt8Array
+from liftnet.core.types import UInt8Array
 from liftnet.match.features import PairMatches, WorkFeatures
 from liftnet.match.matcher import match_with_ratios
 from liftnet.match.settings import MatchSettings

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.data.features import Features, Floats, read_features
-from liftnet.data.images import read_mask
+from liftnet.data.masks import read_mask
 
 MIN_KEYPOINTS = 2  # a ratio test compares two neighbours
 IMAGES_IN_MEMORY = 1024  # features of an image take at most 1.2 MB with 8000 keypoints

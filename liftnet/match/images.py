@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.data.images import UInt8Array, read_image, read_mask
+from liftnet.core.types import UInt8Array
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.row_groups import read_rows
 from liftnet.data.schemas import MANIFEST
 from liftnet.match.features import Problem, WorkImage
@@ -42,7 +44,7 @@ def load_pixels(image: WorkImage) -> UInt8Array | Problem:
     try:
         return read_image(image.path)
     except BadImageError as error:
-        return Problem(f"image_{error.code}", f"the image {image.image_id} {error.reason}")
+        return Problem(f"image_{error.status}", f"the image {image.image_id}: {error.reason}")
 
 
 def image_size(image: WorkImage) -> tuple[int, int] | Problem:
@@ -59,8 +61,8 @@ def image_size(image: WorkImage) -> tuple[int, int] | Problem:
     try:
         read_mask(image.mask, size)
     except BadImageError as error:
-        code = error.code if error.code.startswith("mask_") else f"mask_{error.code}"
-        return Problem(code, f"the mask of {image.image_id} {error.reason}")
+        status = error.status if error.status.startswith("mask_") else f"mask_{error.status}"
+        return Problem(status, f"the mask of {image.image_id}: {error.reason}")
     return size
 
 

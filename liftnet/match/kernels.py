@@ -25,7 +25,7 @@ from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
-from liftnet.data.images import UInt8Array
+from liftnet.core.types import UInt8Array
 
 Int32Array = npt.NDArray[np.int32]
 

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.data.images import UInt8Array
+from liftnet.core.types import UInt8Array
 from liftnet.match.kernels import (
     COLUMNS_AT_ONCE,
     FAR,

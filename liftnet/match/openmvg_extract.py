@@ -18,8 +18,8 @@ import numpy as np
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.parallel import map_threads
+from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features
-from liftnet.data.images import UInt8Array
 from liftnet.match.features import Problem, WorkImage
 from liftnet.match.images import load_pixels
 from liftnet.match.openmvg_files import (

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json
-from liftnet.data.images import UInt8Array
+from liftnet.core.types import UInt8Array
 
 Pair = tuple[int, int]
 Matches = dict[Pair, npt.NDArray[np.uint32]]

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features, Floats
-from liftnet.data.images import UInt8Array
 from liftnet.match.features import WorkFeatures
 from liftnet.match.matcher import match_descriptors
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features
-from liftnet.data.images import UInt8Array
 from liftnet.match.settings import MatchSettings
 
 _BLUR_PER_DIAMETER = 0.5  # OpenCV's keypoint size is a diameter, twice the blur at which it was found

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from liftnet.data.images import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.models.depth_networks import InputSettings
 
 FloatArray = npt.NDArray[np.floating]

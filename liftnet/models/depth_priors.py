@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from liftnet.data.images import BoolArray
+from liftnet.core.types import BoolArray
 
 Float32Array = npt.NDArray[np.float32]
 

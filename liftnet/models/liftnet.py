@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json
-from liftnet.data.images import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.models import depth_networks
 from liftnet.models.depth_input import cut_input, network_input, put_back
 from liftnet.models.depth_networks import InputSettings, NetworkSettings

@@ -15,7 +15,8 @@ from liftnet.core.files import read_json, write_bytes, write_json, write_text, w
 from liftnet.core.ids import slug, stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.images import write_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import write_image
 from liftnet.data.schemas import TRUTH, write_table
 from liftnet.data.truth import save_truth
 from liftnet.render.artists import Work, plan_works

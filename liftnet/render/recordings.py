@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import read_json
 from liftnet.core.log import get_logger
 from liftnet.core.types import UInt8Array
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image, read_levels
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.render.read import BadMesh
@@ -49,11 +49,7 @@ class Recording:
         size = (image.shape[1], image.shape[0])
         mask = read_mask(_picture(self.folder / "mask", name), size)
         path = self.folder / "depth" / f"{name}.png"
-        try:
-            with Image.open(path) as picture:
-                depth = np.asarray(picture).astype(np.float32) / np.float32(MM_PER_CM)
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
-            raise BadImageError(path, "decode_error", f"cannot be decoded ({error})", "Check the recording") from error
+        depth = read_levels(path).astype(np.float32) / np.float32(MM_PER_CM)
         if depth.shape != mask.shape:
             reason = f"has the shape {depth.shape}, its colour image {mask.shape}"
             raise BadImageError(path, "wrong_size", reason, "Register the depth to the colour images")

@@ -16,7 +16,8 @@ from liftnet.core.files import read_json, write_bytes, write_json
 from liftnet.core.ids import slug
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.images import encode_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import MANIFEST, PAIRS, SHAPES, TRUTH, in_groups, table_writer, write_table
 from liftnet.data.shards.folder import replaced_folder
 from liftnet.data.shards.write import Cutting, write_pairs

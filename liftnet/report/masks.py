@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger
 from liftnet.data.drawing import data_uri, shrunk
-from liftnet.data.images import read_mask
+from liftnet.data.masks import read_mask
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
 from liftnet.report.pictures import intersection_over_union, mask_comparison, mask_overlay, shrunk_mask
 from liftnet.report.run import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from liftnet.data.images import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, UInt8Array
 
 OUTLINE = (255, 176, 32)
 ONLY_PREDICTED = (255, 138, 20)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.drawing import STEEPEST, depth_colours, resampled
-from liftnet.data.images import BoolArray, UInt8Array
 
 FloatArray = npt.NDArray[np.floating]
 AZIMUTHS = (-50, -25, 25, 50)  # degrees; the camera goes round the object to its right for positive angles

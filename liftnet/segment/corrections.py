@@ -13,7 +13,7 @@ import pandas as pd
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
-from liftnet.data.images import read_mask
+from liftnet.data.masks import read_mask
 from liftnet.data.schemas import MANIFEST, read_table
 
 COLUMNS = ["file", "image_id", "work_id", "split", "status", "reason", "coverage"]
@@ -79,7 +79,7 @@ def _checked(
     try:
         mask = read_mask(path, (row["width"], row["height"]))
     except BadImageError as error:
-        return result | {"status": error.code, "reason": error.reason}
+        return result | {"status": error.status, "reason": error.reason}
     coverage = float(mask.mean())
     if coverage < max(min_coverage, 1e-12):
         reason = f"the foreground covers less than {min_coverage:.2%} of the image"

@@ -13,7 +13,8 @@ from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.models.segmenter import Segmenter

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger, progress
-from liftnet.data.images import read_image, write_mask
-from liftnet.data.inputs import InputImage, find_images
+from liftnet.data.folders import InputImage, find_images
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import read_image
 from liftnet.models.segmenter import Segmenter
 from liftnet.segment.predict import segment_image
 from liftnet.segment.settings import SegmentSettings

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger, progress
-from liftnet.data.images import read_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.row_groups import read_rows
 from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
 from liftnet.models.mask_cleaning import clean_mask
@@ -128,7 +129,7 @@ def mask_stored(root: Path, row: dict[str, Any], masker: Masker, folder: Path, m
         image = read_image(root / "images" / row["file"])
     except BadImageError as error:
         path.unlink(missing_ok=True)
-        return {"image_id": row["image_id"], "status": error.code, "reason": error.reason}
+        return {"image_id": row["image_id"], "status": error.status, "reason": error.reason}
     mask, confidence = masker(image)
     result = {"image_id": row["image_id"], "coverage": float(mask.mean()), "confidence": confidence}
     if not mask.any() or mask.mean() < min_coverage:

@@ -15,7 +15,8 @@ from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.segment.corrections import read_corrections, usable
 from liftnet.segment.settings import SegmentSettings

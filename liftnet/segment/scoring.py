@@ -10,7 +10,8 @@ import pandas as pd
 from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.segment.metrics import boundary_f, iou, pixel_accuracy
 from liftnet.segment.predict import Masker
 from liftnet.segment.samples import MaskedImage

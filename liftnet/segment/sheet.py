@@ -16,7 +16,8 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger, progress
 from liftnet.data.drawing import shrunk
-from liftnet.data.images import read_image, read_mask, write_image, write_mask
+from liftnet.data.masks import read_mask, write_mask
+from liftnet.data.pictures import read_image, write_image
 from liftnet.data.schemas import MANIFEST, MASKS, read_table
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from liftnet.core.log import progress
 from liftnet.data.codes import SPLITS
+from liftnet.data.pictures import exif_tags
 from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST
 from liftnet.data.shards.cut import cut, shard_files
 from liftnet.shard.selection import split_mask
@@ -74,8 +73,5 @@ def _write_shard(path: Path, rows: pa.Table, files: list[Path], settings: ShardS
 
 def _exif_and_position(data: bytes) -> tuple[bool, bool]:
     """Whether a stored file carries EXIF, and whether that says where it was taken."""
-    try:
-        exif = Image.open(io.BytesIO(data)).getexif()
-    except (OSError, SyntaxError, ValueError):
-        return False, False  # what cannot be read tells nobody anything; `shard verify` names such files
-    return bool(exif), _GPS in exif
+    tags = exif_tags(data)  # what cannot be read tells nobody anything; `shard verify` names such files
+    return bool(tags), _GPS in tags

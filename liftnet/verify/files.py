@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.data.images import read_mask
+from liftnet.data.masks import read_mask
 from liftnet.data.row_groups import read_batches, read_rows
 from liftnet.data.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, open_table, read_table
 

@@ -17,7 +17,7 @@ def script(monkeypatch):
 
 
 def test_pictures_are_as_wide_as_asked_and_not_alike(script):
-    from liftnet.data.pictures.normalise import normalise
+    from liftnet.collect.normalise import normalise
 
     made = script("downloading_runs").pictures(2048, 4)
     assert [Image.open(BytesIO(data)).size for data in made] == [(2048, 1364)] * 4

@@ -95,7 +95,7 @@ def test_without_a_contact_the_project_is_named():
 def test_lasting_refusals_are_not_asked_again(httpserver, downloader, status):
     httpserver.expect_request("/x").respond_with_data("no", status=status)
     error = failure(downloader(retries=3), httpserver.url_for("/x"))
-    assert (error.code, error.http_status, error.attempts) == (f"http_{status}", status, 1)
+    assert (error.status, error.http_status, error.attempts) == (f"http_{status}", status, 1)
     assert len(httpserver.log) == 1
 
 
@@ -111,7 +111,7 @@ def test_passing_faults_are_asked_again(httpserver, downloader, status):
 def test_retries_come_to_an_end(httpserver, downloader):
     httpserver.expect_request("/x").respond_with_data("no", status=503)
     error = failure(downloader(retries=2), httpserver.url_for("/x"))
-    assert (error.code, error.attempts) == ("http_503", 3)
+    assert (error.status, error.attempts) == ("http_503", 3)
     assert len(httpserver.log) == 3
 
 
@@ -130,7 +130,7 @@ def test_a_host_that_wants_a_long_rest_is_left_alone(httpserver, downloader):
     start = time.monotonic()
     first, second = (failure(one, httpserver.url_for("/x")) for _ in range(2))
     assert time.monotonic() - start < 1
-    assert first.code == second.code == "http_429"
+    assert first.status == second.status == "http_429"
     assert "3600 s" in first.reason
     assert len(httpserver.log) == 1, "the second file is not even asked for"
 
@@ -158,7 +158,7 @@ def test_a_slow_drip_is_cut_after_the_total_time(raw_server, downloader):
 
     start = time.monotonic()
     error = failure(downloader(total_s=0.6, timeout_s=0.5, retries=0), raw_server(drip))
-    assert error.code == "timeout_total"
+    assert error.status == "timeout_total"
     assert time.monotonic() - start < 1.5
 
 
@@ -169,7 +169,7 @@ def test_a_slow_drip_without_length_is_not_taken_for_whole(raw_server, downloade
             connection.sendall(b"a")
             time.sleep(0.05)
 
-    assert failure(downloader(total_s=0.4, timeout_s=0.3, retries=0), raw_server(drip)).code == "timeout_total"
+    assert failure(downloader(total_s=0.4, timeout_s=0.3, retries=0), raw_server(drip)).status == "timeout_total"
 
 
 def test_slowly_dripping_headers_are_cut_too(raw_server, downloader):
@@ -179,13 +179,13 @@ def test_slowly_dripping_headers_are_cut_too(raw_server, downloader):
             time.sleep(0.05)
 
     start = time.monotonic()
-    assert failure(downloader(total_s=0.6, timeout_s=0.5, retries=0), raw_server(drip)).code == "timeout_total"
+    assert failure(downloader(total_s=0.6, timeout_s=0.5, retries=0), raw_server(drip)).status == "timeout_total"
     assert time.monotonic() - start < 1.5
 
 
 def test_silence_is_a_read_timeout(raw_server, downloader):
     error = failure(downloader(timeout_s=0.3, retries=1), raw_server(lambda _: time.sleep(2)))
-    assert (error.code, error.attempts) == ("timeout_read", 2)
+    assert (error.status, error.attempts) == ("timeout_read", 2)
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n\r\nabc"])
@@ -216,7 +216,7 @@ def test_giving_up_ends_a_download_at_once(raw_server, downloader, start):
     ],
 )
 def test_broken_answers(raw_server, downloader, answer, code):
-    assert failure(downloader(retries=1), raw_server(lambda connection: connection.sendall(answer))).code == code
+    assert failure(downloader(retries=1), raw_server(lambda connection: connection.sendall(answer))).status == code
 
 
 def test_an_answer_without_length_is_taken_to_its_end(raw_server, downloader):
@@ -233,14 +233,14 @@ def test_an_endless_stream_is_cut_at_max_bytes(httpserver, downloader):
             yield b"x" * 10_000
 
     httpserver.expect_request("/x").respond_with_handler(lambda _: Response(endless()))
-    assert failure(downloader(max_bytes=100_000), httpserver.url_for("/x")).code == "too_large"
+    assert failure(downloader(max_bytes=100_000), httpserver.url_for("/x")).status == "too_large"
     assert len(sent) < 2000
 
 
 def test_an_announced_oversize_is_not_begun(httpserver, downloader):
     httpserver.expect_request("/x").respond_with_data(b"x" * 5000)
     error = failure(downloader(max_bytes=4999), httpserver.url_for("/x"))
-    assert error.code == "too_large"
+    assert error.status == "too_large"
     assert "5,000" in error.reason
     assert downloader(max_bytes=5000).fetch(httpserver.url_for("/x")).data == b"x" * 5000
 
@@ -260,7 +260,7 @@ def test_redirects_are_followed(httpserver, downloader):
 def test_redirect_loops_end(httpserver, downloader):
     redirect(httpserver, "/a", "/b")
     redirect(httpserver, "/b", "/a")
-    assert failure(downloader(max_redirects=4), httpserver.url_for("/a")).code == "too_many_redirects"
+    assert failure(downloader(max_redirects=4), httpserver.url_for("/a")).status == "too_many_redirects"
     assert len(httpserver.log) == 5
 
 
@@ -277,7 +277,7 @@ def test_redirect_loops_end(httpserver, downloader):
 )
 def test_redirects_into_the_local_network_are_refused(httpserver, downloader, target, code):
     redirect(httpserver, "/a", target.format(port=httpserver.port))
-    assert failure(downloader(retries=3), httpserver.url_for("/a")).code == code
+    assert failure(downloader(retries=3), httpserver.url_for("/a")).status == code
     assert len(httpserver.log) == 1
 
 
@@ -287,7 +287,7 @@ def test_redirects_into_the_local_network_are_refused(httpserver, downloader, ta
 def test_loopback_is_refused_in_every_spelling(httpserver, host):
     httpserver.expect_request("/x").respond_with_data(b"secret")
     downloader = Downloader(CollectSettings(retries=0, delay_s=0, robots=False))
-    assert failure(downloader, f"http://{host}:{httpserver.port}/x").code == "ssrf_blocked"
+    assert failure(downloader, f"http://{host}:{httpserver.port}/x").status == "ssrf_blocked"
     assert httpserver.log == []
 
 
@@ -296,7 +296,7 @@ def test_a_host_may_be_allowed_with_one_port_only(httpserver):
     right = Downloader(CollectSettings(delay_s=0, robots=False), (f"localhost:{httpserver.port}",))
     assert right.fetch(f"http://localhost:{httpserver.port}/x").data == b"here"
     wrong = Downloader(CollectSettings(delay_s=0, robots=False), ("localhost:1",))
-    assert failure(wrong, f"http://localhost:{httpserver.port}/x").code == "ssrf_blocked"
+    assert failure(wrong, f"http://localhost:{httpserver.port}/x").status == "ssrf_blocked"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_one_private_address_among_public_ones_is_enough(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
     with pytest.raises(FetchError) as error:
         Guard().addresses("mixed.example", 80)
-    assert error.value.code == "ssrf_blocked"
+    assert error.value.status == "ssrf_blocked"
 
 
 def test_the_checked_address_is_the_one_connected_to(httpserver, monkeypatch, downloader):
@@ -361,18 +361,18 @@ def test_the_checked_address_is_the_one_connected_to(httpserver, monkeypatch, do
     ],
 )
 def test_urls_that_lead_nowhere(downloader, url, code):
-    assert failure(downloader(retries=0), url).code == code
+    assert failure(downloader(retries=0), url).status == code
 
 
 def test_a_closed_port_is_a_connection_error(downloader):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert failure(downloader(retries=0), f"http://127.0.0.1:{port}/").code == "connection_error"
+    assert failure(downloader(retries=0), f"http://127.0.0.1:{port}/").status == "connection_error"
 
 
 def test_a_server_without_tls_is_a_tls_error(httpserver, downloader):
     url = f"https://127.0.0.1:{httpserver.port}/"
-    assert failure(downloader(retries=0, timeout_s=1), url).code in ("tls_error", "timeout_read", "connection_error")
+    assert failure(downloader(retries=0, timeout_s=1), url).status in ("tls_error", "timeout_read", "connection_error")
 
 
 def test_requests_to_one_host_keep_their_distance():

@@ -18,10 +18,10 @@ from fault_catalogue import FAULTS, GOOD
 from fault_server import FaultServer, addresses
 
 from liftnet.collect.collector import collect
+from liftnet.collect.normalise import normalise
 from liftnet.collect.sources import read_csv
 from liftnet.collect.web.download import Downloader, Received
 from liftnet.collect.web.errors import FetchError
-from liftnet.data.pictures.normalise import normalise
 from liftnet.data.schemas import MANIFEST, read_table
 
 LIMIT = 1_000_000
@@ -194,7 +194,7 @@ def test_a_name_of_many_addresses_is_not_tried_for_ever(monkeypatch, quick):
         pytest.raises(FetchError) as error,
     ):
         downloader.fetch("http://many.example/x.jpg")
-    assert error.value.code == "timeout_total"
+    assert error.value.status == "timeout_total"
     assert len(tried) < 20
 
 
@@ -234,7 +234,7 @@ def test_whatever_comes_is_a_file_or_a_fault(server, quick, jpeg):
                 assert isinstance(downloader.fetch(url), Received)
                 counts["file"] += 1
             except FetchError as error:
-                counts["fault"] += bool(error.code and error.reason)
+                counts["fault"] += bool(error.status and error.reason)
     assert sum(counts.values()) == 400
     assert min(counts.values()) > 40, "the changes are neither too small nor too large"
 

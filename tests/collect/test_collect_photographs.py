@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 
 from liftnet.collect.collector import collect
 from liftnet.collect.sources import read_csv
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"
 

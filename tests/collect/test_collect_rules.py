@@ -49,7 +49,7 @@ def test_the_group_that_names_us_counts(path, allowed):
     else:
         with pytest.raises(FetchError) as error:
             cache.check(url, 60)
-        assert (error.value.code, error.value.passing) == ("robots_disallowed", False)
+        assert (error.value.status, error.value.passing) == ("robots_disallowed", False)
 
 
 def test_robots_txt_is_asked_for_once_for_each_scheme_host_and_port():
@@ -84,7 +84,7 @@ def test_open_without_robots_txt_closed_where_it_cannot_be_read(error, code):
     for _ in range(3):
         with pytest.raises(FetchError, match=r"robots\.txt could not be read") as raised:
             cache.check("http://example.org/x", 60)
-        assert raised.value.code == code
+        assert raised.value.status == code
     assert len(site.asked) == 1, "a host in trouble is not asked again for each file"
 
 

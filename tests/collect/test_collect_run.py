@@ -27,7 +27,8 @@ from liftnet.collect.sources import read_csv, read_directory, read_museum
 from liftnet.core import files
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from liftnet.collect.sources import (
     write_list,
 )
 from liftnet.core.errors import LiftnetError
-from liftnet.data.pictures.formats import EXTENSIONS
+from liftnet.data.pictures.formats import SUFFIXES
 
 
 def text_file(tmp_path, text, encoding="utf-8"):
@@ -148,9 +148,9 @@ def test_a_directory_gives_every_file_a_row(tmp_path):
 
 
 def test_all_documented_extensions_count_as_images(tmp_path):
-    touch(tmp_path, *(f"A/W/x{suffix}" for suffix in EXTENSIONS))
+    touch(tmp_path, *(f"A/W/x{suffix}" for suffix in SUFFIXES))
     assert all(row.problem is None for row in read_directory(tmp_path).rows)
-    assert sorted(EXTENSIONS) == [".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
+    assert sorted(SUFFIXES) == [".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
 
 
 def test_linked_folders_are_followed_but_not_in_circles(tmp_path):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,13 +18,12 @@ from pydantic import Field
 
 from liftnet.core import files
 from liftnet.core.command import add_command
-from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import SAFE_ID, stable_fraction, stable_id, stable_seed
 from liftnet.core.log import duration
 from liftnet.core.parallel import map_threads
 from liftnet.core.settings import Settings, settings_from
 from liftnet.core.tables import write_tables
-from liftnet.data.images import read_image, read_mask, write_image, write_mask
 from liftnet.data.schemas import MASKS, MATCHES, read_table, write_table
 
 
@@ -98,26 +96,6 @@ def test_tables_for_people_and_papers(tmp_path):
     tex = (tmp_path / "t.tex").read_text()
     assert r"a\_b \& c & 0.123 & 1,234 \\" in tex
     assert r"Error in 100 \%" in tex
-
-
-def test_images_and_masks_round_trip(tmp_path):
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (7, 5, 3), dtype=np.uint8)
-    write_image(tmp_path / "a.png", pixels)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels)
-    mask = rng.random((7, 5)) > 0.5
-    write_mask(tmp_path / "m.png", mask)
-    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", size=(5, 7)), mask)
-    with pytest.raises(BadImageError, match="its image 7x5") as raised:
-        read_mask(tmp_path / "m.png", size=(7, 5))
-    assert raised.value.code == "mask_wrong_size"
-
-
-@pytest.mark.parametrize("content", [b"", b"<html></html>", b"\xff\xd8\xff\xe0 cut"])
-def test_what_is_no_image_is_named(tmp_path, content):
-    (tmp_path / "bad.jpg").write_bytes(content)
-    with pytest.raises(BadImageError, match=r"bad\.jpg: cannot be decoded"):
-        read_image(tmp_path / "bad.jpg")
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=3))

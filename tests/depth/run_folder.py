@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.data.dataset import SCALE_KEY
-from liftnet.data.images import write_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import write_image
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, MANIFEST, TRUTH, write_table
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera

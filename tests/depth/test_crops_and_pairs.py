@@ -89,7 +89,7 @@ def test_store_reads_crops_and_names_what_it_cannot_read(run_folder, run_views, 
     (root / "images" / f"{missing}.png").unlink()
     store = CropStore(root, [broken, missing, fine, "not-in-the-manifest"], OPTIONS)
     assert set(store.failed) == {broken, missing, "not-in-the-manifest"}
-    assert "cannot be decoded" in store.failed[broken]
+    assert "an HTML page" in store.failed[broken]
     assert fine in store
     assert len(store) == 1
     assert store.masks[0].mean() > 0.2

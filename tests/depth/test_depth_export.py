@@ -8,7 +8,7 @@ import torch
 
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import write_image
+from liftnet.data.pictures import write_image
 from liftnet.depth.export import (
     CONFIG_KEY,
     describe,

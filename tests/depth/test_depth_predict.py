@@ -9,7 +9,7 @@ from PIL import Image
 
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.depth.outputs import FORMATS, colour_depth, depth_mesh, endings, parse_formats
 from liftnet.depth.predict import PredictOptions, predict
 from liftnet.models.depth_input import CropBox, put_back
@@ -54,8 +54,8 @@ def test_a_folder_is_mirrored_and_bad_files_are_set_aside(photos, model_folder, 
     assert {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()} == {
         f"{stem}.{ending}" for stem in ("bust", "Büste, links/von vorn") for ending in OUTPUTS
     }
-    assert "page.jpg: cannot be decoded" in caplog.text
-    assert "empty.png: cannot be decoded" in caplog.text
+    assert "page.jpg: the file is an HTML page" in caplog.text
+    assert "empty.png: the file has no bytes" in caplog.text
     assert "predicted depth of 2 images, 0 were there already, 2 left out" in caplog.text
 
 
@@ -94,7 +94,7 @@ def test_a_mask_of_the_wrong_size_is_set_aside(photos, model_folder, tmp_path, c
     masks.mkdir()
     Image.fromarray(np.zeros((7, 7), np.uint8)).save(masks / "bust.png")
     assert predict([photos / "bust.jpg"], model_folder, tmp_path / "out", PredictOptions(str(masks))) == 1
-    assert "is 7x7 pixels, its image 60x40" in caplog.text
+    assert "7x7 px, its image as displayed 60x40" in caplog.text
 
 
 def test_an_image_without_foreground_still_has_its_results(photos, model_folder, tmp_path):

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import write_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
 from liftnet.depth.settings import DepthSettings

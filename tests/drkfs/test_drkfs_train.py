@@ -21,7 +21,8 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.data.dataset import SCALE_KEY
 from liftnet.data.features import Features, write_features
-from liftnet.data.images import encode_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET
 from liftnet.drkfs.settings import LearningSettings
 from liftnet.drkfs.train import detector as detector_module

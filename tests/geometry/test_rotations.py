@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.geometry.perspective import estimate_fundamental
 from liftnet.geometry.poses import Calibrated, View
 from liftnet.geometry.rotations import Trust, relative_poses, rotation_angles, rotations_of_pairs

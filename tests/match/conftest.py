@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from liftnet.data.images import write_image
+from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, MATCHES, read_table, write_table
 
 WORK = "a-work-123abc"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work
 
@@ -65,7 +65,7 @@ def test_bad_images_become_rows(two_views, textured):
     rows = run(two_views)
     assert len(rows) == 6
     assert rows["a0", "b1"]["status"] == "ok"
-    assert rows["a0", "c2"]["status"] == "image_decode_error"
+    assert rows["a0", "c2"]["status"] == "image_not_image"
     assert rows["a0", "d3"]["status"] in ("too_few_keypoints", "colmap_no_features")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.match.across import match_across
 from liftnet.match.settings import ACROSS_SETTINGS, MatchSettings
 

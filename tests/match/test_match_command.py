@@ -13,7 +13,8 @@ import pytest
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.features import Features
-from liftnet.data.images import write_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import write_image
 from liftnet.match.cli import add_commands
 from liftnet.match.features import distinct_matches
 from liftnet.match.settings import MatchSettings, used_settings
@@ -115,9 +116,9 @@ def test_bad_images_become_rows_with_reasons(two_views, textured, caplog):
     assert len(rows["a0", "b1"]["x1"]) > 150
     expected = {
         "c-missing": "image_missing",
-        "d-truncated": "image_decode_error",
-        "e-html": "image_decode_error",
-        "f-empty": "image_decode_error",
+        "d-truncated": "image_truncated",
+        "e-html": "image_not_image",
+        "f-empty": "image_empty_file",
         "g-plain": "too_few_keypoints",
     }
     for image_id, status in expected.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, MATCHES, read_table, write_table
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work import match_work

@@ -16,7 +16,7 @@ import pytest
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.features import read_features
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.match import openmvg_match
 from liftnet.match.openmvg_programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
 from liftnet.match.settings import MatchSettings
@@ -222,7 +222,8 @@ def test_images_it_would_misread_never_reach_it(three, openmvg, textured):
     three.add("f-vanished", textured()).unlink()
     rows = run(three, openmvg)
     assert len(rows) == 15
-    assert rows["a0", "d-truncated"]["status"] == rows["a0", "e-html"]["status"] == "image_decode_error"
+    assert rows["a0", "d-truncated"]["status"] == "image_truncated"
+    assert rows["a0", "e-html"]["status"] == "image_not_image"
     assert rows["a0", "f-vanished"]["status"] == "image_missing"
     assert "f-vanished" in rows["a0", "f-vanished"]["reason"]
     assert rows["b1", "c2"]["status"] == "ok"
@@ -237,8 +238,8 @@ def test_wrong_masks_become_rows(three, openmvg):
     (three.path / "masks/c2.png").parent.mkdir(exist_ok=True)
     (three.path / "masks/c2.png").write_bytes(b"no picture")
     rows = run(three, openmvg, mask_first=True)
-    assert [row["status"] for row in rows.values()] == ["mask_wrong_size", "mask_decode_error", "mask_wrong_size"]
-    assert "mask of b1 is 40x240 pixels" in rows["a0", "b1"]["reason"]
+    assert [row["status"] for row in rows.values()] == ["mask_wrong_size", "mask_not_image", "mask_wrong_size"]
+    assert "mask of b1: 40x240 px" in rows["a0", "b1"]["reason"]
     write_mask(three.path / "masks/b1.png", mask)
     rows = run(three, openmvg, mask_first=True)
     assert max(rows["a0", "b1"]["x1"]) < 100

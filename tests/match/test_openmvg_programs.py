@@ -17,7 +17,7 @@ from PIL import Image
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data import features as cache
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.match.openmvg_extract import PRESETS
 from liftnet.match.openmvg_files import read_describer, read_descriptors, read_features, read_matches, read_sfm_data
 from liftnet.match.openmvg_programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS

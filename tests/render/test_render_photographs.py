@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, map_coordinates
 
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import TRUTH, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.render.materials import MATERIALS

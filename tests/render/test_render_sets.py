@@ -14,7 +14,8 @@ import trimesh
 from liftnet.core.errors import LiftnetError
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import load_pair, read_pairs
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, SHAPES, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry.cameras import Camera, OrthographicCamera

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from liftnet.core.tables import write_tables
-from liftnet.data.images import write_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, write_table
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from liftnet.data.images import write_image, write_mask
+from liftnet.data.masks import write_mask
+from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.segment.settings import SegmentSettings
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import read_image, read_mask, write_image, write_mask
+from liftnet.data.masks import read_mask, write_mask
+from liftnet.data.pictures import read_image, write_image
 from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
 from liftnet.segment.cli import add_commands
 from liftnet.segment.corrections import image_name, read_corrections
@@ -58,7 +59,7 @@ def test_every_kind_of_wrong_file_is_a_row_and_the_rest_is_used(tmp_path, make_r
     assert table.status.to_dict() == {
         f"{ids[0]}.png": "ok", "bust 1.mask.png": "twice", "same.png": "ambiguous_name", f"{ids[3]}.png": "empty",
         f"{ids[4]}.png": "mask_wrong_size", f"{ids[5]}.png": "ok", "broken.png": "unknown_image",
-        f"{ids[2]}.png": "decode_error",
+        f"{ids[2]}.png": "not_image",
     }  # fmt: skip
     assert (table.reason.isna() == (table.status == "ok")).all()
     images = masked_images(tmp_path, folder)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.samples import MaskedImage, Sample, divide, load_samples, masked_images, working_shape
 from liftnet.segment.settings import SegmentSettings

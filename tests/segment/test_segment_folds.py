@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.data.schemas import MASKS, read_table
 from liftnet.models.segmenter import Segmenter
 from liftnet.segment.cli import add_commands
@@ -182,7 +182,7 @@ def test_proposed_masks_are_of_the_images_without_one(tmp_path, make_results, ma
     (tmp_path / "images" / rows[1]["file"]).write_bytes(b"<html>")
     run("segment", "propose", "--root", tmp_path, "--peer-onnx", bright_remover, "--out", tmp_path / "p")
     table = read_table(tmp_path / "p" / "proposed.parquet", MASKS).to_pylist()
-    assert [row["status"] for row in table] == ["ok", "decode_error", "ok"]
+    assert [row["status"] for row in table] == ["ok", "not_image", "ok"]
     masks = all_masked_images(tmp_path, SegmentSettings(corrections=str(tmp_path / "p")))[0]
     assert [image.image_id for image in masks] == [rows[0]["image_id"], rows[2]["image_id"]]
     with pytest.raises(LiftnetError, match="--peer-onnx"):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from liftnet.data.images import read_image, read_mask
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.models.encoders import build_encoder, start_encoder
 from liftnet.segment.metrics import iou
 from liftnet.segment.peer import GeneralRemover

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.models.segmenter import Segmenter
 from liftnet.segment.metrics import iou
 from liftnet.segment.samples import Division, digest, divide, load_samples, masked_images

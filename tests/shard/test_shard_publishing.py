@@ -19,7 +19,7 @@ import pytest
 from liftnet.core.errors import LiftnetError
 from liftnet.data.codes import LEFT_OUT, SPLITS
 from liftnet.data.dataset import load_image, load_pair, read_pairs
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
 from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
 from liftnet.shard.mini import draw_works

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.data.schemas import MANIFEST, MATCHES, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera

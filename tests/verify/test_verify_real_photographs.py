@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.verify.decide import verify_pair
 from liftnet.verify.fits import View
 from liftnet.verify.settings import VerifySettings

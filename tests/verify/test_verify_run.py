@@ -8,7 +8,7 @@ import pytest
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.codes import PairReason
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.data.schemas import PAIRS, read_table, write_table
 from liftnet.verify.cli import add_commands
 from liftnet.verify.files import MatchTable, object_side, points_on_mask

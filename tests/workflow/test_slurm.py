@@ -10,7 +10,7 @@ import pytest
 from slurm_cluster import one_node_cluster, reason_against
 from workflow_tools import copy_workflow
 
-from liftnet.data.images import write_mask
+from liftnet.data.masks import write_mask
 from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
 
 PROBLEM = reason_against()

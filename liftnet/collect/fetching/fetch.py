@@ -15,6 +15,7 @@ from liftnet.collect.fetching.jobs import Job, Request, read_jobs, read_requests
 from liftnet.collect.fetching.journal import Entry, Journal
 from liftnet.collect.fetching.standing import DEAD, DONE, ORDER, REFRESH, Ledger, earlier_entries, key_of
 from liftnet.collect.museum import serve
+from liftnet.collect.normalise import normalise
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader, Received, Stopped
 from liftnet.collect.web.errors import FetchError
@@ -23,7 +24,6 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
 from liftnet.core.parallel import default_workers
-from liftnet.data.pictures.normalise import normalise
 from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
 LOGGER = get_logger("collect")
@@ -250,7 +250,7 @@ def _what_came(received: Received) -> Entry:
 
 
 def _failure(error: FetchError | BadImageError) -> Entry:
-    entry: Entry = {"status": error.code, "reason": error.reason}
+    entry: Entry = {"status": error.status, "reason": error.reason}
     if isinstance(error, FetchError):
         entry |= {
             "http_status": error.http_status,
@@ -262,5 +262,5 @@ def _failure(error: FetchError | BadImageError) -> Entry:
 
 def _is_lasting(error: FetchError | BadImageError) -> bool:
     """Whether the owner has taken a file back, so that the copy from an earlier run goes too."""
-    refused = error.code in _LASTING and isinstance(error, FetchError)
-    return refused and not (error.code == "robots_disallowed" and getattr(error, "http_status", None))
+    refused = error.status in _LASTING and isinstance(error, FetchError)
+    return refused and not (error.status == "robots_disallowed" and getattr(error, "http_status", None))

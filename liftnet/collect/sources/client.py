@@ -70,7 +70,7 @@ class Client:
             headers: Further headers; they are no part of what an answer is kept under.
 
         Raises:
-            FetchError: It could not be had; `code` and `reason` say why.
+            FetchError: It could not be had; `status` and `reason` say why.
             LiftnetError: There were `max_requests` requests.
         """
         full = f"{url}?{urlencode(parameters)}" if parameters else url
@@ -184,4 +184,4 @@ def _key(url: str) -> str:
 
 def is_gone(error: FetchError) -> bool:
     """Whether a single record is not there, which is no reason to give up the list."""
-    return error.code in ("http_404", "http_410")
+    return error.status in ("http_404", "http_410")

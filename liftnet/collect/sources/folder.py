@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from liftnet.collect.sources.rows import Place, Sources, Wanted, name, printable
 from liftnet.core.errors import LiftnetError
-from liftnet.core.log import get_logger
-from liftnet.data.pictures.formats import EXTENSIONS
-
-LOGGER = get_logger("collect")
+from liftnet.data.folders import files_below, has_picture_suffix
 
 
 def read_directory(folder: Path) -> Sources:
     """Read a folder of `artist/work/*.jpg` (png, webp, tif), masks in `artist/work/masks/<same name>.png`.
 
-    Every other file gets a row that says why it was set aside; hidden files are passed over.
+    Every other file gets a row that says why it was set aside; hidden files are skipped.
 
     Raises:
         LiftnetError: The folder is missing or has no file at all.
     """
     if not folder.is_dir():
         raise LiftnetError(folder, "is not a folder", "Give a folder that holds artist/work/*.jpg")
-    paths = sorted(_files_below(folder))
+    paths = [PurePosixPath(path.relative_to(folder).as_posix()) for path in files_below(folder)]
     if not paths:
         raise LiftnetError(folder, "holds no files", "Put photographs in artist/work/*.jpg below it")
     present = set(paths)
@@ -39,24 +34,8 @@ def read_directory(folder: Path) -> Sources:
     return Sources("directory", folder, tuple(rows))
 
 
-def _files_below(folder: Path) -> Iterator[PurePosixPath]:
-    hidden = 0
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        if os.path.realpath(root) in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(root))
-        hidden += sum(entry.startswith(".") for entry in (*folders, *names))
-        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
-        below = PurePosixPath(Path(root).relative_to(folder).as_posix())
-        yield from (below / file for file in names if not file.startswith("."))
-    if hidden:
-        LOGGER.info("%s: %d hidden files or folders passed over", folder, hidden)
-
-
 def _is_image(path: PurePosixPath) -> bool:
-    return len(path.parts) == 3 and path.suffix.lower() in EXTENSIONS
+    return len(path.parts) == 3 and has_picture_suffix(path)
 
 
 def _in_folder(folder: Path, path: PurePosixPath, mask: PurePosixPath | None) -> Wanted:

@@ -17,7 +17,7 @@ from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.rows import Place, Wanted, name, printable, wikidata_id, year
 from liftnet.core.errors import LiftnetError
-from liftnet.data.pictures.formats import EXTENSIONS
+from liftnet.data.folders import pictures_below
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class LocalSet:
 
     def images(self, folder: Path) -> list[Path]:
         """The images anywhere below a folder, by their path."""
-        return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
+        return pictures_below(folder)
 
     def row(self, path: Path, who: Identity, mask: Path | None = None) -> Wanted:
         """The row of an image."""

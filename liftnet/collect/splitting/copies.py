@@ -13,8 +13,7 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splitting.duplicates import choose_kept, same_detail
 from liftnet.core.components import Components
 from liftnet.core.log import get_logger
-from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs
-from liftnet.data.pictures.normalise import SYMMETRIES
+from liftnet.data.perceptual_hashes import SYMMETRIES, NearPairs, as_bits, near_pairs
 
 Row = dict[str, Any]
 Tie = tuple[int, int]

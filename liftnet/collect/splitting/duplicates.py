@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from liftnet.core.parallel import map_threads
-from liftnet.data.perceptual_hashes import Indices, NearPairs
-from liftnet.data.pictures.normalise import SYMMETRIES
+from liftnet.data.perceptual_hashes import SYMMETRIES, Indices, NearPairs
+from liftnet.data.pictures import read_small_grey
 
 DETAIL_SIDE = 128  # px to which images are brought before their detail is compared
 BLUR_PX = 2.0  # what remains after a blur of this is not detail
@@ -59,9 +58,7 @@ def detail(path: Path, symmetry: int = 0) -> Floats:
     Returns:
         (DETAIL_SIDE, DETAIL_SIDE) of mean 0 and standard deviation 1; zeros for an image without any detail.
     """
-    with Image.open(path) as picture:
-        picture.draft("L", (2 * DETAIL_SIDE, 2 * DETAIL_SIDE))
-        small = picture.convert("L").resize((DETAIL_SIDE, DETAIL_SIDE), Image.Resampling.LANCZOS)
+    small = read_small_grey(path, DETAIL_SIDE)
     turn = SYMMETRIES[symmetry]
     grey = np.asarray(small if turn is None else small.transpose(turn), np.float64)
     blur = _blur()

@@ -1,7 +1,7 @@
 """The downloader: one polite, bounded, suspicious HTTP client for the whole stage.
 
 Everything a server says is checked: its address, its redirects, how much it sends, how long it takes, and whether what
-it sent is as long as it said. What the bytes are is found out by `liftnet.data.pictures.normalise`.
+it sent is as long as it said. What the bytes are is found out by `liftnet.collect.normalise`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Downloader:
                 decoded takes memory too.
 
         Raises:
-            FetchError: It could not be had; `code` and `reason` say why.
+            FetchError: It could not be had; `status` and `reason` say why.
             Stopped: The run ends.
         """
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
@@ -183,7 +183,7 @@ class Downloader:
 
     def _note_silence(self, error: FetchError) -> None:
         if error.unreachable:
-            self.gate(error.what).silent(error.code)
+            self.gate(error.what).silent(error.status)
 
     def _read_robots(self, url: str) -> bytes:
         headers = {"Accept": "text/plain, */*;q=0.1"}

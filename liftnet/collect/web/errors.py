@@ -10,7 +10,7 @@ class FetchError(LiftnetError):
 
     Args:
         what: The URL or path.
-        code: Status of the row, e.g. `http_404`, `timeout_total`, `ssrf_blocked`.
+        status: Of its row, e.g. `http_404`, `timeout_total`, `ssrf_blocked`.
         reason: The status in plain words.
         http_status: Status of the last response, if there was one.
         passing: Whether another attempt may succeed.
@@ -22,7 +22,7 @@ class FetchError(LiftnetError):
     def __init__(
         self,
         what: object,
-        code: str,
+        status: str,
         reason: str,
         http_status: int | None = None,
         passing: bool = False,
@@ -31,6 +31,6 @@ class FetchError(LiftnetError):
         unreachable: bool = False,
     ) -> None:
         super().__init__(what, reason)
-        self.code, self.http_status, self.passing, self.wait_s = code, http_status, passing, wait_s
+        self.status, self.http_status, self.passing, self.wait_s = status, http_status, passing, wait_s
         self.opt_out, self.unreachable = opt_out, unreachable
         self.attempts = 0

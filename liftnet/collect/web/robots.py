@@ -116,7 +116,7 @@ class RobotsCache:
             status = error.http_status
             if status is not None and 400 <= status < 500 and status != 429:
                 return Rules("", None, status, now + FRESH_S)
-            code = error.code if status is None else "robots_disallowed"
+            code = error.status if status is None else "robots_disallowed"
             reason = f"robots.txt could not be read, so nothing is fetched: {error.reason}"
             return Rules("", (code, reason), status, now + FAULT_FRESH_S)
         return Rules(text, None, 200, now + FRESH_S)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 
 from PIL import Image
+
+from liftnet.data.pictures.formats import DAMAGE
 
 _ORIENTATION, _MAKE, _MODEL = 0x0112, 0x010F, 0x0110
 _EXIF_FOLDER, _FOCAL, _FOCAL_35 = 0x8769, 0x920A, 0xA405
@@ -34,7 +35,7 @@ def read_exif(picture: Image.Image) -> Exif:
     try:
         tags = picture.getexif()
         folder = tags.get_ifd(_EXIF_FOLDER)
-    except (ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, OSError, EOFError, struct.error):
+    except DAMAGE:
         return Exif()
     orientation = tags.get(_ORIENTATION, 1)
     return Exif(

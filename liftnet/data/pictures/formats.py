@@ -1,23 +1,65 @@
-"""What bytes are, by their first bytes. Names and Content-Type headers are never believed."""
+"""The formats of pictures that are read, and what bytes are by their first bytes: names and headers are not believed.
+
+A further format is an entry of `FORMATS` and a case of tests/data/test_pictures.py.
+"""
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
+
 from liftnet.core.errors import BadImageError
 
-MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff"}
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 
-_USABLE = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),  # BigTIFF
-    (b"MM\x00+", "TIFF"),
+@dataclass(frozen=True)
+class Format:
+    """A format that is read.
+
+    Attributes:
+        name: Pillow's.
+        mime: Its media type.
+        suffixes: Endings of its files, in lower case.
+        starts: First bytes of its files; a "?" stands for any byte.
+    """
+
+    name: str
+    mime: str
+    suffixes: tuple[str, ...]
+    starts: tuple[bytes, ...]
+
+    def begins(self, data: bytes) -> bool:
+        """Whether a file of these first bytes is of this format."""
+        return any(_begins(data, start) for start in self.starts)
+
+
+FORMATS = (
+    Format("JPEG", "image/jpeg", (".jpg", ".jpeg"), (b"\xff\xd8\xff",)),
+    Format("PNG", "image/png", (".png",), (b"\x89PNG\r\n\x1a\n",)),
+    Format("WEBP", "image/webp", (".webp",), (b"RIFF????WEBP",)),
+    Format("TIFF", "image/tiff", (".tif", ".tiff"), (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),  # + is BigTIFF
+    Format("BMP", "image/bmp", (".bmp",), (b"BM????\x00\x00\x00\x00",)),
 )
+DAMAGE = (  # what Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+)
+SUFFIXES = tuple(sorted(suffix for known in FORMATS for suffix in known.suffixes))
+REMEDIES = {
+    "missing": "Give the path of a picture; if `collect` has stored it, run `collect` again",
+    "unsupported_format": "Convert it to JPEG or PNG",
+    "bomb": "Give a smaller picture",
+    "mask_wrong_size": "A mask has the size of the image as displayed",
+    "mask_empty": "Paint the foreground white",
+}
+_REMEDY = "Get the file again; if `collect` has stored it, delete it and run `collect` again"
 _OTHER_IMAGES = (
     (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
     (b"\x00\x00\x01\x00", "Windows icon"),
     (b"8BPS", "Photoshop"),
     (b"\xff\x0a", "JPEG XL"),
@@ -34,8 +76,13 @@ _NOT_IMAGES = (
 _ISO_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF"}
 
 
-def sniff(data: bytes, what: object) -> str:
-    """The format of an image: JPEG, PNG, WEBP or TIFF.
+def bad_image(what: object, status: str, reason: str) -> BadImageError:
+    """The error of a picture or mask that cannot be used, with the remedy that belongs to its status."""
+    return BadImageError(what, status, reason, REMEDIES.get(status, _REMEDY))
+
+
+def sniff(data: bytes, what: object) -> Format:
+    """The format of a picture.
 
     Args:
         data: The whole file, or at least its first 512 bytes.
@@ -46,23 +93,26 @@ def sniff(data: bytes, what: object) -> str:
             (`not_image`).
     """
     if not data:
-        raise BadImageError(what, "empty_file", "the file has no bytes")
-    for start, name in _USABLE:
-        if data.startswith(start):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
+        raise bad_image(what, "empty_file", "the file has no bytes")
+    for known in FORMATS:
+        if known.begins(data):
+            return known
     other = next((name for start, name in _OTHER_IMAGES if data.startswith(start)), None)
     if data[4:8] == b"ftyp":
         other = _ISO_BRANDS.get(data[8:12])
         if other is None:
-            raise BadImageError(what, "not_image", "the file is a film, not an image")
+            raise bad_image(what, "not_image", "the file is a film, not an image")
     if other is not None:
-        raise BadImageError(what, "unsupported_format", f"the format {other} is not read; convert it to JPEG or PNG")
+        raise bad_image(what, "unsupported_format", f"the format {other} is not read; convert it to JPEG or PNG")
     for start, name in _NOT_IMAGES:
         if data.startswith(start):
-            raise BadImageError(what, "not_image", f"the file is {name}")
-    raise BadImageError(what, "not_image", f"the file is {_text_kind(data[:512])}")
+            raise bad_image(what, "not_image", f"the file is {name}")
+    raise bad_image(what, "not_image", f"the file is {_text_kind(data[:512])}")
+
+
+def _begins(data: bytes, start: bytes) -> bool:
+    head = data[: len(start)]
+    return len(head) == len(start) and all(one in (other, ord("?")) for one, other in zip(start, head, strict=True))
 
 
 def _text_kind(start: bytes) -> str:

@@ -13,7 +13,9 @@ import numpy.typing as npt
 from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.images import BoolArray, UInt8Array, read_image, read_mask
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.models.depth_input import CropBox, cut_input
 from liftnet.models.depth_networks import InputSettings

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from liftnet.core.log import progress
-from liftnet.data.images import read_image
+from liftnet.data.pictures import read_image
 from liftnet.drkfs.train.tracks import PointSet
 
 UInt8s = npt.NDArray[np.uint8]

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
-from liftnet.data.images import read_mask
+from liftnet.data.masks import read_mask
 from liftnet.drkfs.train.photo_patches import cut_patches, read_gray
 from liftnet.drkfs.train.tracks import Floats, PointSet
 

@@ -13,9 +13,10 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.codes import SPLITS
 from liftnet.data.drawing import depth_colours, new_view, resampled, with_scale
-from liftnet.data.images import BoolArray, UInt8Array, read_image
+from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.depth.data.crops import CropStore, image_files

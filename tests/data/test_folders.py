@@ -1,7 +1,9 @@
+import os
+
 import pytest
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.inputs import find_images
+from liftnet.data.folders import files_below, find_images, pictures_below
 
 
 def touch(*paths):
@@ -45,3 +47,23 @@ def test_inputs_that_do_not_exist_or_hold_no_image_are_named(tmp_path):
         find_images([tmp_path / "none.jpg"], tmp_path / "out")
     with pytest.raises(LiftnetError, match="holds no images"):
         find_images([tmp_path], tmp_path / "out")
+
+
+def test_every_format_that_is_read_is_found_in_any_case(tmp_path):
+    endings = (".jpg", ".JPEG", ".png", ".webp", ".tif", ".Tiff", ".bmp")
+    touch(*(tmp_path / f"x{ending}" for ending in endings), tmp_path / "x.gif", tmp_path / "x.svg")
+    assert {path.suffix for path in pictures_below(tmp_path)} == set(endings)
+
+
+def test_hidden_files_are_skipped_and_links_followed_once(tmp_path):
+    touch(tmp_path / "a" / "x.jpg", tmp_path / "a" / "._x.jpg", tmp_path / ".git" / "y.jpg", tmp_path / "b" / "z.jpg")
+    (tmp_path / "a" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "c").symlink_to(tmp_path / "b", target_is_directory=True)
+    found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)]
+    assert found == ["a/c/z.jpg", "a/x.jpg"]
+    assert os.path.lexists(tmp_path / "a" / "up")
+
+
+def test_a_folder_in_the_name_of_a_picture_is_none(tmp_path):
+    touch(tmp_path / "a.jpg" / "x.png")
+    assert [path.name for path in pictures_below(tmp_path)] == ["x.png"]

@@ -1,15 +1,51 @@
-"""Photographs that a person names on the command line: files and folders, and where their results go."""
+"""The one walker of folders of pictures, and the pictures that a person names, with the places of their results."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.log import get_logger
+from liftnet.data.pictures.formats import SUFFIXES
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+LOG = get_logger("data")
+
+
+def has_picture_suffix(path: PurePath) -> bool:
+    """Whether the name of a file ends as one of a picture that is read."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, in the order of their paths.
+
+    Hidden files and folders are skipped, links are followed, and a link that leads back up is not entered again.
+    """
+    return sorted(_walk(folder))
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The files below a folder whose names end as those of pictures, in their order; see `files_below`."""
+    return [path for path in files_below(folder) if has_picture_suffix(path) and path.is_file()]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    hidden = 0
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(root) in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(root))
+        hidden += sum(entry.startswith(".") for entry in (*folders, *names))
+        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        yield from (Path(root) / name for name in names if not name.startswith("."))
+    if hidden:
+        LOG.info("%s: %d hidden files or folders skipped", folder, hidden)
 
 
 @dataclass(frozen=True)
@@ -68,8 +104,8 @@ def _images_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
         if given.resolve() == results:
             reason = "is also the folder of the photographs, where results would be taken for photographs next time"
             raise LiftnetError(out, reason, "Name another folder for the results; one inside is fine")
-        images = [p for p in sorted(given.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
-        return [(p, out / p.relative_to(given)) for p in images if results not in p.resolve().parents]
+        images = [path for path in pictures_below(given) if results not in path.resolve().parents]
+        return [(path, out / path.relative_to(given)) for path in images]
     if given.exists():
         return [(given, out / given.name)]
     raise LiftnetError(given, "does not exist", "Name an image or a folder of images")
