@@ -3,10 +3,8 @@
 import argparse
 import errno
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -146,9 +144,3 @@ def test_impossible_settings_name_the_key():
         Example(speed=3)
     with pytest.raises(ValueError, match="frozen"):
         Example().ratio = 0.5
-
-
-def test_the_library_never_imports_snakemake():
-    sources = Path(files.__file__).resolve().parents[1].rglob("*.py")
-    imports = re.compile(r"^\s*(import|from) snakemake", re.MULTILINE)
-    assert not [path for path in sources if imports.search(path.read_text())]

@@ -1,6 +1,5 @@
 """The house keeps its plan: rules, environments, schema and config.yaml tell the same story."""
 
-import ast
 import re
 import tomllib
 from pathlib import Path
@@ -10,10 +9,6 @@ import yaml
 
 from liftnet import config as configuration
 from liftnet.__main__ import STAGES, build_parser
-from liftnet.depth.cli import CROP
-from liftnet.depth.settings import EVALUATION, SFM
-from liftnet.render.settings import MUSEUM_SETTINGS, SET_SETTINGS
-from liftnet.segment.cli import PREDICTION_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = sorted((ROOT / "rules").glob("*.smk"))
@@ -39,28 +34,6 @@ def test_every_rule_has_its_directives(block):
         assert directive in block, f"{directive} is missing"
     assert not re.search(r"^\s+(run|shadow|retries):", block, re.MULTILINE)
     assert "python -m liftnet" in block
-
-
-def test_rules_pass_each_command_the_settings_it_reads():
-    text = (ROOT / "rules" / "common.smk").read_text()
-    for name, expected in (
-        ("DEPTH_EVALUATION", EVALUATION),
-        ("DEPTH_SFM", SFM),
-        ("PRIOR_SETTINGS", CROP),
-        ("RENDER_MUSEUM", MUSEUM_SETTINGS),
-        ("SEGMENT_PREDICTION", PREDICTION_SETTINGS),
-    ):
-        stated = ast.literal_eval(re.search(rf"^{name} = (\(.*?\))$", text, re.MULTILINE | re.DOTALL)[1])
-        assert sorted(stated) == sorted(expected)
-
-
-def test_the_rule_of_rendered_sets_passes_each_set_its_settings():
-    text = (ROOT / "rules" / "common.smk").read_text()
-    stated: dict = {}
-    exec(text[text.index("RENDER_ANY = (") : text.index("SEGMENT_PREDICTION = (")], stated)
-    assert {name: sorted(keys) for name, keys in stated["RENDER_SETS"].items()} == {
-        name: sorted(keys) for name, keys in SET_SETTINGS.items()
-    }
 
 
 def bounds(lines):
