@@ -53,6 +53,7 @@ def add_command(
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--threads", type=int, default=default_workers(), help="worker threads (default: all cores)")
     parser.add_argument("--verbose", action="store_true", help="log details")
+    parser.add_argument("--log", metavar="FILE", help="write what is printed to this file too")
     if settings is not None:
         add_settings_arguments(parser, settings, only)
     return parser

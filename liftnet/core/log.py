@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -26,6 +30,46 @@ def set_up_logging(verbose: bool = False) -> None:
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@contextmanager
+def copied_to(path: Path | None) -> Iterator[None]:
+    """Write what is printed inside to a file too: by this process, its libraries and the programs it starts.
+
+    A program of its own (tee) copies it, so that the file has everything up to a crash, and Ctrl-C does not end it
+    before the last line. An exception that nobody has caught is printed and ends the program with exit status 1.
+
+    Args:
+        path: The file, replaced if it exists; its folder is made. None copies nothing.
+    """
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _flush()
+    kept = os.dup(1), os.dup(2)
+    copying = subprocess.Popen(["tee", "-i", str(path)], stdin=subprocess.PIPE)
+    assert copying.stdin is not None
+    for descriptor in (1, 2):
+        os.dup2(copying.stdin.fileno(), descriptor)
+    copying.stdin.close()
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+    finally:
+        _flush()
+        for own, descriptor in zip(kept, (1, 2), strict=True):
+            os.dup2(own, descriptor)
+            os.close(own)
+        with suppress(subprocess.TimeoutExpired):  # a program that was left running still holds the pipe
+            copying.wait(timeout=10)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def progress(items: Iterable[Item], stage: str, doing: str, total: int | None = None) -> Iterator[Item]:

@@ -1,0 +1,114 @@
+"""`--log FILE`: what a command prints, in a file too, whatever ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from liftnet.core.log import copied_to
+
+PRINTING = """
+import os, subprocess, sys, warnings
+from pathlib import Path
+from liftnet.core.log import copied_to, get_logger, set_up_logging
+with copied_to(Path(sys.argv[1])):
+    set_up_logging()
+    print("from print")
+    get_logger("stage").info("from the log")
+    warnings.warn("from a warning")
+    os.write(1, b"from a library\\n")
+    subprocess.run(["echo", "from a program"])
+    {last}
+print("afterwards")
+"""
+SAID = ["from print", "stage: from the log", "from a warning", "from a library", "from a program"]
+
+
+def run(tmp_path, last):
+    file = tmp_path / "logs" / "a log.txt"
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING.format(last=last), str(file)], capture_output=True, text=True, check=False
+    )
+    return done, file.read_text()
+
+
+def test_everything_printed_is_on_the_terminal_and_in_the_file(tmp_path):
+    done, text = run(tmp_path, "pass")
+    assert done.returncode == 0
+    assert [words for words in SAID if words not in text or words not in done.stdout] == []
+    assert done.stdout == text + "afterwards\n"
+
+
+def test_an_uncaught_exception_is_in_the_file(tmp_path):
+    done, text = run(tmp_path, "{}['missing']")
+    assert done.returncode == 1
+    assert "Traceback" in text
+    assert "KeyError: 'missing'" in text
+    assert "afterwards" not in done.stdout
+
+
+def test_the_exit_status_is_kept(tmp_path):
+    done, _ = run(tmp_path, "sys.exit(7)")
+    assert done.returncode == 7
+
+
+def test_what_came_before_a_crash_is_in_the_file(tmp_path):
+    done, text = run(tmp_path, "sys.stdout.flush(); os.kill(os.getpid(), 9)")
+    assert done.returncode == -signal.SIGKILL
+    assert [words for words in SAID if words not in text] == []
+
+
+def test_an_interruption_does_not_end_the_copy_first(tmp_path):
+    last = """
+    import time
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted, told")
+    """
+    file = tmp_path / "log.txt"
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRINTING.format(last=last.strip()), str(file)],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    end = time.monotonic() + 30
+    while "from a program" not in (file.read_text() if file.exists() else ""):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    told, _ = process.communicate(timeout=30)
+    assert b"interrupted, told" in told
+    assert "interrupted, told" in file.read_text()
+
+
+def test_without_a_file_nothing_changes(capfd):
+    with copied_to(None):
+        print("as ever")
+    assert capfd.readouterr().out == "as ever\n"
+
+
+def test_the_file_is_that_of_the_last_run(tmp_path, capfd):
+    for words in ("first", "second"):
+        with copied_to(tmp_path / "log.txt"):
+            os.write(1, f"{words}\n".encode())
+    assert (tmp_path / "log.txt").read_text() == "second\n"
+    assert capfd.readouterr().out == "first\nsecond\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["report", "--root", "no/such", "--out", "page.html"], 1, "error: "),
+        (["report", "--rot", "x", "--root", "x", "--out", "page.html"], 2, "did you mean '--root'?"),
+    ],
+)
+def test_commands_write_their_errors_to_the_file_too(tmp_path, words, status, told):
+    command = [sys.executable, "-m", "liftnet", *words, "--log", str(tmp_path / "log.txt")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert told in done.stdout
+    assert (tmp_path / "log.txt").read_text() == done.stdout
