@@ -28,14 +28,12 @@ from measuring import machine, measured, one_thread, shown, write_report
 
 from liftnet.data.schemas import SHAPES, read_table
 from liftnet.render.correspondences import correspondences, visible
-from liftnet.render.frames import frames_of
 from liftnet.render.materials import MATERIALS
 from liftnet.render.orthographic import make_subject, render_view
-from liftnet.render.protocols import OrthographicView, fit_frame, sketchfab_views
-from liftnet.render.read import read_mesh
-from liftnet.render.sets import render_set
+from liftnet.render.sets import frames_of, render_set
 from liftnet.render.settings import RenderSettings
-from liftnet.render.shapes import Shape, shapes_of
+from liftnet.render.shapes import Shape, read_solid, shapes_of
+from liftnet.render.viewpoints import OrthographicView, fit_frame, sketchfab_views
 
 MESHES = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "sculptures"
 SIZES = (128, 256)
@@ -82,7 +80,7 @@ def scan_rows(shapes: int) -> Iterator[Row]:
     """Reading real scans; nothing where they are absent."""
     paths = sorted(MESHES.glob("*.ply"))[:shapes]
     if paths:
-        yield row("read a scan of about 20,000 faces", [measured(lambda p=p: read_mesh(p, "z"), 1)[1] for p in paths])
+        yield row("read a scan of about 20,000 faces", [measured(lambda p=p: read_solid(p, "z"), 1)[1] for p in paths])
 
 
 def class_row(settings: RenderSettings) -> Row:

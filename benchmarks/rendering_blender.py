@@ -18,14 +18,15 @@ from PIL import Image
 
 from liftnet.core.ids import stable_seed
 from liftnet.data.truth import TrueView
+from liftnet.mesh.isosurface import mesh_field
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.artists import plan_works
 from liftnet.render.blender import SAMPLES, render_views
-from liftnet.render.classes import make_shape
+from liftnet.render.classes.catalogue import make_shape
 from liftnet.render.materials import MATERIALS, paint
-from liftnet.render.mesh import Mesh, mesh_field
 from liftnet.render.orthographic import make_subject, render_view
-from liftnet.render.protocols import OrthographicView, fit_frame, shapenet_views, sketchfab_views
-from liftnet.render.read import read_mesh
+from liftnet.render.shapes import read_solid
+from liftnet.render.viewpoints import OrthographicView, fit_frame, shapenet_views, sketchfab_views
 
 MESHES = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "sculptures"
 SCANS = ("bunny", "nefertiti", "lucy")
@@ -34,16 +35,16 @@ SHAPES, VIEWS = 425, 5  # of the paper's rendered sculptures
 EDGE = 0.02  # half widths: pixels next to a larger step of depth do not measure a shift
 
 
-def subjects() -> Iterator[tuple[str, str, Mesh, str]]:
+def subjects() -> Iterator[tuple[str, str, TriangleMesh, str]]:
     """Kind, name, mesh and material: generated sculptures, shapes of the classes, and scans where there are any."""
     for work in plan_works(4, 1, 0):
-        yield "sculpture", work.family, fit_frame(mesh_field(work.shape(), 96)), work.material
+        yield "sculpture", work.family, fit_frame(mesh_field(work.shape(), 96, up="z")), work.material
     for name in NAMES:
         yield "class", name, fit_frame(make_shape(name, 3)), "paint"
     for name in SCANS:
         path = MESHES / f"{name}.ply"
         if path.exists():
-            yield "scan", name, replace(fit_frame(read_mesh(path, "z").mesh), colours=None), "plaster"
+            yield "scan", name, replace(fit_frame(read_solid(path, "z").mesh), colours=None), "plaster"
 
 
 def agreement(one: TrueView, other: TrueView) -> dict[str, float]:
@@ -71,13 +72,13 @@ def compare(size: int, runs: int, blender: str) -> tuple[list[dict[str, object]]
         make = paint if material == "paint" else MATERIALS[material]
 
         def cast(
-            mesh: Mesh = mesh, views: list[OrthographicView] = views, make: object = make
+            mesh: TriangleMesh = mesh, views: list[OrthographicView] = views, make: object = make
         ) -> list[tuple[np.ndarray, TrueView]]:
             subject = make_subject(mesh, make(np.random.default_rng(1)))  # type: ignore[operator]
             return [render_view(subject, view) for view in views]
 
         def trace(
-            mesh: Mesh = mesh, views: list[OrthographicView] = views, material: str = material
+            mesh: TriangleMesh = mesh, views: list[OrthographicView] = views, material: str = material
         ) -> list[tuple[np.ndarray, TrueView]]:
             return render_views(mesh, views, material, blender)
 

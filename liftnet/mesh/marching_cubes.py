@@ -1,7 +1,7 @@
 """Marching cubes whose vertices carry the gradient to the values of the grid.
 
-Which triangles there are is scikit-image's answer (Lewiner et al., Efficient Implementation of Marching Cubes' Cases
-with Topological Guarantees, 2003), without gradient; where their corners lie is computed again in torch.
+Which triangles there are is the answer of `liftnet.mesh.isosurface`, without gradient; where their corners lie is
+computed again in torch.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from skimage.measure import marching_cubes
 from torch import Tensor, nn
 
 from liftnet.core.types import BoolArray, Float32Array, Int64Array
+from liftnet.mesh.isosurface import Inside, isosurface
 
 Empty = Literal["raise", "mesh"]
 Triple = float | tuple[float, float, float]
@@ -27,7 +27,7 @@ def extract_surface(
     level: float = 0.5,
     spacing: Triple = 1.0,
     origin: Triple = 0.0,
-    inside: Literal["above", "below"] = "above",
+    inside: Inside = "above",
     empty: Empty = "raise",
 ) -> tuple[Tensor, Tensor]:
     """The surface of a grid of values at a level; differentiable to the values.
@@ -66,10 +66,9 @@ def extract_surface(
         raise ValueError(f"the grid has no surface: all {above.numel():,} values are {side} the level {level:g}")
     # the signs decide what is crossed; no value so near to 0 that its vertex would be rounded onto a node
     apart = torch.clamp((size / (largest or 1.0)).float(), min=LEAST_SHARE)
-    places, faces, _, _ = marching_cubes(torch.where(above, apart, -apart).numpy(), 0.0, allow_degenerate=True)
+    places, wound = isosurface(torch.where(above, apart, -apart).numpy(), inside=inside, degenerate=True)
     vertices = _vertices(values, level, places)
     steps, start = (torch.as_tensor(value).to(values).expand(3) for value in (spacing, origin))
-    wound = faces if inside == "below" else faces[:, ::-1]
     return vertices * steps + start, torch.from_numpy(np.ascontiguousarray(wound, np.int64)).to(values.device)
 
 

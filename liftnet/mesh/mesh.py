@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,21 +11,39 @@ import numpy.typing as npt
 from liftnet.core.errors import LiftnetError
 from liftnet.core.types import BoolArray, FloatArray, IntArray
 
+Up = Literal["y", "z"]
 MIN_AREA = 1e-12  # of a face, as a share of its longest edge squared: below are only rounding errors
 EXTENT = (1e-30, 1e30)  # longest side of a mesh; its squares and cubes are then finite in float64
 
 
+class BadMeshError(LiftnetError):
+    """A mesh that cannot be used; `status` is its code in a table of shapes.
+
+    One of missing, unreadable, too_large, no_faces, not_finite and no_extent; whoever makes meshes may have more.
+    """
+
+    def __init__(self, what: object, status: str, reason: str, remedy: str = "") -> None:
+        super().__init__(what, reason, remedy)
+        self.status = status
+
+
 @dataclass(frozen=True, repr=False)
 class TriangleMesh:
-    """A triangle mesh; +y is up.
+    """A triangle mesh.
 
     Attributes:
-        vertices: (V, 3) float64 world coordinates, finite.
-        faces: (F, 3) int64 indices of vertices, at least one face.
+        vertices: (V, 3) world coordinates, finite; float64 where they come from a file.
+        faces: (F, 3) indices of vertices, at least one face; int64 where they come from a file.
+        normals: (V, 3) outward normals of length 1, or None where nobody has asked for them.
+        colours: (V, 3) linear RGB of the vertices, or None where a material gives them.
+        up: The axis that points up: +y, the front then faces +z, or +z, the front then faces -y.
     """
 
     vertices: FloatArray
     faces: IntArray
+    normals: FloatArray | None = None
+    colours: FloatArray | None = None
+    up: Up = "y"
 
     def __repr__(self) -> str:
         return f"TriangleMesh({len(self.vertices)} vertices, {len(self.faces)} faces)"
@@ -33,6 +52,33 @@ class TriangleMesh:
     def corners(self) -> FloatArray:
         """(F, 3, 3) coordinates of the three corners of each face."""
         return self.vertices[self.faces]
+
+    @property
+    def known_normals(self) -> FloatArray:
+        """The normals.
+
+        Raises:
+            ValueError: It has none.
+        """
+        if self.normals is None:
+            raise ValueError("the mesh has no normals; give it some with `with_creases`")
+        return self.normals
+
+    def to_up(self, up: Up) -> TriangleMesh:
+        """The same mesh turned about x, so that `up` points up: (x, y, z) of a z-up mesh becomes (x, z, -y)."""
+        if up == self.up:
+            return self
+        turn = _from_z_up if up == "y" else _from_y_up
+        normals = None if self.normals is None else turn(self.normals)
+        return replace(self, vertices=turn(self.vertices), normals=normals, up=up)
+
+
+def _from_z_up(rows: FloatArray) -> FloatArray:
+    return np.stack([rows[:, 0], rows[:, 2], -rows[:, 1]], axis=1) + rows.dtype.type(0)  # no -0
+
+
+def _from_y_up(rows: FloatArray) -> FloatArray:
+    return np.stack([rows[:, 0], -rows[:, 2], rows[:, 1]], axis=1) + rows.dtype.type(0)
 
 
 @dataclass(frozen=True)
@@ -62,7 +108,9 @@ class Dropped:
 
 
 def check_mesh(vertices: npt.ArrayLike, faces: npt.ArrayLike, name: object = "mesh") -> TriangleMesh:
-    """A mesh from arrays, if it is one; nothing is changed but the type of the numbers.
+    """A mesh from arrays, if it is one.
+
+    Nothing is changed but the type of the numbers, and vertices that are not finite go if no face uses them.
 
     Args:
         vertices: (V, 3) coordinates.
@@ -71,7 +119,7 @@ def check_mesh(vertices: npt.ArrayLike, faces: npt.ArrayLike, name: object = "me
 
     Raises:
         ValueError: An array has the wrong shape or kind.
-        LiftnetError: There are no faces, coordinates that are not finite, or indices out of range.
+        BadMeshError: There are no faces, corners that are not finite, or indices out of range.
     """
     points, corners = np.asarray(vertices), np.asarray(faces)
     if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
@@ -80,19 +128,22 @@ def check_mesh(vertices: npt.ArrayLike, faces: npt.ArrayLike, name: object = "me
         raise ValueError(f"faces must be integers (F, 3), not {corners.dtype} {corners.shape}")
     if not len(points) or not corners.size:
         reason = "the mesh is empty" if not len(points) else "it has points or lines, but no faces"
-        raise LiftnetError(name, reason, "Export it as a triangle mesh")
+        raise BadMeshError(name, "no_faces", reason, "Export it as a triangle mesh")
     outside = (corners < 0) | (corners >= len(points))
     if outside.any():
         reason = (
             f"{int(outside.sum()):,} corners of its faces name vertices that do not exist (it has {len(points):,})"
         )
-        raise LiftnetError(name, reason, "The file is damaged, or its exporter is; export it again")
-    points = np.ascontiguousarray(points, np.float64)
+        raise BadMeshError(name, "unreadable", reason, "The file is damaged, or its exporter is; export it again")
+    points, corners = np.ascontiguousarray(points, np.float64), np.ascontiguousarray(corners, np.int64)
     finite = np.isfinite(points).all(axis=1)
-    if not finite.all():
+    if not finite[corners].all():
         reason = f"{int((~finite).sum()):,} of its {len(points):,} vertices are NaN or infinite"
-        raise LiftnetError(name, reason, "Remove them and the faces that use them, or export the mesh again")
-    return TriangleMesh(points, np.ascontiguousarray(corners, np.int64))
+        remedy = "Remove them and the faces that use them, or export the mesh again"
+        raise BadMeshError(name, "not_finite", reason, remedy)
+    if not finite.all():
+        points, corners = points[finite], (np.cumsum(finite) - 1)[corners]
+    return TriangleMesh(points, corners)
 
 
 def clean_mesh(mesh: TriangleMesh, name: object = "mesh") -> tuple[TriangleMesh, Dropped]:
@@ -101,20 +152,21 @@ def clean_mesh(mesh: TriangleMesh, name: object = "mesh") -> tuple[TriangleMesh,
     Vertices at exactly the same place become one, so that a surface that a format has torn at its seams (STL, or
     texture coordinates) is connected again. A face whose area is below 1e-12 of its longest edge squared has none.
     Of faces with the same three corners, in whatever order, the first stays: a sheet modelled from both sides is one
-    sheet. The order of what stays is kept; the winding is not touched.
+    sheet. The order of what stays is kept; the winding is not touched. Normals and colours go, since vertices that
+    were torn for their sake are joined.
 
     Raises:
-        LiftnetError: No face is left, or the mesh is too small or too large for the numbers of a computer.
+        BadMeshError: No face is left, or the mesh is too small or too large for the numbers of a computer.
     """
     extent = float(np.ptp(mesh.vertices, axis=0).max())
     if not EXTENT[0] < extent < EXTENT[1]:
-        raise LiftnetError(name, f"its longest side is {extent:g} units", "Scale it to ordinary numbers")
+        raise BadMeshError(name, "no_extent", f"its longest side is {extent:g} units", "Scale it to ordinary numbers")
     places, first = _places(mesh.vertices)
     faces = places[mesh.faces]
     thick = face_areas(TriangleMesh(mesh.vertices, first[faces]), relative=True) > MIN_AREA
     faces = faces[thick]
     if not len(faces):
-        raise LiftnetError(name, "all of its faces have zero area", "Check the mesh in a 3D program")
+        raise BadMeshError(name, "no_faces", "all of its faces have zero area", "Check the mesh in a 3D program")
     kept = _first_of_doubled(faces, len(first))
     faces = faces[kept]
     used = np.zeros(len(first), bool)
@@ -126,7 +178,29 @@ def clean_mesh(mesh: TriangleMesh, name: object = "mesh") -> tuple[TriangleMesh,
         doubled=int((~kept).sum()),
         unused=int((~used).sum()),
     )
-    return TriangleMesh(mesh.vertices[first[used]], renumbered[faces]), dropped
+    return TriangleMesh(mesh.vertices[first[used]], renumbered[faces], up=mesh.up), dropped
+
+
+def is_closed(mesh: TriangleMesh) -> bool:
+    """Whether every edge belongs to an even number of faces, as in a watertight surface or several that touch."""
+    edges = np.sort(np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]]), axis=1)
+    _, counts = np.unique(edges[:, 0] * len(mesh.vertices) + edges[:, 1], return_counts=True)
+    return not (counts % 2).any()
+
+
+def with_creases(mesh: TriangleMesh, angle: float) -> TriangleMesh:
+    """The mesh with normals that are smooth but where faces meet at more than `angle` degrees; split there."""
+    import trimesh
+
+    plain = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    shaded = trimesh.graph.smooth_shade(plain, angle=np.radians(angle))
+    return replace(
+        mesh,
+        vertices=np.asarray(shaded.vertices),
+        faces=np.asarray(shaded.faces),
+        normals=np.asarray(shaded.vertex_normals),
+        colours=None,
+    )
 
 
 def face_areas(mesh: TriangleMesh, relative: bool = False) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -34,7 +34,8 @@ class Placement:
 
     def mesh(self, mesh: TriangleMesh) -> TriangleMesh:
         """A mesh in its new place."""
-        return TriangleMesh(self.points(mesh.vertices), mesh.faces)
+        normals = None if mesh.normals is None else mesh.normals @ self.rotation.T
+        return replace(mesh, vertices=self.points(mesh.vertices), normals=normals)
 
     def then(self, later: Placement) -> Placement:
         """This one, and `later` after it."""
@@ -68,3 +69,16 @@ def normalising(mesh: TriangleMesh, size: Size = "sphere") -> Placement:
 def normalise(mesh: TriangleMesh, size: Size = "sphere") -> TriangleMesh:
     """The mesh, centred and scaled as `normalising` says."""
     return normalising(mesh, size).mesh(mesh)
+
+
+def stand(mesh: TriangleMesh, radius: float = 1.0) -> TriangleMesh:
+    """The mesh on the ground over the origin, its farthest vertex `radius` from the middle of its bounding box.
+
+    The ground is where the coordinate that points up is 0. The type of the numbers is kept.
+    """
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    middle = (low + high) / 2
+    scale = radius / np.linalg.norm(mesh.vertices - middle, axis=1).max()
+    up = "xyz".index(mesh.up)
+    foot = np.where(np.arange(3) == up, low, middle)
+    return replace(mesh, vertices=((mesh.vertices - foot) * scale).astype(mesh.vertices.dtype))

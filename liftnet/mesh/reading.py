@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -13,24 +15,15 @@ import trimesh
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.types import FloatArray, IntArray
-from liftnet.mesh.formats import (
-    DAMAGED,
-    FolderResolver,
-    check_3mf,
-    check_gltf,
-    check_off,
-    check_ply,
-    check_stl,
-    obj_bytes,
-    refuse_large,
-)
-from liftnet.mesh.mesh import Dropped, TriangleMesh, check_mesh, clean_mesh
+from liftnet.mesh.formats import DAMAGED, FORMATS, FolderResolver, refuse_large
+from liftnet.mesh.mesh import BadMeshError, Dropped, TriangleMesh, Up, check_mesh, clean_mesh
 from liftnet.mesh.settings import ReadingSettings
 
 LOG = get_logger("mesh")
-SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb", ".gltf", ".3mf")
-Up = Literal["y", "z"]
-_WITH_MATERIALS = (".ply", ".obj", ".glb", ".gltf")
+SUFFIXES = tuple(FORMATS)
+Converter = Callable[[Path], TriangleMesh]
+Converters = Mapping[str, Converter]
+NO_CONVERTERS: Converters = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -64,7 +57,7 @@ def load_mesh(path: Path | str, up: Up = "y", settings: ReadingSettings | None =
         The mesh, cleaned as `liftnet.mesh.mesh.clean_mesh` says.
 
     Raises:
-        LiftnetError: The file is missing, of another format, damaged, too large, has no faces, or has vertices that
+        BadMeshError: The file is missing, of another format, damaged, too large, has no faces, or has vertices that
             are not finite or not there.
     """
     read = read_mesh(path, up, settings)
@@ -73,35 +66,52 @@ def load_mesh(path: Path | str, up: Up = "y", settings: ReadingSettings | None =
     return read.mesh
 
 
-def read_mesh(path: Path | str, up: Up = "y", settings: ReadingSettings | None = None) -> ReadMesh:
-    """As `load_mesh`, with the number of parts and of what was dropped."""
+def read_mesh(
+    path: Path | str,
+    up: Up = "y",
+    settings: ReadingSettings | None = None,
+    converters: Converters = NO_CONVERTERS,
+) -> ReadMesh:
+    """As `load_mesh`, with the number of parts and of what was dropped.
+
+    Args:
+        path: The file.
+        up: The axis that points up in it; what a converter gives says so itself.
+        settings: The largest file and mesh.
+        converters: Readers of formats that only another program knows, by suffix (".fbx").
+    """
     path, settings = Path(path), settings or ReadingSettings()
     if up not in ("y", "z"):
         raise LiftnetError("up", f"it is {up!r}", "Use y or z")
-    promised = check_3mf(path, settings.max_bytes) if path.suffix.lower() == ".3mf" and path.is_file() else None
-    joined, parts = _joined(path, _scene(path, settings), settings)
-    if promised is not None and parts != promised:
-        reason = f"its components place {promised:,} meshes, of which the reader finds {parts:,}"
-        raise LiftnetError(path, reason, "Export it without nested components")
-    cleaned, dropped = clean_mesh(joined, path)
-    if up == "z":
-        turned = np.stack([cleaned.vertices[:, 0], cleaned.vertices[:, 2], -cleaned.vertices[:, 1]], axis=1)
-        cleaned = TriangleMesh(turned, cleaned.faces)
-    return ReadMesh(cleaned, parts, dropped)
+    suffix = path.suffix.lower()
+    _check_file(path, (*FORMATS, *converters), settings)
+    if suffix in converters:
+        given = converters[suffix](path)
+        _refuse_many_faces(path, len(given.faces), settings)
+        up, parts, joined = given.up, 1, _checked_part(path, given.vertices, given.faces)
+    else:
+        instances = FORMATS[suffix].instances
+        promised = instances(path, settings) if instances else None
+        joined, parts = _joined(path, _scene(path, settings), settings)
+        if promised is not None and parts != promised:
+            reason = f"its components place {promised:,} meshes, of which the reader finds {parts:,}"
+            raise BadMeshError(path, "unreadable", reason, "Export it without nested components")
+    cleaned, dropped = clean_mesh(TriangleMesh(joined.vertices, joined.faces, up=up), path)
+    return ReadMesh(cleaned.to_up("y"), parts, dropped)
 
 
-def find_meshes(folder: Path | str) -> dict[str, Path]:
+def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> dict[str, Path]:
     """The mesh files below a folder, sorted, by their names: the path below it without suffix, "chair/a12".
 
     Raises:
         LiftnetError: There is no such folder, no mesh in it, or two meshes differ in their suffix alone.
     """
-    folder = Path(folder)
+    folder, suffixes = Path(folder), (*FORMATS, *converters)
     if not folder.is_dir():
         raise LiftnetError(folder, "there is no such folder", "Give the folder that holds the meshes")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
@@ -109,50 +119,56 @@ def find_meshes(folder: Path | str) -> dict[str, Path]:
             raise LiftnetError(folder, reason, "Rename one of them, or keep one of the formats")
         found[name] = path
     if not found:
-        raise LiftnetError(folder, f"no mesh in it ({', '.join(SUFFIXES)})", "Give the folder that holds the meshes")
+        raise LiftnetError(folder, f"no mesh in it ({', '.join(suffixes)})", "Give the folder that holds the meshes")
     return found
+
+
+def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings) -> None:
+    """Refuse what is missing, of no known format, empty or too large."""
+    if not path.is_file():
+        raise BadMeshError(path, "missing", "there is no such file", "Give the path of a mesh")
+    if path.suffix.lower() not in suffixes:
+        named = path.suffix.lower() or "a file without suffix"
+        remedy = f"Convert it to one of {', '.join(suffixes)}; Blender reads nearly all others"
+        raise BadMeshError(path, "unreadable", f"{named} is not a format that is read", remedy)
+    size = path.stat().st_size
+    refuse_large(path, size, settings.max_bytes)
+    if not size:
+        raise BadMeshError(path, "unreadable", "it has 0 bytes", "Export or copy it again")
 
 
 def _scene(path: Path, settings: ReadingSettings) -> trimesh.Scene:
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise LiftnetError(path, "there is no such file", "Give the path of a mesh")
-    if suffix not in SUFFIXES:
-        remedy = f"Convert it to one of {', '.join(SUFFIXES)}; Blender reads nearly all others"
-        raise LiftnetError(path, f"{suffix or 'a file without suffix'} is not a format that is read", remedy)
-    options: dict[str, Any] = {"skip_materials": True} if suffix in _WITH_MATERIALS else {}
+    options: dict[str, Any] = {"skip_materials": True} if FORMATS[suffix].materials else {}
     resolver = FolderResolver(path, settings.max_bytes)
     try:
-        stream = io.BytesIO(_checked_bytes(path, suffix, settings))
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadMeshError(
+            path, "unreadable", f"it cannot be read: {error.strerror}", "Check its permissions"
+        ) from error
+    try:
+        stream = io.BytesIO(FORMATS[suffix].check(path, data, settings))
         with np.errstate(all="ignore"):  # vertices that are not finite are counted afterwards
             return trimesh.load_scene(stream, file_type=suffix[1:], resolver=resolver, process=False, **options)
     except LiftnetError:
         raise
     except Exception as error:  # readers of damaged files fail in every possible way
         reason = f"it is no {suffix} file, or a damaged one ({type(error).__name__}: {error})"
-        raise LiftnetError(path, reason, "Open it in a 3D program and export it again") from error
+        raise BadMeshError(path, "unreadable", reason, "Open it in a 3D program and export it again") from error
 
 
-def _checked_bytes(path: Path, suffix: str, settings: ReadingSettings) -> bytes:
-    """The contents of a file that is worth parsing."""
+def _refuse_many_faces(path: Path, count: int, settings: ReadingSettings) -> None:
+    if count > settings.max_faces:
+        reason = f"it has {count:,} triangles, at most {settings.max_faces:,} are read"
+        raise BadMeshError(path, "too_large", reason, "Reduce it, or raise the limit on faces")
+
+
+def _checked_part(path: Path, vertices: FloatArray, faces: IntArray) -> TriangleMesh:
     try:
-        refuse_large(path, path.stat().st_size, settings.max_bytes)
-        data = path.read_bytes()
-    except OSError as error:
-        raise LiftnetError(path, f"it cannot be read: {error.strerror}", "Check its permissions") from error
-    if not data:
-        raise LiftnetError(path, "it has 0 bytes", "Export or copy it again")
-    if suffix == ".obj":
-        return obj_bytes(path, data)
-    if suffix == ".off":
-        check_off(path, data)
-    elif suffix == ".ply":
-        check_ply(path, data)
-    elif suffix == ".stl":
-        check_stl(path, data)
-    elif suffix in (".glb", ".gltf"):
-        check_gltf(path, data, settings.max_faces)
-    return data
+        return check_mesh(vertices, faces, path)
+    except ValueError as error:
+        raise BadMeshError(path, "unreadable", f"a part of it is no mesh ({error})", DAMAGED) from error
 
 
 def _joined(path: Path, scene: trimesh.Scene, settings: ReadingSettings) -> tuple[TriangleMesh, int]:
@@ -163,24 +179,18 @@ def _joined(path: Path, scene: trimesh.Scene, settings: ReadingSettings) -> tupl
         for _, transform, name in placed
         if isinstance(scene.geometry[name], trimesh.Trimesh)
     ]
-    total = sum(len(mesh.faces) for mesh, _ in meshes)
-    if total > settings.max_faces:
-        reason = f"it has {total:,} triangles, at most {settings.max_faces:,} are read"
-        raise LiftnetError(path, reason, "Reduce it, or raise the limit on faces")
+    _refuse_many_faces(path, sum(len(mesh.faces) for mesh, _ in meshes), settings)
     vertices: list[FloatArray] = [np.zeros((0, 3))]
     faces: list[IntArray] = [np.zeros((0, 3), np.int64)]
     count = 0
     for mesh, transform in meshes:
         if not len(mesh.faces):
             continue
-        try:
-            part = check_mesh(mesh.vertices, mesh.faces, path)  # each, or an index could reach into the next part
-        except ValueError as error:
-            raise LiftnetError(path, f"a part of it is no mesh ({error})", DAMAGED) from error
+        part = _checked_part(path, mesh.vertices, mesh.faces)  # each, or an index could reach into the next part
         vertices.append(trimesh.transform_points(part.vertices, transform))
         # a mirrored part would be wound inside out
         faces.append((part.faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else part.faces) + count)
         count += len(part.vertices)
     if not count and any(len(shape.vertices) for shape in scene.geometry.values()):
-        raise LiftnetError(path, "it has points or lines, but no faces", "Export it as a triangle mesh")
+        raise BadMeshError(path, "no_faces", "it has points or lines, but no faces", "Export it as a triangle mesh")
     return check_mesh(np.concatenate(vertices), np.concatenate(faces), path), len(vertices) - 1

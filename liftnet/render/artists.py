@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from liftnet.core.ids import stable_id, stable_seed
+from liftnet.mesh.isosurface import Field
 from liftnet.render import families_carved as carved
 from liftnet.render import families_figures as figures
 from liftnet.render import families_organic as organic
-from liftnet.render.knobs import Knobs
-from liftnet.render.sdf import Field, lumps
+from liftnet.render.random_source import ShapeParams
+from liftnet.render.sdf import lumps
 
 FAMILIES = {
     family.__name__: family
@@ -159,7 +160,7 @@ class Work:
         rng = np.random.default_rng(stable_seed(self.seed, "shape"))
         style = self.style
         blend, bulk = float(rng.uniform(*style.blend)), float(rng.uniform(*style.bulk))
-        field = FAMILIES[self.family](Knobs(rng, blend, bulk, style.hand))
+        field = FAMILIES[self.family](ShapeParams(rng, blend, bulk, style.hand))
         return lumps(field, rng, style.hand, float(rng.uniform(9, 16)))
 
 

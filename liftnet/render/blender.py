@@ -19,12 +19,11 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json, writing_error
-from liftnet.core.types import FloatArray, IntArray, UInt8Array
+from liftnet.core.types import FloatArray, UInt8Array
 from liftnet.data.truth import TrueView
-from liftnet.render.environment import environment
-from liftnet.render.mesh import Mesh
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.photograph import develop
-from liftnet.render.protocols import OrthographicView
+from liftnet.render.viewpoints import Illumination, OrthographicView
 
 UNIT = "half width"
 SAMPLES = 16
@@ -67,7 +66,7 @@ def find_blender(stated: str = "") -> list[str]:
 
 
 def render_views(
-    mesh: Mesh,
+    mesh: TriangleMesh,
     views: Sequence[OrthographicView],
     material: str,
     blender: str = "",
@@ -80,7 +79,7 @@ def render_views(
     are filtered over `samples` paths a pixel.
 
     Args:
-        mesh: As `liftnet.render.protocols.fit_frame` gives it.
+        mesh: As `liftnet.render.viewpoints.fit_frame` gives it.
         views: The views; their light becomes an environment image.
         material: A name in `liftnet.render.materials.MATERIALS`, or "paint" for the mesh's own colours.
         blender: The python that has bpy, or the blender program; see `find_blender`.
@@ -105,14 +104,14 @@ def render_views(
             folder / "environments.npz", environments=np.stack([environment(view.light, view.seed) for view in views])
         )
         colours = {} if mesh.colours is None else {"colours": mesh.colours.astype(np.float32)}
-        arrays = {"vertices": mesh.vertices.astype(np.float32), "normals": mesh.normals.astype(np.float32)}
+        arrays = {"vertices": mesh.vertices.astype(np.float32), "normals": mesh.known_normals.astype(np.float32)}
         _save(folder / "mesh.npz", faces=mesh.faces.astype(np.int32), **arrays, **colours)
         _run(command, folder, job, seconds)
         return [_result(folder, number, view, placed[number]["back"]) for number, view in enumerate(views)]
 
 
-def read_fbx(path: Path, blender: str = "", seconds: float = SECONDS) -> Mesh:
-    """Read the triangles of an FBX file, z up, with normals that are smooth over each mesh.
+def read_fbx(path: Path, blender: str = "", seconds: float = SECONDS) -> TriangleMesh:
+    """The triangles of an FBX file, z up, for `liftnet.mesh.reading` to check.
 
     Args:
         path: The file.
@@ -131,12 +130,10 @@ def read_fbx(path: Path, blender: str = "", seconds: float = SECONDS) -> Mesh:
     vertices, faces = data["vertices"], data["faces"]
     if vertices.ndim != 2 or faces.ndim != 2 or (vertices.shape[1], faces.shape[1]) != (3, 3):
         raise BlenderError(path, "was read by Blender as something that is no mesh")
-    if len(faces) and not 0 <= faces.min() <= faces.max() < len(vertices):
-        raise BlenderError(path, "was read by Blender with faces that name vertices which are not there")
-    return Mesh(vertices, faces, _smooth_normals(vertices, faces))
+    return TriangleMesh(vertices, faces, up="z")
 
 
-def _placed(mesh: Mesh, view: OrthographicView) -> dict[str, Any]:
+def _placed(mesh: TriangleMesh, view: OrthographicView) -> dict[str, Any]:
     """A view as Blender wants it: x right, y up, looking along -z, the axis through the middle of the image.
 
     Blender's camera is moved back by `back`, which its depths are greater by, so that it keeps away from the mesh.
@@ -222,10 +219,47 @@ def _load(path: Path, types: dict[str, type]) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _smooth_normals(vertices: FloatArray, faces: IntArray) -> FloatArray:
-    corners = vertices[faces].astype(np.float64)
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    at = faces.ravel()
-    sums = [np.bincount(at, np.repeat(cross[:, axis], 3), len(vertices)) for axis in range(3)]
-    normals = np.stack(sums, 1)
-    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+HEIGHT = 96  # px of an environment image; it is twice as wide
+NARROWEST = 0.06  # radians, about two pixels: a smaller light would fall between them
+PANELS = 3
+
+
+def directions(height: int = HEIGHT) -> FloatArray:
+    """(H, 2 H, 3) unit direction at the centre of each pixel, top row first.
+
+    The projection is that of Cycles: +x lies in the middle of the picture, -y a quarter of its width to the right.
+    """
+    up = np.pi * (0.5 - (np.arange(height) + 0.5) / height)
+    around = np.pi * (2 * (np.arange(2 * height) + 0.5) / (2 * height) - 1)
+    level = np.cos(up)[:, None]
+    x, y = np.cos(around) * level, -np.sin(around) * level
+    return np.stack([x, y, np.broadcast_to(np.sin(up)[:, None], x.shape)], -1)
+
+
+def environment(light: Illumination, seed: int, height: int = HEIGHT) -> FloatArray:
+    """The surrounding of a view as a linear picture: key light, brighter above than below, a few bright panels.
+
+    A white surface that faces the key light gives back its colour, and one in the open the ambient light, as in
+    `liftnet.render.photograph`: the key light's irradiance is pi times its colour.
+
+    Args:
+        light: The view's light.
+        seed: Of the panels.
+        height: Of the picture; it is twice as wide.
+
+    Returns:
+        (H, 2 H, 3) float32 radiance, top row first.
+    """
+    rng = np.random.default_rng(seed)
+    ways = directions(height)
+    solid = np.cos(np.arcsin(ways[..., 2])) * (np.pi / height) ** 2
+    radiance = (0.62 + 0.57 * ways[..., 2:]) * light.ambient
+    for _ in range(PANELS):
+        middle = rng.normal(size=3) * [1, 1, 0.6]
+        middle /= np.linalg.norm(middle)
+        panel = (ways @ middle > np.cos(rng.uniform(0.15, 0.45)))[..., None]
+        radiance = np.where(panel, radiance * rng.uniform(1.2, 2.2), radiance)
+    spread = max(light.spread, NARROWEST)
+    lobe = np.exp((ways @ light.direction - 1) / spread**2)
+    lobe *= np.pi / (lobe * np.maximum(ways @ light.direction, 0) * solid).sum()
+    return (np.maximum(radiance, 0) + lobe[..., None] * light.colour).astype(np.float32)

@@ -44,6 +44,6 @@ def _set(arguments: argparse.Namespace) -> None:
 
 
 def _shapes(arguments: argparse.Namespace) -> None:
-    from liftnet.render.surfaces import write_shapes
+    from liftnet.render.shapes import write_shapes
 
     write_shapes(arguments.out, arguments.classes, arguments.count, arguments.seed)

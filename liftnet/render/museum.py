@@ -158,15 +158,16 @@ def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
     import numpy as np
 
     from liftnet.core.ids import stable_seed
+    from liftnet.mesh.isosurface import mesh_field
+    from liftnet.mesh.placement import stand
     from liftnet.render.materials import MATERIALS
-    from liftnet.render.mesh import mesh_field, normalise
     from liftnet.render.photograph import photograph
     from liftnet.render.scene import ambient_openness, make_place, place_seed
-    from liftnet.render.views import plan_views
+    from liftnet.render.viewpoints import plan_views
 
     settings = museum.settings
     missing = _missing(museum, work, masks)
-    mesh = normalise(mesh_field(work.shape(), settings.mesh_resolution))
+    mesh = stand(mesh_field(work.shape(), settings.mesh_resolution, up="z"))
     openness = ambient_openness(mesh)
     material = MATERIALS[work.material](np.random.default_rng(stable_seed(work.seed, "texture")))
     views = plan_views(mesh.vertices, settings.views_per_work, settings.image_size, settings.azimuth_span, work.seed)

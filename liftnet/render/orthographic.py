@@ -8,11 +8,11 @@ import numpy as np
 
 from liftnet.core.types import BoolArray, FloatArray, UInt8Array
 from liftnet.data.truth import TrueView
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.materials import Material
-from liftnet.render.mesh import Mesh
 from liftnet.render.photograph import SUBPIXELS, develop, key_light_reach, reflect
-from liftnet.render.protocols import OrthographicView
 from liftnet.render.scene import Bodies, openness_at
+from liftnet.render.viewpoints import OrthographicView
 
 UNIT = "half width"
 AMBIENT_RAYS = 12
@@ -22,7 +22,7 @@ CREASE = 0.8  # cosine between neighbouring normals below which there is an edge
 
 @dataclass(frozen=True)
 class Subject:
-    """What is rendered: a mesh as `liftnet.render.protocols.fit_frame` gives it, and its material.
+    """What is rendered: a mesh as `liftnet.render.viewpoints.fit_frame` gives it, and its material.
 
     Attributes:
         mesh: The mesh; where it has colours, they replace the material's.
@@ -30,7 +30,7 @@ class Subject:
         bodies: The mesh, ready for rays.
     """
 
-    mesh: Mesh
+    mesh: TriangleMesh
     material: Material
     bodies: Bodies
 
@@ -48,7 +48,7 @@ class _Traced:
         return np.isfinite(self.distance)
 
 
-def make_subject(mesh: Mesh, material: Material) -> Subject:
+def make_subject(mesh: TriangleMesh, material: Material) -> Subject:
     """A mesh and its material, ready to be rendered from many sides."""
     return Subject(mesh, material, Bodies(mesh))
 
@@ -90,7 +90,7 @@ def _trace(subject: Subject, view: OrthographicView, pixels: FloatArray) -> _Tra
     corners = subject.mesh.faces[found["primID"][hit]]
     v, w = found["u"][hit], found["v"][hit]
     weights = np.stack([1 - v - w, v, w], 1)[:, :, None]
-    own = (subject.mesh.normals[corners] * weights).sum(1)
+    own = (subject.mesh.known_normals[corners] * weights).sum(1)
     own *= np.where(own @ view.camera.rotation[2].astype(np.float32) > 0, -1, 1)[:, None]  # sheets have two sides
     normal = np.zeros((len(pixels), 3), np.float32)
     normal[hit] = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-6)

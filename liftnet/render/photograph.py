@@ -9,7 +9,7 @@ from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.render.materials import Material, Surface
 from liftnet.render.scene import OBJECT, SKY, Bodies, Hits, Place
-from liftnet.render.views import Light, View
+from liftnet.render.viewpoints import Illumination, View
 
 SUBPIXELS = np.array([[-0.375, -0.125], [0.125, -0.375], [0.375, 0.125], [-0.125, 0.375]])  # rotated grid
 SHADOW_RAYS = 2
@@ -92,7 +92,7 @@ def _shade(
 
 
 def key_light_reach(
-    bodies: Bodies, light: Light, points: FloatArray, normals: FloatArray, rng: np.random.Generator
+    bodies: Bodies, light: Illumination, points: FloatArray, normals: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
     """(N,) share of the key light that reaches each point, from a few rays spread over the light."""
     start = points + normals * np.float32(0.006)
@@ -106,7 +106,7 @@ def key_light_reach(
 
 
 def reflect(
-    surface: Surface, light: Light, normals: FloatArray, ways: FloatArray, lit: FloatArray, openness: FloatArray
+    surface: Surface, light: Illumination, normals: FloatArray, ways: FloatArray, lit: FloatArray, openness: FloatArray
 ) -> FloatArray:
     """Lambert and Blinn-Phong under the key light, and a surrounding that is brighter above than below."""
     tilt = surface.bump - (surface.bump * normals).sum(1, keepdims=True) * normals

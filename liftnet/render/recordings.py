@@ -16,7 +16,7 @@ from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image, read_levels
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
-from liftnet.render.read import BadMesh
+from liftnet.mesh.mesh import BadMeshError
 
 UNIT = "cm"
 PRIMESENSE = {"fx": 525.0, "fy": 525.0, "cx": 319.5, "cy": 239.5}  # nominal, as stated with the recordings
@@ -68,7 +68,7 @@ def open_recording(folder: Path) -> Recording:
     """The frames that have colour, depth and a mask.
 
     Raises:
-        BadMesh: There are none, or its intrinsics cannot be read.
+        BadMeshError: There are none, or its intrinsics cannot be read.
     """
     names = [
         {path.stem for path in (folder / part).iterdir() if path.suffix.lower() in PICTURES}
@@ -76,7 +76,7 @@ def open_recording(folder: Path) -> Recording:
     ]
     shared = sorted(set.intersection(*names))
     if not shared:
-        raise BadMesh("no_frames", "no frame has colour, depth and a mask of the same name")
+        raise BadMeshError(folder, "no_frames", "no frame has colour, depth and a mask of the same name")
     return Recording(folder, tuple(shared), _camera(folder / "intrinsics.json"))
 
 
@@ -90,6 +90,6 @@ def _camera(path: Path) -> Camera:
         values = {**PRIMESENSE, **(read_json(path) if path.exists() else {})}
         fx, fy, cx, cy = (float(values[name]) for name in PRIMESENSE)
     except (LiftnetError, TypeError, ValueError) as error:
-        raise BadMesh("bad_intrinsics", f"{path.name} cannot be used ({error})") from error
+        raise BadMeshError(path, "bad_intrinsics", f"cannot be used ({error})") from error
     intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     return Camera(intrinsics, np.eye(3), np.zeros(3))

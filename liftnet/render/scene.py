@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, FloatArray, IntArray
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.materials import FLOORS, MATERIALS, WALLS, Material
-from liftnet.render.mesh import Mesh
 from liftnet.render.noise import fractal
 
 OBJECT, PLINTH, FLOOR, WALL, SKY = range(5)
@@ -37,12 +37,12 @@ class Hits:
 class Bodies:
     """Triangle meshes under one Embree acceleration structure."""
 
-    def __init__(self, *meshes: Mesh) -> None:
-        from embreex.mesh_construction import TriangleMesh
+    def __init__(self, *meshes: TriangleMesh) -> None:
+        from embreex.mesh_construction import TriangleMesh as EmbreeMesh
         from embreex.rtcore_scene import EmbreeScene
 
         self._scene: Any = EmbreeScene()
-        self._kept = [TriangleMesh(self._scene, mesh.vertices, mesh.faces) for mesh in meshes]
+        self._kept = [EmbreeMesh(self._scene, mesh.vertices, mesh.faces) for mesh in meshes]
 
     def first(self, origins: FloatArray, directions: FloatArray) -> dict[str, npt.NDArray[Any]]:
         """What each of (N, 3) rays meets first, (N,) each.
@@ -78,14 +78,14 @@ class Place:
         seed: Seed of the sky.
     """
 
-    plinth: Mesh | None
+    plinth: TriangleMesh | None
     floor_z: float
     walls: float
     turn: float
     textures: dict[int, Material]
     seed: int
     bodies: Bodies = field(repr=False)
-    sculpture: Mesh = field(repr=False)
+    sculpture: TriangleMesh = field(repr=False)
     openness: FloatArray = field(repr=False)
 
     def trace(self, origins: FloatArray, directions: FloatArray) -> Hits:
@@ -104,7 +104,7 @@ class Place:
             corners = mesh.faces[found["primID"][hit]]
             v, w = found["u"][hit], found["v"][hit]
             weights = np.stack([1 - v - w, v, w], 1)
-            smooth = (mesh.normals[corners] * weights[:, :, None]).sum(1)
+            smooth = (mesh.known_normals[corners] * weights[:, :, None]).sum(1)
             normal[hit] = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-6)
             if label == OBJECT:
                 occlusion[hit] = (self.openness[corners] * weights).sum(1)
@@ -140,7 +140,7 @@ class Place:
         return np.where(hedge[:, None], green, colour).astype(np.float32)
 
 
-def make_place(sculpture: Mesh, openness: FloatArray, seed: int) -> Place:
+def make_place(sculpture: TriangleMesh, openness: FloatArray, seed: int) -> Place:
     """A place for a sculpture, drawn from `seed`."""
     rng = np.random.default_rng(seed)
     indoors = rng.random() < 0.6
@@ -171,12 +171,12 @@ def make_place(sculpture: Mesh, openness: FloatArray, seed: int) -> Place:
     )
 
 
-def _square_plinth(sculpture: Mesh, height: float, rng: np.random.Generator) -> Mesh:
+def _square_plinth(sculpture: TriangleMesh, height: float, rng: np.random.Generator) -> TriangleMesh:
     half = np.abs(sculpture.vertices[:, :2]).max(0) + rng.uniform(0.03, 0.25)
     return _faceted(np.array([half[0], half[1], height / 2]), -height / 2)
 
 
-def _faceted(half: FloatArray, middle: float) -> Mesh:
+def _faceted(half: FloatArray, middle: float) -> TriangleMesh:
     """A box as six quads with normals of their own."""
     vertices: list[FloatArray] = []
     normals: list[FloatArray] = []
@@ -190,10 +190,12 @@ def _faceted(half: FloatArray, middle: float) -> Mesh:
                 vertices.append((out + s * a * side + t * b) * half + [0, 0, middle])
                 normals.append(out)
             faces += [[start, start + 1, start + 2], [start, start + 2, start + 3]]
-    return Mesh(np.array(vertices, np.float32), np.array(faces, np.int32), np.array(normals, np.float32))
+    return TriangleMesh(
+        np.array(vertices, np.float32), np.array(faces, np.int32), np.array(normals, np.float32), up="z"
+    )
 
 
-def _round_plinth(reach: float, height: float, rng: np.random.Generator) -> Mesh:
+def _round_plinth(reach: float, height: float, rng: np.random.Generator) -> TriangleMesh:
     """A cylinder of 64 facets with smooth sides and a flat top."""
     radius = reach * 1.1 + rng.uniform(0.03, 0.2)
     angle = np.linspace(0, 2 * np.pi, 65)[:-1]
@@ -205,12 +207,12 @@ def _round_plinth(reach: float, height: float, rng: np.random.Generator) -> Mesh
     i, j = np.arange(64), (np.arange(64) + 1) % 64
     top = np.stack([i + 128, j + 128, np.full(64, 192)], 1)
     faces = np.concatenate([np.stack([i, i + 64, j], 1), np.stack([j, i + 64, j + 64], 1), top])
-    return Mesh(vertices.astype(np.float32), faces.astype(np.int32), normals.astype(np.float32))
+    return TriangleMesh(vertices.astype(np.float32), faces.astype(np.int32), normals.astype(np.float32), up="z")
 
 
-def ambient_openness(mesh: Mesh, rays: int = 24, reach: float = 0.8) -> FloatArray:
+def ambient_openness(mesh: TriangleMesh, rays: int = 24, reach: float = 0.8) -> FloatArray:
     """(V,) share of the surrounding that each vertex sees within `reach`, over a ground at z = 0."""
-    return openness_at(Bodies(mesh), mesh.vertices, mesh.normals, rays, reach)
+    return openness_at(Bodies(mesh), mesh.vertices, mesh.known_normals, rays, reach)
 
 
 def openness_at(

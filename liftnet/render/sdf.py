@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from liftnet.core.types import FloatArray
+from liftnet.mesh.isosurface import Field
 
-Field = Callable[[FloatArray], FloatArray]
 Vector = Sequence[float] | FloatArray
 
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
+from liftnet.core.log import get_logger, progress
 from liftnet.data.codes import SPLITS
+from liftnet.mesh.isosurface import mesh_field
+from liftnet.mesh.mesh import BadMeshError, TriangleMesh, Up, is_closed, with_creases
+from liftnet.mesh.placement import normalise
+from liftnet.mesh.reading import Converters, find_meshes, read_mesh
+from liftnet.mesh.settings import ReadingSettings
 from liftnet.render.artists import Work, plan_works
-from liftnet.render.mesh import mesh_field
-from liftnet.render.read import SUFFIXES, Solid, read_mesh
+from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
 from liftnet.render.recordings import Recording, is_recording, open_recording
 from liftnet.render.settings import RenderSettings
 
+READING = ReadingSettings(max_faces=5_000_000)
+EXTENT = (1e-9, 1e9)  # longest side of a mesh that is rendered; beyond, something went wrong with its units
+CREASE = 40.0  # degrees: faces that meet at a larger angle keep a sharp edge
 SCULPTURE = "sculpture"
 GENERATED = "generated"
 PER_ARTIST = 5
@@ -43,6 +55,14 @@ SYNSETS = {
 
 
 @dataclass(frozen=True)
+class Solid:
+    """A mesh with normals, z up, and whether its surface is closed."""
+
+    mesh: TriangleMesh
+    watertight: bool
+
+
+@dataclass(frozen=True)
 class Shape:
     """One shape of a set, before it is read or made.
 
@@ -52,7 +72,7 @@ class Shape:
         split: train, val or test.
         source: Path below the folder of the set, or "generated".
         seed: Of everything random about it.
-        make: Reads or makes it; raises BadMesh.
+        make: Reads or makes it; raises BadMeshError.
         material: Name of its material; None draws one.
         path: Its file; None where it is generated or a recording.
     """
@@ -114,8 +134,6 @@ def _order(shape: Shape) -> tuple[str, str]:
 
 
 def _generated_classes(settings: RenderSettings, seed: int) -> Iterator[Shape]:
-    from liftnet.render.classes import CLASSES
-
     return class_shapes(CLASSES, settings.shapes_per_class, seed)
 
 
@@ -130,8 +148,6 @@ def class_shapes(classes: Iterable[str], count: int, seed: int) -> Iterator[Shap
 
 
 def _class_shape(name: str, seed: int) -> Solid:
-    from liftnet.render.classes import make_shape
-
     return Solid(make_shape(name, seed), watertight=False)  # parts that overlap
 
 
@@ -159,24 +175,77 @@ def _sculpture(work: Work, split: str, settings: RenderSettings) -> Shape:
 
 
 def _field_of(work: Work, resolution: int) -> Solid:
-    return Solid(mesh_field(work.shape(), resolution), watertight=True)
+    return Solid(mesh_field(work.shape(), resolution, up="z"), watertight=True)
 
 
 # Folders of the user
 
 
+def read_solid(path: Path, up: Up, blender: str = "") -> Solid:
+    """Read a mesh file to be rendered; its parts become one mesh, its materials are left out.
+
+    Args:
+        path: The file.
+        up: The axis that points up in it, y or z; an FBX file says so itself.
+        blender: Where Blender is, for FBX.
+
+    Raises:
+        BadMeshError: The file is missing or unreadable, or the mesh has no faces, no extent, coordinates that are not
+            finite, or is too large.
+    """
+    return solid_of(read_mesh(path, up, READING, converters(blender)).mesh, path)
+
+
+def solid_of(mesh: TriangleMesh, name: object = "mesh") -> Solid:
+    """A clean mesh as it is rendered: its longest side 1, its normals smooth but for creases, z up, float32.
+
+    Raises:
+        BadMeshError: It is of an absurd size.
+    """
+    extent = float(np.ptp(mesh.vertices, axis=0).max())
+    if not EXTENT[0] < extent < EXTENT[1]:
+        raise BadMeshError(name, "no_extent", f"its longest side is {extent:g} units", "Scale it to ordinary numbers")
+    creased = with_creases(normalise(mesh, "side").to_up("z"), CREASE)  # numbers far from 1 lose digits in float32
+    return Solid(
+        replace(
+            creased,
+            vertices=creased.vertices.astype(np.float32),
+            faces=creased.faces.astype(np.int32),
+            normals=creased.known_normals.astype(np.float32),
+        ),
+        is_closed(mesh),
+    )
+
+
+def converters(blender: str = "") -> Converters:
+    """Readers of the formats that only Blender knows."""
+    return {".fbx": partial(_read_fbx, blender=blender)}
+
+
+def _read_fbx(path: Path, blender: str) -> TriangleMesh:
+    from liftnet.render.blender import BlenderError, read_fbx
+
+    try:
+        return read_fbx(path, blender)
+    except BlenderError as error:
+        raise BadMeshError(path, "unreadable", str(error)) from error
+    except LiftnetError as error:
+        raise BadMeshError(path, "needs_blender", str(error)) from error
+
+
 def _sketchfab(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
     """Meshes anywhere below `root`; splits from splits.csv, from folders train, val and test, or by hash."""
     rows = read_splits(root / "splits.csv")
-    for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES):
+    for name, path in find_meshes(root, converters()).items():
         source = path.relative_to(root).as_posix()
         row = rows.get(source) or rows.get(path.stem) or {}
         folder = source.split("/")[0]
         split = row.get("split") or (
             folder if folder in SPLITS else split_of(source, settings.val_share, settings.test_share)
         )
-        make = partial(read_mesh, path, row.get("up") or settings.up, settings.blender)
-        shape_id = stable_id(source.removesuffix(path.suffix))
+        up: Up = "z" if (row.get("up") or settings.up) == "z" else "y"
+        make = partial(read_solid, path, up, settings.blender)
+        shape_id = stable_id(name)
         own = stable_seed(seed, source)
         yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, own, make, path=path)
 
@@ -207,7 +276,7 @@ def _shapenet(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape
             source = f"{synset}/{model}"
             split = listed.get(model) or split_of(source, *SHAPENET_SHARES)
             path = _shapenet_model(root / source)
-            make = partial(read_mesh, path, settings.up, settings.blender)
+            make = partial(read_solid, path, settings.up, settings.blender)
             yield Shape(stable_id(name, model), name, split, source, stable_seed(seed, source), make, path=path)
 
 
@@ -256,3 +325,50 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         if missing:
             raise LiftnetError(path, f"lacks the column {min(missing)!r}", f"Its columns are {', '.join(columns)}")
         return list(reader)
+
+
+def write_shapes(out: Path, classes: Sequence[str], count: int, seed: int) -> pd.DataFrame:
+    """Write `count` meshes of each class as `<class>/<name>.ply`, y up and facing +z, and the table shapes.csv.
+
+    They are the shapes that `render set --set shapenet` renders with the same seed. Each is made of closed parts that
+    may overlap, in the unit sphere about the origin.
+
+    Args:
+        out: Folder; its files of the same names are replaced.
+        classes: Names of `CLASSES`; all where empty.
+        count: Meshes of a class.
+        seed: Which shapes.
+
+    Returns:
+        The table: class, name, split (train, val, test), faces.
+
+    Raises:
+        LiftnetError: An unknown class, no shapes asked for, or the folder cannot be written.
+    """
+    unknown = sorted(set(classes) - set(CLASSES))
+    if unknown:
+        raise LiftnetError(
+            f"--classes {unknown[0]}", "is not a class of generated shapes", f"Choose among {', '.join(CLASSES)}"
+        )
+    if count < 1:
+        raise LiftnetError(f"--count {count}", "asks for no shapes", "Give a whole number from 1 up")
+    shapes = list(class_shapes(list(dict.fromkeys(classes)) or CLASSES, count, seed))
+    rows = []
+    for shape in progress(shapes, "render", "writing meshes"):
+        surface = make_surface(shape.class_name, shape.seed)
+        write_ply(out / shape.class_name / f"{shape.shape_id}.ply", surface)
+        rows.append((shape.class_name, shape.shape_id, shape.split, len(surface.faces)))
+    table = pd.DataFrame(rows, columns=["class", "name", "split", "faces"])
+    write_text(out / "shapes.csv", table.to_csv(index=False, lineterminator="\n"))
+    get_logger("render").info("%d meshes of %d classes: %s", len(table), table["class"].nunique(), out)
+    return table
+
+
+def write_ply(path: Path, surface: TriangleMesh) -> None:
+    """Write a surface as a binary PLY with +y up, atomically."""
+    import trimesh
+
+    turned = surface.to_up("y")
+    mesh = trimesh.Trimesh(turned.vertices, turned.faces, process=False)
+    with atomic_path(path) as temporary:
+        mesh.export(temporary, file_type="ply", vertex_normal=False)

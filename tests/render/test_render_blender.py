@@ -10,15 +10,13 @@ import pytest
 from liftnet.core.errors import LiftnetError
 from liftnet.geometry.cameras import OrthographicCamera
 from liftnet.render import blender
-from liftnet.render.blender import BlenderError, find_blender, read_fbx, render_views
-from liftnet.render.classes import make_shape
+from liftnet.render.blender import BlenderError, directions, environment, find_blender, read_fbx, render_views
+from liftnet.render.classes.catalogue import make_shape
 from liftnet.render.classes.model import Model
 from liftnet.render.classes.parts import ball
-from liftnet.render.environment import directions, environment
 from liftnet.render.materials import MATERIALS, paint
 from liftnet.render.orthographic import make_subject, render_view
-from liftnet.render.protocols import fit_frame, shapenet_views
-from liftnet.render.views import Light
+from liftnet.render.viewpoints import Illumination, fit_frame, shapenet_views
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +239,7 @@ def test_what_fits_is_taken(chair, views, tmp_path):
 
 
 def test_an_environment_lights_a_surface_as_the_photographs_do():
-    light = Light(np.array([0.6, 0.0, 0.8]), np.array([1.1, 1.0, 0.9]), np.array([0.3, 0.3, 0.35]), 0.05)
+    light = Illumination(np.array([0.6, 0.0, 0.8]), np.array([1.1, 1.0, 0.9]), np.array([0.3, 0.3, 0.35]), 0.05)
     picture, ways = environment(light, 3), directions()
     height = len(picture)
     solid = np.cos(np.arcsin(ways[..., 2])) * (np.pi / height) ** 2

@@ -5,21 +5,14 @@ import pytest
 
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import OrthographicCamera
+from liftnet.mesh.isosurface import mesh_field
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.artists import plan_works
-from liftnet.render.correspondences import chosen, correspondences, visible
+from liftnet.render.correspondences import chosen, correspondences, pair_rows, visible
 from liftnet.render.materials import MATERIALS, paint
-from liftnet.render.mesh import Mesh, mesh_field
 from liftnet.render.orthographic import make_subject, render_view
-from liftnet.render.pairs import pair_rows
-from liftnet.render.protocols import (
-    DISTANCE,
-    FILL,
-    fit_frame,
-    orthographic_camera,
-    shapenet_views,
-    sketchfab_views,
-)
 from liftnet.render.sdf import sphere
+from liftnet.render.viewpoints import DISTANCE, FILL, fit_frame, orthographic_camera, shapenet_views, sketchfab_views
 
 SIZE, RADIUS = 96, 0.8
 
@@ -78,8 +71,8 @@ def test_an_empty_view_sees_nothing():
         assert a.shape == b.shape == (0, 2)
 
 
-def sculpture(number: int) -> Mesh:
-    return fit_frame(mesh_field(plan_works(8, 1, 0)[number].shape(), 64))
+def sculpture(number: int) -> TriangleMesh:
+    return fit_frame(mesh_field(plan_works(8, 1, 0)[number].shape(), 64, up="z"))
 
 
 @pytest.mark.parametrize("number", [0, 3])  # a pierced reclining figure, two forms on a base
@@ -105,7 +98,7 @@ def test_visibility_agrees_with_rays(number):
 
 
 def test_a_rendered_ball_has_the_depth_of_the_formula():
-    mesh = fit_frame(mesh_field(sphere((0.3, 0.1, 0.2), 0.7), 64))
+    mesh = fit_frame(mesh_field(sphere((0.3, 0.1, 0.2), 0.7), 64, up="z"))
     view = sketchfab_views(mesh, SIZE, False, 0)[2]
     image, truth = render_view(make_subject(mesh, paint(np.random.default_rng(0))), view)
     assert image.shape == (SIZE, SIZE, 3)
@@ -126,7 +119,7 @@ def test_sheets_are_lit_from_both_sides():
     material = paint(np.random.default_rng(0))
     pictures = []
     for sign in (1, -1):
-        mesh = fit_frame(Mesh(corners, np.array([[0, 1, 2]], np.int32), sign * normals))
+        mesh = fit_frame(TriangleMesh(corners, np.array([[0, 1, 2]], np.int32), sign * normals))
         view = sketchfab_views(mesh, SIZE, False, 0)[0]
         pictures.append(render_view(make_subject(mesh, material), view)[0])
     np.testing.assert_array_equal(*pictures)

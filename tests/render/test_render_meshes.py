@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 import trimesh
 
+from liftnet.mesh.isosurface import evaluate, mesh_field, sample_grid
+from liftnet.mesh.placement import stand
 from liftnet.render.artists import FAMILIES, STYLES, plan_works
-from liftnet.render.knobs import Knobs
-from liftnet.render.mesh import evaluate, mesh_field, normalise, sample_grid
+from liftnet.render.random_source import ShapeParams
 from liftnet.render.sdf import box, capsule, ellipsoid, rotation, smooth_min, sphere, subtract, torus, twist, union
 
 
 def test_sphere_is_meshed_exactly():
-    mesh = mesh_field(sphere((0.1, -0.2, 0.3), 0.8), 40)
+    mesh = mesh_field(sphere((0.1, -0.2, 0.3), 0.8), 40, up="z")
     outward = mesh.vertices - np.array([0.1, -0.2, 0.3])
     distance = np.linalg.norm(outward, axis=1)
     np.testing.assert_allclose(distance, 0.8, atol=2e-5)
@@ -25,7 +26,7 @@ def test_torus_and_pierced_box_keep_their_hole():
         torus((0, 0, 0), 0.6, 0.2),
         subtract(box((0, 0, 0), (0.7, 0.3, 0.7)), capsule((0, -1, 0), (0, 1, 0), 0.3)),
     ):
-        mesh = mesh_field(field, 48)
+        mesh = mesh_field(field, 48, up="z")
         assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).euler_number == 0
 
 
@@ -57,20 +58,20 @@ def test_twist_by_a_quarter_turn_swaps_the_sides_of_a_box():
 
 
 def test_only_the_largest_piece_is_kept():
-    mesh = mesh_field(union(sphere((0, 0, 0), 0.6), sphere((1.2, 0, 0), 0.2)), 40)
+    mesh = mesh_field(union(sphere((0, 0, 0), 0.6), sphere((1.2, 0, 0), 0.2)), 40, up="z")
     assert mesh.vertices[:, 0].max() < 0.7
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_family_gives_a_solid_that_sparse_sampling_does_not_change(name):
     rng = np.random.default_rng(3)
-    field = FAMILIES[name](Knobs(rng, 0.1, 1.0, 0.0))
+    field = FAMILIES[name](ShapeParams(rng, 0.1, 1.0, 0.0))
     corner, spacing, values = sample_grid(field, 40)
     index = np.stack(np.meshgrid(*map(np.arange, values.shape), indexing="ij"), -1).reshape(-1, 3)
     inner = ((index > 0) & (index < np.array(values.shape) - 1)).all(1)
     full = evaluate(field, corner + index * spacing)
     assert ((full < 0) == (values.ravel() < 0))[inner].all()
-    mesh = normalise(mesh_field(field, 48))
+    mesh = stand(mesh_field(field, 48, up="z"))
     solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     assert solid.is_watertight
     assert solid.volume > 0.02
@@ -83,7 +84,7 @@ def test_works_differ_in_shape_within_and_between_artists():
     works = plan_works(16, 4, seed=0)
     filled = []
     for work in works:
-        mesh = normalise(mesh_field(work.shape(), 24))
+        mesh = stand(mesh_field(work.shape(), 24, up="z"))
         solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
         cells = ((mesh.vertices - solid.bounds.mean(0)) * 12).round().astype(int)
         filled.append({tuple(cell) for cell in cells})

@@ -9,18 +9,19 @@ from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import TRUTH, read_table
 from liftnet.data.truth import load_truth, truth_files
+from liftnet.mesh.isosurface import mesh_field
+from liftnet.mesh.placement import stand
 from liftnet.render.materials import MATERIALS
-from liftnet.render.mesh import mesh_field, normalise
 from liftnet.render.photograph import photograph
 from liftnet.render.scene import OBJECT, Bodies, ambient_openness, make_place
 from liftnet.render.sdf import box, sphere, subtract
-from liftnet.render.views import plan_views
+from liftnet.render.viewpoints import plan_views
 
 
 @pytest.fixture(scope="module")
 def ball():
     """A unit ball that stands on z = 0, photographed; meshed finely, so that it is a sphere for all purposes."""
-    mesh = normalise(mesh_field(sphere((0, 0, 0), 0.7), 128))
+    mesh = stand(mesh_field(sphere((0, 0, 0), 0.7), 128, up="z"))
     place = make_place(mesh, ambient_openness(mesh, rays=8), seed=4)
     views = plan_views(mesh.vertices, 6, 240, 60, seed=2)
     material = MATERIALS["plaster"](np.random.default_rng(0))
@@ -51,7 +52,7 @@ def test_sphere_has_the_exact_depth_and_silhouette(ball):
 
 
 def test_sphere_is_brighter_towards_its_light(ball):
-    mesh = normalise(mesh_field(sphere((0, 0, 0), 0.7), 32))
+    mesh = stand(mesh_field(sphere((0, 0, 0), 0.7), 32, up="z"))
     views = plan_views(mesh.vertices, 6, 240, 60, seed=2)
     shares = []
     for (image, truth), view in zip(ball, views, strict=True):
@@ -64,7 +65,7 @@ def test_sphere_is_brighter_towards_its_light(ball):
 
 
 def test_views_differ_in_light_azimuth_and_kind():
-    mesh = normalise(mesh_field(box((0, 0, 0), (0.3, 0.4, 0.8)), 32))
+    mesh = stand(mesh_field(box((0, 0, 0), (0.3, 0.4, 0.8)), 32, up="z"))
     views = plan_views(mesh.vertices, 10, 480, 120, seed=5)
     eyes = np.array([-v.camera.rotation.T @ v.camera.translation for v in views])
     azimuths = np.degrees(np.arctan2(eyes[:, 0], -eyes[:, 1]))
@@ -90,7 +91,7 @@ def test_views_differ_in_light_azimuth_and_kind():
 
 
 def test_hollow_is_darker_than_the_open_side():
-    mesh = mesh_field(subtract(box((0, 0, 0.7), (0.7, 0.7, 0.7)), box((0, 0, 1.2), (0.2, 0.2, 0.9))), 64)
+    mesh = mesh_field(subtract(box((0, 0, 0.7), (0.7, 0.7, 0.7)), box((0, 0, 1.2), (0.2, 0.2, 0.9))), 64, up="z")
     openness = ambient_openness(mesh)
     inner = np.abs(mesh.vertices[:, :2]).max(1) < 0.25
     deep = inner & (mesh.vertices[:, 2] < 0.5)
@@ -115,7 +116,7 @@ def nearest_by_brute_force(mesh, origins, ways):
 
 
 def test_rays_meet_the_triangle_that_a_search_over_all_finds():
-    mesh = normalise(mesh_field(box((0, 0, 0), (0.5, 0.3, 0.8), 0.1), 32))
+    mesh = stand(mesh_field(box((0, 0, 0), (0.5, 0.3, 0.8), 0.1), 32, up="z"))
     rng = np.random.default_rng(0)
     origins = rng.normal(size=(200, 3)) + np.array([0, 0, 4])
     ways = rng.uniform(-0.8, 0.8, (200, 3)) + np.array([0, 0, 0.8]) - origins

@@ -8,10 +8,10 @@ import pytest
 import trimesh
 
 from liftnet.core.errors import LiftnetError
-from liftnet.render.read import BadMesh, read_mesh, solid_of
+from liftnet.mesh.mesh import BadMeshError
 from liftnet.render.recordings import open_recording
 from liftnet.render.settings import RenderSettings
-from liftnet.render.shapes import SYNSETS, read_splits, shapes_of, split_exactly, split_of
+from liftnet.render.shapes import SYNSETS, read_solid, read_splits, shapes_of, split_exactly, split_of
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"
 
@@ -24,7 +24,7 @@ def tall_box() -> trimesh.Trimesh:
 def test_every_format_gives_the_same_box(tmp_path, suffix):
     path = tmp_path / f"box{suffix}"
     tall_box().export(path)
-    solid = read_mesh(path, "z")
+    solid = read_solid(path, "z")
     assert solid.watertight
     assert len(solid.mesh.faces) == 12
     np.testing.assert_allclose(np.ptp(solid.mesh.vertices, axis=0), [0.2, 0.4, 1], atol=1e-6)
@@ -37,7 +37,7 @@ def test_the_up_axis_turns_without_mirroring(tmp_path):
     box = tall_box()
     box.vertices[0] += [0.1, 0.2, 0.3]  # so that a mirror image would differ
     box.export(path)
-    y, z = read_mesh(path, "y").mesh, read_mesh(path, "z").mesh
+    y, z = read_solid(path, "y").mesh, read_solid(path, "z").mesh
     np.testing.assert_allclose(np.ptp(y.vertices, axis=0), np.ptp(z.vertices, axis=0)[[0, 2, 1]], atol=1e-6)
     volumes = [trimesh.Trimesh(mesh.vertices, mesh.faces).volume for mesh in (y, z)]
     assert volumes[0] == pytest.approx(volumes[1], rel=1e-5)
@@ -47,20 +47,19 @@ def test_the_up_axis_turns_without_mirroring(tmp_path):
     np.testing.assert_allclose(turned, stored, atol=1e-6)
 
 
-def test_parts_are_joined_and_keep_their_colours(tmp_path):
+def test_parts_are_joined_and_their_materials_left_out(tmp_path):
     (tmp_path / "two.mtl").write_text("newmtl red\nKd 1 0 0\nnewmtl blue\nKd 0 0 1\n")
     lines = ["mtllib two.mtl", "v 0 0 0", "v 1 0 0", "v 0 1 0", "v 0 0 1", "usemtl red", "f 1 2 3", "usemtl blue"]
     (tmp_path / "two.obj").write_text("\n".join([*lines, "f 1 3 4"]) + "\n")
-    mesh = read_mesh(tmp_path / "two.obj", "z").mesh
-    assert mesh.colours is not None
-    assert sorted({tuple(c) for c in mesh.colours.tolist()}) == [(0, 0, 1), (1, 0, 0)]
+    mesh = read_solid(tmp_path / "two.obj", "z").mesh
+    assert mesh.colours is None
     assert len(mesh.faces) == 2
 
 
-def broken(name: str) -> list[trimesh.Trimesh]:
+def broken(name: str) -> trimesh.Trimesh:
     box = tall_box()
     if name == "no_faces":
-        return [trimesh.Trimesh(box.vertices, np.empty((0, 3), int), process=False)]
+        return trimesh.Trimesh(box.vertices, np.empty((0, 3), int), process=False)
     if name == "not_finite":
         box.vertices[3, 1] = np.nan
     if name == "no_extent":
@@ -68,8 +67,8 @@ def broken(name: str) -> list[trimesh.Trimesh]:
     if name == "absurd":
         box.vertices[0] = 1e12
     if name == "degenerate":
-        return [trimesh.Trimesh(box.vertices, [[0, 0, 1], [2, 2, 2]], process=False)]
-    return [box]
+        return trimesh.Trimesh(box.vertices, [[0, 0, 1], [2, 2, 2]], process=False)
+    return box
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,10 @@ def broken(name: str) -> list[trimesh.Trimesh]:
         ("degenerate", "no_faces"),
     ],
 )
-def test_broken_meshes_say_what_is_wrong(name, status):
-    with pytest.raises(BadMesh) as problem:
-        solid_of(broken(name), "z")
+def test_broken_meshes_say_what_is_wrong(tmp_path, name, status):
+    broken(name).export(tmp_path / "x.ply", vertex_normal=False)
+    with pytest.raises(BadMeshError) as problem:
+        read_solid(tmp_path / "x.ply", "z")
     assert problem.value.status == status
     assert problem.value.reason
 
@@ -96,22 +96,23 @@ def test_files_that_are_no_meshes(tmp_path, data, status):
     path = tmp_path / "x.ply"
     if data is not None:
         path.write_bytes(data)
-    with pytest.raises(BadMesh) as problem:
-        read_mesh(path, "z")
+    with pytest.raises(BadMeshError) as problem:
+        read_solid(path, "z")
     assert problem.value.status == status
 
 
 def test_fbx_without_blender_is_set_aside(tmp_path):
     (tmp_path / "statue.fbx").write_bytes(b"Kaydara FBX Binary  \x00")
-    with pytest.raises(BadMesh) as problem:
-        read_mesh(tmp_path / "statue.fbx", "z", blender=str(tmp_path / "no-blender"))
+    with pytest.raises(BadMeshError) as problem:
+        read_solid(tmp_path / "statue.fbx", "z", blender=str(tmp_path / "no-blender"))
     assert problem.value.status == "needs_blender"
 
 
 def test_a_stray_vertex_does_not_matter(tmp_path):
     box = tall_box()
-    stray = trimesh.Trimesh(np.vstack([box.vertices, [[np.nan, 0, 0]]]), box.faces, process=False)
-    assert np.isfinite(solid_of([stray], "z").mesh.vertices).all()
+    stray = trimesh.Trimesh(np.vstack([[[np.nan, 0, 0]], box.vertices]), box.faces + 1, process=False)
+    stray.export(tmp_path / "x.ply", vertex_normal=False)
+    np.testing.assert_allclose(np.ptp(read_solid(tmp_path / "x.ply", "z").mesh.vertices, axis=0), [0.2, 0.4, 1])
 
 
 def test_sketchfab_folder_splits_by_table_folder_or_name(tmp_path):
@@ -154,14 +155,14 @@ def test_shapenet_layout_with_its_splits(tmp_path):
     assert shapes[f"{lamp}/ccc"].split in ("train", "val", "test")
     assert len(shapes) == 4
     assert len(shapes[f"{chair}/aaa"].make().mesh.faces) == 12
-    with pytest.raises(BadMesh, match=r"model_normalized.obj does not exist"):
+    with pytest.raises(BadMeshError, match=r"model_normalized.obj: there is no such file"):
         shapes[f"{chair}/ddd"].make()
     limited = RenderSettings(shapenet=str(tmp_path), shapes_per_class=1)
     assert len(shapes_of("shapenet", limited, 0)) == 2
 
 
 def test_the_17_classes_have_generated_families_of_the_same_names():
-    from liftnet.render.classes import CLASSES
+    from liftnet.render.classes.catalogue import CLASSES
 
     assert set(CLASSES) == set(SYNSETS)
     shapes = shapes_of("shapenet", RenderSettings(shapes_per_class=10), 0)
@@ -206,10 +207,10 @@ def test_a_recording_gives_depth_in_cm(tmp_path, write_recording):
 def test_a_recording_without_frames_or_with_bad_intrinsics_is_set_aside(tmp_path, write_recording):
     write_recording(tmp_path, ["000"])
     (tmp_path / "intrinsics.json").write_text('{"fx": "wide"}')
-    with pytest.raises(BadMesh, match="intrinsics"):
+    with pytest.raises(BadMeshError, match="intrinsics"):
         open_recording(tmp_path)
     (tmp_path / "mask" / "000.png").rename(tmp_path / "mask" / "999.png")
-    with pytest.raises(BadMesh, match="no frame"):
+    with pytest.raises(BadMeshError, match="no frame"):
         open_recording(tmp_path)
 
 
@@ -219,7 +220,7 @@ def test_real_meshes_are_read():
     paths = sorted(MESHES.rglob("*.ply"))
     assert len(paths) > 20
     for path in paths[::3]:
-        mesh = read_mesh(path, "z").mesh
+        mesh = read_solid(path, "z").mesh
         assert np.isfinite(mesh.vertices).all()
         assert np.ptp(mesh.vertices, axis=0).max() == pytest.approx(1, abs=1e-5)
         np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-3)

@@ -168,9 +168,9 @@ def test_broken_meshes_are_set_aside_and_the_rest_goes_on(tmp_path):
         "ball.obj": "ok",
         "box.ply": "ok",
         "cut.ply": "unreadable",
-        "empty.stl": "no_faces",
+        "empty.stl": "unreadable",
     }
-    assert rows["cut.ply"]["reason"].startswith("cut.ply cannot be read")
+    assert rows["cut.ply"]["reason"].startswith("it is no .ply file, or a damaged one")
     assert rows["box.ply"]["watertight"]
     assert rows["box.ply"]["n_faces"] == 12
     assert {row["work"] for row in rows_of(tmp_path / "set", "manifest", MANIFEST)} == {"ball.obj", "box.ply"}

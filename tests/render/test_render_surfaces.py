@@ -9,10 +9,9 @@ import trimesh
 
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
-from liftnet.render.classes import CLASSES, make_shape, make_surface
+from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
 from liftnet.render.settings import RenderSettings
-from liftnet.render.shapes import shapes_of
-from liftnet.render.surfaces import write_shapes
+from liftnet.render.shapes import shapes_of, write_shapes
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Colour, Dice, Model
-from liftnet.render.classes.parts import Part, ball, beam, box, cushion, lathe, loft, mirrored, moved, plus, rod, slab
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Model
+from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, loft, mirrored, moved, plus, rod, slab
+from liftnet.render.random_source import Colour, RandomSource
 
 
-def watercraft(d: Dice) -> Model:
+def watercraft(d: RandomSource) -> Model:
     """Sailing boats, motor boats, cargo ships, liners, warships, rowing boats."""
     m, paint, upper = Model(), d.colour(), d.colour(WHITE, WHITE, (0.45, 0.47, 0.5))
-    kind = d.pick(("sail", "sail", "motor", "cargo", "liner", "war", "rowing", "tall"))
-    slender = {"rowing": 0.3, "motor": 0.3, "sail": 0.28, "tall": 0.24}.get(kind, d.between(0.13, 0.18))
-    wide, deep = 4 * slender * d.between(0.9, 1.1), d.between(0.28, 0.42) * (0.75 if kind == "rowing" else 1)
+    kind = d.choice(("sail", "sail", "motor", "cargo", "liner", "war", "rowing", "tall"))
+    slender = {"rowing": 0.3, "motor": 0.3, "sail": 0.28, "tall": 0.24}.get(kind, d.uniform(0.13, 0.18))
+    wide, deep = 4 * slender * d.uniform(0.9, 1.1), d.uniform(0.28, 0.42) * (0.75 if kind == "rowing" else 1)
     m.add(paint, _hull(d, wide, deep, kind))
     deck = deep
     if kind == "rowing":
@@ -65,7 +67,7 @@ def watercraft(d: Dice) -> Model:
         m.add(d.colour(), lathe([(0, 0.1), (0.5, 0.09)], (0, 1.66, deck + 0.2)))
         for y in np.arange(-1.4, 1.1, 0.29):
             for x in (-0.3, 0, 0.3):
-                for level in range(d.whole(0, 3)):
+                for level in range(d.integer(0, 3)):
                     m.add(
                         d.colour(),
                         box((x * wide * 0.95, y, deck + 0.08 + 0.15 * level), (wide * 0.27, 0.27, 0.145), 0.004),
@@ -75,18 +77,18 @@ def watercraft(d: Dice) -> Model:
     return m
 
 
-def _hull(d: Dice, wide: float, deep: float, kind: str) -> Part:
+def _hull(d: RandomSource, wide: float, deep: float, kind: str) -> TriangleMesh:
     """A hull 4 long with its bow at -y: wide at the deck, narrow at the keel, raised at the bow."""
     share = np.linspace(0, 1, 32)
-    stern, full = {"rowing": 0.35, "sail": 0.6, "tall": 0.7}.get(kind, d.between(0.7, 0.95)), d.between(0.45, 0.7)
+    stern, full = {"rowing": 0.35, "sail": 0.6, "tall": 0.7}.get(kind, d.uniform(0.7, 0.95)), d.uniform(0.45, 0.7)
     plan = np.minimum(
         np.sin(np.minimum(share / full, 1) * np.pi / 2) ** 0.8,
         1 - (1 - stern) * np.maximum(share - 0.55, 0) ** 1.5 / 0.3,
     )
     plan = np.maximum(plan, 0.01)
-    sheer = deep * (1 + d.between(0.1, 0.5) * (1 - share) ** 3 + 0.1 * share**4)
+    sheer = deep * (1 + d.uniform(0.1, 0.5) * (1 - share) ** 3 + 0.1 * share**4)
     keel = deep * 0.9 * np.exp(-share * 12)
-    flat = {"sail": 0.25, "tall": 0.3, "rowing": 0.35}.get(kind, d.between(0.5, 0.8))
+    flat = {"sail": 0.25, "tall": 0.3, "rowing": 0.35}.get(kind, d.uniform(0.5, 0.8))
     rings = []
     for level in (0.0, 0.25, 0.5, 0.75, 1.0):
         half = wide / 2 * plan * (flat + (1 - flat) * level**0.6)
@@ -97,17 +99,17 @@ def _hull(d: Dice, wide: float, deep: float, kind: str) -> Part:
     return loft(np.stack(right + left, 1))
 
 
-def _rig(m: Model, d: Dice, kind: str, deck: float) -> None:
+def _rig(m: Model, d: RandomSource, kind: str, deck: float) -> None:
     wood, cloth = d.colour(*WOODS, (0.7, 0.7, 0.7)), d.colour((0.75, 0.72, 0.62), (0.5, 0.1, 0.06), (0.7, 0.7, 0.72))
     masts = (
-        (d.between(-0.4, 0.0),)
+        (d.uniform(-0.4, 0.0),)
         if kind == "sail" and d.chance(0.7)
         else (-0.8, 0.6)
         if kind == "sail"
         else (-1.1, 0.0, 1.1)
     )
     for number, y in enumerate(masts):
-        tall = d.between(3.0, 4.2) * (0.75 if number and kind == "sail" else 1) * (0.75 if kind == "tall" else 1)
+        tall = d.uniform(3.0, 4.2) * (0.75 if number and kind == "sail" else 1) * (0.75 if kind == "tall" else 1)
         m.add(wood, rod((0, y, deck - 0.1), (0, y, deck + tall), 0.035, 0.02))
         if kind == "tall":
             for low, high in ((0.12, 0.4), (0.44, 0.68), (0.71, 0.9)):
@@ -118,26 +120,28 @@ def _rig(m: Model, d: Dice, kind: str, deck: float) -> None:
                 curve = np.stack([y - 0.04 - bulge, deck + rows * tall], 1)
                 m.add(cloth, slab(curve - [0.01, 0], plus(curve, [0.012, 0]), half * 1.85))
             continue
-        boom = d.between(1.2, 1.7) * (0.6 if len(masts) > 1 else 1)
+        boom = d.uniform(1.2, 1.7) * (0.6 if len(masts) > 1 else 1)
         m.add(wood, rod((0, y, deck + 0.35), (0, y + boom, deck + 0.35), 0.025))
         m.add(
             cloth,
             _sail(
-                (y + 0.03, deck + 0.4), (y + 0.03, deck + tall * 0.96), (y + boom, deck + 0.4), d.between(0.05, 0.2)
+                (y + 0.03, deck + 0.4), (y + 0.03, deck + tall * 0.96), (y + boom, deck + 0.4), d.uniform(0.05, 0.2)
             ),
         )
         if number == 0:
             m.add(
                 cloth,
                 _sail(
-                    (y - 0.08, deck + 0.25), (y - 0.04, deck + tall * 0.8), (-1.95, deck + 0.2), d.between(0.05, 0.2)
+                    (y - 0.08, deck + 0.25), (y - 0.04, deck + tall * 0.8), (-1.95, deck + 0.2), d.uniform(0.05, 0.2)
                 ),
             )
     if kind == "tall":
         m.add(wood, rod((0, -1.9, deck + 0.1), (0, -2.7, deck + 0.4), 0.03, 0.015))
 
 
-def _sail(foot: tuple[float, float], head: tuple[float, float], clew: tuple[float, float], belly: float) -> Part:
+def _sail(
+    foot: tuple[float, float], head: tuple[float, float], clew: tuple[float, float], belly: float
+) -> TriangleMesh:
     """A thin triangle in the plane y, z that bulges to one side."""
     rows = np.linspace(0, 1, 10)
     luff = np.array(foot) + rows[:, None] * (np.array(head) - foot)
@@ -151,16 +155,16 @@ def _sail(foot: tuple[float, float], head: tuple[float, float], clew: tuple[floa
     return loft(np.concatenate([sheet - [0.008, 0, 0], sheet[:, ::-1] + [0.008, 0, 0]], 1))
 
 
-def _decks(m: Model, d: Dice, kind: str, upper: Colour, wide: float, deck: float) -> None:
+def _decks(m: Model, d: RandomSource, kind: str, upper: Colour, wide: float, deck: float) -> None:
     if kind == "liner":
         low, high, front, rear = deck, deck, -1.1, 1.5
-        for _ in range(d.whole(2, 4)):
+        for _ in range(d.integer(2, 4)):
             high = low + 0.17
             m.add(upper, box((0, (front + rear) / 2, (low + high) / 2), (wide * 0.86, rear - front, high - low), 0.03))
             m.add(GLASS, box((0, (front + rear) / 2, (low + high) / 2), (wide * 0.88, (rear - front) * 0.92, 0.05)))
-            low, front, rear = high, front + d.between(0.05, 0.2), rear - d.between(0.1, 0.35)
+            low, front, rear = high, front + d.uniform(0.05, 0.2), rear - d.uniform(0.1, 0.35)
         funnel = d.colour()
-        for y in np.linspace(-0.4, 0.6, d.whole(1, 4)):
+        for y in np.linspace(-0.4, 0.6, d.integer(1, 4)):
             m.add(funnel, rod((0, y, low - 0.05), (0, y + 0.1, low + 0.5), 0.1))
         return
     m.add(
@@ -171,14 +175,14 @@ def _decks(m: Model, d: Dice, kind: str, upper: Colour, wide: float, deck: float
     m.add(GLASS, box((0, -0.25, deck + 0.5), (wide * 0.48, 0.51, 0.05)))
     m.add(
         upper,
-        rod((0, 0.0, deck + 0.5), (0, 0.0, deck + d.between(1.0, 1.5)), 0.04, 0.015),
+        rod((0, 0.0, deck + 0.5), (0, 0.0, deck + d.uniform(1.0, 1.5)), 0.04, 0.015),
         beam((-0.2, 0, deck + 0.95), (0.2, 0, deck + 0.95), 0.03),
     )
     m.add(
         upper,
-        *(rod((0, y, deck + 0.25), (0, y + 0.08, deck + 0.65), 0.09, 0.07) for y in (0.3, 0.55)[: d.whole(1, 2)]),
+        *(rod((0, y, deck + 0.25), (0, y + 0.08, deck + 0.65), 0.09, 0.07) for y in (0.3, 0.55)[: d.integer(1, 2)]),
     )
-    places = [-1.35, -0.95, 1.15, 1.55][: d.whole(2, 4)]
+    places = [-1.35, -0.95, 1.15, 1.55][: d.integer(2, 4)]
     for y in places:
         turret = deck + (0.1 if y == -1.35 else 0.16)
         way = -1 if y < 0 else 1

@@ -8,12 +8,12 @@ import numpy as np
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
+from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes import bikes, boats, lamps, planes, rifles, road, screens, seating, storage, trains
-from liftnet.render.classes.model import Dice, Model
-from liftnet.render.classes.parts import Part
-from liftnet.render.mesh import Mesh
+from liftnet.render.classes.model import Model
+from liftnet.render.random_source import RandomSource
 
-MAKERS: dict[str, Callable[[Dice], Model]] = {
+MAKERS: dict[str, Callable[[RandomSource], Model]] = {
     maker.__name__: maker
     for maker in (
         *(rifles.rifle, storage.bookshelf, road.bus, seating.bed, storage.speaker, storage.cabinet, lamps.lamp),
@@ -24,7 +24,7 @@ MAKERS: dict[str, Callable[[Dice], Model]] = {
 CLASSES: tuple[str, ...] = tuple(MAKERS)  # in the order of the paper's table 2
 
 
-def make_shape(name: str, seed: int) -> Mesh:
+def make_shape(name: str, seed: int) -> TriangleMesh:
     """One shape of a class: z up, its front towards -y, in the unit sphere about the origin.
 
     Args:
@@ -40,7 +40,7 @@ def make_shape(name: str, seed: int) -> Mesh:
     return _model(name, seed).mesh()
 
 
-def make_surface(name: str, seed: int) -> Part:
+def make_surface(name: str, seed: int) -> TriangleMesh:
     """The same shape without normals and colours, its vertices not split: every part is a closed surface.
 
     Args and errors are those of `make_shape`; so are the coordinates.
@@ -51,4 +51,4 @@ def make_surface(name: str, seed: int) -> Part:
 def _model(name: str, seed: int) -> Model:
     if name not in MAKERS:
         raise LiftnetError(name, "is not a class of generated shapes", f"Choose one of {', '.join(CLASSES)}")
-    return MAKERS[name](Dice(np.random.default_rng(stable_seed(seed, "class", name))))
+    return MAKERS[name](RandomSource(np.random.default_rng(stable_seed(seed, "class", name))))

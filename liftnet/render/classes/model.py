@@ -1,21 +1,18 @@
-"""The model of one shape: dice, colours, and parts on the way to a mesh.
+"""The model of one shape: colours, and parts on the way to a mesh.
 
 A part may be put into another one, as in shapes drawn by hand; the rays see the outermost surface.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import replace
 
 import numpy as np
 
 from liftnet.core.types import FloatArray, IntArray
-from liftnet.render.classes.parts import Part
-from liftnet.render.mesh import Mesh
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.render.random_source import Colour
 
-Colour = tuple[float, float, float]
-Choice = TypeVar("Choice")
 CREASE = np.cos(np.radians(38.0))  # faces that meet at a wider angle keep their edge
 WOODS: tuple[Colour, ...] = ((0.35, 0.18, 0.08), (0.5, 0.3, 0.14), (0.16, 0.08, 0.04), (0.6, 0.45, 0.27))
 METALS: tuple[Colour, ...] = ((0.5, 0.5, 0.52), (0.1, 0.1, 0.11), (0.6, 0.55, 0.45))
@@ -25,52 +22,23 @@ LIGHT: Colour = (0.75, 0.72, 0.6)
 WHITE: Colour = (0.75, 0.75, 0.75)
 
 
-class Dice:
-    """The random numbers of one shape."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-
-    def between(self, low: float, high: float) -> float:
-        """A uniform number."""
-        return float(self.rng.uniform(low, high))
-
-    def whole(self, low: int, high: int) -> int:
-        """A uniform whole number from `low` to `high`, both included."""
-        return int(self.rng.integers(low, high + 1))
-
-    def chance(self, probability: float) -> bool:
-        """True with the given probability."""
-        return bool(self.rng.random() < probability)
-
-    def pick(self, choices: Sequence[Choice]) -> Choice:
-        """One of `choices`."""
-        return choices[int(self.rng.integers(len(choices)))]
-
-    def colour(self, *palette: Colour) -> Colour:
-        """One colour of `palette` (linear RGB), or any hue where none is given, a little off."""
-        base = np.array(self.pick(palette)) if palette else 0.08 + 0.6 * self.rng.random(3) ** 1.5
-        red, green, blue = np.clip(base * self.rng.uniform(0.8, 1.2, 3), 0.01, 0.9)
-        return float(red), float(green), float(blue)
-
-
 class Model:
     """Parts with their colours, on the way to a mesh."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Part, Colour]] = []
+        self._parts: list[tuple[TriangleMesh, Colour]] = []
 
-    def add(self, colour: Colour, *parts: Part) -> None:
+    def add(self, colour: Colour, *parts: TriangleMesh) -> None:
         """Add parts of one colour."""
         self._parts += [(_facing_out(part), colour) for part in parts]
 
-    def mesh(self) -> Mesh:
+    def mesh(self) -> TriangleMesh:
         """The whole in a unit sphere about the origin, its vertices split where faces meet at an edge."""
         whole, owner = self._joined()
         colours = np.array([colour for _, colour in self._parts], np.float32)
         return _creased(whole.vertices, whole.faces, owner, colours)
 
-    def surface(self) -> Part:
+    def surface(self) -> TriangleMesh:
         """The same surface with one vertex at each place of a part: every part is closed. Vertices are float32."""
         whole, owner = self._joined()
         one, place = _merged(whole.vertices, owner)
@@ -79,9 +47,10 @@ class Model:
         _, same, times = np.unique(np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True)
         faces = faces[times[same] == 1]  # a tube closed to a ring has two caps back to back, which bound nothing
         used, index = np.unique(faces, return_inverse=True)
-        return Part(whole.vertices[one[used]].astype(np.float32), index.reshape(-1, 3).astype(np.int32))
+        vertices = whole.vertices[one[used]].astype(np.float32)
+        return TriangleMesh(vertices, index.reshape(-1, 3).astype(np.int32), up="z")
 
-    def _joined(self) -> tuple[Part, IntArray]:
+    def _joined(self) -> tuple[TriangleMesh, IntArray]:
         """All parts in the unit sphere, and the number of the part of each vertex."""
         sizes = [len(part.vertices) for part, _ in self._parts]
         offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -90,13 +59,13 @@ class Model:
         owner = np.repeat(np.arange(len(sizes)), sizes)
         vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2
         vertices = vertices / np.linalg.norm(vertices, axis=1).max()
-        return Part(vertices, faces), owner
+        return TriangleMesh(vertices, faces, up="z"), owner
 
 
-def _facing_out(part: Part) -> Part:
+def _facing_out(part: TriangleMesh) -> TriangleMesh:
     a, b, c = (part.vertices[part.faces[:, i]] for i in range(3))
     volume = float(np.einsum("ij,ij->", np.cross(a, b), c))
-    return part if volume >= 0 else Part(part.vertices, part.faces[:, ::-1])
+    return part if volume >= 0 else replace(part, faces=part.faces[:, ::-1])
 
 
 def _merged(vertices: FloatArray, owner: IntArray) -> tuple[IntArray, IntArray]:
@@ -107,7 +76,7 @@ def _merged(vertices: FloatArray, owner: IntArray) -> tuple[IntArray, IntArray]:
     return one, place
 
 
-def _creased(vertices: FloatArray, faces: IntArray, owner: IntArray, colours: FloatArray) -> Mesh:
+def _creased(vertices: FloatArray, faces: IntArray, owner: IntArray, colours: FloatArray) -> TriangleMesh:
     """A mesh whose normals are the mean over those faces about a vertex that meet at less than the crease angle.
 
     Args:
@@ -127,11 +96,12 @@ def _creased(vertices: FloatArray, faces: IntArray, owner: IntArray, colours: Fl
     steps = np.round((normals + 1) * (1 << 15)).astype(np.int64) @ np.array([1 << 34, 1 << 17, 1])
     ways, way = np.unique(steps, return_inverse=True)
     _, kept, index = np.unique(at * len(ways) + way, return_index=True, return_inverse=True)
-    return Mesh(
+    return TriangleMesh(
         vertices[at[kept]].astype(np.float32),
         index.reshape(-1, 3).astype(np.int32),
         normals[kept].astype(np.float32),
         colours[owner[at[kept]]],
+        up="z",
     )
 
 

@@ -1,25 +1,19 @@
-"""Closed parts from which the shapes of the classes are put together. z is up."""
+"""Closed parts from which the shapes of the classes are put together: meshes, z up, faces in either orientation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
-from liftnet.core.types import FloatArray, IntArray
+from liftnet.core.types import FloatArray
+from liftnet.mesh.mesh import TriangleMesh
 
 Vector = Sequence[float] | FloatArray
 
 
-class Part(NamedTuple):
-    """A closed surface: vertices (V, 3) and triangles (F, 3), in either orientation."""
-
-    vertices: FloatArray
-    faces: IntArray
-
-
-def loft(rings: FloatArray) -> Part:
+def loft(rings: FloatArray) -> TriangleMesh:
     """The surface through S closed rings of K points, rings (S, K, 3), closed at both ends by fans."""
     rings = np.asarray(rings, float)
     number, around = rings.shape[:2]
@@ -32,10 +26,12 @@ def loft(rings: FloatArray) -> Part:
     caps = [np.stack([np.full(around, nearest), np.roll(start, -1), start], 1)]
     caps.append(np.stack([np.full(around, nearest + 1), last + start, last + np.roll(start, -1)], 1))
     centres = rings[[0, -1]].mean(1)
-    return Part(np.concatenate([rings.reshape(-1, 3), centres]), np.concatenate(sides + caps))
+    return TriangleMesh(np.concatenate([rings.reshape(-1, 3), centres]), np.concatenate(sides + caps), up="z")
 
 
-def box(centre: Vector, size: Vector, rounding: float | None = None, steps: int = 1, taper: float = 1.0) -> Part:
+def box(
+    centre: Vector, size: Vector, rounding: float | None = None, steps: int = 1, taper: float = 1.0
+) -> TriangleMesh:
     """A box of the given full size with bevelled edges.
 
     Args:
@@ -60,12 +56,12 @@ def box(centre: Vector, size: Vector, rounding: float | None = None, steps: int 
     return loft(rings + np.asarray(centre, float))
 
 
-def cushion(centre: Vector, size: Vector, softness: float = 0.4) -> Part:
+def cushion(centre: Vector, size: Vector, softness: float = 0.4) -> TriangleMesh:
     """A box with well rounded edges; `softness` is their radius as a share of the smallest half size."""
     return box(centre, size, softness * min(size) / 2 * 1.99, steps=5)
 
 
-def tube(path: FloatArray | Sequence[Vector], radius: float | Sequence[float], sides: int = 16) -> Part:
+def tube(path: FloatArray | Sequence[Vector], radius: float | Sequence[float], sides: int = 16) -> TriangleMesh:
     """A tube along `path` (P, 3) with one radius, or one at each point."""
     points = np.asarray(path, float)
     ahead = np.gradient(points, axis=0) if len(points) > 2 else np.repeat(np.diff(points, axis=0), 2, axis=0)
@@ -81,12 +77,12 @@ def tube(path: FloatArray | Sequence[Vector], radius: float | Sequence[float], s
     return loft(points[:, None] + reach[:, None, None] * circle)
 
 
-def rod(start: Vector, end: Vector, radius: float, tip: float | None = None, sides: int = 16) -> Part:
+def rod(start: Vector, end: Vector, radius: float, tip: float | None = None, sides: int = 16) -> TriangleMesh:
     """A straight round bar whose radius goes from `radius` to `tip`."""
     return tube([start, end], (radius, radius if tip is None else tip), sides)
 
 
-def beam(start: Vector, end: Vector, width: float, thick: float | None = None) -> Part:
+def beam(start: Vector, end: Vector, width: float, thick: float | None = None) -> TriangleMesh:
     """A bar of rectangular section between two points; `width` lies across x as far as possible."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     way = (b - a) / np.linalg.norm(b - a)
@@ -100,7 +96,7 @@ def beam(start: Vector, end: Vector, width: float, thick: float | None = None) -
 
 def lathe(
     profile: Sequence[tuple[float, float]], at: Vector = (0, 0, 0), axis: Vector = (0, 0, 1), sides: int = 32
-) -> Part:
+) -> TriangleMesh:
     """The body of revolution of `profile`, pairs of height along `axis` from `at`, and radius."""
     way = np.asarray(axis, float) / np.linalg.norm(axis)
     heights = np.array([height for height, _ in profile])
@@ -112,7 +108,7 @@ def lathe(
     return loft(np.asarray(at, float) + heights[:, None, None] * way + radii[:, None, None] * circle)
 
 
-def ball(centre: Vector, radii: Vector | float, steps: int = 12) -> Part:
+def ball(centre: Vector, radii: Vector | float, steps: int = 12) -> TriangleMesh:
     """An ellipsoid."""
     up = np.linspace(-np.pi / 2, np.pi / 2, steps + 1)
     around = 2 * np.pi * np.arange(2 * steps) / (2 * steps)
@@ -121,7 +117,7 @@ def ball(centre: Vector, radii: Vector | float, steps: int = 12) -> Part:
     return loft(np.asarray(centre, float) + rings * np.broadcast_to(np.asarray(radii, float), 3))
 
 
-def ring(centre: Vector, radius: float, thickness: float, axis: int = 0) -> Part:
+def ring(centre: Vector, radius: float, thickness: float, axis: int = 0) -> TriangleMesh:
     """A torus about the given axis."""
     around = 2 * np.pi * np.arange(37) / 36
     a, b, c = np.eye(3)[[(axis + 1) % 3, (axis + 2) % 3, axis]]
@@ -131,7 +127,7 @@ def ring(centre: Vector, radius: float, thickness: float, axis: int = 0) -> Part
     return loft(np.asarray(centre, float) + radius * out[:, None] + thickness * section)
 
 
-def slab(low: FloatArray, high: FloatArray, width: float, taper: float = 1.0, x: float = 0.0) -> Part:
+def slab(low: FloatArray, high: FloatArray, width: float, taper: float = 1.0, x: float = 0.0) -> TriangleMesh:
     """A prism along x between two curves of its side view.
 
     Args:
@@ -150,7 +146,7 @@ def slab(low: FloatArray, high: FloatArray, width: float, taper: float = 1.0, x:
     return loft(np.stack(columns, 1))
 
 
-def wing(root: Vector, tip: Vector, root_chord: float, tip_chord: float, thick: float) -> Part:
+def wing(root: Vector, tip: Vector, root_chord: float, tip_chord: float, thick: float) -> TriangleMesh:
     """A wing from `root` to `tip` (middles of the chords, which lie along y), with a rounded nose towards -y."""
     angle = 2 * np.pi * np.arange(24) / 24
     along, up = -np.cos(angle), np.sin(angle) * (0.25 + 0.75 * np.abs(np.cos(angle / 2 + np.pi)) ** 1.5)
@@ -166,26 +162,26 @@ def wing(root: Vector, tip: Vector, root_chord: float, tip_chord: float, thick: 
     return loft(np.array(rings))
 
 
-def turned(part: Part, angle: float, axis: int = 2, about: Vector = (0, 0, 0)) -> Part:
+def turned(part: TriangleMesh, angle: float, axis: int = 2, about: Vector = (0, 0, 0)) -> TriangleMesh:
     """`part` turned by `angle` radians about an axis through `about`."""
     c, s = np.cos(angle), np.sin(angle)
     matrix = np.eye(3)
     i, j = (axis + 1) % 3, (axis + 2) % 3
     matrix[[i, i, j, j], [i, j, i, j]] = c, -s, s, c
     pivot = np.asarray(about, float)
-    return Part((part.vertices - pivot) @ matrix.T + pivot, part.faces)
+    return replace(part, vertices=(part.vertices - pivot) @ matrix.T + pivot)
 
 
-def moved(part: Part, shift: Vector) -> Part:
+def moved(part: TriangleMesh, shift: Vector) -> TriangleMesh:
     """`part` moved by `shift`."""
-    return Part(part.vertices + np.asarray(shift, float), part.faces)
+    return replace(part, vertices=part.vertices + np.asarray(shift, float))
 
 
-def mirrored(*parts: Part, axis: int = 0) -> tuple[Part, ...]:
+def mirrored(*parts: TriangleMesh, axis: int = 0) -> tuple[TriangleMesh, ...]:
     """`parts` and their mirror images across the plane through the origin."""
     flip = np.ones(3)
     flip[axis] = -1
-    return (*parts, *(Part(part.vertices * flip, part.faces) for part in parts))
+    return (*parts, *(replace(part, vertices=part.vertices * flip) for part in parts))
 
 
 def plus(point: Vector, shift: Vector) -> FloatArray:

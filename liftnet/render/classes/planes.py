@@ -5,32 +5,34 @@ from __future__ import annotations
 import numpy as np
 
 from liftnet.core.types import FloatArray
-from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Colour, Dice, Model
-from liftnet.render.classes.parts import Part, ball, beam, box, cushion, lathe, loft, mirrored, rod, wing
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Model
+from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, loft, mirrored, rod, wing
 from liftnet.render.classes.road import wheel
+from liftnet.render.random_source import Colour, RandomSource
 
 
-def airplane(d: Dice) -> Model:
+def airplane(d: RandomSource) -> Model:
     """Airliners, fighters, propeller planes, biplanes, gliders."""
     m, skin, trim = Model(), d.colour(WHITE, WHITE, (0.4, 0.45, 0.42), (0.6, 0.6, 0.62)), d.colour()
-    kind = d.pick(("liner", "liner", "liner", "fighter", "fighter", "propeller", "biplane", "glider"))
+    kind = d.choice(("liner", "liner", "liner", "fighter", "fighter", "propeller", "biplane", "glider"))
     if kind == "fighter":
         _fighter(m, d, skin)
         return m
-    long = d.between(3.2, 4.2)
-    radius = {"liner": d.between(0.19, 0.27), "glider": d.between(0.1, 0.14)}.get(kind, d.between(0.2, 0.26))
+    long = d.uniform(3.2, 4.2)
+    radius = {"liner": d.uniform(0.19, 0.27), "glider": d.uniform(0.1, 0.14)}.get(kind, d.uniform(0.2, 0.26))
     slim = {"glider": 0.25, "biplane": 0.45, "propeller": 0.4}.get(kind, 0.3)
     shares = np.array([0, 0.015, 0.05, 0.12, 0.2, 0.6, 0.75, 0.88, 0.97, 1.0])
     sizes = np.array([0.02, 0.35, 0.68, 0.93, 1, 1, 0.55 + slim * 0.9, 0.3 + slim * 0.5, 0.12 + slim * 0.2, 0.03])
     if kind in ("propeller", "biplane"):
         sizes[:3] = 0.5, 0.72, 0.85
     m.add(skin, _fuselage(np.interp(np.linspace(0, 1, 40), shares, shares), shares, sizes, long, radius))
-    span = {"liner": d.between(1.5, 2.1), "glider": d.between(2.3, 2.9)}.get(kind, d.between(1.5, 1.9))
-    sweep = d.between(0.4, 1.0) if kind == "liner" else d.between(-0.05, 0.15)
-    chord = {"liner": d.between(0.7, 0.95), "glider": 0.35}.get(kind, d.between(0.5, 0.65))
-    tip = chord * (d.between(0.25, 0.4) if kind == "liner" else d.between(0.6, 1.0))
-    at, lift = -0.08 * long, span * d.between(0.03, 0.12)
-    height = d.pick((-0.55, -0.55, 0.8)) * radius if kind != "biplane" else -0.6 * radius
+    span = {"liner": d.uniform(1.5, 2.1), "glider": d.uniform(2.3, 2.9)}.get(kind, d.uniform(1.5, 1.9))
+    sweep = d.uniform(0.4, 1.0) if kind == "liner" else d.uniform(-0.05, 0.15)
+    chord = {"liner": d.uniform(0.7, 0.95), "glider": 0.35}.get(kind, d.uniform(0.5, 0.65))
+    tip = chord * (d.uniform(0.25, 0.4) if kind == "liner" else d.uniform(0.6, 1.0))
+    at, lift = -0.08 * long, span * d.uniform(0.03, 0.12)
+    height = d.choice((-0.55, -0.55, 0.8)) * radius if kind != "biplane" else -0.6 * radius
     root, end = (0, at, height), (span, at + sweep, height + lift)
     paint = skin if d.chance(0.6) else trim
     m.add(paint, *mirrored(wing(root, end, chord, tip, 0.12 * chord)))
@@ -43,7 +45,7 @@ def airplane(d: Dice) -> Model:
         m.add(GLASS, ball((0, -long * 0.465, radius * 0.42), (radius * 0.5, 0.11, radius * 0.22), 8))
     else:
         if kind == "biplane":
-            gap = d.between(0.55, 0.75)
+            gap = d.uniform(0.55, 0.75)
             m.add(
                 paint,
                 *mirrored(
@@ -78,7 +80,7 @@ def airplane(d: Dice) -> Model:
     return m
 
 
-def _fuselage(at: FloatArray, shares: FloatArray, sizes: FloatArray, long: float, radius: float) -> Part:
+def _fuselage(at: FloatArray, shares: FloatArray, sizes: FloatArray, long: float, radius: float) -> TriangleMesh:
     size = np.interp(at, shares, sizes) * radius
     rise = np.where(at > 0.6, (at - 0.6) ** 2 * 2.2 * radius, 0)
     angle = 2 * np.pi * np.arange(24) / 24
@@ -87,10 +89,10 @@ def _fuselage(at: FloatArray, shares: FloatArray, sizes: FloatArray, long: float
     return loft(centre[:, None] + size[:, None, None] * circle)
 
 
-def _jets(m: Model, d: Dice, colour: Colour, sizes: tuple[float, ...]) -> None:
+def _jets(m: Model, d: RandomSource, colour: Colour, sizes: tuple[float, ...]) -> None:
     radius, span, at, sweep, height, lift = sizes
-    size, long = radius * d.between(0.42, 0.55), d.between(0.45, 0.65)
-    places = d.pick(((0.33,), (0.33,), (0.28, 0.55), ()))
+    size, long = radius * d.uniform(0.42, 0.55), d.uniform(0.45, 0.65)
+    places = d.choice(((0.33,), (0.33,), (0.28, 0.55), ()))
     profile = [
         (0, size * 0.75),
         (0.02, size * 0.95),
@@ -116,9 +118,9 @@ def _jets(m: Model, d: Dice, colour: Colour, sizes: tuple[float, ...]) -> None:
 
 
 def _propellers(
-    m: Model, d: Dice, long: float, radius: float, places: list[tuple[float, float, float]], skin: Colour
+    m: Model, d: RandomSource, long: float, radius: float, places: list[tuple[float, float, float]], skin: Colour
 ) -> None:
-    blades, reach, phase = d.whole(2, 4), d.between(0.38, 0.55), d.between(0, 3)
+    blades, reach, phase = d.integer(2, 4), d.uniform(0.38, 0.55), d.uniform(0, 3)
     for x, y, z in places:
         if x:
             m.add(skin, lathe([(0, 0.06), (0.05, 0.11), (0.4, 0.12), (0.75, 0.02)], (x, y, z), (0, 1, 0)))
@@ -128,12 +130,14 @@ def _propellers(
             m.add(BLACK, beam((x, y - 0.04, z), tip, 0.055, 0.02))
 
 
-def _tail(m: Model, d: Dice, kind: str, colours: tuple[Colour, Colour], sizes: tuple[float, float, float]) -> None:
+def _tail(
+    m: Model, d: RandomSource, kind: str, colours: tuple[Colour, Colour], sizes: tuple[float, float, float]
+) -> None:
     long, radius, chord = sizes
-    end, size = long * 0.43, chord * d.between(0.5, 0.65) if kind != "glider" else 0.3
+    end, size = long * 0.43, chord * d.uniform(0.5, 0.65) if kind != "glider" else 0.3
     high, back = (
-        d.between(0.5, 0.75) * (0.75 if kind != "liner" else 1),
-        d.between(0.2, 0.45) if kind == "liner" else 0.12,
+        d.uniform(0.5, 0.75) * (0.75 if kind != "liner" else 1),
+        d.uniform(0.2, 0.45) if kind == "liner" else 0.12,
     )
     base = radius * 0.45
     m.add(colours[0], wing((0, end - 0.1, base), (0, end + back, base + high), size * 1.2, size * 0.6, 0.06))
@@ -141,23 +145,23 @@ def _tail(m: Model, d: Dice, kind: str, colours: tuple[Colour, Colour], sizes: t
     y = end + (back if level > base else 0)
     m.add(
         colours[1],
-        *mirrored(wing((0, y, level), (d.between(0.55, 0.8), y + back * 0.7, level + 0.04), size, size * 0.5, 0.05)),
+        *mirrored(wing((0, y, level), (d.uniform(0.55, 0.8), y + back * 0.7, level + 0.04), size, size * 0.5, 0.05)),
     )
 
 
-def _fighter(m: Model, d: Dice, skin: Colour) -> None:
-    long, radius = d.between(2.8, 3.4), d.between(0.16, 0.22)
+def _fighter(m: Model, d: RandomSource, skin: Colour) -> None:
+    long, radius = d.uniform(2.8, 3.4), d.uniform(0.16, 0.22)
     shares = np.array([0, 0.05, 0.15, 0.3, 0.45, 0.8, 0.97, 1.0])
     sizes = np.array([0.03, 0.22, 0.5, 0.85, 1.0, 1.0, 0.75, 0.6])
     m.add(skin, _fuselage(np.linspace(0, 1, 40), shares, sizes, long, radius))
     m.add(GLASS, ball((0, -0.2 * long, radius * 0.75), (radius * 0.55, 0.36, radius * 0.6), 10))
     m.add(skin, *mirrored(cushion((radius * 0.95, 0.0, -radius * 0.1), (radius * 0.9, long * 0.4, radius * 1.1), 0.5)))
-    span, chord, sweep = d.between(0.9, 1.25), d.between(1.0, 1.5), d.between(0.35, 0.7)
-    m.add(skin, *mirrored(wing((0, 0.1, 0), (span, 0.1 + sweep, -0.02), chord, chord * d.between(0.1, 0.35), 0.07)))
+    span, chord, sweep = d.uniform(0.9, 1.25), d.uniform(1.0, 1.5), d.uniform(0.35, 0.7)
+    m.add(skin, *mirrored(wing((0, 0.1, 0), (span, 0.1 + sweep, -0.02), chord, chord * d.uniform(0.1, 0.35), 0.07)))
     m.add(skin, *mirrored(wing((0, long * 0.4, 0), (0.6, long * 0.4 + 0.25, 0), 0.5, 0.25, 0.04)))
     if d.chance(0.3):
         m.add(skin, *mirrored(wing((0, -long * 0.22, 0.04), (0.5, -long * 0.22 + 0.2, 0.06), 0.35, 0.12, 0.03)))
-    fin, lean = (long * 0.36, radius * 0.5), d.between(0.0, 0.25)
+    fin, lean = (long * 0.36, radius * 0.5), d.uniform(0.0, 0.25)
     if d.chance(0.5):
         m.add(skin, wing((0, *fin), (0, fin[0] + 0.35, fin[1] + 0.6), 0.65, 0.25, 0.05))
     else:
@@ -170,6 +174,6 @@ def _fighter(m: Model, d: Dice, skin: Colour) -> None:
             for x in nozzles
         ),
     )
-    for x in (span * 0.45, span * 0.7)[: d.whole(0, 2)]:
+    for x in (span * 0.45, span * 0.7)[: d.integer(0, 2)]:
         missile = lathe([(0, 0.0), (0.06, 0.04), (0.6, 0.04), (0.62, 0)], (x, -0.1 + sweep * 0.3, -0.12), (0, 1, 0))
         m.add(WHITE, *mirrored(missile, box((x, 0.2 + sweep * 0.3, -0.06), (0.02, 0.3, 0.1))))

@@ -7,8 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from liftnet.core.types import FloatArray
-from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Dice, Model
-from liftnet.render.classes.parts import Part, ball, beam, box, cushion, lathe, loft, mirrored, rod, slab, smooth_path
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Model
+from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, loft, mirrored, rod, slab, smooth_path
+from liftnet.render.random_source import RandomSource
 
 # Roof lines: pairs of y and z as shares of length and height; then where the windows begin and end.
 BODIES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, ...]]] = {
@@ -23,7 +25,9 @@ BODIES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, ...]]] = {
 }
 
 
-def wheel(at: tuple[float, float, float], radius: float, width: float, sides: int = 28) -> tuple[Part, Part]:
+def wheel(
+    at: tuple[float, float, float], radius: float, width: float, sides: int = 28
+) -> tuple[TriangleMesh, TriangleMesh]:
     """Tyre and rim of a wheel whose axle lies along x."""
     edge = min(radius * 0.15, width * 0.3)
     tyre = [(-width / 2, radius * 0.7), (-width / 2, radius - edge), (edge - width / 2, radius)]
@@ -32,7 +36,7 @@ def wheel(at: tuple[float, float, float], radius: float, width: float, sides: in
     return lathe(tyre, at, (1, 0, 0), sides), lathe([*rim, (width * 0.46, radius * 0.1)], at, (1, 0, 0), sides)
 
 
-def _wheels(m: Model, d: Dice, axles: list[float], across: float, radius: float, width: float) -> None:
+def _wheels(m: Model, d: RandomSource, axles: list[float], across: float, radius: float, width: float) -> None:
     metal = d.colour(*METALS)
     for y in axles:
         for x in (-across, across):
@@ -41,17 +45,17 @@ def _wheels(m: Model, d: Dice, axles: list[float], across: float, radius: float,
             m.add(metal, rim)
 
 
-def car(d: Dice) -> Model:
+def car(d: RandomSource) -> Model:
     """Saloons, hatchbacks, estates, coupes, jeeps, pick-ups, vans and open cars."""
     m, paint = Model(), d.colour()
-    kind = d.pick(tuple(BODIES))
+    kind = d.choice(tuple(BODIES))
     roof, (front, rear) = BODIES[kind]
     tall_kind = kind in ("jeep", "van", "pickup")
-    long, wide = d.between(3.9, 4.9), d.between(1.7, 1.95)
-    tall = d.between(1.75, 2.1) if tall_kind else d.between(1.25, 1.55)
-    radius = d.between(0.36, 0.44) if tall_kind else d.between(0.28, 0.34)
-    axles = [-long * d.between(0.29, 0.33), long * d.between(0.28, 0.32)]
-    low, hood = radius * d.between(0.65, 0.9), d.between(0.5, 0.6)
+    long, wide = d.uniform(3.9, 4.9), d.uniform(1.7, 1.95)
+    tall = d.uniform(1.75, 2.1) if tall_kind else d.uniform(1.25, 1.55)
+    radius = d.uniform(0.36, 0.44) if tall_kind else d.uniform(0.28, 0.34)
+    axles = [-long * d.uniform(0.29, 0.33), long * d.uniform(0.28, 0.32)]
+    low, hood = radius * d.uniform(0.65, 0.9), d.uniform(0.5, 0.6)
     belt = 0.64 * tall
     y = np.linspace(-long / 2, long / 2, 72)
     share = y / long
@@ -63,15 +67,15 @@ def car(d: Dice) -> Model:
         top = np.minimum(top, belt)
     bottom = _arches(y, axles, radius, low)
     bottom = np.minimum(bottom, top - 0.03)
-    m.add(paint, _body(y, bottom, top, wide, d.between(0.82, 0.94)))
+    m.add(paint, _body(y, bottom, top, wide, d.uniform(0.82, 0.94)))
     line = smooth_path([(u * long, v * tall) for u, v in roof], 24)
-    inside = wide * d.between(0.8, 0.88)
+    inside = wide * d.uniform(0.8, 0.88)
     base = np.c_[line[:, 0], np.full(len(line), belt * 0.9)]
     if kind != "open":
-        m.add(paint, slab(base, line, inside, d.between(0.78, 0.9) if not tall_kind else 0.93))
+        m.add(paint, slab(base, line, inside, d.uniform(0.78, 0.9) if not tall_kind else 0.93))
     glass = line.copy()
     glass[:, 1] = np.maximum(glass[:, 1] - 0.07, belt)
-    number = d.whole(1, 2) + 1
+    number = d.integer(1, 2) + 1
     edges = np.linspace(front, rear, number + 1) * long
     for a, b in pairwise(edges):
         at = np.linspace(a + 0.05, b - 0.05, 8)
@@ -116,7 +120,7 @@ def _arches(y: FloatArray, axles: list[float], radius: float, low: float) -> Flo
     return bottom
 
 
-def _body(y: FloatArray, bottom: FloatArray, top: FloatArray, wide: float, tumble: float) -> Part:
+def _body(y: FloatArray, bottom: FloatArray, top: FloatArray, wide: float, tumble: float) -> TriangleMesh:
     """A car's body: its plan is rounded at both ends, its sides lean in above the waist."""
     share = 2 * (y - y[0]) / (y[-1] - y[0]) - 1
     half = wide / 2 * (1 - 0.22 * np.abs(share) ** 6 - 0.05 * share**2)
@@ -126,43 +130,43 @@ def _body(y: FloatArray, bottom: FloatArray, top: FloatArray, wide: float, tumbl
     return loft(np.stack([np.stack([half * x, y, z], 1) for x, z in points], 1))
 
 
-def bus(d: Dice) -> Model:
+def bus(d: RandomSource) -> Model:
     """City and touring buses, double-deckers, school buses with a bonnet, minibuses."""
     m, paint, trim = Model(), d.colour(), d.colour()
-    kind = d.pick(("city", "city", "coach", "double", "school", "mini"))
-    long = {"mini": d.between(5, 6.5), "school": d.between(7, 9)}.get(kind, d.between(8.5, 12))
-    wide, base = d.between(2.2, 2.55), d.between(0.3, 0.45)
-    tall = {"double": d.between(4.0, 4.4), "coach": d.between(3.3, 3.7), "mini": d.between(2.4, 2.7)}.get(
-        kind, d.between(2.8, 3.1)
+    kind = d.choice(("city", "city", "coach", "double", "school", "mini"))
+    long = {"mini": d.uniform(5, 6.5), "school": d.uniform(7, 9)}.get(kind, d.uniform(8.5, 12))
+    wide, base = d.uniform(2.2, 2.55), d.uniform(0.3, 0.45)
+    tall = {"double": d.uniform(4.0, 4.4), "coach": d.uniform(3.3, 3.7), "mini": d.uniform(2.4, 2.7)}.get(
+        kind, d.uniform(2.8, 3.1)
     )
-    radius, bonnet = d.between(0.42, 0.5), d.between(1.0, 1.6) if kind == "school" else 0.0
+    radius, bonnet = d.uniform(0.42, 0.5), d.uniform(1.0, 1.6) if kind == "school" else 0.0
     start = -long / 2 + bonnet
     middle, body = start / 2 + long / 4, long - bonnet
-    m.add(paint, box((0, middle, (base + tall) / 2), (wide, body, tall - base), d.between(0.06, 0.3), 5))
+    m.add(paint, box((0, middle, (base + tall) / 2), (wide, body, tall - base), d.uniform(0.06, 0.3), 5))
     if bonnet:
         m.add(paint, cushion((0, start - bonnet / 2 + 0.2, base + 0.6), (wide * 0.8, bonnet + 0.5, 1.1), 0.45))
     decks = [(base + 1.0, tall - 0.35)] if kind != "double" else [(base + 0.8, base + 1.65), (base + 2.35, tall - 0.3)]
-    number = d.whole(4, 9) if kind != "mini" else d.whole(3, 4)
+    number = d.integer(4, 9) if kind != "mini" else d.integer(3, 4)
     for low, high in decks:
         edges = np.linspace(start + 0.35, long / 2 - 0.3, number + 1)
         for a, b in pairwise(edges):
             m.add(
                 GLASS,
                 box(
-                    (0, (a + b) / 2, (low + high) / 2), (wide + 0.04, (b - a) * d.between(0.86, 0.9), high - low), 0.02
+                    (0, (a + b) / 2, (low + high) / 2), (wide + 0.04, (b - a) * d.uniform(0.86, 0.9), high - low), 0.02
                 ),
             )
         m.add(GLASS, box((0, start, (low + high) / 2 - 0.05), (wide * 0.86, 0.06, (high - low) * 1.2), 0.02))
         m.add(GLASS, box((0, long / 2, (low + high) / 2), (wide * 0.7, 0.05, (high - low) * 0.8), 0.02))
-    m.add(trim, box((0, middle, base + 0.75), (wide + 0.03, body * 0.98, d.between(0.08, 0.3))))
+    m.add(trim, box((0, middle, base + 0.75), (wide + 0.03, body * 0.98, d.uniform(0.08, 0.3))))
     if kind == "city" or d.chance(0.3):
         m.add(
             trim,
             box(
-                (0, middle + d.between(-0.2, 0.2) * body, tall + 0.1), (wide * 0.7, body * d.between(0.15, 0.4), 0.26)
+                (0, middle + d.uniform(-0.2, 0.2) * body, tall + 0.1), (wide * 0.7, body * d.uniform(0.15, 0.4), 0.26)
             ),
         )
-    for y in (start + 0.8, middle + d.between(0, 0.15) * body):
+    for y in (start + 0.8, middle + d.uniform(0, 0.15) * body):
         m.add(BLACK, box((wide / 2, y, base + 0.95), (0.05, 0.8, 1.5)))
         m.add(GLASS, box((wide / 2 + 0.012, y, base + 1.1), (0.05, 0.62, 1.0)))
     m.add(LIGHT, *mirrored(ball((wide * 0.38, -long / 2, base + 0.45), (0.16, 0.08, 0.14), 8)))
@@ -183,7 +187,7 @@ def bus(d: Dice) -> Model:
         box((0, -long / 2, base + 0.15), (wide, 0.16, 0.25)),
         box((0, long / 2, base + 0.15), (wide, 0.16, 0.25)),
     )
-    axles = [start + d.between(1.0, 2.2) if not bonnet else -long / 2 + bonnet * 0.7, long / 2 - d.between(1.6, 2.6)]
+    axles = [start + d.uniform(1.0, 2.2) if not bonnet else -long / 2 + bonnet * 0.7, long / 2 - d.uniform(1.6, 2.6)]
     if kind in ("coach", "double") and d.chance(0.5):
         axles.append(axles[1] + 2.1 * radius)
     _wheels(m, d, axles, wide / 2 - 0.12, radius, 0.3)

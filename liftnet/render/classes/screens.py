@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from liftnet.render.classes.model import BLACK, GLASS, Colour, Dice, Model
+from liftnet.render.classes.model import BLACK, GLASS, Model
 from liftnet.render.classes.parts import (
-    Part,
     ball,
     beam,
     box,
@@ -20,17 +21,18 @@ from liftnet.render.classes.parts import (
     tube,
     turned,
 )
+from liftnet.render.random_source import Colour, RandomSource
 
 
-def display(d: Dice) -> Model:
+def display(d: RandomSource) -> Model:
     """Flat and curved screens, tubes, laptops and screens on the wall; stands of several kinds."""
     m, body, dark = Model(), d.colour(BLACK, (0.6, 0.6, 0.62), (0.75, 0.73, 0.66)), GLASS
-    kind = d.pick(("flat", "flat", "flat", "curved", "tube", "laptop", "wall"))
-    wide = d.between(0.45, 1.1)
-    high = wide * d.pick((0.6, 0.65, 0.75)) * d.between(0.9, 1.1)
-    rim, lift, thick = d.between(0.012, 0.04), d.between(0.06, 0.16), d.between(0.025, 0.07)
+    kind = d.choice(("flat", "flat", "flat", "curved", "tube", "laptop", "wall"))
+    wide = d.uniform(0.45, 1.1)
+    high = wide * d.choice((0.6, 0.65, 0.75)) * d.uniform(0.9, 1.1)
+    rim, lift, thick = d.uniform(0.012, 0.04), d.uniform(0.06, 0.16), d.uniform(0.025, 0.07)
     if kind == "laptop":
-        deep = high * d.between(0.95, 1.1)
+        deep = high * d.uniform(0.95, 1.1)
         m.add(body, box((0, 0, 0.012), (wide, deep, 0.025)))
         for row in range(4):
             m.add(dark, box((0, deep * (0.3 - 0.12 * row), 0.028), (wide * 0.85, deep * 0.09, 0.012)))
@@ -39,29 +41,29 @@ def display(d: Dice) -> Model:
             box((0, deep / 2, high / 2), (wide, 0.015, high)),
             box((0, deep / 2 - 0.008, high / 2), (wide - 2 * rim, 0.006, high - 2 * rim)),
         ]
-        angle = -d.between(0.05, 0.5)
+        angle = -d.uniform(0.05, 0.5)
         for part, colour in zip(lid, (body, dark), strict=True):
             m.add(colour, turned(part, angle, 0, (0, deep / 2, 0)))
         return m
     middle = lift + high / 2
     if kind == "curved":
         x = np.linspace(-wide / 2, wide / 2, 24)
-        bow = -d.between(0.2, 0.45) * x * x / wide
+        bow = -d.uniform(0.2, 0.45) * x * x / wide
         outline = (
             [(u, v - 0.02) for u, v in zip(x, bow, strict=True)],
             [(u, v + 0.03) for u, v in zip(x, bow, strict=True)],
         )
         panel = slab(np.array(outline[0]), np.array(outline[1]), high)
-        m.add(body, Part(panel.vertices[:, [1, 2, 0]] + [0, 0, middle], panel.faces))
+        m.add(body, replace(panel, vertices=panel.vertices[:, [1, 2, 0]] + [0, 0, middle]))
         inner = slab(
             np.array(outline[0])[1:-1] - [0, 0.004], plus(np.array(outline[0])[1:-1], [0, 0.01]), high - 2 * rim
         )
-        m.add(dark, Part(inner.vertices[:, [1, 2, 0]] + [0, 0, middle], inner.faces))
+        m.add(dark, replace(inner, vertices=inner.vertices[:, [1, 2, 0]] + [0, 0, middle]))
     else:
         m.add(body, box((0, 0, middle), (wide, thick, high), 0.012, 2))
         m.add(dark, box((0, -thick / 2, middle + rim / 2), (wide - 2 * rim, 0.01, high - 3 * rim)))
     if kind == "tube":
-        deep = wide * d.between(0.5, 0.75)
+        deep = wide * d.uniform(0.5, 0.75)
         tail = np.array([[-0.48, -0.46, 0.48, 0.46], [-0.45, -0.42, 0.45, 0.42], [-0.25, -0.25, 0.25, 0.25]])
         corner = [
             np.array(
@@ -88,14 +90,14 @@ def display(d: Dice) -> Model:
     return m
 
 
-def _stand(m: Model, d: Dice, colour: Colour, wide: float, lift: float, thick: float, high: float) -> None:
-    kind = d.pick(("neck", "neck", "round", "feet", "arch"))
+def _stand(m: Model, d: RandomSource, colour: Colour, wide: float, lift: float, thick: float, high: float) -> None:
+    kind = d.choice(("neck", "neck", "round", "feet", "arch"))
     if kind == "feet":
         for s in (-1, 1):
             m.add(colour, beam((s * wide * 0.33, -0.12, 0.01), (s * wide * 0.33, 0, lift + 0.02), 0.02))
             m.add(colour, beam((s * wide * 0.33, 0.12, 0.01), (s * wide * 0.33, 0, lift + 0.02), 0.02))
         return
-    neck = wide * d.between(0.08, 0.2)
+    neck = wide * d.uniform(0.08, 0.2)
     m.add(colour, box((0, thick, (lift + high * 0.3) / 2), (neck, 0.025, lift + high * 0.3)))
     m.add(colour, box((0, thick * 0.7, lift + high * 0.3), (neck * 1.5, thick, high * 0.25)))
     if kind == "round":
@@ -106,37 +108,37 @@ def _stand(m: Model, d: Dice, colour: Colour, wide: float, lift: float, thick: f
             tube(smooth_path([(-wide * 0.3, -0.1, 0.012), (0, 0.1, 0.02), (wide * 0.3, -0.1, 0.012)], 20), 0.014),
         )
     else:
-        m.add(colour, box((0, 0, 0.01), (wide * d.between(0.35, 0.6), d.between(0.18, 0.28), 0.02)))
+        m.add(colour, box((0, 0, 0.01), (wide * d.uniform(0.35, 0.6), d.uniform(0.18, 0.28), 0.02)))
 
 
-def telephone(d: Dice) -> Model:
+def telephone(d: RandomSource) -> Model:
     """Smartphones, phones with keys, folding phones, cordless and desk telephones with a cradle."""
     m, body, keys = (
         Model(),
         d.colour(BLACK, (0.6, 0.6, 0.6), (0.5, 0.05, 0.04), (0.1, 0.2, 0.35)),
         d.colour((0.7, 0.7, 0.7), (0.2, 0.2, 0.2)),
     )
-    kind = d.pick(("smart", "keys", "keys", "fold", "slide", "cordless", "desk", "desk"))
-    wide = d.between(0.4, 0.55)
-    high, thick = wide * d.between(1.8, 2.4), wide * d.between(0.12, 0.3)
-    soft = d.between(0.15, 0.9)
+    kind = d.choice(("smart", "keys", "keys", "fold", "slide", "cordless", "desk", "desk"))
+    wide = d.uniform(0.4, 0.55)
+    high, thick = wide * d.uniform(1.8, 2.4), wide * d.uniform(0.12, 0.3)
+    soft = d.uniform(0.15, 0.9)
     if kind == "desk":
         _desk_telephone(m, d, body, keys)
     elif kind == "smart":
         m.add(body, box((0, 0, 0), (wide, thick * 0.7, high), thick * 0.35 * soft, 4))
-        m.add(GLASS, box((0, -thick * 0.35, 0), (wide * 0.92, 0.012, high * d.between(0.76, 0.94))))
+        m.add(GLASS, box((0, -thick * 0.35, 0), (wide * 0.92, 0.012, high * d.uniform(0.76, 0.94))))
         m.add(keys, lathe([(0, 0.03), (0.012, 0.028)], (wide * 0.3, thick * 0.33, high * 0.4), (0, 1, 0)))
         m.add(keys, box((wide / 2, 0, high * 0.2), (0.02, 0.03, high * 0.12)))
     elif kind in ("keys", "cordless"):
         m.add(body, cushion((0, 0, 0), (wide, thick, high), soft))
-        m.add(GLASS, box((0, -thick * 0.48, high * 0.24), (wide * 0.78, 0.03, high * d.between(0.24, 0.34))))
+        m.add(GLASS, box((0, -thick * 0.48, high * 0.24), (wide * 0.78, 0.03, high * d.uniform(0.24, 0.34))))
         _keypad(m, keys, wide * 0.78, (-high * 0.4, high * 0.02), -thick / 2)
         if d.chance(0.5):
             m.add(
                 BLACK,
                 rod(
                     (wide * 0.35, thick * 0.2, high * 0.45),
-                    (wide * 0.35, thick * 0.2, high * d.between(0.62, 0.8)),
+                    (wide * 0.35, thick * 0.2, high * d.uniform(0.62, 0.8)),
                     0.035,
                     0.025,
                 ),
@@ -150,7 +152,7 @@ def telephone(d: Dice) -> Model:
             cushion((0, 0, high * 0.3), (wide, thick * 0.6, high * 0.6), soft),
             box((0, -thick * 0.28, high * 0.32), (wide * 0.8, 0.03, high * 0.42)),
         )
-        angle = d.between(0.2, 0.7)
+        angle = d.uniform(0.2, 0.7)
         for part, colour in zip(lid, (body, GLASS), strict=True):
             m.add(colour, turned(part, angle, 0))
         m.add(body, rod((-wide * 0.46, 0, 0), (wide * 0.46, 0, 0), thick * 0.35))
@@ -168,8 +170,8 @@ def _keypad(m: Model, colour: Colour, wide: float, span: tuple[float, float], fr
             m.add(colour, box((x, front, z), (wide * 0.26, 0.03, (span[1] - span[0]) * 0.17)))
 
 
-def _desk_telephone(m: Model, d: Dice, body: Colour, keys: Colour) -> None:
-    wide, deep, rise = d.between(0.5, 0.8), d.between(0.6, 0.8), d.between(0.15, 0.3)
+def _desk_telephone(m: Model, d: RandomSource, body: Colour, keys: Colour) -> None:
+    wide, deep, rise = d.uniform(0.5, 0.8), d.uniform(0.6, 0.8), d.uniform(0.15, 0.3)
     y = np.linspace(-deep / 2, deep / 2, 8)
     m.add(body, slab(np.c_[y, np.zeros(8)], np.c_[y, 0.08 + rise * (y / deep + 0.5)], wide, 0.9))
     upright = d.chance(0.5)
@@ -195,4 +197,4 @@ def _desk_telephone(m: Model, d: Dice, body: Colour, keys: Colour) -> None:
     for part in parts:
         whole = turned(part, slope if upright else 0.0, 0)
         whole = turned(whole, turn, 2)
-        m.add(body, Part(whole.vertices + place, whole.faces))
+        m.add(body, replace(whole, vertices=whole.vertices + place))

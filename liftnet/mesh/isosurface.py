@@ -1,38 +1,46 @@
-"""From a distance field to a triangle mesh with smooth normals."""
+"""Where a field or a grid of values is zero, as a triangle mesh: marching cubes.
+
+A field is a function of points. Grids are meshed by scikit-image (Lewiner et al., Efficient Implementation of Marching
+Cubes' Cases with Topological Guarantees, 2003); `liftnet.mesh.marching_cubes` adds the gradient.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 from liftnet.core.types import FloatArray, IntArray
-from liftnet.render.sdf import Field
+from liftnet.mesh.mesh import TriangleMesh, Up
 
+Field = Callable[[FloatArray], FloatArray]  # of (3, N) points float32: (N,) distances, negative inside
+Inside = Literal["above", "below"]
 REACH = 1.8  # a field is looked for within [-REACH, REACH] along each axis
 BLOCK = 8  # cells along a block of the sparse grid
 CHUNK = 1 << 15  # points a call, so that the temporaries stay in the cache
 SLACK = 2.2  # how far a field may overstate the distance
 
 
-@dataclass(frozen=True)
-class Mesh:
-    """A triangle mesh, z up.
+def isosurface(
+    values: FloatArray, spacing: float = 1.0, inside: Inside = "below", degenerate: bool = False
+) -> tuple[FloatArray, IntArray]:
+    """The surface of a grid where its values are zero.
 
-    Attributes:
-        vertices: (V, 3) float32.
-        faces: (F, 3) int32.
-        normals: (V, 3) float32, outward, of length 1.
-        colours: (V, 3) float32 linear colours of the vertices, or None where the material gives them.
+    Args:
+        values: (X, Y, Z), at least two each way, on both sides of zero.
+        spacing: World units between neighbouring values.
+        inside: Whether the solid is where values are negative (signed distance) or positive.
+        degenerate: Keep triangles without area.
+
+    Returns:
+        Vertices (V, 3) float32, the grid's first value at the origin, and faces (F, 3) int32, wound counter-clockwise
+        seen from outside.
     """
+    from skimage.measure import marching_cubes
 
-    vertices: FloatArray
-    faces: IntArray
-    normals: FloatArray
-    colours: FloatArray | None = None
-
-    def __repr__(self) -> str:
-        return f"Mesh({len(self.vertices)} vertices, {len(self.faces)} faces)"
+    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, allow_degenerate=degenerate)
+    return vertices, faces if inside == "below" else faces[:, ::-1]
 
 
 def evaluate(field: Field, points: FloatArray) -> FloatArray:
@@ -42,7 +50,7 @@ def evaluate(field: Field, points: FloatArray) -> FloatArray:
     return np.concatenate([field(columns[:, i : i + CHUNK]) for i in starts]).astype(np.float32)
 
 
-def mesh_field(field: Field, resolution: int) -> Mesh:
+def mesh_field(field: Field, resolution: int, up: Up = "y") -> TriangleMesh:
     """Mesh the zero level of `field` by marching cubes.
 
     Only blocks of the grid near the surface are evaluated. The vertices are then moved onto the surface by a Newton
@@ -51,14 +59,13 @@ def mesh_field(field: Field, resolution: int) -> Mesh:
     Args:
         field: The body, within `REACH` of the origin.
         resolution: Grid cells along the body's longest side.
+        up: The axis that points up in the field.
 
     Returns:
-        The largest piece; what floats free of it is dropped.
+        The largest piece, float32, with normals; what floats free of it is dropped.
     """
-    from skimage.measure import marching_cubes
-
     low, spacing, values = sample_grid(field, resolution)
-    vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=(spacing,) * 3, allow_degenerate=False)
+    vertices, faces = isosurface(values, spacing)
     vertices, faces = _largest_piece(vertices.astype(np.float32) + low, faces.astype(np.int32))
     for _ in range(2):
         value, gradient = _value_and_gradient(field, vertices, 0.25 * spacing)
@@ -67,7 +74,8 @@ def mesh_field(field: Field, resolution: int) -> Mesh:
         vertices = vertices - step[:, None] * gradient
     _, gradient = _value_and_gradient(field, vertices, 0.75 * spacing)
     normals = gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-9)
-    return Mesh(vertices.astype(np.float32), _face_outward(vertices, faces, normals), normals.astype(np.float32))
+    faces = _face_outward(vertices, faces, normals)
+    return TriangleMesh(vertices.astype(np.float32), faces, normals.astype(np.float32), up=up)
 
 
 def sample_grid(field: Field, resolution: int) -> tuple[FloatArray, float, FloatArray]:
@@ -94,14 +102,6 @@ def sample_grid(field: Field, resolution: int) -> tuple[FloatArray, float, Float
             layer = np.moveaxis(grid, axis, 0)[side]
             np.maximum(layer, spacing, out=layer)
     return corner.astype(np.float32), spacing, np.ascontiguousarray(grid)
-
-
-def normalise(mesh: Mesh) -> Mesh:
-    """Scale to a bounding radius of 1, centre over the origin and stand it on z = 0."""
-    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
-    scale = 1 / np.linalg.norm(mesh.vertices - (low + high) / 2, axis=1).max()
-    foot = np.array([*((low + high) / 2)[:2], low[2]], np.float32)
-    return replace(mesh, vertices=((mesh.vertices - foot) * scale).astype(np.float32))
 
 
 def _bounds(field: Field, cells: int = 40) -> tuple[FloatArray, FloatArray]:
