@@ -24,7 +24,7 @@ from measuring import machine, measured, one_thread, shown, spent, write_report
 from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splitting.duplicates import detail, same_detail
+from liftnet.collect.splits.duplicates import detail, same_detail
 from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
 from liftnet.match.across import match_across

@@ -42,7 +42,7 @@ def add_commands(stages: Subparsers) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> None:
-    from liftnet.collect.fetching.plan import plan, shown
+    from liftnet.collect.fetch.plan import plan, shown
 
     settings = settings_from(arguments, CollectSettings)
     sources = sources_from(arguments)
@@ -54,7 +54,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 def _fetch(arguments: argparse.Namespace) -> None:
     import time
 
-    from liftnet.collect.fetching.fetch import fetch_jobs
+    from liftnet.collect.fetch.fetch import fetch_jobs
 
     start = time.monotonic()
     settings = settings_from(arguments, CollectSettings)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from liftnet.collect.fetching.fetch import fetch_jobs
-from liftnet.collect.fetching.plan import plan
+from liftnet.collect.fetch.fetch import fetch_jobs
+from liftnet.collect.fetch.plan import plan
 from liftnet.collect.gather import gather
 from liftnet.collect.manifest import CollectResult, check_named_artists
 from liftnet.collect.settings import CollectSettings

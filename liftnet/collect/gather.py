@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.collect.fetching.jobs import kind_of, read_jobs, request_id
-from liftnet.collect.fetching.journal import Entry, Journal, read_entries
-from liftnet.collect.fetching.standing import VERSION
-from liftnet.collect.fetching.wanted import read_wanted
+from liftnet.collect.fetch.fetch_status import VERSION
+from liftnet.collect.fetch.jobs import kind_of, read_jobs, request_id
+from liftnet.collect.fetch.journal import Entry, Journal, read_entries
+from liftnet.collect.fetch.requested import read_requested
 from liftnet.collect.manifest import CollectResult, check_named_artists, first_of_each, write_manifest
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
@@ -52,7 +52,7 @@ def gather(out: Path, settings: CollectSettings | None = None, threads: int | No
         LiftnetError: There is no plan, or a job's table is missing; `out` cannot be written.
     """
     settings = settings or CollectSettings()
-    sources = read_wanted(out / "downloads")
+    sources = read_requested(out / "downloads")
     check_named_artists(sources, settings)
     fetched = _fetched(out)
     images = [

@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from liftnet.collect.fetching.journal import Entry
+from liftnet.collect.fetch.journal import Entry
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import Sources, Wanted
-from liftnet.collect.splitting.copies import mark_copies
-from liftnet.collect.splitting.groups import give_splits
-from liftnet.collect.splitting.identities import identify
-from liftnet.collect.splitting.lists import Lists, read_given
+from liftnet.collect.sources import SourceRecord, Sources
+from liftnet.collect.splits.copies import deduplicate
+from liftnet.collect.splits.groups import assign_splits
+from liftnet.collect.splits.identities import identify
+from liftnet.collect.splits.lists import SplitLists, read_given
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
@@ -127,7 +127,7 @@ def check_named_artists(sources: Sources, settings: CollectSettings) -> None:
     _check_works(sources, given, settings.splits)
 
 
-def _check_works(sources: Sources, given: Lists, folder: str) -> None:
+def _check_works(sources: Sources, given: SplitLists, folder: str) -> None:
     titles = {(artist, row.work) for row in sources.rows for artist in (row.artist, row.artist_wikidata)}
     ids = {row.work_wikidata for row in sources.rows}
     for entry in given.works.entries:
@@ -161,8 +161,8 @@ def write_manifest(
     """
     rows = _rows(sources, images, masks)
     identify(rows)
-    ties = mark_copies(rows, images, out, settings, threads)
-    give_splits(rows, ties, settings, read_given(settings.splits), out / "splits")
+    ties = deduplicate(rows, images, out, settings, threads)
+    assign_splits(rows, ties, settings, read_given(settings.splits), out / "splits")
     with table_writer(out / "manifest.parquet", MANIFEST) as write:
         for group in in_groups(rows, ROWS_PER_GROUP):
             write(group)
@@ -184,7 +184,7 @@ def write_manifest(
     return result
 
 
-def first_of_each(rows: Sequence[Wanted], images: Sequence[Entry]) -> Iterator[tuple[int, Wanted, Entry]]:
+def first_of_each(rows: Sequence[SourceRecord], images: Sequence[Entry]) -> Iterator[tuple[int, SourceRecord, Entry]]:
     """The first row, in source order, of every stored image; later ones are exact duplicates."""
     seen: set[str] = set()
     for number, (row, image) in enumerate(zip(rows, images, strict=True)):
@@ -204,17 +204,17 @@ def _rows(sources: Sources, images: Sequence[Entry], masks: Mapping[int, Entry])
                 row |= {"image_id": image["sha256"][:16], "file": Path(image["file"]).name}
             else:
                 row["status"] = "dup_exact"
-                row["reason"] = f"the same image as {image['sha256'][:16]} ({original.image.asked})"
+                row["reason"] = f"the same image as {image['sha256'][:16]} ({original.image.given})"
         if wanted.mask is not None:
             mask = masks.get(number) or {"status": "not_fetched", "reason": "its image is not used"}
-            row |= {"mask_url": wanted.mask.asked, "mask_status": mask["status"], "mask_reason": mask["reason"]}
+            row |= {"mask_url": wanted.mask.given, "mask_status": mask["status"], "mask_reason": mask["reason"]}
         rows.append(row)
     return rows
 
 
-def _asked_for(wanted: Wanted) -> Row:
+def _asked_for(wanted: SourceRecord) -> Row:
     return {name: getattr(wanted, name) for name in _AS_ASKED} | {
-        "image_url": wanted.image.asked,
+        "image_url": wanted.image.given,
         "license_spdx": spdx(wanted.license, wanted.license_url),
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.rows import Sources
+    from liftnet.collect.sources.records import Sources
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:

@@ -167,7 +167,7 @@ FAULTS: dict[str, Fault] = {
     "length_5000_digits": Fault("too_large", _is(endless(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"))),
     # statuses
     "204": Fault("http_204", _is(raw(b"HTTP/1.1 204 No Content\r\n\r\n"))),
-    "206_unasked": Fault("http_206", lambda good: page("206 Partial Content", body=good), 3),
+    "206_unasked": Fault("http_206", lambda good: page("206 PartialDownload Content", body=good), 3),
     "304_unasked": Fault("http_304", _is(raw(b"HTTP/1.1 304 Not Modified\r\n\r\n"))),
     "401": Fault("http_401", _is(page("401 Unauthorized", {"WWW-Authenticate": "Basic realm=x"}))),
     "403": Fault("http_403", _is(page("403 Forbidden", body=HTML))),

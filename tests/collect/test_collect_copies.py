@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.collector import collect
 from liftnet.collect.sources import read_csv
-from liftnet.collect.splitting.duplicates import choose_kept, detail, same_detail
+from liftnet.collect.splits.duplicates import choose_kept, detail, same_detail
 from liftnet.data.perceptual_hashes import SYMMETRIES, as_bits, near_pairs, perceptual_hashes
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"

@@ -11,9 +11,9 @@ from werkzeug import Response
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader, Stopped
 from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.gates import HostGate
-from liftnet.collect.web.guard import Guard, is_public
 from liftnet.collect.web.policies import Policy
+from liftnet.collect.web.ssrf_guard import SsrfGuard, is_public
+from liftnet.collect.web.throttle import HostThrottle
 from liftnet.collect.web.transport import host_of, user_agent
 
 
@@ -328,7 +328,7 @@ def test_one_private_address_among_public_ones_is_enough(monkeypatch):
     answers = [(2, 1, 6, "", ("8.8.8.8", 80)), (2, 1, 6, "", ("10.0.0.1", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
     with pytest.raises(FetchError) as error:
-        Guard().addresses("mixed.example", 80)
+        SsrfGuard().addresses("mixed.example", 80)
     assert error.value.status == "ssrf_blocked"
 
 
@@ -376,10 +376,10 @@ def test_a_server_without_tls_is_a_tls_error(httpserver, downloader):
 
 
 def test_requests_to_one_host_keep_their_distance():
-    gate = HostGate(Policy(1, delay_s=10))
-    assert gate.turn("u", 60) == 0
-    assert gate.turn("u", 60) == pytest.approx(10, abs=0.1)
-    assert gate.turn("u", 60) == pytest.approx(20, abs=0.1)
+    throttle = HostThrottle(Policy(1, delay_s=10))
+    assert throttle.turn("u", 60) == 0
+    assert throttle.turn("u", 60) == pytest.approx(10, abs=0.1)
+    assert throttle.turn("u", 60) == pytest.approx(20, abs=0.1)
 
 
 def test_host_of_keeps_ports_apart():

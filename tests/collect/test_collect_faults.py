@@ -20,7 +20,7 @@ from fault_server import FaultServer, addresses
 from liftnet.collect.collector import collect
 from liftnet.collect.normalise import normalise
 from liftnet.collect.sources import read_csv
-from liftnet.collect.web.download import Downloader, Received
+from liftnet.collect.web.download import Downloader, Response
 from liftnet.collect.web.errors import FetchError
 from liftnet.data.schemas import MANIFEST, read_table
 
@@ -188,7 +188,7 @@ def test_a_name_of_many_addresses_is_not_tried_for_ever(monkeypatch, quick):
 
     found = [(2, 1, 6, "", (f"8.8.8.{number}", 80)) for number in range(100)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    monkeypatch.setattr("liftnet.collect.web.guard.create_connection", never)
+    monkeypatch.setattr("liftnet.collect.web.ssrf_guard.create_connection", never)
     with (
         contextlib.closing(Downloader(quick(total_s=0.5, retries=0))) as downloader,
         pytest.raises(FetchError) as error,
@@ -231,7 +231,7 @@ def test_whatever_comes_is_a_file_or_a_fault(server, quick, jpeg):
         url = server.add(f"/{number}", raw(bytes(answer)))
         with contextlib.closing(Downloader(settings)) as downloader:
             try:
-                assert isinstance(downloader.fetch(url), Received)
+                assert isinstance(downloader.fetch(url), Response)
                 counts["file"] += 1
             except FetchError as error:
                 counts["fault"] += bool(error.status and error.reason)
@@ -267,7 +267,7 @@ def test_few_files_wait_in_memory_for_being_decoded(jpeg, tmp_path, quick, write
         checked.append(1)
         return normalise(data, *rest)
 
-    monkeypatch.setattr("liftnet.collect.fetching.fetch.normalise", slow)
+    monkeypatch.setattr("liftnet.collect.fetch.fetch.normalise", slow)
     with FaultServer(addresses(12)) as server:
         urls = [
             server.add(f"/{number}.jpg", page(body=jpeg(number)), host) for host in server.hosts for number in range(2)

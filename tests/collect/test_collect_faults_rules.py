@@ -136,7 +136,7 @@ def large(encode):
     return make(1), make(2)
 
 
-def rest_of(data, etag, shift=0, total=None, status="206 Partial Content"):
+def rest_of(data, etag, shift=0, total=None, status="206 PartialDownload Content"):
     """The rest of a file from where the client asks, moved by `shift` bytes."""
 
     async def answer(exchange):

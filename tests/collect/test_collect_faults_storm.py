@@ -10,7 +10,7 @@ from fault_server import FaultServer, addresses
 from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
 
 from liftnet.collect.collector import collect
-from liftnet.collect.fetching.plan import plan
+from liftnet.collect.fetch.plan import plan
 from liftnet.collect.sources import read_csv
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, read_table

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splitting.groups import give_splits
-from liftnet.collect.splitting.identities import identify, plain_name, same_artists, same_works
-from liftnet.collect.splitting.lists import Entry, Lists, read_given, read_lists
+from liftnet.collect.splits.groups import assign_splits
+from liftnet.collect.splits.identities import identify, plain_name, same_artists, same_works
+from liftnet.collect.splits.lists import Entry, SplitLists, read_given, read_lists
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id
 from liftnet.data.schemas import MANIFEST
@@ -74,7 +74,7 @@ class Folder:
 
 def divide(rows, ties, folder, lists=None):
     identify(rows)
-    give_splits(rows, ties, SHARES, lists or Lists(), folder)
+    assign_splits(rows, ties, SHARES, lists or SplitLists(), folder)
     return rows
 
 
@@ -148,7 +148,7 @@ def test_what_was_assigned_stays_or_is_withheld(old, new, ties, more_ties):
 def test_given_lists_are_obeyed(rows, ties, wanted):
     rows = numbered(rows)
     ties = within(ties, rows)
-    lists = Lists()
+    lists = SplitLists()
     for name, split in wanted.items():
         lists.artists.add(Entry((), name) if name.startswith("Q") else Entry((name,)), split)
     with Folder() as folder:
@@ -210,12 +210,12 @@ def test_one_work_under_two_artists_by_its_wikidata_id():
 
 def test_a_link_found_later_withholds_the_lower_side(tmp_path):
     rows = [row(1, "Rodin", "Bust"), row(2, "Rodin", "Kiss"), row(3, "Claudel", "Copy"), row(4, "Claudel", "Own")]
-    lists = Lists()
+    lists = SplitLists()
     lists.artists.add(Entry(("Rodin",)), "test")
     lists.artists.add(Entry(("Claudel",)), "train")
     divide(rows, [], tmp_path, lists)
     assert [one["split"] for one in rows] == ["test", "test", "train", "train"]
-    lists = Lists(links=[(rows[0]["image_id"], stable_id("Claudel", "Copy"))])
+    lists = SplitLists(links=[(rows[0]["image_id"], stable_id("Claudel", "Copy"))])
     rows = [row(1, "Rodin", "Bust"), row(2, "Rodin", "Kiss"), row(3, "Claudel", "Copy"), row(4, "Claudel", "Own")]
     divide(rows, [], tmp_path, lists)
     assert [one["status"] for one in rows] == ["ok", "ok", "withheld", "ok"]

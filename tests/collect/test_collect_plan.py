@@ -18,9 +18,9 @@ from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
 from liftnet.collect.collector import collect
-from liftnet.collect.fetching import fetch
-from liftnet.collect.fetching.fetch import fetch_jobs
-from liftnet.collect.fetching.jobs import (
+from liftnet.collect.fetch import fetch
+from liftnet.collect.fetch.fetch import fetch_jobs
+from liftnet.collect.fetch.jobs import (
     BUNDLES,
     MANY,
     bundle_of,
@@ -29,16 +29,16 @@ from liftnet.collect.fetching.jobs import (
     requests_of,
     split_into_jobs,
 )
-from liftnet.collect.fetching.journal import Journal
-from liftnet.collect.fetching.plan import MEAN_BYTES, plan, shown
-from liftnet.collect.fetching.wanted import read_wanted, write_wanted
+from liftnet.collect.fetch.journal import Journal
+from liftnet.collect.fetch.plan import MEAN_BYTES, plan, shown
+from liftnet.collect.fetch.requested import read_requested, write_requested
 from liftnet.collect.gather import gather
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import Place, Sources, Wanted, read_csv, read_directory
+from liftnet.collect.sources import Location, SourceRecord, Sources, read_csv, read_directory
 from liftnet.collect.web.download import Downloader
-from liftnet.collect.web.gates import HostGate
+from liftnet.collect.web.host_lease import Lease, SharedHostLease
 from liftnet.collect.web.policies import KNOWN, Policy
-from liftnet.collect.web.turns import SharedTurns, Turn
+from liftnet.collect.web.throttle import HostThrottle
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import SAFE_ID
 from liftnet.data.schemas import FETCHED, MANIFEST, read_table
@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sources_of(urls, **more):
-    return Sources("list", Path("list"), tuple(Wanted("A", "W", Place(url), **more) for url in urls))
+    return Sources("list", Path("list"), tuple(SourceRecord("A", "W", Location(url), **more) for url in urls))
 
 
 def many(host, count=MANY):
@@ -91,11 +91,11 @@ def test_no_host_and_no_operator_is_in_two_jobs():
 
 def test_a_file_asked_for_twice_is_one_request(tmp_path):
     rows = [
-        Wanted("A", "W", Place("a"), Place("m")),
-        Wanted("B", "V", Place("a"), Place("m")),
-        Wanted("C", "U", Place("m")),
+        SourceRecord("A", "W", Location("a"), Location("m")),
+        SourceRecord("B", "V", Location("a"), Location("m")),
+        SourceRecord("C", "U", Location("m")),
     ]
-    assert [(r.what, r.place.asked) for r in requests_of(Sources("csv", tmp_path, tuple(rows)))] == [
+    assert [(r.what, r.place.given) for r in requests_of(Sources("csv", tmp_path, tuple(rows)))] == [
         ("image", "a"),
         ("mask", "m"),
         ("image", "m"),
@@ -103,26 +103,30 @@ def test_a_file_asked_for_twice_is_one_request(tmp_path):
 
 
 def test_equal_relative_paths_of_two_lists_are_two_files(tmp_path):
-    rows = tuple(Wanted("A", "W", Place("x.jpg", tmp_path / name / "x.jpg")) for name in "ab")
+    rows = tuple(SourceRecord("A", "W", Location("x.jpg", tmp_path / name / "x.jpg")) for name in "ab")
     assert len({request.id for request in requests_of(Sources("lists", tmp_path, rows))}) == 2
 
 
 def test_rows_survive_being_kept(tmp_path):
     odd = Path(os.fsdecode(b"/photos/caf\xe9.jpg"))
     rows = (
-        Wanted(None, None, Place("u"), problem=("bad_row", "no artist")),
-        Wanted("Ä", "W\n", Place("p", odd), Place("m"), "s", "u", "CC0", None, "me", None, ("path_refused", "no")),
-        Wanted("A", "W", Place("u"), artist_wikidata="Q1", artist_died=-300, expected_bytes=2**40, credit="c"),
+        SourceRecord(None, None, Location("u"), problem=("bad_row", "no artist")),
+        SourceRecord(
+            "Ä", "W\n", Location("p", odd), Location("m"), "s", "u", "CC0", None, "me", None, ("path_refused", "no")
+        ),
+        SourceRecord(
+            "A", "W", Location("u"), artist_wikidata="Q1", artist_died=-300, expected_bytes=2**40, credit="c"
+        ),
     )
     sources = Sources("directory", odd.parent, rows)
-    write_wanted(tmp_path, sources)
-    assert read_wanted(tmp_path) == sources
+    write_requested(tmp_path, sources)
+    assert read_requested(tmp_path) == sources
 
 
 def test_the_commons_budget(tmp_path):
     """10,000 thumbs of .3 MB at 25 Mbit/s take 16 minutes; a setting cannot make it less."""
     rows = tuple(
-        Wanted("A", "W", Place(f"https://upload.wikimedia.org/{number}.jpg"), expected_bytes=300_000)
+        SourceRecord("A", "W", Location(f"https://upload.wikimedia.org/{number}.jpg"), expected_bytes=300_000)
         for number in range(10_000)
     )
     table = plan(Sources("list", Path("l"), rows), tmp_path, CollectSettings(per_host=16, delay_s=0), write=False)
@@ -156,7 +160,7 @@ def test_a_dry_run_asks_nobody_and_writes_its_table_alone(tmp_path, monkeypatch,
 
 
 def test_a_plan_of_nothing_can_be_shown(tmp_path):
-    empty = Sources("csv", tmp_path, (Wanted("A", None, Place("u"), problem=("bad_row", "no work")),))
+    empty = Sources("csv", tmp_path, (SourceRecord("A", None, Location("u"), problem=("bad_row", "no work")),))
     assert "0 files" in shown(plan(empty, tmp_path))
     assert fetch_jobs(tmp_path) == {}
     assert [row["status"] for row in rows_of_after(tmp_path)] == ["bad_row"]
@@ -266,19 +270,19 @@ def test_a_rest_outlasts_the_run(tmp_path, httpserver, quick):
 
 
 def test_a_clock_set_back_and_torn_files_do_no_harm(tmp_path):
-    gate = HostGate(Policy(2, 1.0), SharedTurns(2, tmp_path, "h"))
-    SharedTurns(2, tmp_path, "h").change(lambda turn: Turn(time.time() + 1e6, time.time() + 1e9, 429))
-    assert gate.turn("u", 60) <= 3
+    throttle = HostThrottle(Policy(2, 1.0), SharedHostLease(2, tmp_path, "h"))
+    SharedHostLease(2, tmp_path, "h").change(lambda turn: Lease(time.time() + 1e6, time.time() + 1e9, 429))
+    assert throttle.turn("u", 60) <= 3
     (file,) = tmp_path.glob("*.turn")
     file.write_text("1.5 no")
-    assert gate.turn("u", 60) == 0
+    assert throttle.turn("u", 60) == 0
 
 
 def test_bytes_are_taken_at_the_rate_of_the_policy():
-    gate = HostGate(Policy(2, 0.0, mbit_s=8.0))
-    waits = [gate.pay(100_000) for _ in range(10)]
+    throttle = HostThrottle(Policy(2, 0.0, mbit_s=8.0))
+    waits = [throttle.pay(100_000) for _ in range(10)]
     assert waits[-1] == pytest.approx(1.0, abs=0.05)
-    assert HostGate(Policy(2, 0.0)).pay(10**9) == 0
+    assert HostThrottle(Policy(2, 0.0)).pay(10**9) == 0
 
 
 def test_two_connections_together_keep_to_the_rate(httpserver, quick, monkeypatch):

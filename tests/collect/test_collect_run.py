@@ -19,9 +19,9 @@ from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
 from liftnet.collect.collector import collect
-from liftnet.collect.fetching.jobs import bundle_of
-from liftnet.collect.fetching.journal import Journal
-from liftnet.collect.museum import serve
+from liftnet.collect.fetch.jobs import bundle_of
+from liftnet.collect.fetch.journal import Journal
+from liftnet.collect.museum_server import serve
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import read_csv, read_directory, read_museum
 from liftnet.core import files

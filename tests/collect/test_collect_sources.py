@@ -7,8 +7,8 @@ import pytest
 
 from liftnet.collect.options import add_source_options, sources_from
 from liftnet.collect.sources import (
-    Place,
-    Wanted,
+    Location,
+    SourceRecord,
     join_sources,
     read_csv,
     read_directory,
@@ -35,11 +35,11 @@ def test_columns_of_a_csv_are_taken_over(tmp_path):
     )
     first, second = read_csv(path).rows
     assert (first.artist, first.work) == ("Käthe Kollwitz", "Mutter, mit Kind")
-    assert (first.image.asked, first.image.path) == ("a b.jpg", tmp_path / "a b.jpg")
+    assert (first.image.given, first.image.path) == ("a b.jpg", tmp_path / "a b.jpg")
     assert first.mask.path == tmp_path / "m.png"
     assert (first.license, first.license_url, first.attribution) == ("CC0-1.0", "https://l", "(c) me, 2020")
     assert (first.page_url, first.source, first.problem) == ("https://p", "archive", None)
-    assert (second.image.asked, second.image.path, second.mask) == ("https://example.org/x.jpg", None, None)
+    assert (second.image.given, second.image.path, second.mask) == ("https://example.org/x.jpg", None, None)
     assert second.source == "csv"
     assert second.license is None
 
@@ -52,7 +52,7 @@ def test_columns_not_used_are_told(tmp_path, caplog):
 
 def test_a_url_goes_before_an_image_path(tmp_path):
     rows = read_csv(text_file(tmp_path, "artist,work,url,image\nA,W,http://e/x,x.jpg\nA,W,,y.jpg\n")).rows
-    assert [row.image.asked for row in rows] == ["http://e/x", "y.jpg"]
+    assert [row.image.given for row in rows] == ["http://e/x", "y.jpg"]
 
 
 def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
@@ -133,13 +133,13 @@ def test_a_directory_gives_every_file_a_row(tmp_path):
         ".DS_Store",
         "Käthe K/.hidden/6.jpg",
     )
-    rows = {row.image.asked: row for row in read_directory(tmp_path).rows}
+    rows = {row.image.given: row for row in read_directory(tmp_path).rows}
     assert len(rows) == 7
     good = {name for name, row in rows.items() if row.problem is None}
     assert good == {"Käthe K/Mutter Kind/1.jpg", "Käthe K/Mutter Kind/2.JPEG"}
     first = rows["Käthe K/Mutter Kind/1.jpg"]
     assert (first.artist, first.work, first.source) == ("Käthe K", "Mutter Kind", "directory")
-    assert first.mask.asked == "Käthe K/Mutter Kind/masks/1.png"
+    assert first.mask.given == "Käthe K/Mutter Kind/masks/1.png"
     assert rows["Käthe K/Mutter Kind/2.JPEG"].mask is None
     assert rows["Käthe K/Mutter Kind/notes.txt"].problem[0] == "unsupported_format"
     assert "without an image" in rows["Käthe K/Mutter Kind/masks/9.png"].problem[1]
@@ -158,7 +158,7 @@ def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "A").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "W" / "back").symlink_to(tmp_path / "photos")
-    assert [row.image.asked for row in read_directory(tmp_path / "photos").rows if not row.problem] == ["A/W/1.jpg"]
+    assert [row.image.given for row in read_directory(tmp_path / "photos").rows if not row.problem] == ["A/W/1.jpg"]
 
 
 def test_names_that_are_no_text_can_be_tabled(tmp_path):
@@ -168,7 +168,7 @@ def test_names_that_are_no_text_can_be_tabled(tmp_path):
         file.write(b"x")
     (row,) = read_directory(tmp_path).rows
     assert row.image.path.exists()
-    row.image.asked.encode("utf-8")
+    row.image.given.encode("utf-8")
 
 
 @pytest.mark.parametrize("make", [lambda p: p / "none", lambda p: p])
@@ -198,7 +198,7 @@ def test_the_optional_columns_are_checked_and_odd_cells_told(tmp_path, caplog):
 def test_a_csv_list_and_its_parquet_are_the_same(tmp_path):
     rows = read_csv(text_file(tmp_path, FULL)).rows
     table = {name: [getattr(row, name) for row in rows] for name in ("artist", "work", "artist_died", "credit")}
-    pq.write_table(pa.table(table | {"url": [row.image.asked for row in rows]}), tmp_path / "l.parquet")
+    pq.write_table(pa.table(table | {"url": [row.image.given for row in rows]}), tmp_path / "l.parquet")
     again = read_list(tmp_path / "l.parquet")
     assert again.kind == "list"
     assert [(r.artist, r.image, r.artist_died, r.credit) for r in again.rows] == [
@@ -209,9 +209,13 @@ def test_a_csv_list_and_its_parquet_are_the_same(tmp_path):
 
 def test_what_is_written_is_read_back(tmp_path):
     rows = (
-        Wanted("Ä", "W", Place("http://e/x"), license="CC0", artist_died=1937, source="met", expected_bytes=5),
-        Wanted("B", "W", Place("a/x.jpg", tmp_path / "a/x.jpg"), Place("m.png", tmp_path / "m.png"), "csv"),
-        Wanted(None, None, Place("http://e/y"), source="met", problem=("set_aside", "no artist is named")),
+        SourceRecord(
+            "Ä", "W", Location("http://e/x"), license="CC0", artist_died=1937, source="met", expected_bytes=5
+        ),
+        SourceRecord(
+            "B", "W", Location("a/x.jpg", tmp_path / "a/x.jpg"), Location("m.png", tmp_path / "m.png"), "csv"
+        ),
+        SourceRecord(None, None, Location("http://e/y"), source="met", problem=("set_aside", "no artist is named")),
     )
     assert write_list(tmp_path / "far" / "l.parquet", iter(rows), tmp_path) == 3
     assert read_list(tmp_path / "far" / "l.parquet").rows == rows
@@ -278,7 +282,7 @@ def test_several_lists_are_named_together_and_a_museum_alone(tmp_path):
     write_list(tmp_path / "l.parquet", read_csv(path).rows)
     touch(tmp_path, "photos/A/W/1.jpg")
     found = options("--list", tmp_path / "l.parquet", path, "--csv", path, "--directory", tmp_path / "photos")
-    assert [row.image.asked for row in found.rows] == [*["http://e/x"] * 3, "A/W/1.jpg"]
+    assert [row.image.given for row in found.rows] == [*["http://e/x"] * 3, "A/W/1.jpg"]
     with pytest.raises(LiftnetError, match="none is named"):
         options()
     with pytest.raises(LiftnetError, match="alone"):

@@ -69,7 +69,7 @@ def listed(quick):
     def make(source, **changes):
         with Client(quick(contact="me@example.org", **changes), 300) as client:
             rows = list(source.rows(client))
-        return {row.image.asked.rpartition("/")[2]: row for row in rows}, client
+        return {row.image.given.rpartition("/")[2]: row for row in rows}, client
 
     return make
 
@@ -105,8 +105,8 @@ def test_commons_gives_artist_work_and_licence_of_every_file(commons, listed):
     assert (details.work, details.work_wikidata) == ("The Thinker", "Q900003")
     kiss = rows["1280px-Kiss.tif"]  # a category without an item and without any below it is a work
     assert (kiss.artist, kiss.work, kiss.work_wikidata) == ("Auguste Rodin", "The Kiss", None)
-    assert client.passed_over["the category has a word of `skip` in its name"] == 1
-    assert client.passed_over["the file stands in several categories; listed once"] == 1
+    assert client.skipped["the category has a word of `skip` in its name"] == 1
+    assert client.skipped["the file stands in several categories; listed once"] == 1
     assert all(
         "liftnet/" in r.headers["User-Agent"] and "me@example.org" in r.headers["User-Agent"] for r in server.asked
     )
@@ -134,7 +134,7 @@ def test_commons_takes_nothing_on_trust(commons, listed):
 def test_commons_walks_no_deeper_than_told(commons, listed):
     rows, client = listed(commons(depth=0)[0])
     assert list(rows) == ["1280px-Overview.jpg"]
-    assert client.passed_over["the category is deeper than `depth`"] == 3
+    assert client.skipped["the category is deeper than `depth`"] == 3
 
 
 def test_commons_without_wikidata_needs_an_artist(commons, listed):
@@ -216,7 +216,7 @@ def test_met_gives_every_image_of_an_object(met, listed):
     roman = rows["2.jpg"]
     assert (roman.artist, roman.artist_died, roman.work) == ("Unknown (Roman)", None, "Head & Bust (10.2)")
     assert rows["3.jpg"].artist is None
-    assert dict(client.passed_over) == {
+    assert dict(client.skipped) == {
         "the object is not in the public domain": 1,
         "the object is of another classification": 1,
         "the museum has removed the object": 1,
@@ -270,7 +270,7 @@ def test_cleveland_pages_to_the_end(cleveland, listed):
     assert (rodin.artist, rodin.artist_died, rodin.work) == ("Auguste Rodin", 1917, "Torso (1910.1)")
     assert (rodin.work_wikidata, rodin.expected_bytes) == ("Q900020", 50_000)
     assert (rows["11_print.jpg"].artist, rows["10_alt1_print.jpg"].expected_bytes) == ("Unknown (Italy, Rome)", 7)
-    assert client.passed_over == {"the object is not open access": 1, "the image does not come in the size print": 2}
+    assert client.skipped == {"the object is not open access": 1, "the image does not come in the size print": 2}
     assert [request.args["skip"] for request in server.asked] == ["0", "2"]
 
 
@@ -283,7 +283,7 @@ def test_cleveland_reads_its_dump(cleveland, listed, tmp_path):
     rows, client = listed(source)
     assert sorted(rows) == ["10_alt2_web.jpg", "10_web.jpg", "11_web.jpg"]
     assert not server.asked
-    assert client.passed_over["the object is of another type"] == 2
+    assert client.skipped["the object is of another type"] == 2
 
 
 def test_a_catalogue_that_sends_one_page_for_ever_is_given_up(cleveland, listed):
@@ -335,10 +335,10 @@ def artic(replay):
 def test_artic_builds_the_addresses_of_iiif_and_asks_when_artists_died(artic, listed):
     source, server = artic()
     rows, client = listed(source)
-    by_image = {row.image.asked: row for row in (*rows.values(),)}
+    by_image = {row.image.given: row for row in (*rows.values(),)}
     assert list(by_image) == ["https://www.artic.edu/iiif/2/img-2/full/843,/0/default.jpg"]  # all end alike
     with Client(client.settings, 10) as again:
-        rows = {row.image.asked.split("/")[5]: row for row in source.rows(again)}
+        rows = {row.image.given.split("/")[5]: row for row in source.rows(again)}
     assert sorted(rows) == ["img-1", "img-1b", "img-2"]
     assert (rows["img-1"].artist, rows["img-1"].artist_died, rows["img-1"].work) == (
         "Auguste Rodin",
@@ -346,7 +346,7 @@ def test_artic_builds_the_addresses_of_iiif_and_asks_when_artists_died(artic, li
         "Figure (1925.1)",
     )
     assert (rows["img-2"].artist, rows["img-2"].artist_died) == ("Unknown (Ancient Roman)", None)
-    assert again.passed_over == {"the artwork has no image": 1}
+    assert again.skipped == {"the artwork has no image": 1}
     query = json.loads(server.asked[0].args["params"])
     assert {"term": {"artwork_type_title.keyword": "Sculpture"}} in query["query"]["bool"]["filter"]
     assert server.asked[0].headers["AIC-User-Agent"] == "liftnet (me@example.org)"
@@ -369,8 +369,8 @@ def test_artic_reads_its_dump(artic, quick, tmp_path):
     source, server = artic(dump=str(tmp_path), width=1686)
     with Client(quick()) as client:
         rows = list(source.rows(client))
-    assert [row.image.asked.split("/")[5] for row in rows] == ["img-1", "img-1b", "img-2"]
-    assert "/full/1686,/" in rows[0].image.asked
+    assert [row.image.given.split("/")[5] for row in rows] == ["img-1", "img-1b", "img-2"]
+    assert "/full/1686,/" in rows[0].image.given
     assert rows[0].artist_died == 1917
     assert not server.asked
 
@@ -395,7 +395,7 @@ def test_smithsonian_keeps_open_images_and_reads_names(smithsonian, listed, monk
     assert (powers.artist, powers.artist_died, powers.work) == ("Hiram Powers", 1873, "Greek Slave (saam_1)")
     assert (powers.attribution, powers.credit) == ("Smithsonian American Art Museum", "Gift of the artist")
     assert (rows["e"].artist, rows["e"].artist_died) == ("Unknown (American)", None)
-    assert client.passed_over == {"the object has no image": 1, "the image is not CC0": 1}
+    assert client.skipped == {"the object has no image": 1, "the image is not CC0": 1}
     assert server.asked[0].headers["X-Api-Key"] == "secret"
     assert all("secret" not in request.url for request in server.asked)
     assert "unit_code:(SAAM)" in server.asked[0].args["q"]

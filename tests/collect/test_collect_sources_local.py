@@ -23,7 +23,7 @@ from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import CHUNK, csv_records, json_list
 from liftnet.collect.sources.fields import address, text, without_html
 from liftnet.collect.sources.listing import kind_of, make_list
-from liftnet.collect.sources.rows import size, wikidata_id, year
+from liftnet.collect.sources.records import size, wikidata_id, year
 from liftnet.config import Config
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import settings_from
@@ -40,7 +40,7 @@ def touch(folder, *names):
 
 def rows_of(settings):
     with Client() as client:
-        return {row.image.asked: row for row in kind_of(settings).rows(client)}, client.passed_over
+        return {row.image.given: row for row in kind_of(settings).rows(client)}, client.skipped
 
 
 def test_sculptures_6k_are_read_by_their_names(tmp_path):
@@ -93,10 +93,10 @@ def test_sets_whose_works_a_table_names(tmp_path):
 
 def test_tanks_and_temples_in_either_layout(tmp_path):
     touch(tmp_path, "Ignatius/000001.jpg", "Ignatius/000002.jpg", "Horse/images/000001.jpg", "Barn/000001.jpg")
-    rows, passed_over = rows_of(TanksAndTemplesSettings(folder=str(tmp_path)))
+    rows, skipped = rows_of(TanksAndTemplesSettings(folder=str(tmp_path)))
     assert sorted(rows) == ["Horse/images/000001.jpg", "Ignatius/000001.jpg", "Ignatius/000002.jpg"]
     assert (rows["Ignatius/000001.jpg"].artist, rows["Ignatius/000001.jpg"].work) == ("Unknown (Ignatius)", "Ignatius")
-    assert passed_over == {"the scene Family is not there": 1, "the scene Francis is not there": 1}
+    assert skipped == {"the scene Family is not there": 1, "the scene Francis is not there": 1}
 
 
 @pytest.mark.parametrize("kind", ["sculptures6k", "name_that_sculpture", "shape_attributes", "tanks_and_temples"])
@@ -114,7 +114,7 @@ def test_the_list_of_a_set_finds_its_files_from_wherever_it_lies(tmp_path):
     touch(tmp_path / "set", "train/Henry_Moore_Arch_Leg_0000.jpg", "masks/train/Henry_Moore_Arch_Leg_0000.png")
     make_list(Sculptures6kSettings(folder=str(tmp_path / "set")), tmp_path / "lists" / "s.parquet")
     (row,) = read_list(tmp_path / "lists" / "s.parquet").rows
-    assert row.image.asked == "train/Henry_Moore_Arch_Leg_0000.jpg"
+    assert row.image.given == "train/Henry_Moore_Arch_Leg_0000.jpg"
     assert row.image.path.is_file()
     assert row.mask.path.is_file()
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splitting.splits import assign_splits
+from liftnet.collect.splits.splits import divide_groups
 from liftnet.core.ids import stable_fraction
 
 artists = st.sets(st.text("abcdefgh0123456789-", min_size=1, max_size=8), min_size=1, max_size=30)
@@ -12,7 +12,7 @@ shares = st.tuples(st.floats(0.01, 0.6), st.floats(0.01, 0.39))
 
 @given(artists, shares)
 def test_every_artist_has_one_split_and_none_is_empty_from_three_on(ids, both):
-    splits = assign_splits(ids, *both)
+    splits = divide_groups(ids, *both)
     assert set(splits) == ids
     assert set(splits.values()) <= {"train", "val", "test"}
     assert "train" in splits.values()
@@ -24,12 +24,12 @@ def test_every_artist_has_one_split_and_none_is_empty_from_three_on(ids, both):
 def test_order_does_not_matter(ids, both, random):
     shuffled = sorted(ids)
     random.shuffle(shuffled)
-    assert assign_splits(shuffled, *both) == assign_splits(sorted(ids), *both)
+    assert divide_groups(shuffled, *both) == divide_groups(sorted(ids), *both)
 
 
 @given(artists, shares)
 def test_splits_follow_the_hash(ids, both):
-    splits = assign_splits(ids, *both)
+    splits = divide_groups(ids, *both)
     in_order = [
         splits[artist] for artist in sorted(ids, key=lambda artist: (stable_fraction(artist, "split"), artist))
     ]
@@ -39,7 +39,7 @@ def test_splits_follow_the_hash(ids, both):
 @given(artists, artists, shares)
 def test_what_is_fixed_stays_and_the_rest_is_divided(ids, others, both):
     fixed = {group: ["train", "val", "test"][number % 3] for number, group in enumerate(sorted(ids))}
-    splits = assign_splits(ids | others, *both, fixed | {"nobody-has-this-id": "test"})
+    splits = divide_groups(ids | others, *both, fixed | {"nobody-has-this-id": "test"})
     assert {group: splits[group] for group in ids} == fixed
     assert set(splits) == ids | others
     assert "train" in splits.values()
@@ -47,27 +47,27 @@ def test_what_is_fixed_stays_and_the_rest_is_divided(ids, others, both):
 
 def test_large_collections_keep_the_shares():
     ids = [f"artist-{number}" for number in range(3000)]
-    found = list(assign_splits(ids, 0.1, 0.2).values())
+    found = list(divide_groups(ids, 0.1, 0.2).values())
     assert found.count("test") / 3000 == pytest.approx(0.2, abs=0.03)
     assert found.count("val") / 3000 == pytest.approx(0.1, abs=0.02)
 
 
 def test_a_further_artist_moves_no_other_in_a_large_collection():
     ids = [f"artist-{number}" for number in range(200)]
-    before = assign_splits(ids, 0.1, 0.2)
-    after = assign_splits([*ids, "newcomer"], 0.1, 0.2)
+    before = divide_groups(ids, 0.1, 0.2)
+    after = divide_groups([*ids, "newcomer"], 0.1, 0.2)
     assert {artist: after[artist] for artist in ids} == before
 
 
 def test_a_share_of_nothing_stays_empty():
-    splits = assign_splits([f"artist-{number}" for number in range(50)], 0.0, 0.0)
+    splits = divide_groups([f"artist-{number}" for number in range(50)], 0.0, 0.0)
     assert set(splits.values()) == {"train"}
 
 
 def test_smallest_hash_tests_and_the_next_validates():
     ids = ["a", "b", "c", "d"]
     by_hash = sorted(ids, key=lambda artist: stable_fraction(artist, "split"))
-    splits = assign_splits(ids, 1e-9, 1e-9)
+    splits = divide_groups(ids, 1e-9, 1e-9)
     assert [splits[artist] for artist in by_hash] == ["test", "val", "train", "train"]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liftnet.collect.fetching.jobs import MANY
+from liftnet.collect.fetch.jobs import MANY
 from liftnet.data.schemas import MANIFEST, read_table
 
 pytestmark = pytest.mark.workflow
@@ -30,7 +30,7 @@ def site():
             with self.lock:
                 self.now[host] += 1
                 self.most[host] = max(self.most[host], self.now[host])
-                self.asked.append((host, self.path, self.headers.get("If-None-Match")))
+                self.given.append((host, self.path, self.headers.get("If-None-Match")))
             time.sleep(0.005)
             with self.lock:
                 self.now[host] -= 1
@@ -81,20 +81,20 @@ def test_hosts_are_jobs_that_can_be_retried_and_refreshed(workflow, site):
     assert max(server.most.values()) <= 2
     statuses = Counter(read_table(manifest, MANIFEST)["status"].to_pylist())
     assert statuses == {"ok": MANY + 20 - 3, "http_403": 3}
-    assert sum(path == "/robots.txt" for _, path, _ in server.asked) == 3
+    assert sum(path == "/robots.txt" for _, path, _ in server.given) == 3
     assert "Nothing to be done" in (nothing := workflow.run("-n", "results/manifest.parquet")).stdout + nothing.stderr
 
-    server.asked.clear()
+    server.given.clear()
     server.broken.clear()
     run = workflow.run("--forcerun", "fetch_host", "--", "results/manifest.parquet")
     assert run.returncode == 0, run.stderr[-3000:]
-    assert sorted({(host, path) for host, path, _ in server.asked}) == [(host, "/7.png") for host in HOSTS]
+    assert sorted({(host, path) for host, path, _ in server.given}) == [(host, "/7.png") for host in HOSTS]
     assert set(read_table(manifest, MANIFEST)["status"].to_pylist()) == {"ok"}
 
-    server.asked.clear()
+    server.given.clear()
     refresh = ["--configfile", "config.yaml", "workflow/configs/refresh.yaml", "--"]
     run = workflow.run("--forcerun", "fetch_host", *refresh, "results/manifest.parquet")
     assert run.returncode == 0, run.stderr[-3000:]
-    assert len(server.asked) == len(urls)
-    assert all(etag == f'"{path}"' for _, path, etag in server.asked)
+    assert len(server.given) == len(urls)
+    assert all(etag == f'"{path}"' for _, path, etag in server.given)
     assert "Nothing to be done" in (nothing := workflow.run("-n", "results/manifest.parquet")).stdout + nothing.stderr

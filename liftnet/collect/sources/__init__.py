@@ -2,12 +2,12 @@
 
 from liftnet.collect.sources.folder import read_directory
 from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
-from liftnet.collect.sources.rows import Place, Sources, Wanted, join_sources
+from liftnet.collect.sources.records import Location, SourceRecord, Sources, join_sources
 
 __all__ = [
-    "Place",
+    "Location",
+    "SourceRecord",
     "Sources",
-    "Wanted",
     "join_sources",
     "read_csv",
     "read_directory",

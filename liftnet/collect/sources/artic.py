@@ -27,7 +27,7 @@ from liftnet.collect.sources.fields import (
     unnamed_artist,
     without_html,
 )
-from liftnet.collect.sources.rows import Place, Wanted, year
+from liftnet.collect.sources.records import Location, SourceRecord, year
 from liftnet.core.errors import LiftnetError
 
 IIIF = "https://www.artic.edu/iiif/2"
@@ -58,7 +58,7 @@ class Artic:
     def __init__(self, settings: ArticSettings) -> None:
         self.settings = settings
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image."""
         for records, deaths in self._of_dump() if self.settings.dump else self._asked(client):
             for record in records:
@@ -96,29 +96,29 @@ class Artic:
         for record in json_files(folder / "artworks"):
             yield [record], deaths
 
-    def _images(self, record: dict[str, Any], deaths: dict[int, int], client: Client) -> Iterator[Wanted]:
+    def _images(self, record: dict[str, Any], deaths: dict[int, int], client: Client) -> Iterator[SourceRecord]:
         if record.get("artwork_type_title") not in self.settings.types:
-            client.pass_over("the artwork is of another type")
+            client.skip("the artwork is of another type")
         elif record.get("is_public_domain") is not True:
-            client.pass_over("the artwork is not in the public domain")
+            client.skip("the artwork is not in the public domain")
         else:
             found = (record.get("image_id"), *items(record.get("alt_image_ids")))
             images = list(dict.fromkeys(image for image in map(text, found) if image))
             if not images:
-                client.pass_over("the artwork has no image")
+                client.skip("the artwork has no image")
             yield from (self._row(record, image, deaths) for image in images)
 
-    def _row(self, record: dict[str, Any], image: str, deaths: dict[int, int]) -> Wanted:
+    def _row(self, record: dict[str, Any], image: str, deaths: dict[int, int]) -> SourceRecord:
         number = record.get("artist_id")
         name = text(record.get("artist_title"))
         maker = record.get("artist_display")
         culture = texts(maker.splitlines() if isinstance(maker, str) else None) or texts(record.get("place_of_origin"))
-        return Wanted(
+        return SourceRecord(
             name or unnamed_artist(culture[0] if culture else None),
             named_work(
                 without_html(record.get("title")), text(record.get("main_reference_number")) or text(record.get("id"))
             ),
-            Place(f"{IIIF}/{image}/full/{self.settings.width},/0/default.jpg"),
+            Location(f"{IIIF}/{image}/full/{self.settings.width},/0/default.jpg"),
             source="artic",
             page_url=f"https://www.artic.edu/artworks/{record['id']}" if isinstance(record.get("id"), int) else None,
             license=CC0,

@@ -26,7 +26,7 @@ from liftnet.collect.sources.fields import (
     unnamed_artist,
     without_html,
 )
-from liftnet.collect.sources.rows import Place, Wanted, size, wikidata_id, year
+from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id, year
 
 
 class Cleveland:
@@ -37,7 +37,7 @@ class Cleveland:
     def __init__(self, settings: ClevelandSettings) -> None:
         self.settings = settings
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image; the interface gives a thousand objects at a time."""
         records = json_list(Path(self.settings.dump)) if self.settings.dump else self._asked(client)
         for record in records:
@@ -58,31 +58,31 @@ class Cleveland:
                 if not records or (isinstance(total, int) and skip >= total):
                     break
 
-    def _images(self, record: dict[str, Any], client: Client) -> Iterator[Wanted]:
+    def _images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
         if record.get("type") not in self.settings.types:
-            client.pass_over("the object is of another type")
+            client.skip("the object is of another type")
         elif (text(record.get("share_license_status")) or "").upper() != "CC0":
-            client.pass_over("the object is not open access")
+            client.skip("the object is not open access")
         else:
             versions = [record.get("images"), *items(record.get("alternate_images"))]
             images = [mapping(mapping(version).get(self.settings.size)) for version in versions]
             found = {url: image for image in images if (url := address(image.get("url")))}
             lacking = sum(address(image.get("url")) is None for image in images)
-            client.pass_over(f"the image does not come in the size {self.settings.size}", lacking)
+            client.skip(f"the image does not come in the size {self.settings.size}", lacking)
             yield from (_row(record, url, image) for url, image in found.items())
 
 
-def _row(record: dict[str, Any], url: str, image: dict[str, Any]) -> Wanted:
+def _row(record: dict[str, Any], url: str, image: dict[str, Any]) -> SourceRecord:
     creators = [mapping(creator) for creator in items(record.get("creators"))]
     creator = next((creator for creator in creators if text(creator.get("description"))), {})
     # "Thomas Cole (American, 1801-1848)"
     name = (without_html(creator.get("description")) or "").partition(" (")[0] or None
     cultures = texts(record.get("culture"))
     linked = texts(mapping(record.get("external_resources")).get("wikidata"))
-    return Wanted(
+    return SourceRecord(
         name or unnamed_artist(cultures[0] if cultures else None),
         named_work(without_html(record.get("title")), text(record.get("accession_number")) or text(record.get("id"))),
-        Place(url),
+        Location(url),
         source="cleveland",
         page_url=address(record.get("url")),
         license=CC0,

@@ -20,7 +20,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
 
-LOGGER = get_logger("collect")
+LOG = get_logger("collect")
 FRESH_S = 24 * 3600.0  # how long an answer is good for a list that was stopped
 
 
@@ -44,7 +44,7 @@ class Client:
         self.settings = settings or CollectSettings()
         self.downloader = Downloader(self.settings, folder=turns)
         self.left = self.max_requests = max_requests
-        self.passed_over: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self._answers = Answers(answers) if answers else None
         self._page: tuple[Hashable, ...] = ()
 
@@ -96,10 +96,10 @@ class Client:
             raise LiftnetError(url, "sends the same page again and again", "Use the catalogue's dump, if it has one")
         self._page = page
 
-    def pass_over(self, reason: str, count: int = 1) -> None:
+    def skip(self, reason: str, count: int = 1) -> None:
         """Count records that give no image; they are told at the end."""
         if count:
-            self.passed_over[reason] += count
+            self.skipped[reason] += count
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the run ends."""
@@ -129,7 +129,7 @@ class Answers:
             raise writing_error(path, error) from error
         self._read()
         if self._places:
-            LOGGER.info("going on with %d answers of a run that was stopped", len(self._places))
+            LOG.info("going on with %d answers of a run that was stopped", len(self._places))
 
     def _read(self) -> None:
         start = 0

@@ -17,7 +17,7 @@ from liftnet.collect.catalogues import CommonsSettings
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.fields import address, items, mapping, text, without_html
 from liftnet.collect.sources.mediawiki import MediaWiki
-from liftnet.collect.sources.rows import Place, Wanted, size, wikidata_id
+from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id
 from liftnet.collect.sources.wikidata import Artist, Topic, Wikidata
 from liftnet.core.errors import LiftnetError
 
@@ -62,7 +62,7 @@ class Commons:
             raise LiftnetError("categories", "none is named", "For example --categories 'Statues by Michelangelo'")
         self.settings = settings
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image, each once, in the first category it is met in.
 
         Raises:
@@ -77,7 +77,7 @@ class Commons:
             for page in self._files(wiki, category):
                 title = text(page.get("title")) or ""
                 if title in seen:
-                    client.pass_over("the file stands in several categories; listed once")
+                    client.skip("the file stands in several categories; listed once")
                     continue
                 seen.add(title)
                 yield self._row(page, category)
@@ -100,9 +100,9 @@ class Commons:
                         continue
                     visited.add(title)
                     if known.depth >= self.settings.depth:
-                        client.pass_over("the category is deeper than `depth`")
+                        client.skip("the category is deeper than `depth`")
                     elif any(word.lower() in title.lower() for word in self.settings.skip):
-                        client.pass_over("the category has a word of `skip` in its name")
+                        client.skip("the category has a word of `skip` in its name")
                     else:
                         queue.append(Category(title, known.depth + 1, known.artist, known.work))
 
@@ -137,7 +137,7 @@ class Commons:
         for query in wiki.batches(asked):
             yield from mapping(query.get("pages")).values()
 
-    def _row(self, page: dict[str, Any], category: Category) -> Wanted:
+    def _row(self, page: dict[str, Any], category: Category) -> SourceRecord:
         infos = items(page.get("imageinfo"))
         info = mapping(infos[0]) if infos else {}
         told = {key: mapping(value).get("value") for key, value in mapping(info.get("extmetadata")).items()}
@@ -145,10 +145,10 @@ class Commons:
         url, width = self._image(info)
         work = category.work or ((_plain(category.title), None) if category.leaf else None)
         artist = category.artist or (Artist("", self.settings.artist, None) if self.settings.artist else None)
-        return Wanted(
+        return SourceRecord(
             artist.name if artist else None,
             work[0] if work else None,
-            Place(url or title),
+            Location(url or title),
             source="commons",
             page_url=address(info.get("descriptionurl")),
             license=without_html(told.get("LicenseShortName")) or without_html(told.get("UsageTerms")),

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlsplit
 
-from liftnet.collect.sources.rows import name
+from liftnet.collect.sources.records import name
 from liftnet.core.errors import LiftnetError
 
 CC0 = "CC0 1.0"

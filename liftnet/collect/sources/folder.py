@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from liftnet.collect.sources.rows import Place, Sources, Wanted, name, printable
+from liftnet.collect.sources.records import Location, SourceRecord, Sources, name, printable
 from liftnet.core.errors import LiftnetError
 from liftnet.data.folders import files_below, has_picture_suffix
 
@@ -38,13 +38,13 @@ def _is_image(path: PurePosixPath) -> bool:
     return len(path.parts) == 3 and has_picture_suffix(path)
 
 
-def _in_folder(folder: Path, path: PurePosixPath, mask: PurePosixPath | None) -> Wanted:
+def _in_folder(folder: Path, path: PurePosixPath, mask: PurePosixPath | None) -> SourceRecord:
     artist, work, _ = path.parts
-    mask_place = Place(printable(mask), folder / mask) if mask else None
-    return Wanted(name(artist), name(work), Place(printable(path), folder / path), mask_place, "directory")
+    mask_place = Location(printable(mask), folder / mask) if mask else None
+    return SourceRecord(name(artist), name(work), Location(printable(path), folder / path), mask_place, "directory")
 
 
-def _set_aside(folder: Path, path: PurePosixPath) -> Wanted:
+def _set_aside(folder: Path, path: PurePosixPath) -> SourceRecord:
     artist = name(path.parts[0]) if len(path.parts) > 2 else None
     work = name(path.parts[1]) if len(path.parts) > 2 else None
     if len(path.parts) == 3:
@@ -53,4 +53,4 @@ def _set_aside(folder: Path, path: PurePosixPath) -> Wanted:
         problem = "set_aside", "a mask without an image of its name (masks/<image name>.png)"
     else:
         problem = "set_aside", "images are looked for in artist/work/ only"
-    return Wanted(artist, work, Place(printable(path), folder / path), source="directory", problem=problem)
+    return SourceRecord(artist, work, Location(printable(path), folder / path), source="directory", problem=problem)

@@ -13,7 +13,7 @@ from liftnet.collect.catalogues import KINDS, CatalogueSettings, ListSettings
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import write_list
-from liftnet.collect.sources.rows import Wanted
+from liftnet.collect.sources.records import SourceRecord
 from liftnet.collect.web.errors import FetchError
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import progress
@@ -39,7 +39,7 @@ class Kind(Protocol):
     def folder(self) -> Path | None:
         """What its paths are relative to; None if all its images are on the web."""
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row for each image: with its artist and work, or with the reason why it is not fetched."""
 
 
@@ -51,7 +51,7 @@ class Listed:
         rows: Rows written.
         usable: Of these, images to be fetched.
         problems: The other rows, by status.
-        passed_over: Records that gave no row, by reason.
+        skipped: Records that gave no row, by reason.
         artists: Names of the artists of usable rows.
         works: Artists and names of their works.
     """
@@ -59,7 +59,7 @@ class Listed:
     rows: int = 0
     usable: int = 0
     problems: Counter[str] = field(default_factory=Counter)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     artists: Counter[str] = field(default_factory=Counter)
     works: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -68,7 +68,7 @@ class Listed:
         told = f"{self.usable} images of {len(self.works)} works by {len(self.artists)} artists"
         for what, counts in (
             ("rows that are not fetched", self.problems),
-            ("records without an image", self.passed_over),
+            ("records without an image", self.skipped),
         ):
             if counts:
                 reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
@@ -117,7 +117,7 @@ def make_list(
             # all before the file is begun, so that a killed run leaves no half of it
             rows = list(_counted(progress(source.rows(client), "collect", "listing images"), settings, listed))
             if not rows:
-                reasons = ", ".join(f"{count} {reason}" for reason, count in client.passed_over.most_common())
+                reasons = ", ".join(f"{count} {reason}" for reason, count in client.skipped.most_common())
                 reason = "would be empty: the source gives no image" + (f" ({reasons})" if reasons else "")
                 raise LiftnetError(out, reason, "Check the options of this kind with --help")
             listed.rows = write_list(out, rows, source.folder)
@@ -129,11 +129,11 @@ def make_list(
             client.finished()  # what led here would lead here again
             raise
         client.finished()
-        listed.passed_over = client.passed_over
+        listed.skipped = client.skipped
     return listed
 
 
-def _counted(rows: Iterator[Wanted], settings: ListSettings, listed: Listed) -> Iterator[Wanted]:
+def _counted(rows: Iterator[SourceRecord], settings: ListSettings, listed: Listed) -> Iterator[SourceRecord]:
     """The rows within the limits; those beyond the limits of an artist or a work say so."""
     for row in rows:
         row = _within(row, settings, listed)
@@ -148,7 +148,7 @@ def _counted(rows: Iterator[Wanted], settings: ListSettings, listed: Listed) -> 
             return
 
 
-def _within(row: Wanted, settings: ListSettings, listed: Listed) -> Wanted:
+def _within(row: SourceRecord, settings: ListSettings, listed: Listed) -> SourceRecord:
     if row.problem is None and not (row.artist and row.work):
         lacking = "artist" if not row.artist else "work"
         return replace(row, problem=("bad_row", f"the source names no {lacking}"))

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from liftnet.collect.sources.rows import Sources, Wanted, name, place, size, wikidata_id, year
+from liftnet.collect.sources.records import SourceRecord, Sources, name, place, size, wikidata_id, year
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
 
-LOGGER = get_logger("collect")
+LOG = get_logger("collect")
 TEXT = (
     "artist",
     "work",
@@ -89,7 +89,7 @@ def read_list(path: Path) -> Sources:
     return Sources("list", path, rows_of(path, rows, folder, "list"))
 
 
-def write_list(path: Path, rows: Iterable[Wanted], folder: Path | None = None) -> int:
+def write_list(path: Path, rows: Iterable[SourceRecord], folder: Path | None = None) -> int:
     """Write a list as Parquet, atomically; rows that cannot be fetched keep their reason.
 
     Args:
@@ -109,7 +109,7 @@ def write_list(path: Path, rows: Iterable[Wanted], folder: Path | None = None) -
     return count
 
 
-def _batches(rows: Iterable[Wanted]) -> Iterable[list[dict[str, Any]]]:
+def _batches(rows: Iterable[SourceRecord]) -> Iterable[list[dict[str, Any]]]:
     batch = []
     for row in rows:
         batch.append(as_row(row))
@@ -120,15 +120,15 @@ def _batches(rows: Iterable[Wanted]) -> Iterable[list[dict[str, Any]]]:
         yield batch
 
 
-def as_row(row: Wanted) -> dict[str, Any]:
+def as_row(row: SourceRecord) -> dict[str, Any]:
     """A row as the columns of `LIST`."""
     local = row.image.path is not None
-    values = {key: getattr(row, key) for key in COLUMNS & set(Wanted.__dataclass_fields__)}
+    values = {key: getattr(row, key) for key in COLUMNS & set(SourceRecord.__dataclass_fields__)}
     status, reason = row.problem or (None, None)
     return values | {
-        "url": None if local else row.image.asked,
-        "image": row.image.asked if local else None,
-        "mask": row.mask.asked if row.mask else None,
+        "url": None if local else row.image.given,
+        "image": row.image.given if local else None,
+        "mask": row.mask.given if row.mask else None,
         "problem": status,
         "problem_reason": reason,
     }
@@ -200,7 +200,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise LiftnetError(path, f"has the column {twice} twice", "Remove one of them")
     extra = [column for column in header if column not in COLUMNS]
     if extra:
-        LOGGER.info("%s: columns not used: %s", path, ", ".join(extra))
+        LOG.info("%s: columns not used: %s", path, ", ".join(extra))
 
 
 def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
@@ -211,7 +211,7 @@ def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
     return row
 
 
-def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[Wanted, ...]:
+def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[SourceRecord, ...]:
     """The rows of a list from its cells.
 
     Args:
@@ -224,24 +224,24 @@ def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: s
     wanted = tuple(_wanted(row, folder, kind, odd) for row in rows)
     for column, count in sorted(odd.items()):
         what = "a Wikidata id" if column.endswith("wikidata") else "a whole number"
-        LOGGER.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
+        LOG.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
     return wanted
 
 
-def _wanted(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) -> Wanted:
+def _wanted(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) -> SourceRecord:
     strict = kind == "museum"
     image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
     mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
     artist, work = name(row.get("artist")), name(row.get("work"))
     if row.get("problem"):
         image_problem = row["problem"], row.get("problem_reason") or "set aside by the list"
-    elif artist is None or work is None or not image.asked:
+    elif artist is None or work is None or not image.given:
         missing = "artist" if artist is None else "work" if work is None else "url or image path"
         image_problem = "bad_row", f"the row has no {missing}"
     given: dict[str, Any] = {column: name(row.get(column)) for column in _AS_GIVEN}
     checked: dict[str, Any] = {column: check(row.get(column)) for column, check in _CHECKED.items()}
     odd.update(column for column, value in checked.items() if value is None and row.get(column))
-    return Wanted(
+    return SourceRecord(
         artist,
         work,
         image,

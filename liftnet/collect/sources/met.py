@@ -26,7 +26,7 @@ from liftnet.collect.sources.fields import (
     unnamed_artist,
     without_html,
 )
-from liftnet.collect.sources.rows import Place, Wanted, wikidata_id, year
+from liftnet.collect.sources.records import Location, SourceRecord, wikidata_id, year
 from liftnet.collect.web.errors import FetchError
 from liftnet.core.errors import LiftnetError
 
@@ -41,7 +41,7 @@ class Met:
     def __init__(self, settings: MetSettings) -> None:
         self.settings = settings
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image; each object is one request."""
         for number in self._numbers(client):
             url = f"{self.settings.api}/objects/{number}"
@@ -50,7 +50,7 @@ class Met:
             except FetchError as error:
                 if not is_gone(error):
                     raise
-                client.pass_over("the museum has removed the object")
+                client.skip("the museum has removed the object")
                 continue
             yield from self._images(record, client)
 
@@ -76,7 +76,7 @@ class Met:
             if not self._is_wanted(row["Classification"]):
                 continue
             if row["Is Public Domain"].strip().lower() != "true":
-                client.pass_over("the object is not in the public domain")
+                client.skip("the object is not in the public domain")
                 continue
             yield int(row["Object ID"])
 
@@ -86,31 +86,31 @@ class Met:
             word.lower() in plain for word in self.settings.classifications
         )
 
-    def _images(self, record: dict[str, Any], client: Client) -> Iterator[Wanted]:
+    def _images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
         if not self._is_wanted(record.get("classification")):
-            client.pass_over("the object is of another classification")
+            client.skip("the object is of another classification")
         elif record.get("isPublicDomain") is not True:
-            client.pass_over("the object is not in the public domain")
+            client.skip("the object is not in the public domain")
         else:
             found = (record.get("primaryImage"), *items(record.get("additionalImages")))
             named = [url for url in found if url]
             urls = list(dict.fromkeys(url for url in map(address, named) if url))
             if not named:
-                client.pass_over("the object has no image")
-            client.pass_over("the address of the image is none", sum(address(url) is None for url in named))
+                client.skip("the object has no image")
+            client.skip("the address of the image is none", sum(address(url) is None for url in named))
             yield from (_row(record, url) for url in urls)
 
 
-def _row(record: dict[str, Any], url: str) -> Wanted:
+def _row(record: dict[str, Any], url: str) -> SourceRecord:
     died = year(record.get("artistEndDate"))
     culture = text(record.get("culture")) or text(record.get("period"))
     name = without_html(record.get("artistDisplayName"))
-    return Wanted(
+    return SourceRecord(
         name or unnamed_artist(culture),
         named_work(
             without_html(record.get("title")), text(record.get("accessionNumber")) or text(record.get("objectID"))
         ),
-        Place(url),
+        Location(url),
         source="met",
         page_url=address(record.get("objectURL")),
         license=CC0,

@@ -15,7 +15,7 @@ from pathlib import Path
 from liftnet.collect.catalogues import NamedSetSettings, Sculptures6kSettings, SetSettings, TanksAndTemplesSettings
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import csv_records
-from liftnet.collect.sources.rows import Place, Wanted, name, printable, wikidata_id, year
+from liftnet.collect.sources.records import Location, SourceRecord, name, printable, wikidata_id, year
 from liftnet.core.errors import LiftnetError
 from liftnet.data.folders import pictures_below
 
@@ -62,12 +62,12 @@ class LocalSet:
         """The images anywhere below a folder, by their path."""
         return pictures_below(folder)
 
-    def row(self, path: Path, who: Identity, mask: Path | None = None) -> Wanted:
+    def row(self, path: Path, who: Identity, mask: Path | None = None) -> SourceRecord:
         """The row of an image."""
         problem = None
         if not (who.artist and who.work):
             problem = "bad_row", f"nothing says {'what the work' if who.artist else 'who the artist'} is"
-        return Wanted(
+        return SourceRecord(
             name(who.artist),
             name(who.work),
             self.place(path),
@@ -81,9 +81,9 @@ class LocalSet:
             work_wikidata=who.work_wikidata,
         )
 
-    def place(self, path: Path) -> Place:
+    def place(self, path: Path) -> Location:
         """A file of the set, named from the set's folder."""
-        return Place(printable(path.relative_to(self.folder).as_posix()), path)
+        return Location(printable(path.relative_to(self.folder).as_posix()), path)
 
     def unrecognised(self) -> LiftnetError:
         """What to say of a folder that is laid out in another way."""
@@ -99,7 +99,7 @@ class Sculptures6k(LocalSet):
     def __init__(self, settings: Sculptures6kSettings) -> None:
         super().__init__(settings)
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image; its mask is `masks/<train or test>/<name>.png`, if there is one."""
         paths = [path for part in ("train", "test") for path in self.images(self.folder / part)]
         if not any(_prefix(path) for path in paths):
@@ -121,7 +121,7 @@ class NamedSet(LocalSet):
         super().__init__(settings)
         self.works = _read_works(Path(settings.works)) if settings.works else {}
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image."""
         paths = self.images(self.folder)
         if not paths or not (self.works or any(len(path.relative_to(self.folder).parts) == 3 for path in paths)):
@@ -166,7 +166,7 @@ class TanksAndTemples(LocalSet):
         super().__init__(settings)
         self.scenes = settings.scenes
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image. The sculptors are not named by the set, so each scene has an artist of its own."""
         found = 0
         for scene in self.scenes:
@@ -175,7 +175,7 @@ class TanksAndTemples(LocalSet):
                 if paths:
                     break
             else:
-                client.pass_over(f"the scene {scene} is not there")
+                client.skip(f"the scene {scene} is not there")
                 continue
             found += len(paths)
             yield from (self.row(path, Identity(f"Unknown ({scene})", scene)) for path in paths)

@@ -28,7 +28,7 @@ from liftnet.collect.sources.fields import (
     unnamed_artist,
     without_html,
 )
-from liftnet.collect.sources.rows import Place, Wanted
+from liftnet.collect.sources.records import Location, SourceRecord
 from liftnet.core.errors import LiftnetError
 
 KEY = "SMITHSONIAN_API_KEY"  # environment variable; a key is a secret, and no setting
@@ -55,7 +55,7 @@ class Smithsonian:
     def __init__(self, settings: SmithsonianSettings) -> None:
         self.settings = settings
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image."""
         records = self._of_dump(Path(self.settings.dump)) if self.settings.dump else self._asked(client, "")
         for record in records:
@@ -94,23 +94,23 @@ class Smithsonian:
         for path in paths:
             yield from json_lines(path)
 
-    def _images(self, record: dict[str, Any], client: Client) -> Iterator[Wanted]:
+    def _images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
         content = mapping(record.get("content"))
         about = mapping(content.get("descriptiveNonRepeating"))
         kinds = " ".join(texts(mapping(content.get("indexedStructured")).get("object_type"))).lower()
         wanted = [word.lower() for word in self.settings.object_types]
         if self.settings.units and about.get("unit_code") not in self.settings.units:
-            client.pass_over("the object is of another museum")
+            client.skip("the object is of another museum")
         elif wanted and not any(word in kinds for word in wanted):
-            client.pass_over("the object is of another type")
+            client.skip("the object is of another type")
         else:
             media = [mapping(medium) for medium in items(mapping(about.get("online_media")).get("media"))]
             images = [medium for medium in media if medium.get("type") == "Images"]
             free = [medium for medium in images if mapping(medium.get("usage")).get("access") == "CC0"]
             urls = list(dict.fromkeys(url for medium in free if (url := address(medium.get("content")))))
             if not images:
-                client.pass_over("the object has no image")
-            client.pass_over("the image is not CC0", len(images) - len(free))
+                client.skip("the object has no image")
+            client.skip("the image is not CC0", len(images) - len(free))
             yield from (_row(record, content, url) for url in urls)
 
 
@@ -118,16 +118,16 @@ def _any(field: str, values: list[str]) -> str:
     return f"{field}:({' OR '.join(values)})"
 
 
-def _row(record: dict[str, Any], content: dict[str, Any], url: str) -> Wanted:
+def _row(record: dict[str, Any], content: dict[str, Any], url: str) -> SourceRecord:
     about, said = mapping(content.get("descriptiveNonRepeating")), mapping(content.get("freetext"))
     name, died = _maker(said)
     culture = texts(mapping(content.get("indexedStructured")).get("culture"))
     title = without_html(mapping(about.get("title")).get("content")) or text(record.get("title"))
     number = text(about.get("record_ID")) or text(record.get("id"))
-    return Wanted(
+    return SourceRecord(
         name or unnamed_artist(culture[0] if culture else None),
         named_work(title, number),
-        Place(url),
+        Location(url),
         source="smithsonian",
         page_url=address(about.get("record_link")) or address(about.get("guid")),
         license=CC0,

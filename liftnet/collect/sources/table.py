@@ -11,7 +11,7 @@ from liftnet.collect.catalogues import TableSettings
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.lists import COLUMNS, rows_of
-from liftnet.collect.sources.rows import Wanted
+from liftnet.collect.sources.records import SourceRecord
 from liftnet.core.errors import LiftnetError
 
 _NAME = re.compile(r"\{([^{}]+)\}")
@@ -34,7 +34,7 @@ class Table:
                 "columns", f"{unknown[0]!r} is no column of a list", f"Known are {', '.join(sorted(COLUMNS))}"
             )
 
-    def rows(self, client: Client) -> Iterator[Wanted]:
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row for each row of the table; one without an image's address says so."""
         used = {name for value in self.columns.values() for name in _names(value)}
         needed = sorted(used | {column for column, _ in self.none_of})
@@ -43,7 +43,7 @@ class Table:
         rows = rows_of(self.path, [row | self.constants for row in cells], self.folder, "table")
         yield from (self._without(row, record) for row, record in zip(rows, records, strict=True))
 
-    def _without(self, row: Wanted, record: Mapping[str, str]) -> Wanted:
+    def _without(self, row: SourceRecord, record: Mapping[str, str]) -> SourceRecord:
         for column, word in self.none_of:
             if word.lower() in record.get(column, "").lower():
                 return replace(row, problem=("set_aside", f"its {column} has {word!r}"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from liftnet.collect.sources.fields import items, mapping, text
 from liftnet.collect.sources.mediawiki import MediaWiki
-from liftnet.collect.sources.rows import wikidata_id, year
+from liftnet.collect.sources.records import wikidata_id, year
 
 AT_A_TIME = 50  # ids in one wbgetentities
 _INSTANCE, _CREATOR, _DIED, _TOPIC, _COMBINES = "P31", "P170", "P570", "P301", "P971"

@@ -25,13 +25,14 @@ from urllib3 import exceptions as wire
 
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.gates import HostGate
-from liftnet.collect.web.guard import Guard, GuardedAdapter, Watchdog
+from liftnet.collect.web.host_lease import SharedHostLease
 from liftnet.collect.web.optout import reserved
-from liftnet.collect.web.partial import kept
+from liftnet.collect.web.partial_download import kept
 from liftnet.collect.web.policies import policy_of
-from liftnet.collect.web.received import Asking, Received, Stopped
+from liftnet.collect.web.response import Exchange, Response, Stopped
 from liftnet.collect.web.robots import LARGEST, RobotsCache
+from liftnet.collect.web.ssrf_guard import GuardedAdapter, SsrfGuard, Watchdog
+from liftnet.collect.web.throttle import HostThrottle
 from liftnet.collect.web.transport import (
     announced_length,
     etag_of,
@@ -41,7 +42,6 @@ from liftnet.collect.web.transport import (
     retry_after,
     user_agent,
 )
-from liftnet.collect.web.turns import SharedTurns
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 1 << 16
@@ -74,10 +74,10 @@ class Downloader:
 
     def __init__(self, settings: CollectSettings, allowed: tuple[str, ...] = (), folder: Path | None = None) -> None:
         self.settings, self.folder = settings, folder
-        self.guard = Guard((*settings.allow_host, *allowed))
+        self.guard = SsrfGuard((*settings.allow_host, *allowed))
         self.robots = RobotsCache(self._read_robots, folder and folder / "robots")
         self.stop = threading.Event()
-        self._gates: dict[str, HostGate] = {}
+        self._throttles: dict[str, HostThrottle] = {}
         self._connections = threading.BoundedSemaphore(settings.connections)
         self._lock = threading.Lock()
         self._jitter = random.Random()  # of its own in each process, or all would come back together
@@ -102,7 +102,7 @@ class Downloader:
         etag: str | None = None,
         last_modified: str | None = None,
         holder: contextlib.ExitStack | None = None,
-    ) -> Received:
+    ) -> Response:
         """Fetch one URL, with retries.
 
         Args:
@@ -119,7 +119,7 @@ class Downloader:
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         wanted = {name: value for name, value in conditions.items() if value}
         limits = self.settings
-        return self._persist(url, Asking(wanted, max_bytes=limits.max_bytes, robots=limits.robots, holder=holder))
+        return self._persist(url, Exchange(wanted, max_bytes=limits.max_bytes, robots=limits.robots, holder=holder))
 
     def fetch_json(self, url: str, headers: Mapping[str, str] | None = None, max_bytes: int = 32_000_000) -> Any:
         """Ask an interface for programs; its terms of use hold, robots.txt is for pages.
@@ -132,7 +132,7 @@ class Downloader:
         """
         wanted = {"Accept": "application/json"} | dict(headers or {})
         received = self._persist(
-            url, Asking(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
+            url, Exchange(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
         )
         try:
             return json.loads(received.data)
@@ -151,21 +151,22 @@ class Downloader:
         self.give_up()
         self.session.close()
 
-    def gate(self, url: str) -> HostGate:
-        """The gate of a URL's host.
+    def throttle(self, url: str) -> HostThrottle:
+        """The throttle of a URL's host.
 
         Raises:
             FetchError: The URL is of another scheme or names no host.
         """
         host = host_of(url)
         with self._lock:
-            if host not in self._gates:
+            if host not in self._throttles:
                 policy = policy_of(host, self.settings)
-                shared = None if self.folder is None else SharedTurns(policy.connections, self.folder / "hosts", host)
-                self._gates[host] = HostGate(policy, shared)
-            return self._gates[host]
+                folder = self.folder and self.folder / "hosts"
+                lease = SharedHostLease(policy.connections, folder, host) if folder else None
+                self._throttles[host] = HostThrottle(policy, lease)
+            return self._throttles[host]
 
-    def _persist(self, url: str, asking: Asking) -> Received:
+    def _persist(self, url: str, asking: Exchange) -> Response:
         attempts = 0
         while True:
             attempts += 1
@@ -183,50 +184,50 @@ class Downloader:
 
     def _note_silence(self, error: FetchError) -> None:
         if error.unreachable:
-            self.gate(error.what).silent(error.status)
+            self.throttle(error.what).silent(error.status)
 
     def _read_robots(self, url: str) -> bytes:
         headers = {"Accept": "text/plain, */*;q=0.1"}
         return self._persist(
-            url, Asking(headers=headers, max_bytes=LARGEST, robots=False, reservations=False, cut=True)
+            url, Exchange(headers=headers, max_bytes=LARGEST, robots=False, reservations=False, cut=True)
         ).data
 
-    def _attempt(self, url: str, asking: Asking) -> Received:
+    def _attempt(self, url: str, asking: Exchange) -> Response:
         for _ in range(self.settings.max_redirects + 1):
-            gate = self.gate(url)
-            gate.check_alive(url)
+            throttle = self.throttle(url)
+            throttle.check_alive(url)
             if asking.robots:
-                gate.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
-            with gate.slot(self.stop), contextlib.ExitStack() as place:
-                self._take_turn(url, gate, place)
-                answer = self._hop(url, gate, asking)
-                if isinstance(answer, Received) and asking.holder is not None:
+                throttle.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
+            with throttle.slot(self.stop), contextlib.ExitStack() as place:
+                self._take_turn(url, throttle, place)
+                answer = self._hop(url, throttle, asking)
+                if isinstance(answer, Response) and asking.holder is not None:
                     asking.holder.enter_context(place.pop_all())
-            if isinstance(answer, Received):
+            if isinstance(answer, Response):
                 return answer
             url = answer
         raise FetchError(url, "too_many_redirects", f"more than {self.settings.max_redirects} redirects")
 
-    def _take_turn(self, url: str, gate: HostGate, place: contextlib.ExitStack) -> None:
+    def _take_turn(self, url: str, throttle: HostThrottle, place: contextlib.ExitStack) -> None:
         """Wait for the host's next turn, then for a free connection, and again if turns have passed meanwhile."""
-        self._sleep(gate.turn(url, self.settings.max_wait_s))
+        self._sleep(throttle.turn(url, self.settings.max_wait_s))
         while True:
             self._connections.acquire()
-            if (wait := gate.begin()) <= 0:
+            if (wait := throttle.begin()) <= 0:
                 place.callback(self._connections.release)
                 return
             self._connections.release()
             self._sleep(wait)
 
-    def _hop(self, url: str, gate: HostGate, asking: Asking) -> Received | str:
+    def _hop(self, url: str, throttle: HostThrottle, asking: Exchange) -> Response | str:
         """One request: the file, or where it has moved to."""
         with Watchdog(self.guard, self.settings.total_s) as watchdog:
             try:
                 with self._request(url, asking) as response:
-                    gate.heard()
+                    throttle.heard()
                     if (target := self.session.get_redirect_target(response)) is not None:
                         return _absolute(url, target)
-                    received = self._answer(url, response, gate, asking)
+                    received = self._answer(url, response, throttle, asking)
                     if watchdog.expired:  # a cut connection looks like an end where no length was announced
                         raise TimeoutError
                     return received
@@ -238,7 +239,7 @@ class Downloader:
                     raise FetchError(url, "timeout_total", reason, passing=True) from error
                 raise in_plain_words(url, error) from error
 
-    def _request(self, url: str, asking: Asking) -> requests.Response:
+    def _request(self, url: str, asking: Exchange) -> requests.Response:
         try:
             return self.session.get(
                 url,
@@ -252,13 +253,13 @@ class Downloader:
         except ValueError as error:  # requests looks at where a redirect leads even if it is not to follow it
             raise FetchError(url, "bad_url", f"it, or its redirect, is not a URL ({error})") from error
 
-    def _answer(self, url: str, response: requests.Response, gate: HostGate, asking: Asking) -> Received:
+    def _answer(self, url: str, response: requests.Response, throttle: HostThrottle, asking: Exchange) -> Response:
         """The file, once its status and headers are what they should be."""
         parts = _continued(url, response, asking)
         status = response.status_code
         if status != 200 and parts is None and not (status == 304 and asking.conditions):
-            raise self._refusal(url, response, gate)
-        received = Received(
+            raise self._refusal(url, response, throttle)
+        received = Response(
             b"",
             url,
             status,
@@ -273,14 +274,14 @@ class Downloader:
             reason = f"the server sent it compressed ({encoding}) though asked not to"
             raise FetchError(url, "not_image", reason, status)
         if not asking.robots and (wait_s := retry_after(response)) is not None:
-            gate.rest(wait_s, status)  # MediaWiki's maxlag comes with status 200
-        return replace(received, data=self._body(url, response, gate, asking, parts or []))
+            throttle.rest(wait_s, status)  # MediaWiki's maxlag comes with status 200
+        return replace(received, data=self._body(url, response, throttle, asking, parts or []))
 
-    def _refusal(self, url: str, response: requests.Response, gate: HostGate) -> FetchError:
+    def _refusal(self, url: str, response: requests.Response, throttle: HostThrottle) -> FetchError:
         status = response.status_code
         wait_s = retry_after(response)
         if wait_s is not None and status in PASSING:
-            gate.rest(wait_s, status)
+            throttle.rest(wait_s, status)
         telling = _TELLING.get(status, "the server has a fault" if status >= 500 else "the server did not send it")
         asked = f", and to wait {wait_s:.0f} s" if wait_s else ""
         reason = f"{telling} (HTTP {status}{asked})"
@@ -298,7 +299,7 @@ class Downloader:
         return header
 
     def _body(
-        self, url: str, response: requests.Response, gate: HostGate, asking: Asking, parts: list[bytes]
+        self, url: str, response: requests.Response, throttle: HostThrottle, asking: Exchange, parts: list[bytes]
     ) -> bytes:
         limit, status = asking.max_bytes, response.status_code
         size = sum(map(len, parts))
@@ -315,7 +316,7 @@ class Downloader:
                 if size > limit:
                     raise FetchError(url, "too_large", f"longer than max_bytes = {limit:,}", status)
                 parts.append(chunk)
-                self._sleep(gate.pay(len(chunk)))
+                self._sleep(throttle.pay(len(chunk)))
             if total is not None and size != total and not asking.cut:
                 reason = f"{size:,} bytes came, {total:,} were announced"
                 raise FetchError(url, "truncated", reason, status, passing=True)
@@ -341,7 +342,7 @@ def _absolute(url: str, target: str) -> str:
         raise FetchError(url, "bad_url", f"its redirect leads to what is not a URL ({error})") from error
 
 
-def _continued(url: str, response: requests.Response, asking: Asking) -> list[bytes] | None:
+def _continued(url: str, response: requests.Response, asking: Exchange) -> list[bytes] | None:
     """The bytes that a 206 continues; None if the file begins anew. What cannot be continued is forgotten."""
     partial, asking.partial = asking.partial, None
     if partial is None or partial.url != url or response.status_code != 206 or not partial.goes_on(response):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from liftnet.collect.fetching.jobs import Request, requests_of, split_into_jobs, write_jobs
-from liftnet.collect.fetching.journal import Entry, read_entries
-from liftnet.collect.fetching.standing import DEAD, DONE, Ledger, earlier_entries
-from liftnet.collect.fetching.wanted import write_wanted
+from liftnet.collect.fetch.fetch_status import DEAD, DONE, FetchHistory, earlier_entries
+from liftnet.collect.fetch.jobs import Request, requests_of, split_into_jobs, write_jobs
+from liftnet.collect.fetch.journal import Entry, read_entries
+from liftnet.collect.fetch.requested import write_requested
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources import Sources
 from liftnet.collect.web.policies import MEGABIT, Policy, policy_of
@@ -65,7 +65,7 @@ def plan(sources: Sources, out: Path, settings: CollectSettings | None = None, w
     folder = out / "downloads"
     jobs = split_into_jobs(requests_of(sources), {path.stem for path in folder.glob("*.jsonl")})
     if write:
-        write_wanted(folder, sources)
+        write_requested(folder, sources)
         write_jobs(folder, jobs, sources.origin)
     table = _table(jobs, out, settings)
     write_text(folder / "plan.csv", table.to_csv(index=False))
@@ -77,15 +77,15 @@ def _table(jobs: Mapping[str, Sequence[Request]], out: Path, settings: CollectSe
     for job, requests in jobs.items():
         own = read_entries(out / "downloads" / f"{job}.jsonl")
         earlier = earlier_entries(out / "downloads", job, requests)
-        ledger = Ledger(map(_slim, itertools.chain(earlier, own)), out, settings)
+        ledger = FetchHistory(map(_slim, itertools.chain(earlier, own)), out, settings)
         for request in requests:
             host = hosts.setdefault((job, request.host), _Host(job, request.kind))
-            standing, entry = ledger.standing(request), ledger.entry(request)
+            status, entry = ledger.status(request), ledger.entry(request)
             if entry is not None and entry.get("bytes"):
                 host.received.append(entry["bytes"])
-            host.stored += standing == DONE
-            host.dead += standing == DEAD
-            if standing not in (DONE, DEAD):
+            host.stored += status == DONE
+            host.dead += status == DEAD
+            if status not in (DONE, DEAD):
                 host.requests.append(request)
     rows = [_row(host, about, out, settings) for (_, host), about in hosts.items()]
     columns = list(rows[0]) if rows else ["job", "host", "requests", "left", "expected_mb", "hours"]

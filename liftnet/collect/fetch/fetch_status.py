@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from liftnet.collect.fetching.jobs import Request, bundle_of, group_of
-from liftnet.collect.fetching.journal import Entry, read_entries
+from liftnet.collect.fetch.jobs import Request, bundle_of, group_of
+from liftnet.collect.fetch.journal import Entry, read_entries
 from liftnet.collect.settings import CollectSettings
 
 VERSION = "2"  # raised when the same file would be stored differently
@@ -27,7 +27,7 @@ def key_of(request: Request, settings: CollectSettings) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
-class Ledger:
+class FetchHistory:
     """What is known of the requests of a job.
 
     Args:
@@ -51,7 +51,7 @@ class Ledger:
         entry = self.entries.get(key_of(request, self.settings))
         return self._dead.get(request.id) if entry is None else entry
 
-    def standing(self, request: Request) -> str:
+    def status(self, request: Request) -> str:
         """Whether a request is DONE, DEAD, or is asked for because it is NEW, FAILED before, or to be REFRESHed."""
         entry = self.entry(request)
         if entry is None:

@@ -74,7 +74,7 @@ class SplitList:
 
 
 @dataclass
-class Lists:
+class SplitLists:
     """The lists of a folder.
 
     Attributes:
@@ -92,13 +92,13 @@ class Lists:
         return split in self.artists.entries.values() or split in self.works.entries.values()
 
 
-def read_lists(folder: Path) -> Lists:
+def read_lists(folder: Path) -> SplitLists:
     """Read the lists of a folder; files that are not there list nothing.
 
     Raises:
         LiftnetError: A file is not UTF-8 or not as described in docs/splits.md, or one name stands in two splits.
     """
-    lists = Lists()
+    lists = SplitLists()
     for kind, fields in (("artists", 1), ("works", 2)):
         found: SplitList = getattr(lists, kind)
         for split in SPLITS:
@@ -113,14 +113,14 @@ def read_lists(folder: Path) -> Lists:
     return lists
 
 
-def read_given(folder: str) -> Lists:
+def read_given(folder: str) -> SplitLists:
     """Read the lists that the setting `splits` names; none for an empty one.
 
     Raises:
         LiftnetError: The folder does not exist or holds no list, or as for `read_lists`.
     """
     if not folder:
-        return Lists()
+        return SplitLists()
     if not Path(folder).is_dir():
         raise LiftnetError(folder, "is not a folder", "Name the folder of the lists in `collect.splits`")
     lists = read_lists(Path(folder))

@@ -1,4 +1,4 @@
-"""Work in parallel over hosts: each host has its own few lanes, so that a slow one holds up no other."""
+"""Work in parallel over hosts: each host has a few workers of its own, so that a slow one holds up no other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def run_in_lanes(
+def run_by_host(
     items: Sequence[Item],
     work: Callable[[Item], Result],
     host_of: Callable[[Item], str],
-    lanes_of: Callable[[str], int],
+    workers_of: Callable[[str], int],
     threads: int,
     stop: Callable[[], None] = lambda: None,
 ) -> Generator[Result, None, None]:
@@ -28,7 +28,7 @@ def run_in_lanes(
         items: What to work on; within a host they are begun in this order.
         work: Called in a thread. Its first exception ends the run and is raised here.
         host_of: The host of an item.
-        lanes_of: How many items of a host may be worked on at a time.
+        workers_of: How many items of a host may be worked on at a time.
         threads: How many over all hosts.
         stop: Called when the run ends, early or not, to cut short what is under way.
     """
@@ -38,7 +38,7 @@ def run_in_lanes(
     done: queue.SimpleQueue[tuple[list[Result], BaseException | None]] = queue.SimpleQueue()
     ending = threading.Event()
 
-    def lane(own: deque[Item]) -> None:
+    def worker(own: deque[Item]) -> None:
         try:
             while not ending.is_set():
                 try:
@@ -49,13 +49,13 @@ def run_in_lanes(
         except BaseException as error:
             done.put(([], error))
 
-    # the first lane of every host before the second of any
-    lanes = [[own] * min(lanes_of(host), len(own)) for host, own in waiting.items()]
+    # the first worker of every host before the second of any
+    workers = [[own] * min(workers_of(host), len(own)) for host, own in waiting.items()]
     with ThreadPoolExecutor(max(1, threads)) as pool:
         try:
-            for own in itertools.chain.from_iterable(itertools.zip_longest(*lanes)):
+            for own in itertools.chain.from_iterable(itertools.zip_longest(*workers)):
                 if own is not None:
-                    pool.submit(lane, own)
+                    pool.submit(worker, own)
             for _ in items:
                 results, error = done.get()
                 if error is not None:

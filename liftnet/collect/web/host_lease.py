@@ -22,7 +22,7 @@ POLL_S = 0.05
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-class Turn(NamedTuple):
+class Lease(NamedTuple):
     """What a host may be asked next, in seconds since 1970.
 
     Attributes:
@@ -36,13 +36,13 @@ class Turn(NamedTuple):
     refusal: int = 429
 
 
-class Turns:
+class HostLease:
     """For the threads of one process."""
 
     def __init__(self, connections: int) -> None:
         self._slots = threading.BoundedSemaphore(connections)
         self._lock = threading.Lock()
-        self._turn = Turn()
+        self._turn = Lease()
 
     @contextmanager
     def slot(self, stop: threading.Event) -> Iterator[None]:
@@ -50,14 +50,14 @@ class Turns:
         with self._slots:
             yield
 
-    def change(self, step: Callable[[Turn], Turn]) -> Turn:
+    def change(self, step: Callable[[Lease], Lease]) -> Lease:
         """Replace the turn by what `step` makes of it; nobody else does so meanwhile. Returns the new one."""
         with self._lock:
             self._turn = step(self._turn)
             return self._turn
 
 
-class SharedTurns(Turns):
+class SharedHostLease(HostLease):
     """For all processes that use the same folder; the turn outlasts them.
 
     Args:
@@ -84,7 +84,7 @@ class SharedTurns(Turns):
                 if held is not None:
                     os.close(held)
 
-    def change(self, step: Callable[[Turn], Turn]) -> Turn:
+    def change(self, step: Callable[[Lease], Lease]) -> Lease:
         """Replace the turn by what `step` makes of it; nobody else does so meanwhile. Returns the new one."""
         with self._lock:
             descriptor = os.open(self._turn_file, os.O_RDWR | os.O_CREAT, 0o644)
@@ -129,9 +129,9 @@ def _lock(descriptor: int, how: int) -> bool:
     return True
 
 
-def _read(descriptor: int) -> Turn:
+def _read(descriptor: int) -> Lease:
     try:
         next_at, resting_until, refusal = os.pread(descriptor, 100, 0).decode().split()
-        return Turn(float(next_at), float(resting_until), int(refusal))
+        return Lease(float(next_at), float(resting_until), int(refusal))
     except ValueError:  # new, or torn by a kill
-        return Turn()
+        return Lease()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from liftnet.core.ids import stable_fraction
 
 
-def assign_splits(
+def divide_groups(
     group_ids: Collection[str], val_share: float, test_share: float, fixed: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Give each group a split that depends on the ids alone, not on their order.

@@ -18,7 +18,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 
 
 @dataclass
-class Partial:
+class PartialDownload:
     """What has come of a file.
 
     Attributes:
@@ -48,11 +48,11 @@ class Partial:
         return first == self.size and last == total - 1 and self.total in (total, None)
 
 
-def kept(url: str, response: requests.Response, parts: list[bytes], total: int | None) -> Partial | None:
+def kept(url: str, response: requests.Response, parts: list[bytes], total: int | None) -> PartialDownload | None:
     """What broke off, if it can be continued and is worth it."""
     size, etag = sum(map(len, parts)), etag_of(response)
     if size < WORTH or etag is None or etag.startswith("W/"):
         return None
     if response.headers.get("Accept-Ranges", "").strip().lower() == "none":
         return None
-    return Partial(url, etag, parts, size, total)
+    return PartialDownload(url, etag, parts, size, total)

@@ -15,15 +15,15 @@ _MOST_BYTES = 2**62
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a file is.
 
     Attributes:
-        asked: As the source list says it: a URL, or a path.
+        given: As the source list gives it: a URL, or a path.
         path: The local file; None for a URL.
     """
 
-    asked: str
+    given: str
     path: Path | None = None
 
     @property
@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SourceRecord:
     """One row of a source list.
 
     Attributes:
@@ -65,8 +65,8 @@ class Wanted:
 
     artist: str | None
     work: str | None
-    image: Place
-    mask: Place | None = None
+    image: Location
+    mask: Location | None = None
     source: str = ""
     page_url: str | None = None
     license: str | None = None
@@ -95,7 +95,7 @@ class Sources:
 
     kind: str
     origin: Path
-    rows: tuple[Wanted, ...]
+    rows: tuple[SourceRecord, ...]
 
     def __repr__(self) -> str:
         artists = {row.artist for row in self.rows}
@@ -145,7 +145,7 @@ def size(value: object) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:20]) < _MOST_BYTES else None
 
 
-def place(asked: str, folder: Path, strict: bool = False) -> tuple[Place, tuple[str, str] | None]:
+def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tuple[str, str] | None]:
     """A URL or path of a list, and what is wrong with it.
 
     Args:
@@ -154,10 +154,10 @@ def place(asked: str, folder: Path, strict: bool = False) -> tuple[Place, tuple[
         strict: Refuse URLs and paths that lead out of `folder`.
     """
     if SCHEME.match(asked) and not strict:
-        return Place(asked), None
+        return Location(asked), None
     path = PurePosixPath(asked)
     if strict and (path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked):
-        return Place(asked), ("path_refused", "the path must be relative and stay below the museum's folder")
+        return Location(asked), ("path_refused", "the path must be relative and stay below the museum's folder")
     if "\0" in asked:
-        return Place(asked), ("bad_row", "the path has a NUL character")
-    return Place(asked, folder / asked), None
+        return Location(asked), ("bad_row", "the path has a NUL character")
+    return Location(asked, folder / asked), None

@@ -8,14 +8,14 @@ import time
 from contextlib import AbstractContextManager
 
 from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.host_lease import HostLease, Lease
 from liftnet.collect.web.policies import MEGABIT, Policy
-from liftnet.collect.web.turns import Turn, Turns
 
 SILENCES = 10  # files in a row to which no connection could be made, after which a host is left alone
 LONGEST_REST_S = 86_400.0  # a rest is kept from run to run; no header may close a host for years
 
 
-class HostGate:
+class HostThrottle:
     """How many requests one host gets at a time, how fast, and how many bytes a second are taken from it.
 
     Args:
@@ -23,9 +23,9 @@ class HostGate:
         turns: Kept for this host; of this process alone if not given.
     """
 
-    def __init__(self, policy: Policy, turns: Turns | None = None) -> None:
+    def __init__(self, policy: Policy, turns: HostLease | None = None) -> None:
         self.policy = policy
-        self._turns = turns or Turns(policy.connections)
+        self._lease = turns or HostLease(policy.connections)
         self._delay_s, self._lock = policy.delay_s, threading.Lock()
         self._paid_until, self._began = 0.0, -math.inf
         self._silences, self._last_silence = 0, "connection_error"
@@ -37,7 +37,7 @@ class HostGate:
 
     def slot(self, stop: threading.Event) -> AbstractContextManager[None]:
         """Hold one of the connections while a block runs."""
-        return self._turns.slot(stop)
+        return self._lease.slot(stop)
 
     def slow_down(self, delay_s: float) -> None:
         """Raise the least time between two requests; it is never lowered."""
@@ -53,7 +53,7 @@ class HostGate:
         now = time.time()
         latest = now + (self.policy.connections + 1) * self._delay_s  # if the clock was set back
 
-        def take(turn: Turn) -> Turn:
+        def take(turn: Lease) -> Lease:
             rest = turn.resting_until - now
             if max_wait_s < rest <= LONGEST_REST_S:
                 reason = f"the host asked not to be contacted for another {rest:.0f} s; left for a later run"
@@ -61,7 +61,7 @@ class HostGate:
             resting = turn.resting_until if rest <= LONGEST_REST_S else 0.0
             return turn._replace(next_at=max(now, min(turn.next_at, latest), resting) + self._delay_s)
 
-        return self._turns.change(take).next_at - self._delay_s - now
+        return self._lease.change(take).next_at - self._delay_s - now
 
     def begin(self) -> float:
         """Begin a request whose turn has come: 0.0, or the seconds to wait still as another one has just begun.
@@ -78,7 +78,7 @@ class HostGate:
     def rest(self, seconds: float, http_status: int) -> None:
         """Hold back every request to this host: a rate limit is a host's, not a file's."""
         until = time.time() + min(seconds, LONGEST_REST_S)
-        self._turns.change(
+        self._lease.change(
             lambda turn: turn._replace(resting_until=max(turn.resting_until, until), refusal=http_status)
         )
 

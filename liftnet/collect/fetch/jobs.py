@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.collect.fetching.wanted import bytes_path, path_bytes
-from liftnet.collect.sources import Place, Sources
+from liftnet.collect.fetch.requested import bytes_path, path_bytes
+from liftnet.collect.sources import Location, Sources
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.policies import known_policy
 from liftnet.collect.web.transport import host_of
@@ -44,7 +44,7 @@ class Request:
 
     what: str
     kind: str
-    place: Place
+    place: Location
     version: str = ""
     expected_bytes: int | None = None
 
@@ -56,7 +56,7 @@ class Request:
     @property
     def host(self) -> str:
         """Its host; empty for local files, the museum's and what is not a URL."""
-        return _host(self.place.asked) if self.kind == "web" else ""
+        return _host(self.place.given) if self.kind == "web" else ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class Job:
     n_requests: int
 
 
-def request_id(what: str, kind: str, place: Place) -> str:
+def request_id(what: str, kind: str, place: Location) -> str:
     """The id of the request for a file."""
-    where = place.asked if place.path is None or kind == "museum" else os.fsdecode(os.fsencode(place.path))
+    where = place.given if place.path is None or kind == "museum" else os.fsdecode(os.fsencode(place.path))
     return hashlib.sha256("\0".join((what, kind, where)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
-def kind_of(place: Place, sources: Sources) -> str:
+def kind_of(place: Location, sources: Sources) -> str:
     """How a file is fetched."""
     return "museum" if sources.kind == "museum" else "web" if place.path is None else "local"
 
@@ -168,7 +168,7 @@ def _as_row(request: Request) -> dict[str, object]:
         "request": request.id,
         "what": request.what,
         "kind": request.kind,
-        "asked": request.place.asked,
+        "asked": request.place.given,
         "path": path_bytes(request.place.path),
         "version": request.version,
         "expected_bytes": request.expected_bytes,
@@ -204,7 +204,7 @@ def read_requests(folder: Path, job: str) -> list[Request]:
     """
     rows = read_table(folder / f"{job}.parquet", REQUESTS).to_pylist()
     return [
-        Request(row["what"], row["kind"], Place(row["asked"], bytes_path(row["path"])), row["version"], expected)
+        Request(row["what"], row["kind"], Location(row["asked"], bytes_path(row["path"])), row["version"], expected)
         for row in rows
         for expected in (row["expected_bytes"],)
     ]

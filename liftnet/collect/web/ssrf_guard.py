@@ -44,7 +44,7 @@ class Watchdog:
     A time-out of a socket starts anew with every byte, so it bounds silence, not the whole transfer.
     """
 
-    def __init__(self, guard: Guard, seconds: float) -> None:
+    def __init__(self, guard: SsrfGuard, seconds: float) -> None:
         self.guard, self.expired = guard, False
         self._socket: socket.socket | None = None
         self._timer = threading.Timer(seconds, self.cut)
@@ -81,7 +81,7 @@ class Present(threading.local):
     watchdog: Watchdog | None = None
 
 
-class Guard:
+class SsrfGuard:
     """Resolves, checks and connects.
 
     Args:
@@ -141,9 +141,9 @@ class Guard:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """A transport of `requests` whose every connection, redirects included, goes through a `Guard`."""
+    """A transport of `requests` whose every connection, redirects included, goes through a `SsrfGuard`."""
 
-    def __init__(self, guard: Guard, connections: int) -> None:
+    def __init__(self, guard: SsrfGuard, connections: int) -> None:
         self.guard = guard
         super().__init__(pool_connections=connections, pool_maxsize=connections, max_retries=0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from liftnet.collect.web.partial import Partial
+from liftnet.collect.web.partial_download import PartialDownload
 from liftnet.collect.web.transport import host_of
 
 
@@ -14,7 +14,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Received:
+class Response:
     """A file as it came.
 
     Attributes:
@@ -41,11 +41,11 @@ class Received:
         return self.http_status == 304
 
     def __repr__(self) -> str:
-        return f"Received({len(self.data):,} bytes from {self.final_url or 'disk'})"
+        return f"Response({len(self.data):,} bytes from {self.final_url or 'disk'})"
 
 
 @dataclass
-class Asking:
+class Exchange:
     """What is asked for, and what has come of it so far.
 
     Attributes:
@@ -66,7 +66,7 @@ class Asking:
     robots: bool = True
     reservations: bool = True
     cut: bool = False
-    partial: Partial | None = None
+    partial: PartialDownload | None = None
     home: str = ""
     holder: ExitStack | None = None
 

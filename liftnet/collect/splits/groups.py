@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splitting.identities import same_artists, same_works
-from liftnet.collect.splitting.lists import WIKIDATA, Entry, Lists, highest, read_lists, write_lists
-from liftnet.collect.splitting.splits import assign_splits
+from liftnet.collect.splits.identities import same_artists, same_works
+from liftnet.collect.splits.lists import WIKIDATA, Entry, SplitLists, highest, read_lists, write_lists
+from liftnet.collect.splits.splits import divide_groups
 from liftnet.core.components import Components
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
@@ -26,10 +26,10 @@ HELD = (
     ImageStatus.DUP_EXACT,
     ImageStatus.DUP_NEAR,
 )  # whose content is known, so that it can tie works together
-LOGGER = get_logger("collect")
+LOG = get_logger("collect")
 
 
-class Naming(NamedTuple):
+class WorkName(NamedTuple):
     """How a row names its artist and work. What is assigned is assigned to this, so that no row ever moves."""
 
     artist: str
@@ -48,7 +48,7 @@ class Naming(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ids:
+class WorkIds:
     """The ids that go with a naming, and the component of people and of objects that it belongs to."""
 
     artist_id: str
@@ -57,8 +57,8 @@ class Ids:
     object: str
 
 
-def give_splits(
-    rows: Sequence[Row], ties: Iterable[tuple[int, int]], settings: CollectSettings, given: Lists, folder: Path
+def assign_splits(
+    rows: Sequence[Row], ties: Iterable[tuple[int, int]], settings: CollectSettings, given: SplitLists, folder: Path
 ) -> None:
     """Give every row of an artist with an image its group and split, and withhold what ties two splits together.
 
@@ -98,15 +98,15 @@ def give_splits(
     write_text(folder / "groups.csv", _group_table(rows, groups))
 
 
-def _naming(row: Row) -> Naming:
-    return Naming(row["artist"], row["artist_wikidata"], row["work"], row["work_wikidata"])
+def _naming(row: Row) -> WorkName:
+    return WorkName(row["artist"], row["artist_wikidata"], row["work"], row["work_wikidata"])
 
 
-def _ids(rows: Iterable[Row], objects: Components, people: Components) -> dict[Naming, Ids]:
+def _ids(rows: Iterable[Row], objects: Components, people: Components) -> dict[WorkName, WorkIds]:
     """The ids of every naming that has an image or a copy of one, in an order that does not depend on the rows'."""
     found = {_naming(row): (row["artist_id"], row["work_id"]) for row in rows if row["status"] in HELD}
     return {
-        naming: Ids(artist, work, people.find(artist), objects.find(work))
+        naming: WorkIds(artist, work, people.find(artist), objects.find(work))
         for naming, (artist, work) in sorted(found.items(), key=lambda item: [part or "" for part in item[0]])
     }
 
@@ -137,13 +137,13 @@ def _resolved(rows: Iterable[Row], links: Sequence[tuple[str, str]]) -> list[tup
                 works.setdefault(name, row["work_id"])
     known = [(works[a], works[b]) for a, b in links if a in works and b in works]
     if len(known) < len(links):
-        LOGGER.warning(
+        LOG.warning(
             "links.csv: %d of %d links name an image or work that is not here", len(links) - len(known), len(links)
         )
     return known
 
 
-def _groups(known: Iterable[Ids]) -> dict[str, str]:
+def _groups(known: Iterable[WorkIds]) -> dict[str, str]:
     """The group of each artist: the first artist id of all that are tied together."""
     tied = Components()
     first: dict[str, str] = {}
@@ -154,7 +154,7 @@ def _groups(known: Iterable[Ids]) -> dict[str, str]:
 
 
 def _groups_left(
-    known: Mapping[Naming, Ids], groups: Mapping[str, str], reasons: Mapping[Naming, str]
+    known: Mapping[WorkName, WorkIds], groups: Mapping[str, str], reasons: Mapping[WorkName, str]
 ) -> dict[str, str]:
     """The groups of what is not withheld; through what is, a group would stand in two splits."""
     if not reasons:
@@ -163,9 +163,9 @@ def _groups_left(
     return {artist_id: left.get(artist_id, artist_id) for artist_id in groups}
 
 
-def _with_named(given: Lists, settings: CollectSettings) -> Lists:
+def _with_named(given: SplitLists, settings: CollectSettings) -> SplitLists:
     """The given lists, and the artists that the settings name."""
-    named = Lists(links=given.links)
+    named = SplitLists(links=given.links)
     for kind in ("artists", "works"):
         for entry, split in getattr(given, kind).entries.items():
             getattr(named, kind).add(entry, split)
@@ -184,7 +184,7 @@ def _spellings(rows: Iterable[Row]) -> dict[str, list[str]]:
     return {wikidata: sorted(names) for wikidata, names in found.items()}
 
 
-def _listed(naming: Naming, spellings: Mapping[str, list[str]], sources: Iterable[Lists]) -> str | None:
+def _listed(naming: WorkName, spellings: Mapping[str, list[str]], sources: Iterable[SplitLists]) -> str | None:
     """The split in which a work is listed, or else its artist, by the first of the sources that knows it."""
     artist, work = naming.entries()
     titles = [work.names, (naming.artist, naming.work)]
@@ -202,17 +202,17 @@ def _listed(naming: Naming, spellings: Mapping[str, list[str]], sources: Iterabl
 
 
 def _assign(
-    known: Mapping[Naming, Ids],
+    known: Mapping[WorkName, WorkIds],
     groups: Mapping[str, str],
-    listed: Mapping[Naming, str | None],
+    listed: Mapping[WorkName, str | None],
     settings: CollectSettings,
-    given: Lists,
-) -> dict[Naming, str]:
+    given: SplitLists,
+) -> dict[WorkName, str]:
     """The split of each naming."""
     certain = [(ids, split) for naming, ids in known.items() if (split := listed[naming])]
     of_person = _highest_of((ids.person, split) for ids, split in certain)
     of_object = _highest_of((ids.object, split) for ids, split in certain)
-    of_group = assign_splits(
+    of_group = divide_groups(
         set(groups.values()),
         0.0 if given.holds("val") else settings.val_share,
         0.0 if given.holds("test") else settings.test_share,
@@ -227,13 +227,13 @@ def _assign(
     }
 
 
-def _withheld(known: Mapping[Naming, Ids], splits: Mapping[Naming, str]) -> dict[Naming, str]:
+def _withheld(known: Mapping[WorkName, WorkIds], splits: Mapping[WorkName, str]) -> dict[WorkName, str]:
     """Why namings are withheld: those below the highest split of their person, or of their object."""
-    people, objects = defaultdict[str, list[Naming]](list), defaultdict[str, list[Naming]](list)
+    people, objects = defaultdict[str, list[WorkName]](list), defaultdict[str, list[WorkName]](list)
     for naming, ids in known.items():
         people[ids.person].append(naming)
         objects[ids.object].append(naming)
-    reasons: dict[Naming, str] = {}
+    reasons: dict[WorkName, str] = {}
     for members, what in (
         *((members, "its artist is, or may be, the same as that of") for members in people.values()),
         *((members, "shows the same object as") for members in objects.values()),
@@ -247,26 +247,26 @@ def _withheld(known: Mapping[Naming, Ids], splits: Mapping[Naming, str]) -> dict
 def _tell(
     rows: Iterable[Row],
     groups: Mapping[str, str],
-    splits: Mapping[Naming, str],
-    earlier: Mapping[Naming, str | None],
+    splits: Mapping[WorkName, str],
+    earlier: Mapping[WorkName, str | None],
     folder: Path,
 ) -> None:
     """Say what was kept of an earlier run, what the given lists have moved, tied together and withheld."""
     kept = [naming for naming, split in earlier.items() if split]
     moved = [naming for naming in kept if splits[naming] != earlier[naming]]
     if kept:
-        LOGGER.info("%d works stay in the splits of an earlier run; remove %s to divide anew", len(kept), folder)
+        LOG.info("%d works stay in the splits of an earlier run; remove %s to divide anew", len(kept), folder)
     if moved:
         first = f"{moved[0].work} by {moved[0].artist}, which was in {earlier[moved[0]]}"
-        LOGGER.warning("the given lists have moved %d works to another split, the first: %s", len(moved), first)
+        LOG.warning("the given lists have moved %d works to another split, the first: %s", len(moved), first)
     sizes = Counter(groups.values())
     several = [group for group, size in sizes.items() if size > 1]
     if several:
         largest = max(sizes.values())
-        LOGGER.info("%d groups tie several artists together, the largest %d; see groups.csv", len(several), largest)
+        LOG.info("%d groups tie several artists together, the largest %d; see groups.csv", len(several), largest)
     withheld = [row for row in rows if row["status"] == "withheld"]
     if withheld:
-        LOGGER.warning("%d images are withheld, the first: %s", len(withheld), withheld[0]["reason"])
+        LOG.warning("%d images are withheld, the first: %s", len(withheld), withheld[0]["reason"])
 
 
 def _highest_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -277,7 +277,7 @@ def _highest_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _write(folder: Path, splits: Mapping[Naming, str], before: Lists) -> None:
+def _write(folder: Path, splits: Mapping[WorkName, str], before: SplitLists) -> None:
     """Write the lists; what earlier runs have listed stays listed, also if it has no image now."""
     lines = [(*naming.entries(), split) for naming, split in splits.items()]
     artists: dict[Entry, str] = {}

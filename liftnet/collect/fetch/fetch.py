@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from liftnet.collect.fetching.jobs import Job, Request, read_jobs, read_requests
-from liftnet.collect.fetching.journal import Entry, Journal
-from liftnet.collect.fetching.standing import DEAD, DONE, ORDER, REFRESH, Ledger, earlier_entries, key_of
-from liftnet.collect.museum import serve
+from liftnet.collect.fetch.fetch_status import DEAD, DONE, ORDER, REFRESH, FetchHistory, earlier_entries, key_of
+from liftnet.collect.fetch.jobs import Job, Request, read_jobs, read_requests
+from liftnet.collect.fetch.journal import Entry, Journal
+from liftnet.collect.museum_server import serve
 from liftnet.collect.normalise import normalise
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.web.download import Downloader, Received, Stopped
+from liftnet.collect.web.download import Downloader, Response, Stopped
 from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.lanes import run_in_lanes
+from liftnet.collect.web.host_workers import run_by_host
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
 from liftnet.core.parallel import default_workers
 from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
-LOGGER = get_logger("collect")
+LOG = get_logger("collect")
 JOBS_AT_A_TIME = 200  # whose journals are open together
 WAITING = 4  # threads for each connection: most of them wait until their slow host may be asked again
 _LASTING = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved", "robots_disallowed"})
@@ -40,7 +40,7 @@ class _Task:
     key: str
     journal: Journal
     earlier: Entry | None
-    standing: str
+    status: str
 
 
 def fetch_jobs(
@@ -81,7 +81,7 @@ def fetch_jobs(
 
 
 class _Fetcher:
-    """Fetches the requests of several jobs side by side, each host by its own few lanes."""
+    """Fetches the requests of several jobs side by side, each host by a few workers of its own."""
 
     def __init__(self, out: Path, settings: CollectSettings, threads: int, base: str | None) -> None:
         self.out, self.settings, self.threads, self.base = out, settings, threads, base
@@ -109,30 +109,34 @@ class _Fetcher:
     def _tasks(self, job: Job, journal: Journal, requests: Sequence[Request]) -> list[_Task]:
         """What is to be asked for; what an earlier journal holds as done is taken over."""
         earlier = earlier_entries(self.out / "downloads", job.name, requests)
-        ledger = Ledger([*earlier, *journal.entries.values()], self.out, self.settings, journal.run)
+        ledger = FetchHistory([*earlier, *journal.entries.values()], self.out, self.settings, journal.run)
         tasks = []
         for request in requests:
-            key, standing, entry = key_of(request, self.settings), ledger.standing(request), ledger.entry(request)
-            if standing not in (DONE, DEAD):
-                tasks.append(_Task(request, key, journal, entry, standing))
+            key, status, entry = key_of(request, self.settings), ledger.status(request), ledger.entry(request)
+            if status not in (DONE, DEAD):
+                tasks.append(_Task(request, key, journal, entry, status))
             elif key not in journal.entries and entry is not None:
                 journal.add(entry | {"key": key})
         return tasks
 
     def _work_through(self, tasks: Sequence[_Task], total: int) -> None:
         if len(tasks) < total:
-            LOGGER.info("fetching: %d of %d need not be asked for", total - len(tasks), total)
-        finished = run_in_lanes(
-            sorted(tasks, key=lambda task: ORDER.index(task.standing)),
+            LOG.info("fetching: %d of %d need not be asked for", total - len(tasks), total)
+        finished = run_by_host(
+            sorted(tasks, key=lambda task: ORDER.index(task.status)),
             lambda task: task.journal.add(self._entry(task)),
             lambda task: task.request.host,
-            lambda host: self.downloader.gate(f"http://{host}").policy.connections if host else max(2, self.threads),
+            self._workers,
             max(WAITING * self.settings.connections, self.threads),
             self.downloader.give_up,
         )
         with contextlib.closing(finished):
             for _ in progress(finished, "collect", "fetching", len(tasks)):
                 pass
+
+    def _workers(self, host: str) -> int:
+        """How many files of a host are fetched at a time."""
+        return self.downloader.throttle(f"http://{host}").policy.connections if host else max(2, self.threads)
 
     def _write(self, job: Job, journal: Journal, requests: Sequence[Request], counts: dict[str, int]) -> None:
         with table_writer(self.out / "fetched" / f"{job.name}.parquet", FETCHED) as write:
@@ -148,12 +152,12 @@ class _Fetcher:
         entry: Entry = {
             "key": task.key,
             "request": request.id,
-            "asked": request.place.asked,
+            "asked": request.place.given,
             "fetched_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         if earlier is not None and (replaced := [earlier.get("file"), *earlier.get("replaced", [])]) != [None]:
             entry["replaced"] = sorted({file for file in replaced if file})
-        refreshed = earlier if task.standing == REFRESH else None
+        refreshed = earlier if task.status == REFRESH else None
         try:
             with contextlib.ExitStack() as holder:
                 received = self._receive(request, refreshed, holder)
@@ -170,23 +174,23 @@ class _Fetcher:
         except (
             Exception
         ) as error:  # a fault of ours, or a new trick of a server's: told in full, and a row like others
-            LOGGER.exception("%s: an unforeseen error", request.place.asked)
+            LOG.exception("%s: an unforeseen error", request.place.given)
             return entry | {"status": "internal_error", "reason": f"{type(error).__name__}: {error}", "attempts": 1}
 
-    def _receive(self, request: Request, earlier: Entry | None, holder: contextlib.ExitStack) -> Received:
+    def _receive(self, request: Request, earlier: Entry | None, holder: contextlib.ExitStack) -> Response:
         place = request.place
         if self.base is not None:
-            received = self.downloader.fetch(f"{self.base}/{quote(place.asked)}", holder=holder)
+            received = self.downloader.fetch(f"{self.base}/{quote(place.given)}", holder=holder)
             # the port changes from run to run
-            return Received(received.data, place.asked, received.http_status, received.attempts)
+            return Response(received.data, place.given, received.http_status, received.attempts)
         if place.path is not None:
-            return Received(read_local(place.path, self.settings.max_bytes))
+            return Response(read_local(place.path, self.settings.max_bytes))
         known = earlier or {}
-        return self.downloader.fetch(place.asked, known.get("etag"), known.get("last_modified"), holder)
+        return self.downloader.fetch(place.given, known.get("etag"), known.get("last_modified"), holder)
 
-    def _stored(self, request: Request, received: Received) -> Entry:
+    def _stored(self, request: Request, received: Response) -> Entry:
         """Check and store what came, under a name made of its content."""
-        limits, asked = self.settings, request.place.asked
+        limits, asked = self.settings, request.place.given
         if request.what == "mask":  # brought to its image's size by `collect manifest`
             file = f"downloads/masks/{hashlib.sha256(received.data).hexdigest()[:16]}"
             write_bytes(self.out / file, received.data)
@@ -236,7 +240,7 @@ def read_local(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def _what_came(received: Received) -> Entry:
+def _what_came(received: Response) -> Entry:
     return {
         "bytes": len(received.data),
         "sha256_raw": hashlib.sha256(received.data).hexdigest(),

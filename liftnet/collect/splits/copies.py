@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from liftnet.collect.fetching.journal import Entry
+from liftnet.collect.fetch.journal import Entry
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.splitting.duplicates import choose_kept, same_detail
+from liftnet.collect.splits.duplicates import choose_kept, same_detail
 from liftnet.core.components import Components
 from liftnet.core.log import get_logger
 from liftnet.data.perceptual_hashes import SYMMETRIES, NearPairs, as_bits, near_pairs
@@ -18,10 +18,10 @@ from liftnet.data.perceptual_hashes import SYMMETRIES, NearPairs, as_bits, near_
 Row = dict[str, Any]
 Tie = tuple[int, int]
 PLACEHOLDER_ARTISTS = 3  # a picture under more artists than this shows none of their works: "no image available"
-LOGGER = get_logger("collect")
+LOG = get_logger("collect")
 
 
-def mark_copies(
+def deduplicate(
     rows: Sequence[Row], images: Sequence[Entry], out: Path, settings: CollectSettings, threads: int = 1
 ) -> list[Tie]:
     """Drop copies, note what looks alike, and tell which rows' pictures tie their works together.
@@ -95,7 +95,7 @@ def _drop_placeholders(rows: Sequence[Row], numbers: set[int]) -> None:
     for number in numbers:
         rows[number] |= {"status": "placeholder", "reason": reason, "image_id": None, "file": None}
     if numbers:
-        LOGGER.warning("%d rows hold a picture that stands under many artists; they are not used", len(numbers))
+        LOG.warning("%d rows hold a picture that stands under many artists; they are not used", len(numbers))
 
 
 def _worth(row: Row, number: int) -> tuple[bool, int, int]:
