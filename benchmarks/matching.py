@@ -37,8 +37,8 @@ from measuring import (
 )
 
 from liftnet.data.pictures import read_image
+from liftnet.match.methods.opencv import extract_sift
 from liftnet.match.settings import MatchSettings
-from liftnet.match.sift import extract_sift
 
 RUNS = 5
 OVERLAP_DEGREES, RIGHT_PX = 45.0, 4.0

@@ -18,11 +18,11 @@ import pandas as pd
 from measuring import OURS, PEER, machine, new_figure, one_thread, save_figure, shown, spent, tidy, write_report
 
 from liftnet.core.errors import LiftnetError
+from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import match_work
 from liftnet.verify.evaluate import evaluate
-from liftnet.verify.run import verify_matches
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.verify import verify_matches
 
 VARIANTS: dict[str, tuple[dict, dict]] = {  # settings of `match` and of `verify`
     "liftnet": ({}, {}),

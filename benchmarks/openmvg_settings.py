@@ -20,10 +20,10 @@ from measuring import PHOTOS, fundamental_of, line_distances, machine, one_threa
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, MATCHES, PAIRS, read_table
+from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import match_work
-from liftnet.verify.run import verify_matches
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.verify import verify_matches
 
 RIGHT_PX = 4.0
 MVG = {"features": "openmvg", "matcher": "openmvg"}

@@ -41,13 +41,13 @@ from reference_cameras import load, read_correspondences, reconstruct
 
 from liftnet.core.files import atomic_path
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
-from liftnet.match.extract import recipe, work_features
-from liftnet.match.images import work_images
+from liftnet.match.feature_cache import recipe, work_features
+from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import match_work
-from liftnet.verify.files import ImageRow, MaskFolder, read_images
-from liftnet.verify.run import verify_matches
+from liftnet.match.work_features import work_images
+from liftnet.verify.inputs import ImageRow, MaskFolder, read_images
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.verify import verify_matches
 
 WITHIN_PX, RIGHT_PX, USEFUL = (1, 2, 4), 2.0, 20
 TURNED = ("ethiopian",)  # turned before a still background: reconstructed on the masks

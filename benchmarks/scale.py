@@ -100,7 +100,7 @@ def _measured(pipe: multiprocessing.connection.Connection, function: Task, root:
 
 def match_all(root: Path, works: list[Work]) -> None:
     """`match` of every work."""
-    from liftnet.match.work import match_work
+    from liftnet.match.match import match_work
 
     for work in works:
         match_work(root, work.work_id, root / "matches" / f"{work.work_id}.parquet", MatchSettings())
@@ -108,7 +108,7 @@ def match_all(root: Path, works: list[Work]) -> None:
 
 def verify_all(root: Path, works: list[Work]) -> None:
     """`verify run` of every work."""
-    from liftnet.verify.run import verify_matches
+    from liftnet.verify.verify import verify_matches
 
     for work in works:
         name = f"{work.work_id}.parquet"

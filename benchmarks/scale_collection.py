@@ -23,7 +23,7 @@ from liftnet.collect.manifest import ROWS_PER_GROUP
 from liftnet.core.ids import stable_id
 from liftnet.data.features import Features, write_features
 from liftnet.data.schemas import MANIFEST, MASKS, table_writer, write_table
-from liftnet.match.extract import recipe
+from liftnet.match.feature_cache import recipe
 from liftnet.match.settings import MatchSettings, feature_settings
 
 WORKS, PAIRS = 1187, 182_000  # of the paper's collection

@@ -27,11 +27,11 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splits.duplicates import detail, same_detail
 from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
-from liftnet.match.across import match_across
+from liftnet.match.cross_split import match_across
 from liftnet.match.settings import MatchSettings
 from liftnet.shard.leakage import LINKING, links_between
-from liftnet.verify.run import verify_matches
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.verify import verify_matches
 
 COPIES, DIVISIONS, SEARCHED = 100, 5, 20_000
 SETTINGS = CollectSettings()

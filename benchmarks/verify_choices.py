@@ -35,8 +35,8 @@ from liftnet.geometry import (
 from liftnet.geometry.flats import fit_flat, joint_points
 from liftnet.geometry.perspective import fundamental_residuals
 from liftnet.verify.decide import reasons
-from liftnet.verify.files import ImageRow, MaskFolder, Matches, MatchTable, read_images
 from liftnet.verify.fits import PairNumbers, View, fit_pair
+from liftnet.verify.inputs import ImageRow, MaskFolder, Matches, MatchTable, read_images
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import transfer_errors
 

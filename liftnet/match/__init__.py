@@ -13,7 +13,7 @@ __all__ = ["match_descriptors"]
 
 def __getattr__(name: str) -> Any:
     if name == "match_descriptors":
-        from liftnet.match.matcher import match_descriptors
+        from liftnet.match.descriptors import match_descriptors
 
         return match_descriptors
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

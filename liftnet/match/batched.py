@@ -4,7 +4,7 @@ A half-precision product of 8-bit descriptors, summed in single precision, is wr
 nearest two distances are known within a bound, and a descriptor that cannot pass the ratio test even at the bound's
 best is out: most of them. The few that are left are compared again in single precision, where products of 8-bit
 descriptors are exact, and so are their partners in the other direction. The result equals
-`liftnet.match.matcher.match_with_ratios` to the last bit.
+`liftnet.match.descriptors.match_with_ratios` to the last bit.
 """
 
 from __future__ import annotations

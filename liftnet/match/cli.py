@@ -28,11 +28,11 @@ def add_commands(stages: Subparsers) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     settings = settings_from(arguments, MatchSettings)
     if arguments.across:
-        from liftnet.match.across import match_across
+        from liftnet.match.cross_split import match_across
 
         match_across(arguments.root, arguments.out, settings, threads=arguments.threads, seed=arguments.seed)
     else:
-        from liftnet.match.work import match_work
+        from liftnet.match.match import match_work
 
         match_work(
             arguments.root, arguments.work, arguments.out, settings, threads=arguments.threads, seed=arguments.seed

@@ -20,8 +20,8 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features, Floats
-from liftnet.match.features import WorkFeatures
-from liftnet.match.matcher import match_descriptors
+from liftnet.match.descriptors import match_descriptors
+from liftnet.match.work_features import WorkFeatures
 
 WORDS = 128
 VOCABULARY_SAMPLE = 100_000  # descriptors of all images together: hundreds a word

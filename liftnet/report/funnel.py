@@ -14,7 +14,7 @@ import pandas as pd
 
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import PairReason, words_of
-from liftnet.report.run import Run
+from liftnet.report.results import Run
 
 COLUMNS = ["unit", "step", "outcome", "reason", "count"]
 UNACCOUNTED = "not accounted for: files of different runs"

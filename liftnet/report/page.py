@@ -21,7 +21,7 @@ from liftnet.report.depths import DepthFigure, depth_figures
 from liftnet.report.funnel import funnel, remaining, write_funnel
 from liftnet.report.masks import hand_mask_figures, mask_figures
 from liftnet.report.pairs import chosen_kept, chosen_rejected, drawn_pairs
-from liftnet.report.run import Run
+from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
 from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
 

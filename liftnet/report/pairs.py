@@ -15,7 +15,7 @@ from liftnet.core.log import get_logger
 from liftnet.data.codes import words_of
 from liftnet.data.drawing import data_uri, shrunk
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
-from liftnet.report.run import Run
+from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
 
 PAIR_HEIGHT = 300.0  # of both photographs in a drawn pair, in units of the drawing

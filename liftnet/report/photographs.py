@@ -11,7 +11,7 @@ import pandas as pd
 from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_seed
 from liftnet.data.pictures import read_image
-from liftnet.report.run import Run
+from liftnet.report.results import Run
 
 
 @dataclass(frozen=True)

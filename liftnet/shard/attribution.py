@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from liftnet.core.files import atomic_path, write_text
-from liftnet.shard.facts import Facts
+from liftnet.shard.summary import Facts
 
 COLUMNS = (
     *("image_id", "split", "artist", "work", "attribution", "license", "license_spdx", "license_url", "credit"),

@@ -17,9 +17,9 @@ from liftnet.core.tables import markdown_table
 from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
 from liftnet.data.shards.write import TRIED_FILE
-from liftnet.shard.facts import HUB_SPLITS, Facts, type_name
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics.run import CAPTION, statistics_table
+from liftnet.shard.statistics.write import CAPTION, statistics_table
+from liftnet.shard.summary import HUB_SPLITS, Facts, type_name
 
 CARD_FILE = "README.md"
 PAIR_COLUMNS = {

@@ -23,8 +23,8 @@ from liftnet.data.schemas import DATASET, IMAGES
 from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of
-from liftnet.shard.facts import Facts
 from liftnet.shard.settings import ShardSettings
+from liftnet.shard.summary import Facts
 
 CROISSANT_FILE = "croissant.json"
 VERSIONS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]

@@ -14,7 +14,7 @@ from liftnet.core.log import progress
 from liftnet.data.codes import SPLITS
 from liftnet.data.pictures import exif_tags
 from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST
-from liftnet.data.shards.cut import cut, shard_files
+from liftnet.data.shards.write import cut, shard_files
 from liftnet.shard.selection import split_mask
 from liftnet.shard.settings import ShardSettings
 

@@ -18,7 +18,6 @@ from liftnet.shard.attribution import write_attribution
 from liftnet.shard.card import write_card
 from liftnet.shard.checksums import write_checksums
 from liftnet.shard.croissant import unstated_terms, write_croissant
-from liftnet.shard.facts import COLLECTED_FILE, Facts, count_facts
 from liftnet.shard.images import write_image_shards
 from liftnet.shard.leakage import write_links, write_withheld
 from liftnet.shard.mini import copy_pairs, draw_works
@@ -31,6 +30,7 @@ from liftnet.shard.selection import (
     stored_rows,
 )
 from liftnet.shard.settings import ShardSettings
+from liftnet.shard.summary import COLLECTED_FILE, Facts, count_facts
 
 MINI = "mini"
 NAMES = ("artist", "work")

@@ -28,7 +28,7 @@ def add_commands(stages: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from liftnet.verify.run import verify_matches
+    from liftnet.verify.verify import verify_matches
 
     settings = settings_from(arguments, VerifySettings)
     verify_matches(arguments.root, arguments.matches, arguments.out, settings, arguments.seed, arguments.threads)
@@ -41,7 +41,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _cuts(arguments: argparse.Namespace) -> None:
-    from liftnet.verify.cuts import write_cuts
+    from liftnet.verify.sweep import write_cuts
 
     settings = settings_from(arguments, VerifySettings)
     write_cuts(arguments.root, arguments.museum, arguments.tables, settings, arguments.threads)

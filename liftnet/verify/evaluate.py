@@ -21,7 +21,7 @@ from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.verify.files import ImageRow, MaskFolder, list_values, read_images, read_matches
+from liftnet.verify.inputs import ImageRow, MaskFolder, list_values, read_images, read_matches
 from liftnet.verify.recall import CORRECT_PX, NEARBY_SHARE, KeypointFolder, Oracle, Recall
 from liftnet.verify.truth import transfer_errors
 

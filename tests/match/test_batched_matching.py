@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from liftnet.match import batched
 from liftnet.match.batched import match_pairs_with_ratios
-from liftnet.match.matcher import match_with_ratios
+from liftnet.match.descriptors import match_with_ratios
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 

@@ -9,8 +9,8 @@ import pytest
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.masks import write_mask
+from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import match_work
 
 needs_pycolmap = pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")
 COLMAP = MatchSettings(features="colmap", matcher="colmap")

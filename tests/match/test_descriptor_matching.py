@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 import liftnet.match
 from liftnet.match import match_descriptors
-from liftnet.match.matcher import match_with_ratios, score_matches
+from liftnet.match.descriptors import match_with_ratios, score_matches
 from liftnet.match.neighbours import find_neighbours
 
 

@@ -9,11 +9,12 @@ import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.features import Features, read_features, write_features
-from liftnet.match import batched, opencv
-from liftnet.match.extract import recipe
+from liftnet.match import batched
+from liftnet.match.feature_cache import recipe
+from liftnet.match.match import match_work
+from liftnet.match.methods import opencv
+from liftnet.match.methods.opencv import extract_sift
 from liftnet.match.settings import MatchSettings
-from liftnet.match.sift import extract_sift
-from liftnet.match.work import match_work
 
 
 def run(root, out="m.parquet", **changes):

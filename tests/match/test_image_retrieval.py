@@ -7,8 +7,8 @@ import pytest
 
 from liftnet.data.features import Features, write_features
 from liftnet.match import retrieval
-from liftnet.match.features import Problem, WorkFeatures, WorkImage
 from liftnet.match.retrieval import best_partners, most_similar, similar_pairs, vlad, vocabulary
+from liftnet.match.work_features import Problem, WorkFeatures, WorkImage
 
 
 def scenes(folder, groups=6, views=5, points=120):
@@ -95,8 +95,8 @@ def test_few_descriptors_make_a_small_vocabulary():
 
 
 def test_the_limit_decides_between_all_pairs_and_retrieval(two_views, textured, monkeypatch, caplog):
+    from liftnet.match.match import match_work
     from liftnet.match.settings import MatchSettings
-    from liftnet.match.work import match_work
 
     caplog.set_level(logging.INFO)
     for k in range(4):

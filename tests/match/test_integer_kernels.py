@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.match import kernels, neighbours
+from liftnet.match.descriptors import match_descriptors
 from liftnet.match.kernels import FAR, KERNELS, compile_distances, pack_columns, pack_rows, usable_kernels
-from liftnet.match.matcher import match_descriptors
 
 USABLE = {kernel.feature: kernel for kernel in usable_kernels()}
 each_kernel = pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.masks import write_mask
-from liftnet.match.across import match_across
+from liftnet.match.cross_split import match_across
 from liftnet.match.settings import ACROSS_SETTINGS, MatchSettings
 
 SIZE = {"width": 320, "height": 240}

@@ -16,9 +16,9 @@ from liftnet.data.features import Features
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import write_image
 from liftnet.match.cli import add_commands
-from liftnet.match.features import distinct_matches
+from liftnet.match.methods.opencv import extract_sift, root_sift
 from liftnet.match.settings import MatchSettings, used_settings
-from liftnet.match.sift import extract_sift, root_sift
+from liftnet.match.work_features import distinct_matches
 
 
 def command(root, *options, work="a-work-123abc", out="m.parquet"):
@@ -193,7 +193,8 @@ def test_a_killed_run_keeps_the_features_it_found(two_views, textured):
     two_views.add("c2", textured()[:, 40:])
     code = """
 import argparse, os, sys
-from liftnet.match import cli, opencv
+from liftnet.match import cli
+from liftnet.match.methods import opencv
 calls = []
 def killed(pixels, settings, extract=opencv.extract_sift):
     calls.append(1)
@@ -305,6 +306,6 @@ def test_the_stage_is_light_to_import():
 
 def test_long_work_is_announced(two_views, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("liftnet.match.exact._OPERATIONS_PER_SECOND", 1e4)
+    monkeypatch.setattr("liftnet.match.methods.exact._OPERATIONS_PER_SECOND", 1e4)
     command(two_views)
     assert any("matching 1 pairs, about" in message for message in caplog.messages)

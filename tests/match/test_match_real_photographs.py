@@ -9,8 +9,8 @@ import pytest
 
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, MATCHES, read_table, write_table
+from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import match_work
 
 BUDDHA = Path(__file__).resolve().parents[2] / "../shared/data/photos/buddha"
 LIVIA = BUDDHA.parent / "livia/images"

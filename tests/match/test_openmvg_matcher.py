@@ -17,10 +17,10 @@ import pytest
 from liftnet.core.errors import LiftnetError
 from liftnet.data.features import read_features
 from liftnet.data.masks import write_mask
-from liftnet.match import openmvg_match
-from liftnet.match.openmvg_programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
+from liftnet.match.match import match_work
+from liftnet.match.methods.openmvg import match as openmvg_match
+from liftnet.match.methods.openmvg.programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import match_work
 
 PROGRAMS = (LISTING, FEATURES, PAIRS, MATCHES, FILTER)
 POINTS = 30
@@ -164,7 +164,7 @@ def test_many_pairs_go_in_groups(three, openmvg, textured, monkeypatch):
 
 def test_chosen_pairs_are_listed_by_us(three, openmvg, textured, monkeypatch):
     three.add("d3", textured(seed=4))
-    monkeypatch.setattr("liftnet.match.work.pairs_to_try", lambda *_: [("a0", "c2"), ("b1", "d3")])
+    monkeypatch.setattr("liftnet.match.match.pairs_to_try", lambda *_: [("a0", "c2"), ("b1", "d3")])
     rows = run(three, openmvg)
     assert list(rows) == [("a0", "c2"), ("b1", "d3")]
     assert all(len(row["x1"]) == POINTS for row in rows.values())
@@ -284,7 +284,7 @@ def test_what_cannot_be_trusted_stops_the_command(three, openmvg, faults, messag
 
 
 def test_pairs_that_were_not_asked_for(three, openmvg, monkeypatch):
-    monkeypatch.setattr("liftnet.match.work.pairs_to_try", lambda *_: [("a0", "b1"), ("a0", "c2")])
+    monkeypatch.setattr("liftnet.match.match.pairs_to_try", lambda *_: [("a0", "b1"), ("a0", "c2")])
     monkeypatch.setattr(openmvg_match, "write_pairs", lambda path, _: path.write_text("0 1\n0 2\n1 2\n"))
     with pytest.raises(LiftnetError, match="matched b1 and c2, which it was not asked to"):
         run(three, openmvg)

@@ -7,7 +7,7 @@ import pytest
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import DATASET, PAIRS, TRIED, write_table
 from liftnet.report.funnel import UNACCOUNTED, funnel, remaining, write_funnel
-from liftnet.report.run import Run
+from liftnet.report.results import Run
 
 
 def assert_adds_up(frame):

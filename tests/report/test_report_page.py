@@ -10,7 +10,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.report.page import _plotly, write_report
 from liftnet.report.pairs import chosen_kept, chosen_rejected
-from liftnet.report.run import Run
+from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
 from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
 

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from liftnet.data.drawing import ZOOM, data_uri, depth_colours, new_view, resampled, shrunk, with_scale
-from liftnet.report.pictures import (
+from liftnet.report.depths import MESH_SIDE, mesh
+from liftnet.report.masks import (
     ONLY_HAND,
     ONLY_PREDICTED,
     intersection_over_union,
     mask_comparison,
     mask_overlay,
 )
-from liftnet.report.surface import MESH_SIDE, mesh
 
 
 def disc(side, radius=0.6):

@@ -17,12 +17,11 @@ from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import DATASET, MANIFEST, PAIRS, write_table
 from liftnet.data.shards import sorted_runs as runs_module
 from liftnet.data.shards import write as cutting_module
-from liftnet.data.shards.cut import cut
-from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.shards.write import Cutting, cut, write_pairs
 from liftnet.shard import load_pair, read_pairs
 from liftnet.shard import write as write_module
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics.run import Tally, tally_dataset, write_statistics
+from liftnet.shard.statistics.write import Tally, tally_dataset, write_statistics
 from liftnet.shard.write import write_dataset
 
 

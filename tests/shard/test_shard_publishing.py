@@ -22,10 +22,10 @@ from liftnet.data.dataset import load_image, load_pair, read_pairs
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
 from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
+from liftnet.shard.check.dataset import verify_dataset
 from liftnet.shard.mini import draw_works
 from liftnet.shard.selection import collected_rows, licence_reasons, stored_rows
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.verifying.run import verify_dataset
 from liftnet.shard.write import write_dataset
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "dataset.md"
@@ -343,7 +343,7 @@ def test_what_only_the_publisher_can_say_is_asked_for(run, tmp_path, caplog):
 
 
 def test_writing_and_verifying_load_nothing_that_their_environment_has_not():
-    code = "import sys, liftnet.shard.write, liftnet.shard.verifying.run; print(*sys.modules)"
+    code = "import sys, liftnet.shard.write, liftnet.shard.check.dataset; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "torch", "scipy", "cv2", "numba", "mlcroissant", "datasets", "duckdb"} & set(loaded)
 

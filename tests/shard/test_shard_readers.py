@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from liftnet.data.codes import SPLITS
+from liftnet.shard.check.files import split_of
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.verifying.files import split_of
 from liftnet.shard.write import write_dataset
 
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)

@@ -12,11 +12,11 @@ import yaml
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, write_table
+from liftnet.shard.check.dataset import verify_dataset
+from liftnet.shard.check.faults import MOST_SHOWN, Fault, Report
 from liftnet.shard.checksums import sign_dataset
 from liftnet.shard.cli import add_commands
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.verifying.faults import MOST_SHOWN, Fault, Report
-from liftnet.shard.verifying.run import verify_dataset
 from liftnet.shard.write import write_dataset
 
 TRAIN, IMAGES, COLLECTED = "train-00000-of-00001.parquet", "images-train-00000-of-00001.parquet", "collected.parquet"

@@ -10,9 +10,9 @@ import pytest
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.verify.cli import add_commands
-from liftnet.verify.cuts import FLOOR_FACTOR, MAX_RHO, MIN_INLIERS, count_cuts, read_numbers
-from liftnet.verify.run import verify_matches
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.sweep import FLOOR_FACTOR, MAX_RHO, MIN_INLIERS, count_cuts, read_numbers
+from liftnet.verify.verify import verify_matches
 
 
 def command(*words):

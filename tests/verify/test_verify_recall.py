@@ -10,9 +10,9 @@ from scipy.spatial import KDTree
 from liftnet.data.features import Features, write_features
 from liftnet.verify.cli import add_commands
 from liftnet.verify.recall import NEARBY_SHARE, Oracle, count_matchable, visible_surface
-from liftnet.verify.run import verify_matches
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import true_positions
+from liftnet.verify.verify import verify_matches
 
 
 def first_hits(camera, world, balls):

@@ -11,9 +11,9 @@ from liftnet.data.codes import PairReason
 from liftnet.data.masks import write_mask
 from liftnet.data.schemas import PAIRS, read_table, write_table
 from liftnet.verify.cli import add_commands
-from liftnet.verify.files import MatchTable, object_side, points_on_mask
-from liftnet.verify.run import _row, verify_matches
+from liftnet.verify.inputs import MatchTable, object_side, points_on_mask
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.verify import _row, verify_matches
 
 
 def command(*words):
@@ -179,7 +179,7 @@ def test_long_tables_are_read_and_written_in_groups(run, tools, monkeypatch):
     a, b = noisy_matches(run, tools, "v0", "v1", n=30, wrong=5, off=0)
     rows = [tools.row(f"v{k % 3}", "v3", a, b) for k in range(30)]
     at_once = pairs_of(run, rows)
-    for module in ("run", "files"):
+    for module in ("verify", "inputs"):
         monkeypatch.setattr(f"liftnet.verify.{module}.ROWS_PER_GROUP", 4)
     waiting, most = [], 0
 
@@ -196,8 +196,8 @@ def test_long_tables_are_read_and_written_in_groups(run, tools, monkeypatch):
         waiting.pop(0)
         return row
 
-    monkeypatch.setattr("liftnet.verify.run.MatchTable", Watched)
-    monkeypatch.setattr("liftnet.verify.run._row", watched_rows)
+    monkeypatch.setattr("liftnet.verify.verify.MatchTable", Watched)
+    monkeypatch.setattr("liftnet.verify.verify._row", watched_rows)
     in_groups = pairs_of(run, rows, threads=2)
     assert pq.read_metadata(run.root / "pairs/balls.parquet").num_row_groups == 8
     assert in_groups == at_once

@@ -10,9 +10,9 @@ from liftnet.core.errors import LiftnetError
 from liftnet.geometry.cameras import Camera
 from liftnet.verify.cli import add_commands
 from liftnet.verify.evaluate import count_by_reason
-from liftnet.verify.run import verify_matches
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import depth_at, transfer_errors
+from liftnet.verify.verify import verify_matches
 
 
 def command(*words):

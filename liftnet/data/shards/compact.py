@@ -14,7 +14,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.codes import SPLITS
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, PAIRS
-from liftnet.data.shards.tried_pairs import Lookup, left_out_reasons
+from liftnet.data.shards.pair_outcomes import Lookup, left_out_reasons
 
 MAX_UNITS = 2**16 - 1
 MAX_SIDE = (MAX_UNITS + 1) // COORDINATE_SCALE  # 2048 px: pixel centres up to 2047, as uint16 reaches 2047.97

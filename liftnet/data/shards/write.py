@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,10 +22,9 @@ from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, PAIRS, TRIED, table_writer
 from liftnet.data.shards.camera_angles import Focals, rotation_column
 from liftnet.data.shards.compact import COLUMNS, COORDINATES, compact_table, kept_pairs, list_lengths
-from liftnet.data.shards.cut import cut, shard_files
+from liftnet.data.shards.pair_outcomes import COLUMNS as TRIED_COLUMNS
+from liftnet.data.shards.pair_outcomes import Lookup, tried_rows
 from liftnet.data.shards.sorted_runs import SortedRuns
-from liftnet.data.shards.tried_pairs import COLUMNS as TRIED_COLUMNS
-from liftnet.data.shards.tried_pairs import Lookup, tried_rows
 
 LISTS = (*COORDINATES, "score")
 ROW_BYTES = 200  # ids and counts of a pair, before compression
@@ -167,3 +167,19 @@ def write_shard(path: Path, split: str, rows: pa.Table, cutting: Cutting) -> Non
         column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in LISTS},
         write_page_index=True,
     )
+
+
+def cut(sizes: npt.NDArray[np.int64], shard_mb: int) -> list[range]:
+    """Cut rows of the given sizes (bytes) into consecutive ranges of about `shard_mb` MB; always at least one."""
+    if not len(sizes):
+        return [range(0)]
+    before = np.cumsum(sizes) - sizes
+    shards = before // (shard_mb * 1_000_000)
+    starts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(sizes)]
+    return [range(start, stop) for start, stop in pairwise(starts)]
+
+
+def shard_files(folder: Path, name: str, parts: list[range]) -> Iterator[tuple[Path, range]]:
+    """The file of each part, `<name>-00000-of-000NN.parquet`."""
+    for number, rows in enumerate(parts):
+        yield folder / f"{name}-{number:05d}-of-{len(parts):05d}.parquet", rows

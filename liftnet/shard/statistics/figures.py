@@ -12,7 +12,7 @@ import pandas as pd
 
 from liftnet.core.files import atomic_path, write_text
 from liftnet.data.codes import SPLITS
-from liftnet.shard.statistics.files import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE
+from liftnet.shard.statistics.counting import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE
 from liftnet.shard.statistics.funnel import ALL, funnel_by_source
 from liftnet.shard.statistics.tables import licences, units
 from liftnet.shard.statistics.tally import Tally

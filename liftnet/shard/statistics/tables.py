@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from liftnet.data.codes import LEFT_OUT, SPLITS
-from liftnet.shard.statistics.files import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE
+from liftnet.shard.statistics.counting import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE
+from liftnet.shard.statistics.distributions import COLUMNS, distribution_rows, shown_distribution
 from liftnet.shard.statistics.funnel import CAPTION, funnel_by_source
-from liftnet.shard.statistics.summary import COLUMNS, distribution_rows, shown_distribution
 from liftnet.shard.statistics.tally import Tally
 
 ANGLE_RULE = (

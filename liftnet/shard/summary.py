@@ -16,8 +16,8 @@ from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.shard.images import WITH_EXIF, WITH_POSITION
 from liftnet.shard.selection import stored_rows
-from liftnet.shard.statistics.files import COLLECTED_FILE
-from liftnet.shard.statistics.run import Tally, tally_dataset
+from liftnet.shard.statistics.counting import COLLECTED_FILE
+from liftnet.shard.statistics.write import Tally, tally_dataset
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as dataset hubs call them
 UNDIVIDED = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "images": "sha256"}

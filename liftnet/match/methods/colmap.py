@@ -17,10 +17,9 @@ from liftnet.core.log import progress
 from liftnet.core.parallel import map_threads
 from liftnet.data.features import Features
 from liftnet.data.schemas import in_groups
-from liftnet.match.features import PairMatches, Problem, WorkFeatures, WorkImage
-from liftnet.match.images import link_image
-from liftnet.match.matcher import score_matches
+from liftnet.match.descriptors import score_matches
 from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import PairMatches, Problem, WorkFeatures, WorkImage, link_image
 
 _NEEDED = ("Database", "FeatureExtractionOptions", "FeatureMatchingOptions", "extract_features", "match_image_pairs")
 _HALF_PIXEL = np.float32(0.5)  # COLMAP calls the centre of the top-left pixel (0.5, 0.5)

@@ -18,10 +18,10 @@ from liftnet.data.dataset import coordinate_scale, shard_paths
 from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
+from liftnet.shard.check.faults import Fault, told_as_fault
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
 from liftnet.shard.croissant import CROISSANT_FILE
-from liftnet.shard.facts import COLLECTED_FILE, HUB_SPLITS
-from liftnet.shard.verifying.faults import Fault, told_as_fault
+from liftnet.shard.summary import COLLECTED_FILE, HUB_SPLITS
 
 PREFIXES = {"pairs": "", "images": "images-"}
 

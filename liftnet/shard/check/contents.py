@@ -22,10 +22,10 @@ from liftnet.data.dataset import coordinate_scale
 from liftnet.data.pictures import picture_size, read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards.compact import COORDINATES, list_lengths
-from liftnet.shard.facts import COLLECTED_FILE, UNDIVIDED
+from liftnet.shard.check.faults import Fault, told_as_fault
+from liftnet.shard.check.files import split_of
 from liftnet.shard.selection import licence_reasons, stored_rows
-from liftnet.shard.verifying.faults import Fault, told_as_fault
-from liftnet.shard.verifying.files import split_of
+from liftnet.shard.summary import COLLECTED_FILE, UNDIVIDED
 
 Group = tuple[Path, int]
 _MOST_PIXELS = 89_000_000  # larger pictures are not decoded: a damaged header must not fill the memory

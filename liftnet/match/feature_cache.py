@@ -12,9 +12,8 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.features import Features, read_features, write_features
-from liftnet.match.features import MIN_KEYPOINTS, Problem, WorkFeatures, WorkImage
-from liftnet.match.images import image_size
 from liftnet.match.settings import MatchSettings, feature_settings
+from liftnet.match.work_features import MIN_KEYPOINTS, Problem, WorkFeatures, WorkImage, image_size
 
 CACHE_VERSION = 1  # raised when the features of an extractor change with the same settings
 
@@ -31,14 +30,14 @@ class Extractor(Protocol):
 def load_extractor(name: str) -> Extractor:
     """The function behind the setting `features`; only the one asked for is imported."""
     if name == "openmvg":
-        from liftnet.match.openmvg import extract_openmvg
+        from liftnet.match.methods.openmvg import extract_openmvg
 
         return extract_openmvg
     if name == "colmap":
-        from liftnet.match.colmap import extract_colmap
+        from liftnet.match.methods.colmap import extract_colmap
 
         return extract_colmap
-    from liftnet.match.opencv import extract_opencv
+    from liftnet.match.methods.opencv import extract_opencv
 
     return extract_opencv
 

@@ -5,7 +5,7 @@ matches it loaded instead of computing new ones. So each call gets an empty fold
 content, and every file is read back and checked before it is used.
 """
 
-from liftnet.match.openmvg_extract import extract_openmvg
-from liftnet.match.openmvg_match import match_openmvg
+from liftnet.match.methods.openmvg.extract import extract_openmvg
+from liftnet.match.methods.openmvg.match import match_openmvg
 
 __all__ = ["extract_openmvg", "match_openmvg"]

@@ -21,7 +21,7 @@ from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP
 from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.verify.decide import DECIDING, reasons
-from liftnet.verify.files import list_values, read_images
+from liftnet.verify.inputs import list_values, read_images
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import transfer_errors
 

@@ -14,8 +14,8 @@ from liftnet.core.parallel import map_threads
 from liftnet.data.codes import PairReason
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.verify.decide import PairDecision, verify_pair
-from liftnet.verify.files import ImageRow, MaskFolder, Matches, MatchTable, read_images
 from liftnet.verify.fits import PairNumbers, View
+from liftnet.verify.inputs import ImageRow, MaskFolder, Matches, MatchTable, read_images
 from liftnet.verify.settings import VerifySettings
 
 Row = dict[str, Any]

@@ -19,12 +19,12 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.features import Floats
 from liftnet.data.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, in_groups, read_table, table_writer
-from liftnet.match.extract import recipe, work_features
-from liftnet.match.features import MIN_KEYPOINTS, PairMatches, Problem, WorkFeatures, WorkImage
-from liftnet.match.matcher import match_descriptors
+from liftnet.match.descriptors import match_descriptors
+from liftnet.match.feature_cache import recipe, work_features
+from liftnet.match.match import Summary, check_settings, load_matcher, table_rows
 from liftnet.match.retrieval import RATIO, coarsest, sample, vlad, vocabulary
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work import Summary, check_settings, load_matcher, table_rows
+from liftnet.match.work_features import MIN_KEYPOINTS, PairMatches, Problem, WorkFeatures, WorkImage
 
 HELD_OUT = ("val", "test")
 SHORTLIST = 20  # images of like looks whose coarse features are compared with those of a held-out one

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from liftnet.core.errors import LiftnetError
 from liftnet.core.parallel import map_threads
 from liftnet.data.schemas import in_groups
-from liftnet.match.features import PairMatches, WorkFeatures
-from liftnet.match.matcher import score_matches
-from liftnet.match.openmvg_files import Matches, Pair, check_matches, read_matches, read_pairs
-from liftnet.match.openmvg_programs import FILTER, MATCHES, PAIRS, Programs
-from liftnet.match.openmvg_writers import write_describer, write_features, write_pairs, write_sfm_data
+from liftnet.match.descriptors import score_matches
+from liftnet.match.methods.openmvg.programs import FILTER, MATCHES, PAIRS, Programs
+from liftnet.match.methods.openmvg.readers import Matches, Pair, check_matches, read_matches, read_pairs
+from liftnet.match.methods.openmvg.writers import write_describer, write_features, write_pairs, write_sfm_data
 from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import PairMatches, WorkFeatures
 
 PairIds = tuple[str, str]
 

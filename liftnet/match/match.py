@@ -12,10 +12,9 @@ from typing import Any, Protocol
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
-from liftnet.match.extract import recipe, work_features
-from liftnet.match.features import PairMatches, WorkFeatures
-from liftnet.match.images import work_images
+from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.settings import MatchSettings, used_settings
+from liftnet.match.work_features import PairMatches, WorkFeatures, work_images
 
 
 class Matcher(Protocol):
@@ -99,14 +98,14 @@ def pairs_to_try(work: WorkFeatures, settings: MatchSettings, threads: int, seed
 def load_matcher(name: str) -> Matcher:
     """The function behind the setting `matcher`; only the one asked for is imported."""
     if name == "openmvg":
-        from liftnet.match.openmvg import match_openmvg
+        from liftnet.match.methods.openmvg import match_openmvg
 
         return match_openmvg
     if name == "colmap":
-        from liftnet.match.colmap import match_colmap
+        from liftnet.match.methods.colmap import match_colmap
 
         return match_colmap
-    from liftnet.match.exact import match_exact
+    from liftnet.match.methods.exact import match_exact
 
     return match_exact
 

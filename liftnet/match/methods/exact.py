@@ -8,9 +8,9 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import UInt8Array
-from liftnet.match.features import PairMatches, WorkFeatures
-from liftnet.match.matcher import match_with_ratios
+from liftnet.match.descriptors import match_with_ratios
 from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import PairMatches, WorkFeatures
 
 _OPERATIONS_PER_SECOND = 3e10  # of a thread, in the GEMM with the pass over it; for the estimate of time only
 _WORTH_TELLING = 60.0  # seconds

@@ -7,15 +7,15 @@ from pathlib import Path
 from liftnet.core.errors import LiftnetError
 from liftnet.data.licences import PROFILES
 from liftnet.shard.card import CARD_FILE
-from liftnet.shard.verifying.faults import Fault, Report, told_as_fault
-from liftnet.shard.verifying.files import (
+from liftnet.shard.check.contents import Known, check_images, check_licences, check_pairs, check_splits
+from liftnet.shard.check.faults import Fault, Report, told_as_fault
+from liftnet.shard.check.files import (
     check_checksums,
     check_counts,
     check_tables,
     count_rows,
     front_matter,
 )
-from liftnet.shard.verifying.rows import Known, check_images, check_licences, check_pairs, check_splits
 
 
 def verify_dataset(dataset: Path, threads: int = 1, quick: bool = False) -> Report:

@@ -1,4 +1,4 @@
-"""SIFT keypoints with RootSIFT descriptors, by OpenCV."""
+"""The extractor `opencv`: OpenCV's SIFT, image by image."""
 
 from __future__ import annotations
 
@@ -10,9 +10,26 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.parallel import map_threads
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features
 from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import Problem, WorkImage, load_pixels
+
+
+def extract_opencv(
+    images: Sequence[WorkImage], settings: MatchSettings, threads: int
+) -> Iterator[tuple[WorkImage, Features | Problem]]:
+    """Find the SIFT features of each image, in order."""
+
+    def features(image: WorkImage) -> Features | Problem:
+        pixels = load_pixels(image)
+        return pixels if isinstance(pixels, Problem) else extract_sift(pixels, settings)
+
+    with one_opencv_thread():
+        found = map_threads(features, images, threads, "match", "extracting features")
+        yield from zip(images, found, strict=True)
+
 
 _BLUR_PER_DIAMETER = 0.5  # OpenCV's keypoint size is a diameter, twice the blur at which it was found
 

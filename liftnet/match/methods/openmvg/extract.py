@@ -20,9 +20,8 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features
-from liftnet.match.features import Problem, WorkImage
-from liftnet.match.images import load_pixels
-from liftnet.match.openmvg_files import (
+from liftnet.match.methods.openmvg.programs import FEATURES, LISTING, ProgramError, Programs
+from liftnet.match.methods.openmvg.readers import (
     Describer,
     View,
     read_describer,
@@ -30,9 +29,9 @@ from liftnet.match.openmvg_files import (
     read_features,
     read_sfm_data,
 )
-from liftnet.match.openmvg_programs import FEATURES, LISTING, ProgramError, Programs
-from liftnet.match.openmvg_writers import write_file
+from liftnet.match.methods.openmvg.writers import write_file
 from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import Problem, WorkImage, load_pixels
 
 PRESETS = {"NORMAL": (0, 0.04), "HIGH": (0, 0.01), "ULTRA": (-1, 0.01)}
 """First octave and peak threshold of OpenMVG's presets (SIFT_describer.hpp)."""

@@ -18,8 +18,8 @@ from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.data.truth import load_rotation, truth_files
+from liftnet.shard.statistics.counting import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
 from liftnet.shard.statistics.figures import write_figures
-from liftnet.shard.statistics.files import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
 from liftnet.shard.statistics.tables import TABLES, dataset_tables, funnel_table
 from liftnet.shard.statistics.tally import Tally as FilesTally
 from liftnet.shard.statistics.tally import total

@@ -1,0 +1,1 @@
+"""The ways to find features and to compare them, a module each."""
