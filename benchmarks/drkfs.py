@@ -22,10 +22,8 @@ from measuring import machine, measured, one_thread, shown, write_report
 from rasteriser_scene import sphere
 from torch import Tensor, nn
 
-from liftnet.drkfs import DRKFS, Options, PointDetector
-from liftnet.drkfs.comparison import Target
-from liftnet.drkfs.matching import match_patches
-from liftnet.drkfs.patches import cut_patches, patch_weights
+from liftnet.drkfs import DRKFS, Meshes, MetricSettings, PointDetector, Target
+from liftnet.drkfs.patches import match_patches, patch_weights, sliding_patches
 from liftnet.experiments.drkfs.chairs import Chair
 from liftnet.models.patch_descriptors import BLANK_CONTRAST, Precision, folded, hardnet, load_network
 from liftnet.models.point_detector import DEVIATION, MEAN, direct_scores
@@ -34,7 +32,6 @@ from liftnet.models.weights import SHIPPED
 REPORT = Path(__file__).with_suffix(".md")
 RUNS = 3
 EVERY = 5  # views
-Mesh = tuple[Tensor, Tensor]
 FORMATS = {
     "patches seen, %": ".0f",
     "score and gradient, s": ".2f",
@@ -45,18 +42,17 @@ FORMATS = {
 }
 
 
-def chair(chair: Chair) -> Mesh:
+def chair(chair: Chair) -> Meshes:
     """A chair as tensors."""
-    mesh = chair.mesh()
-    return torch.tensor(mesh.vertices, dtype=torch.float32), torch.tensor(mesh.faces)
+    return Meshes.of(chair.mesh())
 
 
-def scenes() -> dict[str, tuple[Mesh, Mesh]]:
+def scenes() -> dict[str, tuple[Meshes, Meshes]]:
     """Shapes and the targets they are compared with."""
     vertices, faces = sphere()
     flat = vertices * torch.tensor([1.0, 0.8, 0.9])
     return {
-        "rough sphere": ((vertices, faces), (flat, faces)),
+        "rough sphere": (Meshes(vertices, faces), Meshes(flat, faces)),
         "chair": (chair(Chair(missing_legs=(1,))), chair(Chair())),
     }
 
@@ -80,7 +76,7 @@ def detector() -> PointDetector | Path:
 
 def build(network: nn.Module, precision: Precision = "float32") -> DRKFS:
     """The metric with a descriptor's folded network."""
-    return DRKFS(detector=detector(), descriptor=network, options=Options(precision=precision))
+    return DRKFS(MetricSettings(precision=precision), detector=detector(), descriptor=network)
 
 
 def networks(hardtfeat: Path | None) -> dict[str, nn.Module]:
@@ -107,11 +103,10 @@ def direct(metric: DRKFS, images: Tensor) -> Tensor:
     return direct_scores(padded, detects.filters, detects.biases, detects.maxima)
 
 
-def split_of(metric: DRKFS, shape: Mesh, target: Target, peers: bool) -> list[tuple[str, float, float]]:
+def split_of(metric: DRKFS, shape: Meshes, target: Target, peers: bool) -> list[tuple[str, float, float]]:
     """Part, CPU seconds forward and backward, all 25 views; the view-wise parts one view at a time, as in use."""
-    vertices, faces = shape
-    placed = vertices if target.placement is None else target.placement.apply(vertices)
-    rows = [("rendering", *both_ways(lambda x: metric.render([x], [faces])[0], placed))]
+    (placed,) = target.normalisation.apply(shape)  # type: ignore[union-attr]
+    rows = [("rendering", *both_ways(lambda x: metric.render([x], shape.faces)[0], placed))]
     totals: dict[str, list[float]] = {}
 
     def add(part: str, function: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
@@ -121,39 +116,39 @@ def split_of(metric: DRKFS, shape: Mesh, target: Target, peers: bool) -> list[tu
         return function(given).detach()
 
     with torch.no_grad():
-        images = metric.render([placed], [faces])[0]
+        images = metric.render([placed], shape.faces)[0]
     for view, image in enumerate(images.split(1)):
         if view % EVERY:
             continue
         maps = add("points of interest", metric.detector, image)
         if peers:
             add("(points of interest, direct convolution)", lambda x: torch.sigmoid(direct(metric, x)), image)
-        patches = cut_patches(maps).flatten(0, 2)
+        patches = sliding_patches(maps).flatten(0, 2)
         features = add("descriptors", metric.descriptor, patches)
-        near, weights = target.features[view : view + 1], target.weights[view : view + 1]
+        near, weights = target.features[0, view : view + 1], target.weights[0, view : view + 1]
 
         def matched(given: Tensor, near: Tensor = near, maps: Tensor = maps, weights: Tensor = weights) -> Tensor:
-            there, back = match_patches(given.view_as(near), near, metric.neighbourhood)
-            return (patch_weights(cut_patches(maps)) * there).sum() + (weights * back).sum()
+            there, back = match_patches(given.view_as(near), near, metric.settings.neighbourhood)
+            return (patch_weights(sliding_patches(maps)) * there).sum() + (weights * back).sum()
 
         add("matching", matched, features)
     return rows + [(part, forward, backward) for part, (forward, backward) in totals.items()]
 
 
 @torch.no_grad()
-def share_seen(metric: DRKFS, shape: Mesh, target: Target) -> float:
+def share_seen(metric: DRKFS, shape: Meshes, target: Target) -> float:
     """Share of a shape's patches that are not blank."""
-    images = metric.render([target.placement.apply(shape[0])], [shape[1]])[0]  # type: ignore[union-attr]
-    contrast = torch.cat([cut_patches(metric.detector(image)).std((-2, -1)) for image in images.split(1)])
+    images = metric.render(target.normalisation.apply(shape), shape.faces)[0]  # type: ignore[union-attr]
+    contrast = torch.cat([sliding_patches(metric.detector(image)).std((-2, -1)) for image in images.split(1)])
     return float((contrast >= BLANK_CONTRAST).double().mean())
 
 
-def whole(metric: DRKFS, shape: Mesh, target: Target) -> float:
+def whole(metric: DRKFS, shape: Meshes, target: Target) -> float:
     """Median CPU seconds of a score and its gradient to the vertices."""
 
     def step() -> None:
-        vertices = shape[0].clone().requires_grad_()
-        metric(vertices, shape[1], target).backward()
+        vertices = shape.vertices[0].clone().requires_grad_()
+        metric(Meshes(vertices, shape.faces[0]), target).backward()
 
     return measured(step, 2)[1]
 
@@ -163,14 +158,14 @@ def plain_score(images: Tensor, target: Target, metric: DRKFS, network: nn.Modul
     maps = torch.sigmoid(direct(metric, images))
     patches = F.unfold(maps[:, None], 32, stride=16).transpose(1, 2).reshape(-1, 1, 32, 32)
     features = network(patches).view(len(images), 15, 15, 128)
-    there, back = match_patches(features, target.features, metric.neighbourhood)
+    there, back = match_patches(features, target.features[0], metric.settings.neighbourhood)
     return (patches.mean((1, 2, 3)).view_as(there) * there).sum() + (target.weights * back).sum()
 
 
-def plain(metric: DRKFS, shape: Mesh, target: Target, network: nn.Module) -> float:
+def plain(metric: DRKFS, shape: Meshes, target: Target, network: nn.Module) -> float:
     """Median CPU seconds of the plain form, rendering left out."""
     with torch.no_grad():
-        images = metric.render([target.placement.apply(shape[0])], [shape[1]])[0]  # type: ignore[union-attr]
+        images = metric.render(target.normalisation.apply(shape), shape.faces)[0]  # type: ignore[union-attr]
 
     def step() -> None:
         for view in range(0, len(images), EVERY):
@@ -214,7 +209,7 @@ def operations(network: nn.Module) -> float:
     return total * 5625
 
 
-def accuracy(network: nn.Module, pairs: dict[str, tuple[Mesh, Mesh]], name: str) -> list[dict[str, object]]:
+def accuracy(network: nn.Module, pairs: dict[str, tuple[Meshes, Meshes]], name: str) -> list[dict[str, object]]:
     """How far scores and gradients in bfloat16 are from float32."""
     rows = []
     for scene, (shape, target) in pairs.items():
@@ -249,8 +244,8 @@ def measure(hardtfeat: Path | None) -> list[str]:
         for scene, (shape, target_mesh) in pairs.items():
             for precision in ("float32", "bfloat16"):
                 metric = build(network, precision)  # type: ignore[arg-type]
-                target = metric.prepare(*target_mesh)
-                _, preparing, _ = measured(lambda m=metric, t=target_mesh: m.prepare(*t), 1)
+                target = metric.prepare(target_mesh)
+                _, preparing, _ = measured(lambda m=metric, t=target_mesh: m.prepare(t), 1)
                 first = name == "HardNet" and precision == "float32"
                 rows = split_of(metric, shape, target, first)
                 splits += [

@@ -30,7 +30,7 @@ from liftnet.data.dataset import read_pairs
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.drkfs.metric import hemisphere
-from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.settings import DescriptorSettings, MetricSettings
 from liftnet.drkfs.train.hardnet import Patches, describe, new_hardnet
 from liftnet.drkfs.train.losses import hardest_in_batch
 from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision
@@ -206,7 +206,7 @@ def repeatability(options: argparse.Namespace, points: PointSet) -> pd.DataFrame
 
 def chair_views() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Gray renders of chairs of boxes, their silhouettes and the visible corners (N, 2) px."""
-    cameras = hemisphere(VIEWS)
+    cameras = hemisphere(MetricSettings(views=VIEWS))
     for index in range(CHAIRS):
         mesh = chair_of(0, index).mesh()
         vertices = torch.from_numpy(np.array(mesh.vertices, np.float32))
@@ -252,7 +252,7 @@ def corner_table() -> pd.DataFrame:
 
 
 def photograph_tables(
-    root: Path, settings: LearningSettings, methods: dict[str, Describe], formats: dict[str, str]
+    root: Path, settings: DescriptorSettings, methods: dict[str, Describe], formats: dict[str, str]
 ) -> list[str]:
     """A heading and a table for each split of a run that has pairs."""
     parts = []
@@ -288,7 +288,7 @@ def precision_table() -> pd.DataFrame:
 def main() -> None:
     """Measure and write the page."""
     options = arguments()
-    settings = LearningSettings()
+    settings = DescriptorSettings()
     methods = {"HardNet (liftnet)": by_network(load_descriptor())}
     methods["HardNet, untrained"] = by_network(_plain(hardnet_without_training()))
     if options.hardtfeat is not None:

@@ -22,7 +22,7 @@ import torch
 from measuring import OURS, PEER, machine, measured, one_thread, save_figure, shown, tidy, write_report
 from rasteriser_scene import SIDE, VIEWS, projected, sphere
 
-from liftnet.drkfs.metric import hemisphere
+from liftnet.drkfs import MetricSettings, hemisphere
 from liftnet.rasteriser import Softness, render_soft
 from liftnet.rasteriser.tiles import pixel_boxes
 
@@ -53,7 +53,7 @@ def forget_the_most() -> None:
 def measure(backend: str, faces: int, views: int, size: int) -> dict[str, float]:
     """CPU seconds forward and back, and memory, in this process."""
     vertices, triangles = sphere(subdivisions(faces))
-    cameras = hemisphere(views)
+    cameras = hemisphere(MetricSettings(views=views))
 
     def run() -> float:
         moving = vertices.clone().requires_grad_()

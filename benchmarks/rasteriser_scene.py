@@ -8,7 +8,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from liftnet.drkfs.metric import hemisphere
+from liftnet.drkfs import MetricSettings, hemisphere
 from liftnet.rasteriser import Light
 
 VIEWS, SIDE, SUBDIVISIONS = 25, 256, 4
@@ -43,5 +43,5 @@ def sphere(subdivisions: int = SUBDIVISIONS, noise: float = 0.02) -> tuple[Tenso
 def projected(subdivisions: int = SUBDIVISIONS, views: int = VIEWS) -> Scene:
     """The sphere as the cameras of the hemisphere see it."""
     vertices, faces = sphere(subdivisions)
-    cameras = hemisphere(views)
+    cameras = hemisphere(MetricSettings(views=views))
     return Scene(cameras.project(vertices), faces, Light().shade(vertices[faces], cameras))

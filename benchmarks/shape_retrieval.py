@@ -83,7 +83,7 @@ def main() -> None:
 def _methods(network: Mvcnn, vocabulary: Path | None) -> list[Method]:
     words = google.load_vocabulary(vocabulary)
     untrained = untrained_mvcnn(network.settings)
-    random = untrained_mvcnn(network.settings.model_copy(update={"mvcnn_start": []}))
+    random = untrained_mvcnn(network.settings.model_copy(update={"init_from": []}))
     euclidean, city = (lambda a, b, kind=kind: cdist(a, b, kind) for kind in ("euclidean", "cityblock"))
     return [
         Method("Light field descriptor", light_field.describe, light_field.distances),
@@ -161,8 +161,8 @@ def _write(frame: pd.DataFrame, accuracies: list[str], shapes: int, classes: int
             "descriptor and Shape Google do not use that. The real models are few: one more or less is 0.09 of the "
             "last column.",
             shown(frame, formats),
-            f"MVCNN ({network.settings.mvcnn_backbone}, {network.settings.mvcnn_views} views of "
-            f"{network.settings.mvcnn_size} px) names the class of {'; of '.join(accuracies)}.",
+            f"MVCNN ({network.settings.backbone}, {network.settings.views} views of "
+            f"{network.settings.image_size} px) names the class of {'; of '.join(accuracies)}.",
             "The held-out shapes come from the generator of the training shapes, so the trained MVCNN's first column "
             "says little; the CAD models say more. Shape Google measures along surfaces, inner ones too, which "
             "modellers make differently: it is the weakest on the CAD models.",

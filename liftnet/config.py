@@ -19,13 +19,8 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings, group_of
 from liftnet.depth.settings import DepthSettings, ExperimentSettings
-from liftnet.drkfs.settings import (
-    DrkfsSettings,
-    LearningSettings,
-    ScoreRunSettings,
-    ShapeDescriptorSettings,
-    ShapeExperimentSettings,
-)
+from liftnet.drkfs.settings import DrkfsSettings
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.match.settings import MatchSettings
 from liftnet.render.settings import RenderSettings
 from liftnet.report.settings import ReportSettings
@@ -65,6 +60,12 @@ class SourceEntry(Settings):
         return {"type": "object", "required": ["name", "kind"], "properties": own, "allOf": branches}
 
 
+class ExperimentsSettings(ExperimentSettings):
+    """The experiments of both papers."""
+
+    drkfs: ShapeExperimentSettings = Field(ShapeExperimentSettings(), description="of the DR-KFS paper")
+
+
 class Config(Settings):
     """Everything a run can be told; as shipped in config.yaml it is the demo."""
 
@@ -87,18 +88,8 @@ class Config(Settings):
     verify: VerifySettings = Field(VerifySettings(), description="affine verification")
     shard: ShardSettings = Field(ShardSettings(), description="the dataset")
     depth: DepthSettings = Field(DepthSettings(), description="LiftNet")
-    experiments: ExperimentSettings = Field(ExperimentSettings(), description="the experiments of the paper")
+    experiments: ExperimentsSettings = Field(ExperimentsSettings(), description="the experiments of the papers")
     drkfs: DrkfsSettings = Field(DrkfsSettings(), description="visual similarity of shapes")
-    drkfs_score: ScoreRunSettings = Field(ScoreRunSettings(), description="shapes to compare with their targets")
-    drkfs_experiments: ShapeExperimentSettings = Field(
-        ShapeExperimentSettings(), description="the experiments of DR-KFS's paper"
-    )
-    drkfs_learning: LearningSettings = Field(
-        LearningSettings(), description="DR-KFS's detector of points and its descriptor of patches"
-    )
-    drkfs_descriptors: ShapeDescriptorSettings = Field(
-        ShapeDescriptorSettings(), description="learnt descriptors of shapes: Shape Google, MVCNN"
-    )
     report: ReportSettings = Field(ReportSettings(), description="the report page")
 
     @model_validator(mode="after")

@@ -91,20 +91,7 @@ DEPTH_SFM = ("sfm_masks", "sfm_min_images")
 DEPTH_TRAINING = tuple(
     key for key in config["depth"] if key not in (*DEPTH_EVALUATION, *DEPTH_SFM)
 )
-DRKFS_DETECTOR = tuple(
-    key for key in config["drkfs_learning"] if key.startswith(("detector", "point"))
-)
-DRKFS_HARDNET = tuple(
-    key for key in config["drkfs_learning"] if key not in DRKFS_DETECTOR
-)
 DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
-DRKFS_SCORE = tuple(key for key in config["drkfs_score"] if not key.startswith("shape"))
-DRKFS_VOCABULARY = tuple(
-    key for key in config["drkfs_descriptors"] if key.startswith("google_")
-)
-DRKFS_MVCNN = tuple(
-    key for key in config["drkfs_descriptors"] if key.startswith("mvcnn_")
-)
 MATCH_ACROSS = ("across_coarse", "across_neighbours")  # of `match --across` alone
 MATCH_WORK = tuple(key for key in config["match"] if key not in MATCH_ACROSS)
 PRIOR_SETTINGS = (
@@ -348,21 +335,21 @@ def drkfs_weights():
     """Files of weights and words that a score is made with; where a rule trains one of them, it is trained first."""
     return [
         path
-        for section, key in (
-            ("drkfs", "detector"),
-            ("drkfs", "descriptor_weights"),
-            ("drkfs_score", "vocabulary"),
-            ("drkfs_score", "mvcnn"),
+        for group, key in (
+            ("metric", "detector"),
+            ("metric", "descriptor_weights"),
+            ("score", "vocabulary"),
+            ("score", "mvcnn"),
         )
-        if (path := config[section][key])
+        if (path := config["drkfs"][group][key])
     ]
 
 
 def drkfs_outputs():
     """What the target `drkfs` asks for."""
-    return outputs.drkfs_outputs(RESULTS, config["drkfs_score"]["shapes"])
+    return outputs.drkfs_outputs(RESULTS, config["drkfs"]["shapes"])
 
 
 outputs.check_shapes(
-    config["drkfs_score"]["shapes"], config["drkfs_score"]["shape_targets"]
+    config["drkfs"]["shapes"], config["drkfs"]["shape_targets"]
 )

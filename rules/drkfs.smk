@@ -1,7 +1,7 @@
 """
 DR-KFS: how alike two shapes look, as a metric and as a loss; its detector and its descriptor.
 
-NEEDS   shapes and their targets, if drkfs_score names some
+NEEDS   shapes and their targets, if drkfs names some
 NEEDS   <results>/dataset/, images/ (to train the detector of points of interest and the descriptor of patches)
 GIVES   <results>/models/, <results>/tables/drkfs_*.*, <results>/figures/drkfs_*.*
 """
@@ -28,13 +28,13 @@ rule train_detector:
         runtime=240,
     params:
         seed=config["seed"],
-        settings=settings("drkfs_learning", *DRKFS_DETECTOR),
+        settings=section("drkfs.detector"),
         version=1,
     shell:
         """
         python -m liftnet drkfs train detector --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
             --meshes {input.shapes:q} --model "$(dirname {output.model:q})" --threads {threads} \
-            --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -57,12 +57,12 @@ rule train_descriptor:
         runtime=1440,
     params:
         seed=config["seed"],
-        settings=settings("drkfs_learning", *DRKFS_HARDNET),
+        settings=section("drkfs.descriptor"),
         version=1,
     shell:
         """
         python -m liftnet drkfs train descriptor --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} {params.settings} \
+            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} --settings {params.settings:q} \
             2>&1 | tee {log:q}
         """
 
@@ -84,13 +84,13 @@ rule train_vocabulary:
         runtime=120,
     params:
         seed=config["seed"],
-        settings=settings("drkfs_descriptors", *DRKFS_VOCABULARY),
+        settings=section("drkfs.shape_google"),
         version=1,
     shell:
         """
         python -m liftnet drkfs train vocabulary --meshes {input.shapes:q} \
             --model "$(dirname {output.vocabulary:q})" --threads {threads} --seed {params.seed} \
-            {params.settings} 2>&1 | tee {log:q}
+            --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -111,19 +111,19 @@ rule train_mvcnn:
         runtime=1440,
     params:
         seed=config["seed"],
-        settings=settings("drkfs_descriptors", *DRKFS_MVCNN),
+        settings=section("drkfs.mvcnn"),
         version=1,
     shell:
         """
         python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model "$(dirname {output.model:q})" \
-            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
 rule score_shapes:
     input:
-        shapes=config["drkfs_score"]["shapes"] or [],
-        targets=config["drkfs_score"]["shape_targets"] or [],
+        shapes=config["drkfs"]["shapes"] or [],
+        targets=config["drkfs"]["shape_targets"] or [],
         weights=drkfs_weights(),
     output:
         table=report(
@@ -146,12 +146,12 @@ rule score_shapes:
     params:
         pictures=f"{RESULTS}/figures/drkfs_scores",
         seed=config["seed"],
-        up=config["drkfs_score"]["shapes_up"],
-        settings=f"{settings('drkfs')} {settings('drkfs_score', *DRKFS_SCORE)}",
+        up=config["drkfs"]["shapes_up"],
+        settings=section("drkfs.metric", "drkfs.score"),
         version=1,
     shell:
         """
         python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q} \
             --pictures {params.pictures:q} --up {params.up} --threads {threads} --seed {params.seed} \
-            {params.settings} 2>&1 | tee {log:q}
+            --settings {params.settings:q} 2>&1 | tee {log:q}
         """

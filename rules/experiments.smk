@@ -151,11 +151,10 @@ rule run_drkfs_experiment:
         runtime=240,
     params:
         seed=config["seed"],
-        settings=settings("drkfs"),
-        experiment=settings("drkfs_experiments"),
+        settings=section("drkfs.metric", "experiments.drkfs"),
         version=1,
     shell:
         """
         python -m liftnet experiments drkfs {wildcards.experiment} --out "$(dirname "$(dirname {output.table:q})")" \
-            --threads {threads} --seed {params.seed} {params.settings} {params.experiment} 2>&1 | tee {log:q}
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """

@@ -8,14 +8,12 @@ from pathlib import Path
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.drkfs.settings import (
-    DESCRIPTOR_LEARNING,
-    DETECTOR_LEARNING,
-    LearningSettings,
-    ScoreSettings,
-    ShapeDescriptorSettings,
+    DescriptorSettings,
+    DetectorSettings,
+    ScoreCommandSettings,
 )
-from liftnet.shape.mvcnn.settings import MVCNN
-from liftnet.shape.shape_google.settings import GOOGLE
+from liftnet.shape.mvcnn.settings import MvcnnSettings
+from liftnet.shape.shape_google.settings import ShapeGoogleSettings
 
 
 def add_commands(stages: Subparsers) -> None:
@@ -29,12 +27,12 @@ def add_commands(stages: Subparsers) -> None:
 
 def _add_score(commands: Subparsers) -> None:
     what = "Compare a shape with its target, or a folder with a folder"
-    score = add_command(commands, "score", _score, what, ScoreSettings)
+    score = add_command(commands, "score", _score, what, ScoreCommandSettings)
     score.add_argument("shape", type=Path, metavar="SHAPE", help="mesh, or folder of meshes")
     score.add_argument(
         "target", type=Path, metavar="TARGET", help="what it should look like: a mesh, or a folder of the same names"
     )
-    score.add_argument("--out", type=Path, metavar="FILE.csv", help="table to write; a stopped run goes on from it")
+    score.add_argument("--out", type=Path, metavar="FILE.csv", help="table to write; a stopped run resumes from it")
     score.add_argument(
         "--pictures", type=Path, metavar="PATH", help="where they differ: a .png for two files, a folder for folders"
     )
@@ -44,10 +42,10 @@ def _add_score(commands: Subparsers) -> None:
 
 def _add_points(trainings: Subparsers) -> None:
     """`detector` and `descriptor`: what DR-KFS sees images with."""
-    what = "Train the detector of points of interest on the dataset; a stopped run goes on"
-    detector = add_command(trainings, "detector", _detector, what, LearningSettings, DETECTOR_LEARNING)
-    what = "Train HardNet on patches of the dataset's points; a stopped run goes on"
-    descriptor = add_command(trainings, "descriptor", _descriptor, what, LearningSettings, DESCRIPTOR_LEARNING)
+    what = "Train the detector of points of interest on the dataset; a stopped run resumes"
+    detector = add_command(trainings, "detector", _detector, what, DetectorSettings)
+    what = "Train HardNet on patches of the dataset's points; a stopped run resumes"
+    descriptor = add_command(trainings, "descriptor", _descriptor, what, DescriptorSettings)
     for command in (detector, descriptor):
         command.add_argument("--root", type=Path, required=True, help="folder with images/, features/ and masks/")
         command.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
@@ -62,9 +60,9 @@ def _add_points(trainings: Subparsers) -> None:
 def _add_shapes(trainings: Subparsers) -> None:
     """`vocabulary` and `mvcnn`: descriptors of whole shapes."""
     what = "the geometric words of Shape Google, from meshes"
-    vocabulary = add_command(trainings, "vocabulary", _vocabulary, what, ShapeDescriptorSettings, only=GOOGLE)
+    vocabulary = add_command(trainings, "vocabulary", _vocabulary, what, ShapeGoogleSettings)
     what = "MVCNN, from meshes in classes"
-    mvcnn = add_command(trainings, "mvcnn", _mvcnn, what, ShapeDescriptorSettings, only=MVCNN)
+    mvcnn = add_command(trainings, "mvcnn", _mvcnn, what, MvcnnSettings)
     what = "folder of <class>/<name>.ply, as `render shapes` writes it"
     for command in (vocabulary, mvcnn):
         command.add_argument("--meshes", type=Path, required=True, metavar="DIR", help=what)
@@ -84,43 +82,41 @@ def _score(arguments: argparse.Namespace) -> int:
         arguments.threads,
         arguments.seed,
     )
-    return score(request, settings_from(arguments, ScoreSettings))
+    return score(request, settings_from(arguments, ScoreCommandSettings))
 
 
 def _detector(arguments: argparse.Namespace) -> None:
     import torch
 
-    from liftnet.drkfs.train.train import LearningInputs, run_detector
+    from liftnet.drkfs.train.train import TrainingInputs, run_detector
 
     torch.set_num_threads(max(1, arguments.threads))
-    inputs = LearningInputs(
+    inputs = TrainingInputs(
         arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half, arguments.meshes
     )
-    run_detector(inputs, settings_from(arguments, LearningSettings), arguments.seed)
+    run_detector(inputs, settings_from(arguments, DetectorSettings), arguments.seed)
 
 
 def _descriptor(arguments: argparse.Namespace) -> None:
     import torch
 
-    from liftnet.drkfs.train.train import LearningInputs, run_descriptor
+    from liftnet.drkfs.train.train import TrainingInputs, run_descriptor
 
     torch.set_num_threads(max(1, arguments.threads))
-    inputs = LearningInputs(arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half)
-    run_descriptor(inputs, settings_from(arguments, LearningSettings), arguments.seed)
+    inputs = TrainingInputs(arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half)
+    run_descriptor(inputs, settings_from(arguments, DescriptorSettings), arguments.seed)
 
 
 def _vocabulary(arguments: argparse.Namespace) -> None:
-    from liftnet.shape.shape_google.settings import GoogleSettings
     from liftnet.shape.shape_google.train import train_vocabulary
 
-    settings = settings_from(arguments, GoogleSettings)
+    settings = settings_from(arguments, ShapeGoogleSettings)
     train_vocabulary(arguments.meshes, arguments.model, settings, arguments.seed, arguments.threads)
 
 
 def _mvcnn(arguments: argparse.Namespace) -> None:
     import torch
 
-    from liftnet.shape.mvcnn.settings import MvcnnSettings
     from liftnet.shape.mvcnn.train import train_mvcnn
 
     torch.set_num_threads(max(1, arguments.threads))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from torch import Tensor
 
-from liftnet.drkfs.patches import STRIDE
-from liftnet.drkfs.placement import Placement
-from liftnet.models.patch_descriptors import BLANK_CONTRAST, Precision
+from liftnet.drkfs.meshes import Align, Normalisation
+from liftnet.models.patch_descriptors import BLANK_CONTRAST
 from liftnet.rasteriser import Light
 
 LIGHT = Light(ambient=0.75, directional=0.25, wrapped=True)
@@ -19,62 +18,65 @@ as the background, before which its outline would be lost."""
 
 @dataclass(frozen=True)
 class Options:
-    """What of DR-KFS is rarely changed.
+    """What of DR-KFS only the library can choose; the rest is in `MetricSettings`.
 
     Attributes:
+        align: "target": both shapes get the shift and scale that normalise the target, so errors of size and place
+            count; "each": each is normalised by itself, so they do not; "none": as they are.
         light: Fixed in the world.
         gradient: Of the rasteriser: "exact", or "truncated" as SoftRas has it.
         backend: Of the rasteriser: None takes the fastest of the device.
-        precision: The descriptor computes in "float32" or "bfloat16".
-        descriptor_sha256: SHA-256 that the file of the descriptor's weights must have; None: any.
         blank_contrast: Standard deviation of a map below which a patch shows nothing.
         detach_statistics: Take each patch's mean and deviation as constants in the gradient, as HardNet's training
             does; the gradient then is not the derivative of the score any more.
         views_at_once: Views that are compared at a time: each takes 0.1 GB (HardNet, 256 px), one is fastest on a CPU.
             None is one there and 25 on other devices.
-        stride: Distance of patches, px (paper: 16). A part that has moved by half of it looks like another part;
-            closer patches forgive it, at a cost that grows with the inverse square. The neighbourhood is in strides,
-            and weights are scaled so that scores of different strides can be compared.
     """
 
+    align: Align = "target"
     light: Light = LIGHT
     gradient: Literal["exact", "truncated"] = "exact"
     backend: Literal["reference", "numba", "triton"] | None = None
-    precision: Precision = "float32"
-    descriptor_sha256: str | None = None
     blank_contrast: float = BLANK_CONTRAST
     detach_statistics: bool = False
     views_at_once: int | None = None
-    stride: int = STRIDE
+
+    def __post_init__(self) -> None:
+        if self.align not in get_args(Align):
+            raise ValueError(f"align must be one of {', '.join(get_args(Align))}, not {self.align!r}")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Target:
-    """What is computed once of a target and used in every comparison; V views of S px in R x C patches.
+    """What is computed once of B targets and used in every comparison; V views of S px in R x C patches.
 
     Attributes:
-        views: (V, S, S) gray values.
-        maps: (V, S, S) probabilities of keypoints.
-        features: (V, R, C, 128) descriptors.
-        weights: (V, R, C) mean of each patch of `maps`.
-        placement: How shapes are placed that are compared with this target; None: as they are.
+        views: (B, V, S, S) gray values.
+        maps: (B, V, S, S) probabilities of keypoints.
+        features: (B, V, R, C, 128) descriptors.
+        weights: (B, V, R, C) mean of each patch of `maps`.
+        normalisation: What is done to shapes that are compared with these targets; None: they stay as they are.
     """
 
     views: Tensor
     maps: Tensor
     features: Tensor
     weights: Tensor
-    placement: Placement | None = None
+    normalisation: Normalisation | None = None
 
     def of_views(self, views: Tensor) -> Target:
-        """The same target seen only in the views of index `views` (K,)."""
-        return Target(self.views[views], self.maps[views], self.features[views], self.weights[views], self.placement)
+        """The same targets seen only in the views of index `views` (K,)."""
+        kept = {name: getattr(self, name)[:, views] for name in ("views", "maps", "features", "weights")}
+        return replace(self, **kept)
+
+    def __len__(self) -> int:
+        return len(self.views)
 
     def __repr__(self) -> str:
-        return f"Target({len(self.views)} views of {self.views.shape[-1]} px)"
+        return f"Target({self.views.shape[1]} views of {self.views.shape[-1]} px of {len(self)} shapes)"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Differences:
     """Where two shapes differ; each pair holds the shape's first, the target's second.
 
@@ -100,7 +102,8 @@ class Differences:
 
     def by_view(self) -> Tensor:
         """(V,) what each view adds to the score."""
-        return sum(part.sum((1, 2)) for part in self.contributions())  # type: ignore[return-value]
+        there, back = self.contributions()
+        return there.sum((1, 2)) + back.sum((1, 2))
 
     def __repr__(self) -> str:
         return f"Differences({len(self.views)} views, score {self.score:.4g})"

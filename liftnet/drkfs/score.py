@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.settings import fingerprint
 from liftnet.core.tables import markdown_table
 from liftnet.drkfs.couples import FAILED, OK, Score, find_couples, score_couples, score_table, write_scores
-from liftnet.drkfs.metric import build_metric
-from liftnet.drkfs.settings import ScoreSettings
+from liftnet.drkfs.settings import ScoreCommandSettings
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.weights import SHIPPED
-from liftnet.shape.settings import MetricSettings
 
 if TYPE_CHECKING:
     import torch
 
-    from liftnet.drkfs.metric import DRKFS, Target
+    from liftnet.drkfs.comparison import Target
+    from liftnet.drkfs.metric import DRKFS
 
 LOG = get_logger("drkfs")
 VERSION = 1  # raised when the same files and settings give other values
@@ -55,7 +53,7 @@ class ScoreRequest:
     seed: int = 0
 
 
-def score(request: ScoreRequest, settings: ScoreSettings) -> int:
+def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
     """Compare shapes, print the scores or write their table.
 
     Returns:
@@ -64,7 +62,7 @@ def score(request: ScoreRequest, settings: ScoreSettings) -> int:
     Raises:
         LiftnetError: A path does not exist, there is no such metric, or nothing can be written.
     """
-    check_metrics(settings.metrics)
+    check_metrics(settings.score.metrics)
     couples = find_couples(request.shape, request.target)
     one = request.shape.is_file()
     measure = ShapeMeasure(settings, request, one)
@@ -98,21 +96,22 @@ class ShapeMeasure:
         one: There is a single couple, whose picture is named by the request itself.
     """
 
-    def __init__(self, settings: ScoreSettings, request: ScoreRequest, one: bool = False) -> None:
+    def __init__(self, settings: ScoreCommandSettings, request: ScoreRequest, one: bool = False) -> None:
         self.settings, self.request, self.one = settings, request, one
         self._metric: DRKFS | None = None
         self._target: tuple[str, Target] | None = None
 
     def recipe(self) -> str:
         """What the values depend on besides the files: settings, seed, contents of the weights, version."""
-        settings = self.settings.model_dump()
+        metric, score = self.settings.metric, self.settings.score
         weights = {
-            "detector": settings["detector"] or SHIPPED / "detector.safetensors",
-            "descriptor_weights": settings["descriptor_weights"] or SHIPPED / "hardnet.safetensors",
-            **{name: settings[name] for name in ("vocabulary", "mvcnn")},
+            "detector": metric.detector or SHIPPED / "detector.safetensors",
+            "descriptor": metric.descriptor_weights or SHIPPED / "hardnet.safetensors",
+            "vocabulary": score.vocabulary,
+            "mvcnn": score.mvcnn,
         }
         digests = {name: _digest(Path(path)) for name, path in weights.items() if path}
-        about = {**settings, **digests, "up": self.request.up, "seed": self.request.seed, "version": VERSION}
+        about = [fingerprint(self.settings), digests, self.request.up, self.request.seed, VERSION]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
     def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
@@ -120,36 +119,39 @@ class ShapeMeasure:
         from liftnet.shape.alignment import align
         from liftnet.shape.metrics import compare
 
-        settings = MetricSettings(
-            **self.settings.model_dump(include=set(MetricSettings.model_fields)), seed=self.request.seed
-        )
-        others = [metric for metric in self.settings.metrics if metric != "drkfs"]
-        compared = compare(shape, target, others, settings)
+        chosen, seed = self.settings.score, self.request.seed
+        others = [metric for metric in chosen.metrics if metric != "drkfs"]
+        compared = compare(shape, target, others, chosen, seed)
         values, reasons = dict(compared.values), dict(compared.reasons)
-        if "drkfs" in self.settings.metrics or self.request.pictures:
-            placed = align(shape, target, settings.align, settings.size, settings.turns, settings.seed)
+        if "drkfs" in chosen.metrics or self.request.pictures:
+            placed = align(shape, target, chosen.align, chosen.size, chosen.turns, seed)
             values["drkfs"] = self._drkfs(*placed, name)
         missing = "; ".join(f"{metric}: {reason}" for metric, reason in reasons.items())
-        return {metric: values[metric] for metric in self.settings.metrics}, missing
+        return {metric: values[metric] for metric in chosen.metrics}, missing
 
     def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> float:
         import torch
 
+        from liftnet.drkfs.meshes import Meshes
+        from liftnet.drkfs.metric import DRKFS
+
+        device = self.device()
         if self._metric is None:
-            self._metric = build_metric(self.settings, self.device())
+            self._metric = DRKFS(self.settings.metric).to(device)
         metric = self._metric
-        vertices, faces = self._tensors(shape)
         key = hashlib.sha256(target.vertices.tobytes() + target.faces.tobytes()).hexdigest()
         if self._target is None or self._target[0] != key:  # many shapes may have one target
-            self._target = key, metric.prepare(*self._tensors(target))
+            self._target = key, metric.prepare(Meshes.of(target, device=device))
+        given, prepared = Meshes.of(shape, device=device), self._target[1]
         if not self.request.pictures:
             with torch.no_grad():
-                return float(metric(vertices, faces, self._target[1]))
+                return float(metric(given, prepared))
         from liftnet.drkfs.picture import draw_differences
 
-        differences = metric.differences(vertices, faces, self._target[1])
+        differences = metric.differences(given, prepared)
         names = (name, self.request.target.stem) if self.one else (name, "target")
-        draw_differences(differences, self._picture(self.request.pictures, name), names, stride=self.settings.stride)
+        picture = self._picture(self.request.pictures, name)
+        draw_differences(differences, picture, names, stride=self.settings.metric.stride)
         return differences.score
 
     def has_picture(self, name: str) -> bool:
@@ -171,12 +173,6 @@ class ShapeMeasure:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError) as error:
             raise LiftnetError(f"--device {name}", "is not there", "Use `--device cpu`") from error
-
-    def _tensors(self, mesh: TriangleMesh) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.int64)
-        return torch.from_numpy(vertices).to(self.device()), torch.from_numpy(faces).to(self.device())
 
 
 def _digest(path: Path) -> str:

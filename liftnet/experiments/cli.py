@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_stage
-from liftnet.core.settings import add_settings_arguments, settings_from
+from liftnet.core.settings import settings_from
 from liftnet.data.codes import SPLITS
-from liftnet.drkfs.settings import METRIC, DrkfsSettings, ShapeExperimentSettings
+from liftnet.experiments.drkfs.settings import ExperimentCommandSettings
 
 DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
 
@@ -38,14 +38,12 @@ def add_commands(stages: Subparsers) -> None:
         "drkfs",
         _drkfs,
         "Run an experiment of the DR-KFS paper that needs no reconstruction network; a stopped run resumes",
-        DrkfsSettings,
-        METRIC,
+        ExperimentCommandSettings,
     )
     drkfs.add_argument(
         "name", choices=DRKFS_EXPERIMENTS, help="legs: Figure 2; bars: Table 5; shading: Table 4; sphere: a fit"
     )
     drkfs.add_argument("--out", type=Path, required=True, help="folder of the results: tables/, figures/, drkfs/")
-    add_settings_arguments(drkfs, ShapeExperimentSettings)
 
     page = add_command(commands, "reproduction", _reproduction, "Write the verdicts of docs/reproduction.md")
     page.add_argument("results", type=Path, help="folder of the results")
@@ -76,13 +74,8 @@ def _figure(arguments: argparse.Namespace) -> None:
 def _drkfs(arguments: argparse.Namespace) -> None:
     from liftnet.experiments.drkfs.run import Run, run_experiment
 
-    run = Run(
-        arguments.out,
-        settings_from(arguments, DrkfsSettings),
-        settings_from(arguments, ShapeExperimentSettings),
-        arguments.threads,
-        arguments.seed,
-    )
+    settings = settings_from(arguments, ExperimentCommandSettings)
+    run = Run(arguments.out, settings.metric, settings.drkfs, arguments.threads, arguments.seed)
     run_experiment(arguments.name, run)
 
 

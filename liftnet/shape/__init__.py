@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from liftnet.shape.alignment import align
     from liftnet.shape.differentiable_distances import chamfer
     from liftnet.shape.metrics import METRICS, Comparison, compare
-    from liftnet.shape.settings import MetricSettings
+    from liftnet.shape.settings import ComparisonSettings
 
 _HOMES = {
     "liftnet.mesh.marching_cubes": ("MarchingCubes", "extract_surface"),
@@ -35,15 +35,15 @@ _HOMES = {
     "liftnet.shape.alignment": ("align",),
     "liftnet.shape.differentiable_distances": ("chamfer",),
     "liftnet.shape.metrics": ("METRICS", "Comparison", "compare"),
-    "liftnet.shape.settings": ("MetricSettings",),
+    "liftnet.shape.settings": ("ComparisonSettings",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "METRICS",
     "Comparison",
+    "ComparisonSettings",
     "MarchingCubes",
-    "MetricSettings",
     "Placement",
     "ReadingSettings",
     "SurfaceSamples",

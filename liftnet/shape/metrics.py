@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
@@ -16,10 +16,7 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.sampling import SurfaceSamples, sample_surface
 from liftnet.shape import distances
 from liftnet.shape.alignment import align
-from liftnet.shape.distances import earth_mover
-from liftnet.shape.settings import MetricSettings
-
-Metric = Callable[[TriangleMesh, TriangleMesh, MetricSettings], float]
+from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,20 @@ class Pair:
     Args:
         mesh: The shape, already laid onto its target.
         target: What it is compared with.
-        settings: Points, voxels and seed. Both surfaces are drawn from with seeds of their own, as they would be in
-            practice: equal meshes therefore do not come out at 0, but at the distance between neighbouring points.
+        settings: How. Both surfaces are drawn from with seeds of their own, as they would be in practice: equal meshes
+            therefore do not come out at 0, but at the distance between neighbouring points.
+        seed: Of the points that are drawn.
     """
 
-    def __init__(self, mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> None:
-        self.mesh, self.target, self.settings = mesh, target, settings
+    def __init__(
+        self, mesh: TriangleMesh, target: TriangleMesh, settings: ComparisonSettings | None = None, seed: int = 0
+    ) -> None:
+        self.mesh, self.target, self.settings, self.seed = mesh, target, settings or ComparisonSettings(), seed
 
     @cached_property
     def samples(self) -> tuple[SurfaceSamples, SurfaceSamples]:
         """Points of the mesh and of the target."""
-        seed, count = self.settings.seed, self.settings.points
+        seed, count = self.seed, self.settings.points
         return (
             sample_surface(self.mesh, count, stable_seed(seed, "shape")),
             sample_surface(self.target, count, stable_seed(seed, "target")),
@@ -63,31 +63,8 @@ class Pair:
         mine, targets = self.samples
         return distances.nearest(mine.points, targets.points)
 
-    def normal_consistency(self) -> float:
-        """See `distances.normal_consistency`."""
-        mine, targets = self.samples
-        return distances.normal_consistency(self.nearest, mine.normals, targets.normals)
-
-    def earth_mover(self) -> float:
-        """See `earth_mover`; of the first points that were drawn."""
-        count = min(self.settings.emd_points, self.settings.points)
-        mine, targets = self.samples
-        return earth_mover(mine.points[:count], targets.points[:count])
-
-    def iou(self) -> float:
-        """Of voxels in the cube of `_bounds`."""
-        bounds = self._bounds()
-        grids = [voxels.voxelise(mesh, self.settings.voxels, bounds) for mesh in (self.mesh, self.target)]
-        return voxels.iou(*grids)
-
-    def iou_points(self) -> float:
-        """Of `points` points drawn evenly from the cube of `_bounds` (Mescheder et al., 2019)."""
-        low, high = self._bounds()
-        generator = np.random.default_rng(stable_seed(self.settings.seed, "inside"))
-        points = low + (high - low) * generator.random((self.settings.points, 3))
-        return voxels.iou(voxels.contains(self.mesh, points), voxels.contains(self.target, points))
-
-    def _bounds(self) -> tuple[float, float]:
+    @cached_property
+    def bounds(self) -> tuple[float, float]:
         """The cube from -.5 to .5, grown where a shape reaches out of it, so that nothing is cut off.
 
         Shapes that were not placed have a cube of their own size.
@@ -97,62 +74,152 @@ class Pair:
         return -half, half
 
 
-CLASSIC: dict[str, Callable[[Pair], float]] = {
-    "chamfer_l1": lambda pair: distances.chamfer_l1(pair.nearest),
-    "chamfer_l2": lambda pair: distances.chamfer_l2(pair.nearest),
-    "accuracy": lambda pair: distances.accuracy(pair.nearest),
-    "completeness": lambda pair: distances.completeness(pair.nearest),
-    "hausdorff": lambda pair: distances.hausdorff(pair.nearest),
-    "f_score": lambda pair: distances.f_score(pair.nearest, pair.settings.f_threshold),
-    "normal_consistency": Pair.normal_consistency,
-    "emd": Pair.earth_mover,
-    "iou": Pair.iou,
-    "iou_points": Pair.iou_points,
-}
+@dataclass(frozen=True)
+class ShapeMetric:
+    """A metric between two shapes.
+
+    Attributes:
+        name: In settings and tables.
+        title: In captions and figures.
+        compute: Its value for a pair. What needs heavy modules imports them when called.
+        higher_is_better: Whether larger values say that shapes are more alike; such values are 1 for equal shapes.
+        unit: Of its values: "side" is that of the cube which shapes are placed in.
+    """
+
+    name: str
+    title: str
+    compute: Callable[[Pair], float]
+    higher_is_better: bool = False
+    unit: str = ""
+
+    def as_distance(self, value: float) -> float:
+        """The value turned so that less is better."""
+        return 1 - value if self.higher_is_better else value
+
+    @property
+    def distance_title(self) -> str:
+        """What `as_distance` is called."""
+        return f"1 - {self.title}" if self.higher_is_better else self.title
 
 
-def _classic(name: str, mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
-    return CLASSIC[name](Pair(mesh, target, settings))
+METRICS: dict[str, ShapeMetric] = {}
+"""All metrics by their names, as `shape_metric` makes them known."""
 
 
-def _light_field(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
+def shape_metric(
+    name: str, title: str, higher_is_better: bool = False, unit: str = ""
+) -> Callable[[Callable[[Pair], float]], Callable[[Pair], float]]:
+    """Make a function of a pair a metric, as `ShapeMetric` says."""
+
+    def known(compute: Callable[[Pair], float]) -> Callable[[Pair], float]:
+        METRICS[name] = ShapeMetric(name, title, compute, higher_is_better, unit)
+        return compute
+
+    return known
+
+
+@shape_metric("chamfer_l1", "Chamfer (L1)", unit="side")
+def chamfer_l1(pair: Pair) -> float:
+    """See `distances.chamfer_l1`."""
+    return distances.chamfer_l1(pair.nearest)
+
+
+@shape_metric("chamfer_l2", "Chamfer (squared)", unit="side^2")
+def chamfer_l2(pair: Pair) -> float:
+    """See `distances.chamfer_l2`."""
+    return distances.chamfer_l2(pair.nearest)
+
+
+@shape_metric("accuracy", "Accuracy", unit="side")
+def accuracy(pair: Pair) -> float:
+    """See `distances.accuracy`."""
+    return distances.accuracy(pair.nearest)
+
+
+@shape_metric("completeness", "Completeness", unit="side")
+def completeness(pair: Pair) -> float:
+    """See `distances.completeness`."""
+    return distances.completeness(pair.nearest)
+
+
+@shape_metric("hausdorff", "Hausdorff", unit="side")
+def hausdorff(pair: Pair) -> float:
+    """See `distances.hausdorff`."""
+    return distances.hausdorff(pair.nearest)
+
+
+@shape_metric("f_score", "F-score", higher_is_better=True)
+def f_score(pair: Pair) -> float:
+    """See `distances.f_score`."""
+    return distances.f_score(pair.nearest, pair.settings.f_threshold)
+
+
+@shape_metric("normal_consistency", "normal cons.", higher_is_better=True)
+def normal_consistency(pair: Pair) -> float:
+    """See `distances.normal_consistency`."""
+    mine, targets = pair.samples
+    return distances.normal_consistency(pair.nearest, mine.normals, targets.normals)
+
+
+@shape_metric("emd", "EMD", unit="side")
+def earth_mover(pair: Pair) -> float:
+    """See `distances.earth_mover`; of the first points that were drawn."""
+    count = min(pair.settings.emd_points, pair.settings.points)
+    mine, targets = pair.samples
+    return distances.earth_mover(mine.points[:count], targets.points[:count])
+
+
+@shape_metric("iou", "IoU", higher_is_better=True)
+def iou(pair: Pair) -> float:
+    """Of voxels in the cube of `Pair.bounds`."""
+    grids = [voxels.voxelise(mesh, pair.settings.voxels, pair.bounds) for mesh in (pair.mesh, pair.target)]
+    return voxels.iou(*grids)
+
+
+@shape_metric("iou_points", "IoU of points", higher_is_better=True)
+def iou_points(pair: Pair) -> float:
+    """Of `points` points drawn evenly from the cube of `Pair.bounds` (Mescheder et al., 2019)."""
+    low, high = pair.bounds
+    generator = np.random.default_rng(stable_seed(pair.seed, "inside"))
+    points = low + (high - low) * generator.random((pair.settings.points, 3))
+    return voxels.iou(voxels.contains(pair.mesh, points), voxels.contains(pair.target, points))
+
+
+@shape_metric("lfd", "LFD")
+def light_field(pair: Pair) -> float:
     """The light field distance, 0 for shapes that look alike from all around; it places the shapes itself."""
     from liftnet.shape.light_field import describe, distance
 
-    return float(distance(describe(mesh), describe(target)))
+    return float(distance(describe(pair.mesh), describe(pair.target)))
 
 
-def _shape_google(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
+@shape_metric("shape_google", "Shape Google")
+def shape_google(pair: Pair) -> float:
     """The distance of bags of geometric words, 0 to 2; it knows neither pose nor bending."""
     from liftnet.shape.shape_google import describe, distance, load_vocabulary
 
-    words = load_vocabulary(settings.vocabulary)
-    return distance(*(describe(shape, words, settings.seed) for shape in (mesh, target)))
+    words = load_vocabulary(pair.settings.vocabulary)
+    return distance(*(describe(shape, words, pair.seed) for shape in (pair.mesh, pair.target)))
 
 
-def _mvcnn(mesh: TriangleMesh, target: TriangleMesh, settings: MetricSettings) -> float:
+@shape_metric("mvcnn", "MVCNN")
+def mvcnn(pair: Pair) -> float:
     """The distance of a network's descriptors of views from around, 0 to 2; both shapes stand upright."""
-    if settings.mvcnn is None:
+    if pair.settings.mvcnn is None:
         remedy = "Train one with `python -m liftnet drkfs train mvcnn` and give its folder as the setting `mvcnn`"
         raise LiftnetError("mvcnn", "no trained network is named", remedy)
     from liftnet.shape.mvcnn import describe, distance, load_mvcnn
 
-    network = load_mvcnn(settings.mvcnn)
-    return distance(*(describe(shape, network) for shape in (mesh, target)))
-
-
-METRICS: dict[str, Metric] = {name: partial(_classic, name) for name in CLASSIC}
-"""Name of a metric -> function of a mesh and a target that is already laid onto, and settings. Functions that need
-heavy modules import them when called."""
-METRICS |= {"lfd": _light_field, "shape_google": _shape_google, "mvcnn": _mvcnn}
-HIGHER_IS_BETTER = ("f_score", "normal_consistency", "iou", "iou_points")
+    network = load_mvcnn(pair.settings.mvcnn)
+    return distance(*(describe(shape, network) for shape in (pair.mesh, pair.target)))
 
 
 def compare(
     mesh: TriangleMesh,
     target: TriangleMesh,
-    names: Sequence[str] = tuple(CLASSIC),
-    settings: MetricSettings | None = None,
+    names: Sequence[str] = STANDARD_METRICS,
+    settings: ComparisonSettings | None = None,
+    seed: int = 0,
 ) -> Comparison:
     """Align a mesh to its target and apply metrics; points are drawn and matched once for all of them.
 
@@ -161,6 +228,7 @@ def compare(
         target: What it is compared with.
         names: Keys of `METRICS`.
         settings: How they are placed, sampled and compared; distances are in units after that placing.
+        seed: Of the points that are drawn.
 
     Returns:
         The values. A metric that fails on these meshes is NaN with a reason; the others go on.
@@ -168,25 +236,20 @@ def compare(
     Raises:
         LiftnetError: There is no metric of a given name.
     """
-    settings = settings or MetricSettings()
+    settings = settings or ComparisonSettings()
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use {', '.join(METRICS)}")
-    pair = Pair(*align(mesh, target, settings.align, settings.size, settings.turns, settings.seed), settings)
+    placed = align(mesh, target, settings.align, settings.size, settings.turns, seed)
+    pair = Pair(*placed, settings, seed)
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name in names:
         try:
-            values[name] = _value(name, pair)
+            values[name] = float(METRICS[name].compute(pair))
         except (LiftnetError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
             values[name], reasons[name] = math.nan, f"{type(error).__name__}: {error}"
         else:
             if math.isnan(values[name]):
                 reasons[name] = "it is not defined for these meshes"
     return Comparison(values, reasons)
-
-
-def _value(name: str, pair: Pair) -> float:
-    if name in CLASSIC:
-        return CLASSIC[name](pair)
-    return float(METRICS[name](pair.mesh, pair.target, pair.settings))

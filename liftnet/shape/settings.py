@@ -8,6 +8,9 @@ from pydantic import Field
 
 from liftnet.core.settings import Settings
 
+STANDARD_METRICS = ("chamfer_l1", "chamfer_l2", "f_score", "normal_consistency", "iou", "lfd")
+"""What is measured where nobody chooses."""
+
 
 class ComparisonSettings(Settings):
     """How two shapes are placed, sampled and compared."""
@@ -27,9 +30,3 @@ class ComparisonSettings(Settings):
         None, description="geometric words of Shape Google (vocabulary.safetensors); null: those of the package"
     )
     mvcnn: str | None = Field(None, description="trained MVCNN, its folder or file; null leaves the metric out")
-
-
-class MetricSettings(ComparisonSettings):
-    """The same with the seed, which in a run is that of the whole configuration."""
-
-    seed: int = Field(0, ge=0, description="of the points that are drawn")

@@ -14,7 +14,7 @@ def shapes(tmp_path_factory):
 
 
 def test_a_vocabulary_is_trained_whatever_the_number_of_threads(shapes, tmp_path):
-    options = ["--google-words", "4", "--google-points", "150", "--google-eigenpairs", "20", "--seed", "7"]
+    options = ["--words", "4", "--points", "150", "--eigenpairs", "20", "--seed", "7"]
     for threads in ("1", "3"):
         command = ["drkfs", "train", "vocabulary", "--meshes", str(shapes), "--model", str(tmp_path / threads)]
         assert main([*command, "--threads", threads, *options]) == 0
@@ -28,8 +28,8 @@ def test_an_unusable_folder_or_setting_is_one_plain_line(shapes, tmp_path, capsy
     command = ["drkfs", "train", "mvcnn", "--model", str(tmp_path / "model"), "--meshes"]
     assert main([*command, str(tmp_path)]) == 1
     assert "no mesh" in capsys.readouterr().err
-    assert main([*command, str(shapes), "--mvcnn-batch", "0"]) == 1
-    assert "--mvcnn-batch" in capsys.readouterr().err
+    assert main([*command, str(shapes), "--batch", "0"]) == 1
+    assert "--batch" in capsys.readouterr().err
 
 
 def test_the_vocabulary_of_the_package_is_that_of_the_published_recipe():

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.drkfs import DRKFS, Options
+from liftnet.drkfs import DRKFS, MetricSettings
 from liftnet.models.patch_descriptors import PatchDescriptor, folded, hardnet, load_descriptor
 
 HARDTFEAT = Path(__file__).resolve().parents[3] / "shared/data/weights/hardtfeat_affnet_orinet/HardTFeat.pth"
@@ -59,9 +59,9 @@ def test_a_saved_hardnet_describes_as_kornias(network, tmp_path):
         load_descriptor("hardtfeat", path)
 
 
-def test_the_metric_checks_the_sum_that_its_options_name():
+def test_the_metric_checks_the_sum_that_its_settings_name():
     with pytest.raises(LiftnetError, match="SHA-256"):
-        DRKFS(64, 1, options=Options(descriptor_sha256="0" * 64))
+        DRKFS(MetricSettings(image_size=64, views=1, descriptor_sha256="0" * 64))
 
 
 def test_unknown_descriptors_and_missing_weights_are_errors(tmp_path):

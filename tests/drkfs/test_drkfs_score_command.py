@@ -9,7 +9,7 @@ import trimesh
 
 from liftnet.__main__ import main
 
-SMALL = ["--image-size", "64", "--views", "3", "--points", "2000", "--threads", "1"]
+SMALL = ["--metric.image-size", "64", "--metric.views", "3", "--score.points", "2000", "--threads", "1"]
 
 
 def write(mesh: trimesh.Trimesh | trimesh.Scene, path: Path) -> Path:
@@ -40,7 +40,7 @@ def shapes(tmp_path: Path) -> Path:
 def test_folders_become_a_table_with_pictures(shapes: Path) -> None:
     out, pictures = shapes / "scores.csv", shapes / "pictures"
     words = ["drkfs", "score", str(shapes / "given"), str(shapes / "wanted"), "--out", str(out), *SMALL]
-    words += ["--pictures", str(pictures), "--metrics", "chamfer_l1", "drkfs"]
+    words += ["--pictures", str(pictures), "--score.metrics", "chamfer_l1", "drkfs"]
     assert main(words) == 0
     table = pd.read_csv(out).set_index("name")
     assert table.columns.tolist() == ["status", "reason", "chamfer_l1", "drkfs"]
@@ -61,7 +61,7 @@ def test_folders_become_a_table_with_pictures(shapes: Path) -> None:
 
 def test_two_files_are_printed(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair = [str(shapes / "given" / "other.stl"), str(shapes / "wanted" / "other.ply")]
-    assert main(["drkfs", "score", *pair, *SMALL, "--metrics", "drkfs", "iou"]) == 0
+    assert main(["drkfs", "score", *pair, *SMALL, "--score.metrics", "drkfs", "iou"]) == 0
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert set(shown) == {"drkfs", "iou"}
     assert 0 < float(shown["iou"]) < 1
@@ -75,4 +75,4 @@ def test_a_file_that_is_no_shape_fails_in_words(shapes: Path, capsys: pytest.Cap
 
 def test_an_unknown_metric_is_refused_before_anything_is_read(shapes: Path) -> None:
     pair = [str(shapes / "given" / "same.obj"), str(shapes / "wanted" / "same.ply")]
-    assert main(["drkfs", "score", *pair, *SMALL, "--metrics", "beauty"]) == 1
+    assert main(["drkfs", "score", *pair, *SMALL, "--score.metrics", "beauty"]) == 1

@@ -24,13 +24,19 @@ from liftnet.data.features import Features, write_features
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET
-from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.patches import sample_patches
+from liftnet.drkfs.settings import (
+    DescriptorSettings,
+    DescriptorTrainingSettings,
+    DetectorSettings,
+    DetectorTrainingSettings,
+)
 from liftnet.drkfs.train import detector as detector_module
 from liftnet.drkfs.train import hardnet as descriptor_module
 from liftnet.drkfs.train.detector import calibrated, peak_scores, train_detector, without_brightness
 from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
 from liftnet.drkfs.train.measures import false_positive_rate, sharing_pairs
-from liftnet.drkfs.train.photo_patches import cut_patches, photo_tour_patches
+from liftnet.drkfs.train.photo_patches import photo_tour_patches
 from liftnet.drkfs.train.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool
 from liftnet.drkfs.train.renders import render_pool
 from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
@@ -40,17 +46,11 @@ from liftnet.models.point_detector import PointDetector, load_detector
 
 SIZE = 128
 POINTS = 30
-TINY = LearningSettings(
-    descriptor_steps=12,
-    descriptor_batch=16,
-    descriptor_learning_rate=2.0,
-    descriptor_precision="float32",
-    descriptor_validate_every=6,
-    detector_points=60,
-    detector_steps=12,
-    detector_batch=8,
-    detector_learning_rate=0.003,
-    detector_validate_every=6,
+TINY = DescriptorSettings(
+    training=DescriptorTrainingSettings(steps=12, batch=16, learning_rate=2.0, precision="float32"), validate_every=6
+)
+TINY_DETECTOR = DetectorSettings(
+    points=60, training=DetectorTrainingSettings(steps=12, batch=8, learning_rate=0.003), validate_every=6
 )
 
 
@@ -205,7 +205,7 @@ def test_patches_are_cut_as_opencv_warps() -> None:
     corner = xy - np.array([[c, -s], [s, c]]) @ np.full(2, 15.5)
     to_image = np.array([[c, -s, corner[0]], [s, c, corner[1]]])
     wanted = cv2.warpAffine(gray, to_image, (32, 32), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    given = cut_patches(
+    given = sample_patches(
         torch.from_numpy(gray), torch.tensor(xy[None]).float(), torch.tensor([side]), torch.tensor([angle]), 32
     )
     np.testing.assert_allclose(given[0].numpy(), wanted, atol=2e-3)  # OpenCV rounds places to 1/32 px
@@ -213,7 +213,7 @@ def test_patches_are_cut_as_opencv_warps() -> None:
 
 def test_large_patches_do_not_alias() -> None:
     checker = torch.from_numpy(np.indices((256, 256)).sum(axis=0) % 2).float()
-    patch = cut_patches(checker, torch.tensor([[127.5, 127.5]]), torch.tensor([192.0]), torch.zeros(1), 32)
+    patch = sample_patches(checker, torch.tensor([[127.5, 127.5]]), torch.tensor([192.0]), torch.zeros(1), 32)
     assert patch.sub(0.5).abs().max() < 1e-4
 
 
@@ -286,7 +286,8 @@ def killed_after(steps: int, module: object, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_killed_descriptor_goes_on_with_the_same_numbers(
     train_patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TINY.model_copy(update={"descriptor_steps": 5, "descriptor_batch": 8, "descriptor_validate_every": 2})
+    training = TINY.training.model_copy(update={"steps": 5, "batch": 8})
+    settings = TINY.model_copy(update={"training": training, "validate_every": 2})
     few = Patches(*(values[:40] for values in (train_patches.pixels, train_patches.track, train_patches.place)))
     whole, state = train_descriptor(few, few, tmp_path / "whole", settings, 3)
     with monkeypatch.context() as patched:
@@ -306,7 +307,8 @@ def test_a_killed_detector_goes_on_with_the_same_numbers(
     run: tuple[Path, list[View]], train_points: PointSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = load_pool(train_points, run[0], 12.0, 30, 0)
-    settings = TINY.model_copy(update={"detector_steps": 4, "detector_validate_every": 2})
+    training = TINY_DETECTOR.training.model_copy(update={"steps": 4})
+    settings = TINY_DETECTOR.model_copy(update={"training": training, "validate_every": 2})
     monkeypatch.setattr(detector_module, "CALIBRATION_QUADRUPLETS", 256)
     monkeypatch.setattr(detector_module, "VALIDATION_QUADRUPLETS", 32)
     monkeypatch.setattr(detector_module, "calibrated", lambda detector, *_: detector)
@@ -401,13 +403,13 @@ def test_commands_write_models_with_cards(
         box = Chair(width=0.4 + 0.1 * seed).mesh()
         trimesh.Trimesh(box.vertices, box.faces, process=False).export(tmp_path / f"{seed}.ply")
     inputs = ["--root", str(root), "--dataset", str(root / "dataset"), "--threads", "1"]
-    tiny = ["--detector-steps", "12", "--detector-batch", "8", "--detector-points", "40", "--point-scale", "12"]
-    tiny += ["--detector-learning-rate", "0.01", "--meshes", str(tmp_path)]
+    tiny = ["--training.steps", "12", "--training.batch", "8", "--points", "40", "--patch-scale", "12"]
+    tiny += ["--training.learning-rate", "0.01", "--meshes", str(tmp_path)]
     folder = tmp_path / "points"
     assert main(["drkfs", "train", "detector", *inputs, "--model", str(folder), "--licence", "mit", *tiny]) == 0
     detector = load_detector(folder / "model.safetensors")
     assert sum(value.numel() for value in detector.state_dict().values()) == 10_016
-    tiny = ["--descriptor-steps", "2", "--descriptor-batch", "8", "--descriptor-precision", "float32", "--half"]
+    tiny = ["--training.steps", "2", "--training.batch", "8", "--training.precision", "float32", "--half"]
     folder = tmp_path / "hardnet"
     assert main(["drkfs", "train", "descriptor", *inputs, "--model", str(folder), "--licence", "mit", *tiny]) == 0
     config = json.loads((folder / "config.json").read_text())

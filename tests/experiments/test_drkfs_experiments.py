@@ -11,10 +11,9 @@ import trimesh
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.drkfs.metric import DRKFS
-from liftnet.drkfs.settings import ShapeExperimentSettings
+from liftnet.drkfs import DRKFS, Meshes, MetricSettings, Options
 from liftnet.experiments.drkfs import bars, legs, shading, sphere
-from liftnet.experiments.drkfs.distances import Measures, tensors
+from liftnet.experiments.drkfs.distances import Measures
 from liftnet.experiments.drkfs.fits import LOSSES, ViewLoss
 from liftnet.experiments.drkfs.local_features import (
     matched_distance,
@@ -23,6 +22,7 @@ from liftnet.experiments.drkfs.local_features import (
     patches_at,
     sift_distance,
 )
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.targets import ANIMAL, FIGURE, body, made, targets_of
 from liftnet.models.point_detector import PointDetector
 
@@ -43,7 +43,12 @@ TINY = ShapeExperimentSettings(
 def metric():
     torch.manual_seed(0)
     descriptor = nn.Sequential(nn.Conv2d(1, 8, 8, 8), nn.ReLU(), nn.Conv2d(8, 128, 4))
-    return DRKFS(48, 2, 1e-4, detector=PointDetector().randomise(0), descriptor=descriptor, align="none")
+    return DRKFS(
+        MetricSettings(image_size=48, views=2, sigma=1e-4),
+        detector=PointDetector().randomise(0),
+        descriptor=descriptor,
+        options=Options(align="none"),
+    )
 
 
 def test_bars_move_by_five_pixels_and_disappear():
@@ -188,7 +193,7 @@ def test_targets_come_from_a_folder_and_lie_in_the_frame(tmp_path):
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_is_least_at_the_target_and_has_a_gradient_elsewhere(metric, name):
     target = targets_of(TINY, 0)["figure"]
-    vertices, faces = tensors(target)
+    (vertices,), (faces,) = Meshes.of(target).vertices, Meshes.of(target).faces
     loss = ViewLoss(name, target, faces, metric, [(32, 1e-3), (48, 1e-4)])
     views = torch.tensor([1])
     for stage in (0, 1):
@@ -219,5 +224,4 @@ def test_shading_and_sphere_run_and_share_their_fits(tmp_path, metric, monkeypat
 
 
 def _with(metric, options):
-    changed = DRKFS(48, 2, 1e-4, detector=metric.detector, descriptor=metric.descriptor, options=options)
-    return changed
+    return DRKFS(metric.settings, detector=metric.detector, descriptor=metric.descriptor, options=options)

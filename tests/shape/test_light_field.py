@@ -24,8 +24,7 @@ from liftnet.shape.light_field.contour import fourier_descriptor, outer_contour
 from liftnet.shape.light_field.descriptor import describe_silhouettes, unit_box
 from liftnet.shape.light_field.moments import angular_radial_transform, measure
 from liftnet.shape.light_field.views import alignments, light_field_rotations, view_axes, view_directions
-from liftnet.shape.metrics import METRICS
-from liftnet.shape.settings import MetricSettings
+from liftnet.shape.metrics import METRICS, Pair
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "cad"
 CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
@@ -322,7 +321,7 @@ def test_bytes_are_cut_off() -> None:
 
 
 def test_it_is_a_metric() -> None:
-    assert METRICS["lfd"](SHAPES["chair"], SHAPES["chair"], MetricSettings()) == 0
+    assert METRICS["lfd"].compute(Pair(SHAPES["chair"], SHAPES["chair"])) == 0
 
 
 def test_importing_the_package_loads_no_torch() -> None:

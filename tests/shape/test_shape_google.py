@@ -11,11 +11,11 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import load_mesh
 from liftnet.shape.shape_google import describe, describe_pairs, distance, learn_vocabulary, load_vocabulary
 from liftnet.shape.shape_google.laplacian import heat_kernel_signature, sampled_spectrum, surface_spectrum, times_from
-from liftnet.shape.shape_google.settings import GoogleSettings
+from liftnet.shape.shape_google.settings import ShapeGoogleSettings
 
 SCULPTURES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "sculptures"
 TIMES = times_from(0.01, 0.08, 4)
-SMALL = GoogleSettings(google_words=6, google_points=500, google_eigenpairs=60)
+SMALL = ShapeGoogleSettings(words=6, points=500, eigenpairs=60)
 
 
 def solid(mesh):
@@ -123,7 +123,7 @@ def test_two_triangulations_have_the_same_bag_and_two_shapes_have_not(kinds, wor
 
 def test_words_of_the_mesh_itself_know_no_chance():
     sphere = solid(trimesh.creation.icosphere(3))
-    along = SMALL.model_copy(update={"google_surface": "mesh"})
+    along = SMALL.model_copy(update={"surface": "mesh"})
     words = learn_vocabulary([sphere, TriangleMesh(sphere.vertices * [1, 2, 1], sphere.faces)], along)
     bags = [describe(sphere, words, seed) for seed in (0, 1)]
     assert np.array_equal(*bags)
@@ -174,7 +174,7 @@ def test_pairs_of_words_sum_to_the_bag(kinds, words):
 
 
 def test_memberships_are_the_published_formula(words):
-    signatures = np.random.default_rng(1).uniform(1, 3, (5, SMALL.google_times))
+    signatures = np.random.default_rng(1).uniform(1, 3, (5, SMALL.times))
     expected = np.exp(-((signatures[:, None] - words.words) ** 2).sum(-1) / (2 * words.sigma**2))
     assert words.memberships(signatures) == pytest.approx(expected / expected.sum(1, keepdims=True))
     assert words.memberships(signatures * 1e6).sum(1) == pytest.approx(np.ones(5))  # far from every word

@@ -12,10 +12,11 @@ from liftnet import shape
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape import metrics
-from liftnet.shape.metrics import CLASSIC, HIGHER_IS_BETTER, METRICS, compare
-from liftnet.shape.settings import MetricSettings
+from liftnet.shape.metrics import METRICS, Pair, ShapeMetric, compare
+from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings
 
-FEW = MetricSettings(points=2000, emd_points=200, voxels=16)
+DIRECT = [name for name in METRICS if name not in ("lfd", "shape_google", "mvcnn")]  # those without a descriptor
+FEW = ComparisonSettings(points=2000, emd_points=200, voxels=16)
 
 
 def mesh_of(shape: trimesh.Trimesh) -> TriangleMesh:
@@ -29,23 +30,24 @@ def ball(radius: float = 0.5) -> TriangleMesh:
 def test_every_classic_metric_by_itself_and_together():
     target, mesh = ball(), mesh_of(trimesh.creation.box(extents=(0.8, 0.8, 0.8)))
     settings = FEW.model_copy(update={"align": "none"})
-    together = compare(mesh, target, settings=settings)
-    assert set(together.values) == set(CLASSIC)
+    together = compare(mesh, target, DIRECT, settings)
+    assert len(DIRECT) == 10
+    assert set(together.values) == set(DIRECT)
     assert together.reasons == {}
-    alone = {name: METRICS[name](mesh, target, settings) for name in CLASSIC}
+    alone = {name: METRICS[name].compute(Pair(mesh, target, settings)) for name in DIRECT}
     assert together.values == pytest.approx(alone)
     assert together.values["chamfer_l1"] == pytest.approx(
         (together.values["accuracy"] + together.values["completeness"]) / 2
     )
-    assert compare(mesh, target, settings=settings).values == together.values
-    other = compare(mesh, target, settings=settings.model_copy(update={"seed": 1})).values
+    assert compare(mesh, target, DIRECT, settings).values == together.values
+    other = compare(mesh, target, DIRECT, settings, seed=1).values
     assert other["chamfer_l1"] != together.values["chamfer_l1"]
     assert other["chamfer_l1"] == pytest.approx(together.values["chamfer_l1"], rel=0.1)
 
 
 def test_a_ball_in_a_ball_has_the_distances_of_their_radii():
-    settings = MetricSettings(align="none", points=20_000, emd_points=500, voxels=40, f_threshold=0.11)
-    values = compare(ball(0.4), ball(0.5), settings=settings).values
+    settings = ComparisonSettings(align="none", points=20_000, emd_points=500, voxels=40, f_threshold=0.11)
+    values = compare(ball(0.4), ball(0.5), DIRECT, settings).values
     assert values["chamfer_l1"] == pytest.approx(0.1, abs=0.002)
     assert values["chamfer_l2"] == pytest.approx(0.02, abs=0.001)
     assert values["iou"] == pytest.approx(0.8**3, abs=0.02)
@@ -58,31 +60,33 @@ def test_a_ball_in_a_ball_has_the_distances_of_their_radii():
 def test_a_better_shape_scores_better_by_every_metric():
     target = ball()
     near, far = ball(0.495), mesh_of(trimesh.creation.icosphere(3, radius=0.5).apply_scale((1, 0.5, 1)))
-    better, worse = (compare(mesh, target, settings=FEW).values for mesh in (near, far))
-    for name in CLASSIC:
-        assert (better[name] > worse[name]) == (name in HIGHER_IS_BETTER), name
+    better, worse = (compare(mesh, target, DIRECT, FEW).values for mesh in (near, far))
+    for name in DIRECT:
+        assert (better[name] > worse[name]) == METRICS[name].higher_is_better, name
+        assert METRICS[name].as_distance(better[name]) < METRICS[name].as_distance(worse[name])
 
 
 def test_equal_meshes_are_as_far_apart_as_neighbouring_points():
-    values = compare(ball(), ball(), settings=FEW).values
+    values = compare(ball(), ball(), DIRECT, FEW).values
     assert values["iou"] == values["iou_points"] == 1
     # of N points on an area A the mean distance to the nearest is 1 / (2 sqrt(N / A))
     assert values["chamfer_l1"] == pytest.approx(0.5 / math.sqrt(2000 / math.pi), rel=0.05)
 
 
 def test_nothing_is_cut_off_where_a_shape_is_much_larger():
-    values = compare(ball(2.0), ball(0.5), ("iou", "iou_points"), MetricSettings(points=100_000, voxels=64)).values
+    values = compare(ball(2.0), ball(0.5), ("iou", "iou_points"), ComparisonSettings(points=100_000, voxels=64)).values
     assert values["iou"] == pytest.approx(1 / 64, rel=0.2)
     assert values["iou_points"] == pytest.approx(1 / 64, rel=0.2)
 
 
 def test_a_metric_that_fails_is_nan_with_a_reason_and_the_rest_goes_on(monkeypatch):
-    def failing(mesh, target, settings):
+    def failing(pair):
         raise LiftnetError("weights", "the file is gone", "Train them")
 
-    monkeypatch.setitem(metrics.METRICS, "broken", failing)
-    monkeypatch.setitem(metrics.METRICS, "undefined", lambda mesh, target, settings: math.nan)
-    monkeypatch.setitem(metrics.METRICS, "faces", lambda mesh, target, settings: len(mesh.faces))
+    for name, compute in {
+        "broken": failing, "undefined": lambda pair: math.nan, "faces": lambda pair: len(pair.mesh.faces)
+    }.items():  # fmt: skip
+        monkeypatch.setitem(metrics.METRICS, name, ShapeMetric(name, name, compute))
     result = compare(ball(), ball(), ("broken", "chamfer_l1", "undefined", "faces"), FEW)
     assert math.isnan(result.values["broken"])
     assert math.isnan(result.values["undefined"])
@@ -98,6 +102,17 @@ def test_a_sheet_without_inside_has_no_intersection():
     assert math.isnan(result.values["iou"])
     assert "not defined" in result.reasons["iou"]
     assert result.values["chamfer_l1"] > 0
+
+
+def test_every_metric_says_what_it_is_called_and_which_way_is_better():
+    assert {name for name, metric in METRICS.items() if metric.higher_is_better} == {
+        "f_score", "normal_consistency", "iou", "iou_points"
+    }  # fmt: skip
+    assert all(metric.name == name and metric.title for name, metric in METRICS.items())
+    assert METRICS["iou"].distance_title == "1 - IoU"
+    assert METRICS["iou"].as_distance(0.75) == 0.25
+    assert METRICS["lfd"].as_distance(300.0) == 300.0
+    assert set(STANDARD_METRICS) < set(METRICS)
 
 
 def test_unknown_names_are_refused():

@@ -18,9 +18,7 @@ from liftnet.shape.mvcnn.model import untrained_mvcnn
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.mvcnn.views import ring_of_cameras, shaded_views
 
-TINY = MvcnnSettings(
-    mvcnn_start=[], mvcnn_views=3, mvcnn_step_views=2, mvcnn_size=32, mvcnn_single_epochs=1, mvcnn_multi_epochs=1
-)
+TINY = MvcnnSettings(init_from=[], views=3, step_views=2, image_size=32, single_epochs=1, multi_epochs=1)
 WEDGE = TriangleMesh(
     np.array([[0, 0, 0], [2, 0, 0], [0, 1, 0], [0, 0, 0.6]], float),
     np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
@@ -74,7 +72,7 @@ def test_cameras_stand_around_the_shape_at_their_elevation():
 
 
 def test_place_and_size_change_no_view_and_a_turn_moves_the_ring():
-    settings = MvcnnSettings(mvcnn_size=48)
+    settings = MvcnnSettings(image_size=48)
     ball = trimesh.creation.icosphere(1)  # its bounding box turns with it by quarter turns alone
     mesh = TriangleMesh(ball.vertices * [1, 1.5, 0.5], np.asarray(ball.faces))
     views = shaded_views(mesh, settings).astype(int)
@@ -151,7 +149,7 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(folder, traine
 
 def test_other_settings_do_not_go_on_from_an_old_checkpoint(folder, trained):
     shapes = labelled_meshes(folder)
-    other = TINY.model_copy(update={"mvcnn_learning_rate": 1e-2})
+    other = TINY.model_copy(update={"learning_rate": 1e-2})
     _, _, same = module._begin(trained, TINY, ("ball", "box"), [s for s in shapes if s.split != "test"], 1)
     _, _, new = module._begin(trained, other, ("ball", "box"), [s for s in shapes if s.split != "test"], 1)
     assert (same.epoch, new.epoch) == (2, 0)
@@ -183,13 +181,13 @@ def test_a_mesh_that_cannot_be_read_is_left_out(folder, tmp_path, caplog):
 
 
 def test_it_is_a_metric_where_a_trained_network_is_named(trained):
-    from liftnet.shape.metrics import METRICS, compare
-    from liftnet.shape.settings import MetricSettings
+    from liftnet.shape.metrics import METRICS, Pair, compare
+    from liftnet.shape.settings import ComparisonSettings
 
     other = TriangleMesh(WEDGE.vertices * [1, 2, 1], WEDGE.faces)
-    found = compare(WEDGE, other, ["mvcnn"], MetricSettings(mvcnn=str(trained)))
+    found = compare(WEDGE, other, ["mvcnn"], ComparisonSettings(mvcnn=str(trained)))
     assert 0 < found.values["mvcnn"] <= 2
-    assert METRICS["mvcnn"](WEDGE, WEDGE, MetricSettings(mvcnn=str(trained))) == 0
+    assert METRICS["mvcnn"].compute(Pair(WEDGE, WEDGE, ComparisonSettings(mvcnn=str(trained)))) == 0
     without = compare(WEDGE, other, ["mvcnn"])
     assert np.isnan(without.values["mvcnn"])
     assert "drkfs train mvcnn" in without.reasons["mvcnn"]

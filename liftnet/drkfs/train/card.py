@@ -70,7 +70,7 @@ def write_card(folder: Path, config: dict[str, Any]) -> None:
     )
     shown = frame.map(lambda value: f"{value:.4f}" if isinstance(value, float) else str(value))
     settings = pd.DataFrame(
-        [{"setting": name, "value": str(value)} for name, value in sorted(config["settings"].items())]
+        [{"setting": name, "value": str(value)} for name, value in _flat(config["settings"]).items()]
     )
     parts = [
         f"---\n{yaml.safe_dump(block, sort_keys=False)}---",
@@ -104,3 +104,11 @@ def write_card(folder: Path, config: dict[str, Any]) -> None:
 
 def _wrapped(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """The settings of a tree by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return flat

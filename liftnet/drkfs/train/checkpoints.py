@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, write_text
 from liftnet.core.log import get_logger
+from liftnet.core.settings import Settings, fingerprint
 
 CHECKPOINT = "checkpoint.pt"
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -51,9 +51,9 @@ class State:
         write_text(folder / "metrics.csv", pd.DataFrame(self.metrics).to_csv(index=False, lineterminator="\n"))
 
 
-def fingerprint(settings: dict[str, Any], seed: int, *arrays: np.ndarray) -> str:
+def identity_of(settings: Settings, seed: int, *arrays: np.ndarray) -> str:
     """A hash of all that decides the weights of a run: settings, seed, examples."""
-    digest = hashlib.sha256(json.dumps([settings, seed], sort_keys=True).encode())
+    digest = hashlib.sha256(f"{fingerprint(settings)} {seed}".encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

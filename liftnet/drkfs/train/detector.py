@@ -12,18 +12,12 @@ from torch import Tensor
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import meter
-from liftnet.drkfs.settings import LearningSettings
-from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
+from liftnet.drkfs.settings import DetectorSettings
+from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, identity_of, read_state
 from liftnet.drkfs.train.losses import classification_loss, position_loss, soft_position
 from liftnet.drkfs.train.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
 from liftnet.models.point_detector import MAXIMA, PointDetector
 
-DECISIVE = {
-    "detector_steps",
-    "detector_batch",
-    "detector_learning_rate",
-    "detector_position_weight",
-}
 VALIDATION_QUADRUPLETS = 512
 CALIBRATION_QUADRUPLETS = 2048
 CHUNK = 256
@@ -31,7 +25,7 @@ WINDOW = PATCH // 4  # px, side of the windows whose overlap is measured: what m
 
 
 def train_detector(
-    train: Pool, validation: Pool, folder: Path, settings: LearningSettings, seed: int
+    train: Pool, validation: Pool, folder: Path, settings: DetectorSettings, seed: int
 ) -> tuple[PointDetector, State]:
     """Train the detector; a stopped run goes on from `folder`/checkpoint.pt with the same numbers.
 
@@ -48,14 +42,13 @@ def train_detector(
     Raises:
         LiftnetError: The loss is no number.
     """
-    options = settings.model_dump(include=DECISIVE)
-    state = read_state(folder, fingerprint(options, seed, train.first, train.empty, validation.first))
+    state = read_state(folder, identity_of(settings.training, seed, train.first, train.empty, validation.first))
     detector = without_brightness(PointDetector(trainable=True).randomise(stable_seed(seed, "detector") % 2**31))
-    optimiser = torch.optim.Adam(detector.parameters(), lr=settings.detector_learning_rate)
+    optimiser = torch.optim.Adam(detector.parameters(), lr=settings.training.learning_rate)
     if state.iteration:
         detector.load_state_dict(state.weights)
         optimiser.load_state_dict(state.optimiser)
-    steps, saved = settings.detector_steps, time.monotonic()
+    steps, saved = settings.training.steps, time.monotonic()
     with meter("drkfs", "training the detector, steps", steps - state.iteration) as advance:
         while state.iteration < steps:
             start = time.process_time()
@@ -63,7 +56,7 @@ def train_detector(
             state.iteration += 1
             state.seconds += time.process_time() - start
             last = state.iteration == steps
-            if last or state.iteration % settings.detector_validate_every == 0:
+            if last or state.iteration % settings.validate_every == 0:
                 _validate(detector, validation, state, settings, seed)
             if last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 state.weights, state.optimiser = detector.state_dict(), optimiser.state_dict()
@@ -94,19 +87,19 @@ def _step(
     optimiser: torch.optim.Optimizer,
     train: Pool,
     iteration: int,
-    settings: LearningSettings,
+    settings: DetectorSettings,
     seed: int,
 ) -> float:
     """One step; all that is random in it depends on the seed and its number alone."""
     generator = np.random.default_rng(stable_seed(seed, "detector", str(iteration)))
-    classification, position = quadruplet_losses(detector, draw_quadruplets(train, settings.detector_batch, generator))
-    loss = classification + settings.detector_position_weight * position
+    classification, position = quadruplet_losses(detector, draw_quadruplets(train, settings.training.batch, generator))
+    loss = classification + settings.training.position_weight * position
     if not torch.isfinite(loss):
         raise LiftnetError(
-            "drkfs train detector", f"the loss is {loss.item()} at step {iteration}", "Lower detector_learning_rate"
+            "drkfs train detector", f"the loss is {loss.item()} at step {iteration}", "Lower training.learning_rate"
         )
     for group in optimiser.param_groups:
-        group["lr"] = settings.detector_learning_rate * (1 - iteration / settings.detector_steps)
+        group["lr"] = settings.training.learning_rate * (1 - iteration / settings.training.steps)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
@@ -126,7 +119,7 @@ def without_brightness(detector: PointDetector) -> PointDetector:
 
 
 @torch.no_grad()
-def _validate(detector: PointDetector, validation: Pool, state: State, settings: LearningSettings, seed: int) -> None:
+def _validate(detector: PointDetector, validation: Pool, state: State, settings: DetectorSettings, seed: int) -> None:
     generator = np.random.default_rng(stable_seed(seed, "validation"))
     batch = draw_quadruplets(validation, VALIDATION_QUADRUPLETS, generator)
     classification, position = quadruplet_losses(detector, batch)
@@ -134,7 +127,7 @@ def _validate(detector: PointDetector, validation: Pool, state: State, settings:
         {
             "iteration": state.iteration,
             "loss": float(np.mean(state.losses)),
-            "val_loss": float(classification + settings.detector_position_weight * position),
+            "val_loss": float(classification + settings.training.position_weight * position),
             "val_classification": float(classification),
             "val_position": float(position),
             "cpu_seconds": round(state.seconds, 1),

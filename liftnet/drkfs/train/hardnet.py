@@ -22,8 +22,8 @@ from torch.nn import functional
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import meter
-from liftnet.drkfs.settings import LearningSettings
-from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, fingerprint, read_state
+from liftnet.drkfs.settings import DescriptorSettings
+from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, identity_of, read_state
 from liftnet.drkfs.train.losses import hardest_in_batch
 from liftnet.drkfs.train.measures import false_positive_rate
 
@@ -33,7 +33,6 @@ MOMENTUM = DAMPENING = 0.9
 WEIGHT_DECAY = 1e-4
 GAIN = 0.6  # of the orthogonal initial weights
 VALIDATION_PAIRS = 4000
-DECISIVE = {"descriptor_steps", "descriptor_batch", "descriptor_learning_rate", "descriptor_precision"}
 CHUNK = 512  # patches described at once where no gradient is needed
 
 
@@ -98,7 +97,7 @@ def describe_all(network: nn.Module, pixels: UInt8s, precision: str = "float32")
 
 
 def train_descriptor(
-    train: Patches, validation: Patches, folder: Path, settings: LearningSettings, seed: int
+    train: Patches, validation: Patches, folder: Path, settings: DescriptorSettings, seed: int
 ) -> tuple[HardNet, State]:
     """Train HardNet; a stopped run goes on from `folder`/checkpoint.pt with the same numbers.
 
@@ -112,8 +111,7 @@ def train_descriptor(
     Raises:
         LiftnetError: There are fewer than two points, or the loss is no number.
     """
-    options = settings.model_dump(include=DECISIVE)
-    state = read_state(folder, fingerprint(options, seed, train.pixels, train.track, validation.pixels))
+    state = read_state(folder, identity_of(settings.training, seed, train.pixels, train.track, validation.pixels))
     network = new_hardnet(seed)
     optimiser = torch.optim.SGD(
         network.parameters(), lr=1.0, momentum=MOMENTUM, dampening=DAMPENING, weight_decay=WEIGHT_DECAY
@@ -121,7 +119,7 @@ def train_descriptor(
     if state.iteration:
         network.load_state_dict(state.weights)
         optimiser.load_state_dict(state.optimiser)
-    steps, saved = settings.descriptor_steps, time.monotonic()
+    steps, saved = settings.training.steps, time.monotonic()
     with meter("drkfs", "training HardNet, steps", steps - state.iteration) as advance:
         while state.iteration < steps:
             start = time.process_time()
@@ -129,7 +127,7 @@ def train_descriptor(
             state.iteration += 1
             state.seconds += time.process_time() - start
             last = state.iteration == steps
-            if last or state.iteration % settings.descriptor_validate_every == 0:
+            if last or state.iteration % settings.validate_every == 0:
                 _validate(network, validation, state, settings, seed)
             if last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 state.weights, state.optimiser = network.state_dict(), optimiser.state_dict()
@@ -144,12 +142,12 @@ def _step(
     optimiser: torch.optim.Optimizer,
     train: Patches,
     iteration: int,
-    settings: LearningSettings,
+    settings: DescriptorSettings,
     seed: int,
 ) -> float:
     """One step; all that is random in it depends on the seed and its number alone."""
     generator = np.random.default_rng(stable_seed(seed, "descriptor", str(iteration)))
-    first, second = train.rows(settings.descriptor_batch, generator)
+    first, second = train.rows(settings.training.batch, generator)
     if len(first) < 2:
         raise LiftnetError(
             "drkfs train descriptor", "fewer than two points are seen twice", "Collect more photographs"
@@ -157,17 +155,17 @@ def _step(
     pixels = torch.from_numpy(train.pixels[np.stack([first, second])]).float() / 255
     patches = turned(pixels, torch.from_numpy(generator.integers(8, size=len(first))))
     for group in optimiser.param_groups:
-        group["lr"] = settings.descriptor_learning_rate * (1 - iteration / settings.descriptor_steps)
+        group["lr"] = settings.training.learning_rate * (1 - iteration / settings.training.steps)
     network.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed(seed, "dropout", str(iteration)))
-        descriptors = describe(network, patches.flatten(0, 1), settings.descriptor_precision)
+        descriptors = describe(network, patches.flatten(0, 1), settings.training.precision)
     loss = hardest_in_batch(descriptors[: len(first)], descriptors[len(first) :])
     if not torch.isfinite(loss):
         raise LiftnetError(
             "drkfs train descriptor",
             f"the loss is {loss.item()} at step {iteration}",
-            "Lower descriptor_learning_rate",
+            "Lower training.learning_rate",
         )
     optimiser.zero_grad()
     loss.backward()
@@ -185,18 +183,17 @@ def turned(pixels: Tensor, turns: Tensor) -> Tensor:
     return result
 
 
-def _validate(network: HardNet, validation: Patches, state: State, settings: LearningSettings, seed: int) -> None:
+def _validate(network: HardNet, validation: Patches, state: State, settings: DescriptorSettings, seed: int) -> None:
     first, second = validation.rows(VALIDATION_PAIRS, np.random.default_rng(stable_seed(seed, "validation")))
     rows = np.concatenate([first, second])
-    described = describe_all(network, validation.pixels[rows], settings.descriptor_precision)
+    described = describe_all(network, validation.pixels[rows], settings.training.precision)
     a, b = described[: len(first)], described[len(first) :]
     state.metrics.append(
         {
             "iteration": state.iteration,
             "loss": float(np.mean(state.losses)),
             "val_fpr95": false_positive_rate(a, b),
-            "learning_rate": settings.descriptor_learning_rate
-            * (1 - (state.iteration - 1) / settings.descriptor_steps),
+            "learning_rate": settings.training.learning_rate * (1 - (state.iteration - 1) / settings.training.steps),
             "cpu_seconds": round(state.seconds, 1),
         }
     )

@@ -15,7 +15,8 @@ from torch.nn import functional
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
 from liftnet.data.masks import read_mask
-from liftnet.drkfs.train.photo_patches import cut_patches, read_gray
+from liftnet.drkfs.patches import sample_patches
+from liftnet.drkfs.train.photo_patches import read_gray
 from liftnet.drkfs.train.tracks import Floats, PointSet
 
 UInt8s = npt.NDArray[np.uint8]
@@ -168,10 +169,10 @@ def cut_uint8(
     angles: npt.NDArray[np.floating],
     size: int,
 ) -> UInt8s:
-    """`cut_patches` of an image in [0, 1] as (N, size, size) uint8."""
+    """`sample_patches` of an image in [0, 1] as (N, size, size) uint8."""
     image = torch.as_tensor(gray, dtype=torch.float32)
     at, long, turned = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (xy, sides, angles))
-    return (cut_patches(image, at, long, turned, size) * 255).round().clamp(0, 255).byte().numpy()
+    return (sample_patches(image, at, long, turned, size) * 255).round().clamp(0, 255).byte().numpy()
 
 
 def draw_quadruplets(pool: Pool, count: int, generator: np.random.Generator) -> Quadruplets:

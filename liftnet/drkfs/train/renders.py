@@ -20,14 +20,15 @@ from scipy.spatial import cKDTree
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
-from liftnet.drkfs.metric import DISTANCE, HALF_ANGLE
+from liftnet.drkfs.settings import MetricSettings
 from liftnet.drkfs.train.quadruplets import CLEAR, CUT, PATCH, Pool, UInt8s, cut_uint8
 from liftnet.drkfs.train.tracks import Floats
 from liftnet.mesh.placement import normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.rasteriser import Cameras, look_at, render_soft
 
-SIZE = 256  # px, of the renders: DR-KFS's
+VIEWS = MetricSettings()  # renders are such as DR-KFS sees
+SIZE = VIEWS.image_size
 HELD_OUT = 5  # one mesh in so many
 PAIRS = 3  # of views of a mesh
 CORNER, NONE = 0.05, 0.03  # of the strongest corner of a view: what is a point, and what is surely none
@@ -101,7 +102,7 @@ def _cameras(rng: np.random.Generator) -> Cameras:
     raised = np.radians(np.stack([elevation, elevation + rng.uniform(-6, 6, PAIRS)], axis=1).reshape(-1))
     level = np.cos(raised)
     eyes = np.stack([level * np.sin(turned), np.sin(raised), level * np.cos(turned)], axis=1)
-    return look_at(torch.from_numpy(DISTANCE * eyes), HALF_ANGLE).to(torch.zeros(()))
+    return look_at(torch.from_numpy(VIEWS.camera_distance * eyes), VIEWS.half_angle).to(torch.zeros(()))
 
 
 def _view(gray: Floats, depth: Floats) -> _View:

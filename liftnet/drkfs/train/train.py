@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from liftnet.core.files import write_bytes, write_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
+from liftnet.core.settings import Settings
 from liftnet.data.dataset import read_pairs
-from liftnet.drkfs.settings import LearningSettings
+from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings
 from liftnet.drkfs.train.card import write_card
 from liftnet.drkfs.train.checkpoints import State
-from liftnet.drkfs.train.detector import DECISIVE as DETECTOR_SETTINGS
 from liftnet.drkfs.train.detector import peak_scores, train_detector
-from liftnet.drkfs.train.hardnet import DECISIVE as DESCRIPTOR_SETTINGS
 from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
 from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision, separation
 from liftnet.drkfs.train.photo_patches import photo_tour_patches
@@ -38,7 +37,7 @@ MOST_PATCHES = 20_000  # described for the card's figures
 
 
 @dataclass(frozen=True)
-class LearningInputs:
+class TrainingInputs:
     """What a training reads and where it writes.
 
     Attributes:
@@ -58,7 +57,7 @@ class LearningInputs:
     meshes: Path | None = None
 
 
-def run_descriptor(inputs: LearningInputs, settings: LearningSettings, seed: int) -> None:
+def run_descriptor(inputs: TrainingInputs, settings: DescriptorSettings, seed: int) -> None:
     """Train HardNet on the dataset's points, measure it on works it has not seen, write it with its card.
 
     Raises:
@@ -76,12 +75,12 @@ def run_descriptor(inputs: LearningInputs, settings: LearningSettings, seed: int
         network = network.half().float()  # measured as it is stored
     unseen, name = _unseen(inputs, validation)
     measures = _measured_descriptor(network, unseen, patches_of(unseen, inputs.root, settings), seed)
-    config = _config("hardnet", inputs, settings, DESCRIPTOR_SETTINGS | {"patch_scale"}, (train, unseen), state)
+    config = _config("hardnet", inputs, settings, (train, unseen), state)
     config |= {"seed": seed, "measured_on": name, "measures": measures}
     _save(inputs, network, config)
 
 
-def run_detector(inputs: LearningInputs, settings: LearningSettings, seed: int) -> None:
+def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) -> None:
     """Train the detector on the dataset's points, measure it on works it has not seen, write it with its card.
 
     Raises:
@@ -89,9 +88,9 @@ def run_detector(inputs: LearningInputs, settings: LearningSettings, seed: int) 
     """
     train, validation = load_division(inputs.root, inputs.dataset)
     unseen, name = _unseen(inputs, validation)
-    most = settings.detector_points // (2 if inputs.meshes else 1)
+    most = settings.points // (2 if inputs.meshes else 1)
     pools = [
-        load_pool(points, inputs.root, settings.point_scale, max(4, most // share), seed)
+        load_pool(points, inputs.root, settings.patch_scale, max(4, most // share), seed)
         for points, share in ((train, 1), (validation, HELD_OUT_SHARE), (unseen, HELD_OUT_SHARE))
     ]
     renders: dict[str, Pool] = {}
@@ -107,8 +106,7 @@ def run_detector(inputs: LearningInputs, settings: LearningSettings, seed: int) 
         for what, pool in ({"photographs": pools[2]} | renders).items()
         for label, tried in (("trained", detector), ("untrained", untrained))
     }
-    names = DETECTOR_SETTINGS | {"point_scale", "detector_points"}
-    config = _config("points", inputs, settings, names, (train, unseen), state)
+    config = _config("points", inputs, settings, (train, unseen), state)
     config |= {"seed": seed, "measured_on": name, "measures": measures}
     _save(inputs, detector, config)
 
@@ -122,12 +120,12 @@ def _measured_detector(detector: PointDetector, pool: Pool, seed: int) -> dict[s
     }
 
 
-def patches_of(points: PointSet, root: Path, settings: LearningSettings) -> Patches:
+def patches_of(points: PointSet, root: Path, settings: DescriptorSettings) -> Patches:
     """The descriptor's patches of all observations."""
     return Patches(photo_tour_patches(points, root / "images", settings.patch_scale), points.track, points.place)
 
 
-def _unseen(inputs: LearningInputs, validation: PointSet) -> tuple[PointSet, str]:
+def _unseen(inputs: TrainingInputs, validation: PointSet) -> tuple[PointSet, str]:
     """Points to measure on: of the split "test", or where it is empty of the works held out in training."""
     if next(read_pairs(inputs.dataset, HELD_OUT_SPLIT), None) is None:
         return validation, "works held out from training"
@@ -148,9 +146,8 @@ def _measured_descriptor(network: nn.Module, points: PointSet, patches: Patches,
 
 def _config(
     model: str,
-    inputs: LearningInputs,
-    settings: LearningSettings,
-    names: set[str],
+    inputs: TrainingInputs,
+    settings: Settings,
     points: tuple[PointSet, PointSet],
     state: State,
 ) -> dict[str, Any]:
@@ -159,7 +156,7 @@ def _config(
         "format": FORMAT,
         "model": model,
         "licence": inputs.licence,
-        "settings": settings.model_dump(include=names),
+        "settings": settings.model_dump(exclude={"validate_every"}),
         "training": {
             "steps": state.iteration,
             "cpu_seconds": round(state.seconds),
@@ -184,7 +181,7 @@ def _licences(root: Path, images: tuple[str, ...]) -> dict[str, int]:
     return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in wanted).items()))
 
 
-def _save(inputs: LearningInputs, network: nn.Module, config: dict[str, Any]) -> None:
+def _save(inputs: TrainingInputs, network: nn.Module, config: dict[str, Any]) -> None:
     """Write weights, config.json and the card."""
     from safetensors.torch import save
 

@@ -18,11 +18,11 @@ from torch import Tensor
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.drkfs.metric import DRKFS
-from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.chairs import Frame, chair_of
 from liftnet.experiments.drkfs.distances import about_metric, with_close_patches
 from liftnet.experiments.drkfs.local_features import maxima_distance, sift_distance
 from liftnet.experiments.drkfs.pictures import Panel, Row, write_panels
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.result_cache import Memory
 from liftnet.rasteriser import look_at, render_soft
 
@@ -116,7 +116,7 @@ def losses_of(images: Tensor, metric: DRKFS) -> dict[str, dict[str, float]]:
     """
     maps, reference = metric.detector(images), images[0]
     dense = with_close_patches(metric, 1)
-    target, dense_target = metric.prepare_images(images[:1]), dense.prepare_images(images[:1])
+    target, dense_target = metric.prepare_images(images[:1, None]), dense.prepare_images(images[:1, None])
     return {
         change: {
             "MSE of pixels": float((images[number] - reference).square().mean()),
@@ -125,8 +125,8 @@ def losses_of(images: Tensor, metric: DRKFS) -> dict[str, dict[str, float]]:
                 (images[number], reference), (maps[number], maps[0]), metric.descriptor
             ),
             "MSE of PoI maps": float((maps[number] - maps[0]).square().mean()),
-            "DR-KFS": float(metric.compare_images(images[number : number + 1], target)),
-            CLOSE_PATCHES: float(dense.compare_images(images[number : number + 1], dense_target)),
+            "DR-KFS": float(metric.compare_images(images[number : number + 1, None], target)),
+            CLOSE_PATCHES: float(dense.compare_images(images[number : number + 1, None], dense_target)),
         }
         for number, change in enumerate(CHANGES, 1)
     }

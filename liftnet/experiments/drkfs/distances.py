@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from liftnet.core.log import get_logger
-from liftnet.drkfs.metric import DRKFS, Target
+from liftnet.drkfs.comparison import Target
+from liftnet.drkfs.meshes import Meshes
+from liftnet.drkfs.metric import DRKFS
 from liftnet.drkfs.patches import STRIDE
 from liftnet.experiments.result_cache import digest_of
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.shape.metrics import HIGHER_IS_BETTER, compare
-from liftnet.shape.settings import MetricSettings
+from liftnet.shape.metrics import METRICS, compare
+from liftnet.shape.settings import ComparisonSettings
 
-TITLES = {
-    "chamfer_l1": "Chamfer (L1)",
-    "chamfer_l2": "Chamfer (squared)",
-    "emd": "EMD",
-    "iou": "1 - IoU",
-    "f_score": "1 - F-score",
-    "normal_consistency": "1 - normal cons.",
-    "lfd": "LFD",
-    "shape_google": "Shape Google",
-    "mvcnn": "MVCNN",
-    "drkfs": "DR-KFS",
-    "drkfs_dense": "DR-KFS, close patches",
-}
 LOG = get_logger("drkfs")
 CLOSE = 4  # px
 
@@ -46,7 +34,7 @@ class Measures:
     def __init__(self, metric: DRKFS, names: Sequence[str], dense: DRKFS | None = None, points: int = 100_000) -> None:
         self.names = tuple(names)
         self.metrics = {"drkfs": metric} | ({} if dense is None else {"drkfs_dense": dense})
-        self.settings = MetricSettings(align="none", points=points)
+        self.settings = ComparisonSettings(align="none", points=points)
         self._target: tuple[str, dict[str, Target]] | None = None
 
     @property
@@ -69,19 +57,20 @@ class Measures:
         found = compare(mesh, target, self.names, self.settings)
         for failed, reason in found.reasons.items():
             LOG.warning("%s of %s: %s", title_of(failed), name, reason)
-        values = {key: 1 - value if key in HIGHER_IS_BETTER else value for key, value in found.values.items()}
+        values = {key: METRICS[key].as_distance(value) for key, value in found.values.items()}
         if self._target is None or self._target[0] != name:  # one at a time: views are large
-            prepared = {key: metric.prepare(*tensors(target)) for key, metric in self.metrics.items()}
+            prepared = {key: metric.prepare(Meshes.of(target)) for key, metric in self.metrics.items()}
             self._target = name, prepared
         with torch.no_grad():
             for key, metric in self.metrics.items():
-                values[key] = float(metric(*tensors(mesh), self._target[1][key]))
+                values[key] = float(metric(Meshes.of(mesh), self._target[1][key]))
         return values
 
 
 def about_metric(metric: DRKFS) -> dict[str, Any]:
     """What a score of DR-KFS depends on beside the shapes."""
-    chosen = {name: getattr(metric, name) for name in ("image_size", "sigma", "gamma", "neighbourhood", "shaded")}
+    names = {"image_size", "sigma", "gamma", "stride", "neighbourhood", "shaded", "precision"}
+    chosen = metric.settings.model_dump(include=names)
     cameras = metric.cameras.translation.numpy().round(5).tolist()
     return {"weights": digest_of(metric), "cameras": cameras, "options": str(metric.options), **chosen}
 
@@ -94,25 +83,18 @@ def with_close_patches(metric: DRKFS, views: int | None = None, stride: int = CL
     """
     count = len(metric.cameras)
     chosen = torch.linspace(0, count - 1, min(views or count, count)).round().long()
+    near = max(1, round(metric.settings.neighbourhood * STRIDE / stride))
     return DRKFS(
-        metric.image_size,
-        metric.cameras[chosen],
-        metric.sigma,
-        metric.gamma,
-        max(1, round(metric.neighbourhood * STRIDE / stride)),
-        metric.detector,
-        metric.descriptor,
-        shaded=metric.shaded,
-        align=metric.align,
-        options=replace(metric.options, stride=stride),
+        metric.settings.model_copy(update={"stride": stride, "neighbourhood": near}),
+        cameras=metric.cameras[chosen],
+        detector=metric.detector,
+        descriptor=metric.descriptor,
+        options=metric.options,
     )
-
-
-def tensors(mesh: TriangleMesh) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vertices and faces of a mesh for torch."""
-    return torch.as_tensor(mesh.vertices, dtype=torch.float32), torch.as_tensor(mesh.faces, dtype=torch.int64)
 
 
 def title_of(metric: str) -> str:
     """What a metric is called in tables and pictures."""
-    return TITLES.get(metric, metric)
+    if metric in METRICS:
+        return METRICS[metric].distance_title
+    return {"drkfs": "DR-KFS", "drkfs_dense": "DR-KFS, close patches"}.get(metric, metric)

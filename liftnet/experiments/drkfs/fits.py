@@ -10,10 +10,11 @@ from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
-from liftnet.drkfs.metric import DRKFS, Target
-from liftnet.drkfs.settings import ShapeExperimentSettings
-from liftnet.experiments.drkfs.distances import tensors
+from liftnet.drkfs.comparison import Target
+from liftnet.drkfs.meshes import Meshes
+from liftnet.drkfs.metric import DRKFS
 from liftnet.experiments.drkfs.mesh_fitting import Fit, FitOptions, fit, geodesic_sphere
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.result_cache import Arrays, Memory
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.rasteriser import render_soft
@@ -40,7 +41,7 @@ class ViewLoss:
     """
 
     def __init__(self, name: str, target: TriangleMesh, faces: Tensor, metric: DRKFS, stages: Sequence[Stage]) -> None:
-        self.metric, self.faces, self.target, self.stages = metric, faces, tensors(target), stages
+        self.metric, self.faces, self.target, self.stages = metric, faces, Meshes.of(target), stages
         self.shaded, self.similarity = "shaded" in name, "DR-KFS" in name
         self._known: dict[int, Target | Tensor] = {}
 
@@ -56,14 +57,15 @@ class ViewLoss:
         target = self._target(stage)
         if isinstance(target, Tensor):
             return (images - target[views]).square().mean()
-        return self.metric.compare_images(images, target.of_views(views)) / len(views)
+        return self.metric.compare_images(images[None], target.of_views(views))[0] / len(views)
 
     def _target(self, stage: int) -> Target | Tensor:
         """The target of a stage; that of an earlier one is given up."""
         if stage not in self._known:
             with torch.no_grad():
-                images = self._render(*self.target, torch.arange(len(self.metric.cameras)), stage)
-                self._known = {stage: self.metric.prepare_images(images) if self.similarity else images}
+                (vertices,), (faces,) = self.target.vertices, self.target.faces
+                images = self._render(vertices, faces, torch.arange(len(self.metric.cameras)), stage)
+                self._known = {stage: self.metric.prepare_images(images[None]) if self.similarity else images}
         return self._known[stage]
 
     def _render(self, vertices: Tensor, faces: Tensor, views: Tensor, stage: int) -> Tensor:
@@ -73,7 +75,7 @@ class ViewLoss:
             faces,
             metric.cameras[views],
             *self.stages[stage],
-            metric.gamma,
+            metric.settings.gamma,
             light=metric.options.light,
         )
         return soft.shaded if self.shaded else soft.silhouette  # gray alone hardly sees outlines move

@@ -17,10 +17,10 @@ import pandas as pd
 
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
-from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.chairs import Chair, Frame, chair_of
 from liftnet.experiments.drkfs.distances import Measures, title_of
 from liftnet.experiments.drkfs.pictures import BLUE, GREEN, ORANGE, PINK, Panel, draw_panel, looks, new_figure, save
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.result_cache import Memory
 from liftnet.mesh.mesh import TriangleMesh
 

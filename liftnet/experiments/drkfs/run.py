@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from liftnet.drkfs.metric import DRKFS, build_metric
-from liftnet.drkfs.settings import DrkfsSettings, ShapeExperimentSettings
+from liftnet.drkfs.metric import DRKFS
+from liftnet.drkfs.settings import MetricSettings
 from liftnet.experiments.drkfs.bars import compare_bars
 from liftnet.experiments.drkfs.distances import Measures, with_close_patches
 from liftnet.experiments.drkfs.legs import compare_legs
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.shading import compare_losses
 from liftnet.experiments.drkfs.sphere import follow_fit
 
@@ -29,14 +30,14 @@ class Run:
     """
 
     out: Path
-    settings: DrkfsSettings
+    settings: MetricSettings
     experiment: ShapeExperimentSettings
     threads: int = 1
     seed: int = 0
 
     def metric(self, image_size: int) -> DRKFS:
         """DR-KFS at a size."""
-        return build_metric(self.settings.model_copy(update={"image_size": image_size}))
+        return DRKFS(self.settings.model_copy(update={"image_size": image_size}))
 
 
 def run_experiment(name: str, run: Run) -> None:

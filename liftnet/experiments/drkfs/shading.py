@@ -14,7 +14,6 @@ import pandas as pd
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
 from liftnet.drkfs.metric import DRKFS
-from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.distances import Measures, title_of
 from liftnet.experiments.drkfs.fits import (
     DRKFS_SHADED,
@@ -26,6 +25,7 @@ from liftnet.experiments.drkfs.fits import (
 )
 from liftnet.experiments.drkfs.mesh_fitting import geodesic_sphere
 from liftnet.experiments.drkfs.pictures import Panel, Row, looks, write_panels
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.targets import targets_of
 from liftnet.experiments.result_cache import Memory
 from liftnet.mesh.mesh import TriangleMesh

@@ -11,11 +11,11 @@ import pandas as pd
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
 from liftnet.drkfs.metric import DRKFS
-from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.distances import Measures
 from liftnet.experiments.drkfs.fits import DRKFS_SHADED, DRKFS_SILHOUETTE, remembered_fit
 from liftnet.experiments.drkfs.mesh_fitting import geodesic_sphere
 from liftnet.experiments.drkfs.pictures import BLUE, ORANGE, Panel, draw_panel, looks, new_figure, save
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.targets import targets_of
 from liftnet.experiments.result_cache import Memory
 from liftnet.mesh.mesh import TriangleMesh

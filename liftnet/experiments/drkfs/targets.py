@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
-from liftnet.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.drkfs.chairs import Frame, chair_of
+from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
 

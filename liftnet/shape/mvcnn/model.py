@@ -39,7 +39,7 @@ class Mvcnn:
     classes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"Mvcnn({self.settings.mvcnn_backbone}, {len(self.classes)} classes)"
+        return f"Mvcnn({self.settings.backbone}, {len(self.classes)} classes)"
 
     @torch.inference_mode()
     def describe_views(self, views: UInt8Array) -> tuple[FloatArray, FloatArray]:
@@ -83,7 +83,7 @@ def _read(path: Path, changed: int) -> Mvcnn:
             recipe = json.loads((opened.metadata() or {})["recipe"])
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
         settings, classes = MvcnnSettings(**recipe["settings"]), tuple(recipe["classes"])
-        network = ViewNetwork(settings.mvcnn_backbone, len(classes))
+        network = ViewNetwork(settings.backbone, len(classes))
         network.load_state_dict(weights)
     except (SafetensorError, KeyError, TypeError, ValueError, ValidationError, RuntimeError, OSError) as error:
         raise LiftnetError(path, f"is no trained MVCNN ({str(error).splitlines()[0]})", REMEDY) from error
@@ -94,8 +94,8 @@ def untrained_mvcnn(settings: MvcnnSettings, classes: Sequence[str] = ("none",),
     """A network with the weights that training starts from; its descriptors are the backbone's own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ViewNetwork(settings.mvcnn_backbone, len(classes))
-    network.start(settings.mvcnn_start)
+        network = ViewNetwork(settings.backbone, len(classes))
+    network.start(settings.init_from)
     return Mvcnn(network.eval(), settings, tuple(classes))
 
 

@@ -93,7 +93,7 @@ def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 
         raise LiftnetError(meshes, f"has {len(classes)} classes to train on", "Give at least two folders of meshes")
     known = [shape for shape in shapes if shape.label in classes]
     network, optimiser, state = _begin(model, settings, classes, known, seed)
-    epochs = settings.mvcnn_single_epochs + settings.mvcnn_multi_epochs
+    epochs = settings.single_epochs + settings.multi_epochs
     if state.epoch < epochs:
         train, val = (render_all(known, classes, settings, split) for split in ("train", "val"))
         with meter("drkfs", "training MVCNN, epochs", epochs - state.epoch) as advance:
@@ -121,7 +121,7 @@ def _sizes(shapes: list[LabelledMesh]) -> tuple[int, int]:
 def render_all(shapes: list[LabelledMesh], classes: tuple[str, ...], settings: MvcnnSettings, split: str) -> ViewSet:
     """The views of all shapes of a split that can be read."""
     chosen = [shape for shape in shapes if shape.split == split]
-    size = (settings.mvcnn_views, settings.mvcnn_size, settings.mvcnn_size)
+    size = (settings.views, settings.image_size, settings.image_size)
     labels: list[int] = []
     views = np.zeros((len(chosen), *size), np.uint8)
     for shape in progress(chosen, "drkfs", f"rendering the shapes of {split}"):
@@ -138,15 +138,13 @@ def _begin(
     """The network, its optimiser and the state: new, or as an earlier run of the same training left them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed(seed, "mvcnn"))
-        network = ViewNetwork(settings.mvcnn_backbone, len(classes))
-    optimiser = torch.optim.Adam(
-        network.parameters(), settings.mvcnn_learning_rate, weight_decay=settings.mvcnn_weight_decay
-    )
+        network = ViewNetwork(settings.backbone, len(classes))
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     about = [settings.model_dump(), seed, [(s.label, s.name, s.split, s.path.stat().st_size) for s in shapes]]
     identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     state = _read(folder / "checkpoint.pt", identity)
     if state is None:
-        return network, optimiser, State(identity, network.start(settings.mvcnn_start))
+        return network, optimiser, State(identity, network.start(settings.init_from))
     network.load_state_dict(state.network)
     optimiser.load_state_dict(state.optimiser)
     LOG.info("going on after epoch %d", state.epoch)
@@ -163,9 +161,9 @@ def _epoch(
     seed: int,
 ) -> dict[str, Any]:
     """One pass over the shapes, then the validation with all views; a row of metrics."""
-    single = state.epoch < settings.mvcnn_single_epochs
-    length = settings.mvcnn_single_epochs if single else settings.mvcnn_multi_epochs
-    done = state.epoch if single else state.epoch - settings.mvcnn_single_epochs
+    single = state.epoch < settings.single_epochs
+    length = settings.single_epochs if single else settings.multi_epochs
+    done = state.epoch if single else state.epoch - settings.single_epochs
     generator = torch.Generator().manual_seed(stable_seed(seed, "epoch", str(state.epoch)))
     batches = list(_batches(train, settings, generator))
     network.train()
@@ -175,7 +173,7 @@ def _epoch(
         for step, (views, labels) in enumerate(batches):
             share = (done + step / len(batches)) / length
             for group in optimiser.param_groups:
-                group["lr"] = settings.mvcnn_learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+                group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
             if single:  # each view is a shape of one view
                 views, labels = views.flatten(0, 1)[:, None], labels.repeat_interleave(views.shape[1])
             loss = nn.functional.cross_entropy(network(views), labels)
@@ -197,8 +195,8 @@ def _batches(train: ViewSet, settings: MvcnnSettings, generator: torch.Generator
     """Shapes in random order with some of their views each, half of the shapes mirrored."""
     order = torch.randperm(len(train), generator=generator)
     total = train.views.shape[1]
-    some = min(settings.mvcnn_step_views, total)
-    groups = [order[i : i + settings.mvcnn_batch] for i in range(0, len(order), settings.mvcnn_batch)]
+    some = min(settings.step_views, total)
+    groups = [order[i : i + settings.batch] for i in range(0, len(order), settings.batch)]
     for group in groups:
         if len(group) < 2 and len(groups) > 1:
             continue  # a shape alone has no batch statistics worth the name
@@ -230,7 +228,7 @@ def _keep(
     """Take an epoch into the state and write it."""
     state.metrics.append(row)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
-    counts = row["stage"] == "multi" or not settings.mvcnn_multi_epochs
+    counts = row["stage"] == "multi" or not settings.multi_epochs
     loss = math.inf if math.isnan(row["val_loss"]) else row["val_loss"]
     better = (row["val_accuracy"], -loss) > (state.best_accuracy, -state.best_loss)
     if counts and (better or state.best < 0 or math.isinf(loss)):

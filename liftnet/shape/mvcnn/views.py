@@ -48,13 +48,13 @@ def shaded_views(mesh: TriangleMesh, settings: MvcnnSettings) -> UInt8Array:
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     placed = mesh.vertices - (low + high) / 2
     placed = placed / np.linalg.norm(placed, axis=1).max()
-    cameras = ring_of_cameras(settings.mvcnn_views, settings.mvcnn_elevation)
+    cameras = ring_of_cameras(settings.views, settings.elevation)
     with torch.no_grad():
         images = render_soft(
             torch.from_numpy(placed).float(),
             torch.from_numpy(mesh.faces),
             cameras,
-            settings.mvcnn_size,
+            settings.image_size,
             SOFTNESS,
             light=LIGHT,
         )

@@ -9,7 +9,7 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import FloatArray
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.shape_google.settings import GoogleSettings
+from liftnet.shape.shape_google.settings import ShapeGoogleSettings
 from liftnet.shape.shape_google.vocabulary import Vocabulary, cluster_words, drawn_signatures
 
 CARD = """---
@@ -34,7 +34,7 @@ kernel signatures of {shapes} shapes (those of the split train); seed {seed}.
 
 
 def train_vocabulary(
-    meshes: Path, model: Path, settings: GoogleSettings, seed: int = 0, threads: int = 1
+    meshes: Path, model: Path, settings: ShapeGoogleSettings, seed: int = 0, threads: int = 1
 ) -> Vocabulary:
     """Learn words from the shapes of the split train and write vocabulary.safetensors and README.md.
 
@@ -66,13 +66,13 @@ def train_vocabulary(
         shapes=vocabulary.shapes,
         names=", ".join(sorted({shape.label for shape in shapes})),
         seed=seed,
-        times=settings.google_times,
-        first=settings.google_first_time,
-        last=settings.google_last_time,
-        pairs=settings.google_eigenpairs,
-        points=settings.google_points,
+        times=settings.times,
+        first=settings.first_time,
+        last=settings.last_time,
+        pairs=settings.eigenpairs,
+        points=settings.points,
         sigma=vocabulary.sigma,
-        softness=settings.google_softness,
+        softness=settings.softness,
     )
     write_text(model / "README.md", text)
     get_logger("drkfs").info("%d words of %d shapes: %s", len(vocabulary.words), len(shapes), model)

@@ -24,7 +24,7 @@ from liftnet.shape.shape_google.laplacian import (
     surface_spectrum,
     times_from,
 )
-from liftnet.shape.shape_google.settings import GoogleSettings
+from liftnet.shape.shape_google.settings import ShapeGoogleSettings
 
 POINTS_A_SHAPE = 300  # signatures of a shape that take part in the clustering
 ITERATIONS = 50
@@ -44,7 +44,7 @@ class Vocabulary:
 
     words: FloatArray
     sigma: float
-    settings: GoogleSettings
+    settings: ShapeGoogleSettings
     shapes: int
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ class Vocabulary:
     def times(self) -> FloatArray:
         """(T,) times of the signatures, in units of the area."""
         chosen = self.settings
-        return times_from(chosen.google_first_time, chosen.google_last_time, chosen.google_times)
+        return times_from(chosen.first_time, chosen.last_time, chosen.times)
 
     def memberships(self, signatures: FloatArray) -> FloatArray:
         """(N, W) how far each of the signatures (N, T) belongs to each word; rows sum to 1.
@@ -97,36 +97,36 @@ def _read(path: Path) -> Vocabulary:
         with safe_open(path, framework="numpy") as opened:
             recipe = json.loads((opened.metadata() or {})["recipe"])
             words, sigma = opened.get_tensor("words"), float(opened.get_tensor("sigma")[0])
-        settings = GoogleSettings(**recipe["settings"])
+        settings = ShapeGoogleSettings(**recipe["settings"])
     except (SafetensorError, KeyError, ValueError, TypeError, ValidationError, OSError) as error:
         raise LiftnetError(path, f"is no vocabulary of Shape Google ({error})", REMEDY) from error
-    if words.ndim != 2 or words.shape[1] != settings.google_times or not sigma > 0 or not np.isfinite(words).all():
-        raise LiftnetError(path, f"has words {words.shape} for {settings.google_times} times", REMEDY)
+    if words.ndim != 2 or words.shape[1] != settings.times or not sigma > 0 or not np.isfinite(words).all():
+        raise LiftnetError(path, f"has words {words.shape} for {settings.times} times", REMEDY)
     return Vocabulary(words, sigma, settings, int(recipe["shapes"]))
 
 
-def spectrum_of(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> Spectrum:
+def spectrum_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> Spectrum:
     """The eigenfunctions that the settings ask for: on points drawn from the surface, or on the mesh's vertices."""
-    if settings.google_surface == "mesh":
-        return surface_spectrum(mesh, settings.google_eigenpairs)
-    return sampled_spectrum(mesh, settings.google_points, settings.google_eigenpairs, seed)
+    if settings.surface == "mesh":
+        return surface_spectrum(mesh, settings.eigenpairs)
+    return sampled_spectrum(mesh, settings.points, settings.eigenpairs, seed)
 
 
-def signatures_of(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+def signatures_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
     """Signatures (N, T) of points of a surface, and the share of the area (N,) that each stands for."""
     spectrum = spectrum_of(mesh, settings, seed)
-    times = times_from(settings.google_first_time, settings.google_last_time, settings.google_times)
+    times = times_from(settings.first_time, settings.last_time, settings.times)
     return heat_kernel_signature(spectrum, times), spectrum.areas
 
 
-def drawn_signatures(mesh: TriangleMesh, settings: GoogleSettings, seed: int = 0) -> FloatArray:
+def drawn_signatures(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> FloatArray:
     """The signatures (at most 300, T) of a shape that take part in the clustering, drawn by area."""
     signatures, areas = signatures_of(mesh, settings, seed)
     generator = np.random.default_rng(seed)
     return signatures[generator.choice(len(areas), min(POINTS_A_SHAPE, len(areas)), replace=False, p=areas)]
 
 
-def learn_vocabulary(meshes: Iterable[TriangleMesh], settings: GoogleSettings, seed: int = 0) -> Vocabulary:
+def learn_vocabulary(meshes: Iterable[TriangleMesh], settings: ShapeGoogleSettings, seed: int = 0) -> Vocabulary:
     """Cluster the signatures of many shapes into words.
 
     Args:
@@ -143,7 +143,7 @@ def learn_vocabulary(meshes: Iterable[TriangleMesh], settings: GoogleSettings, s
     return cluster_words([drawn_signatures(mesh, settings, seed) for mesh in meshes], settings, seed)
 
 
-def cluster_words(drawn: list[FloatArray], settings: GoogleSettings, seed: int = 0) -> Vocabulary:
+def cluster_words(drawn: list[FloatArray], settings: ShapeGoogleSettings, seed: int = 0) -> Vocabulary:
     """Cluster signatures into words.
 
     Args:
@@ -152,20 +152,20 @@ def cluster_words(drawn: list[FloatArray], settings: GoogleSettings, seed: int =
         seed: Of the clusters' beginning.
 
     Returns:
-        The centres of k-means, and `google_softness` times the median radius of the clusters as the words' width.
+        The centres of k-means, and `softness` times the median radius of the clusters as the words' width.
 
     Raises:
         LiftnetError: There are too few signatures for so many words.
     """
     together = np.concatenate(drawn) if drawn else np.zeros((0, 1))
-    if len(together) < 2 * settings.google_words:
-        reason = f"give {len(together)} signatures, too few for {settings.google_words} words"
+    if len(together) < 2 * settings.words:
+        reason = f"give {len(together)} signatures, too few for {settings.words} words"
         raise LiftnetError("the shapes", reason, "Give more shapes, or ask for fewer words")
     generator = np.random.default_rng(seed)
     # begun at signatures as they come: k-means++ spends most words on the few thin parts, whose signatures are huge,
     # and finds shapes of a class much worse
-    words, word = kmeans2(together, settings.google_words, ITERATIONS, minit="points", seed=generator)
-    return Vocabulary(words, settings.google_softness * _radius(together, words, word), settings, len(drawn))
+    words, word = kmeans2(together, settings.words, ITERATIONS, minit="points", seed=generator)
+    return Vocabulary(words, settings.softness * _radius(together, words, word), settings, len(drawn))
 
 
 def _radius(signatures: FloatArray, words: FloatArray, word: IntArray) -> float:

@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from liftnet.drkfs.matching import match_patches, shifts
-from liftnet.drkfs.patches import cut_patches, patch_weights
+from liftnet.drkfs.patches import match_patches, patch_weights, shifts, sliding_patches
 
 
 def naive_match(features, targets, neighbourhood):
@@ -74,7 +73,7 @@ def test_matching_refuses_shapes_that_differ():
 @pytest.mark.parametrize(("size", "count"), [(256, 15), (64, 3), (32, 1), (72, 3)])
 def test_patches_are_torchs_unfold(size, count):
     maps = torch.rand(2, size, size, generator=torch.Generator().manual_seed(0))
-    patches = cut_patches(maps)
+    patches = sliding_patches(maps)
     assert patches.shape == (2, count, count, 32, 32)
     columns = F.unfold(maps[:, None], 32, stride=16)  # (N, 1024, patches)
     assert torch.equal(patches.flatten(3).flatten(1, 2), columns.transpose(1, 2))
@@ -83,4 +82,4 @@ def test_patches_are_torchs_unfold(size, count):
 
 def test_patches_need_maps_that_are_large_enough():
     with pytest.raises(ValueError, match="at least 32 px"):
-        cut_patches(torch.zeros(1, 31, 40))
+        sliding_patches(torch.zeros(1, 31, 40))
