@@ -224,7 +224,7 @@ def main() -> None:
             "POT's network simplex is ahead of scipy's assignment, which is used because it comes with scipy and the "
             "default is 1,024 points. Embree follows one ray a point and needs a closed mesh; ours follows six and "
             "takes their vote, libigl sums solid angles.",
-            f"All {len(names)} metrics of `compare` that need no descriptor, at its defaults: {seconds:.2f} CPU seconds "
+            f"All {len(names)} metrics of `compare` that need no descriptor, at its defaults: {seconds:.2f} CPU s "
             f"({values}).",
             "## Reading a million faces",
             "`load_mesh` parses with trimesh; the rest is what is checked, and what is cleaned: vertices at one place "

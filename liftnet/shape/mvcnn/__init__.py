@@ -19,7 +19,7 @@ _MODULES = {
     "describe": "model",
     "distance": "model",
     "load_mvcnn": "model",
-    "train_mvcnn": "training",
+    "train_mvcnn": "train",
 }
 __all__ = ["Mvcnn", "classify", "describe", "distance", "load_mvcnn", "train_mvcnn"]
 
