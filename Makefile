@@ -1,5 +1,5 @@
 # make demo   the whole line on the built-in museum, in a virtual environment made here
-# make test   everything the tests need, then the whole suite
+# make test   everything the tests need, then the whole suite, two files of tests at a time (WORKERS=8: eight)
 # make check  formatting, lint and types
 # make blender  Blender as a module, in .venv-blender, for render.renderer=blender and for FBX files
 
@@ -8,6 +8,7 @@ BLENDER_PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
+WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test check blender browser clean
@@ -19,7 +20,7 @@ demo: .venv/run.stamp
 
 test: .venv/dev.stamp browser
 	@$(MAKE) --no-print-directory blender || echo "No Blender here: its tests will be skipped."
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

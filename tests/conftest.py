@@ -1,4 +1,12 @@
-"""Pictures made by code."""
+"""Pictures made by code; and how the tests share a machine: one thread each, the longest files first."""
+
+import os
+
+# Before numpy and torch are loaded. Tests run side by side (`make test`), so each keeps to one thread, as do the
+# programs that it starts, unless it asks for more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from io import BytesIO
 
@@ -34,3 +42,14 @@ def encode():
 def jpeg(photo, encode):
     """The bytes of a JPEG, another one for each seed."""
     return lambda seed=0, size=(120, 90): encode(photo(seed, size))
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first: a worker that starts one last keeps all others waiting."""
+    slowest = ("slurm", "workflow", "slow")
+    ranks = {}
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        rank = next((rank for rank, name in enumerate(slowest) if name in marks), len(slowest))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
