@@ -1,7 +1,7 @@
 # make demo   the whole line on the built-in museum, in a virtual environment made here
 # make test   everything the tests need, then the whole suite, two files of tests at a time (WORKERS=8: eight)
 # make check  formatting, lint and types
-# make blender  Blender as a module, in .venv-blender, for render.renderer=blender and for FBX files
+# make blender  Blender as a module, in .venv-blender, for render.orthographic.renderer=blender and for FBX files
 
 PYTHON ?= python3
 BLENDER_PYTHON ?= python3.11

@@ -31,7 +31,7 @@ from liftnet.render.correspondences import correspondences, visible
 from liftnet.render.materials import MATERIALS
 from liftnet.render.orthographic import make_subject, render_view
 from liftnet.render.sets import frames_of, render_set
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import SetSettings, ShapenetSettings, SketchfabSettings
 from liftnet.render.shapes import Shape, read_solid, shapes_of
 from liftnet.render.viewpoints import OrthographicView, fit_frame, sketchfab_views
 
@@ -83,7 +83,7 @@ def scan_rows(shapes: int) -> Iterator[Row]:
         yield row("read a scan of about 20,000 faces", [measured(lambda p=p: read_solid(p, "z"), 1)[1] for p in paths])
 
 
-def class_row(settings: RenderSettings) -> Row:
+def class_row(settings: SetSettings) -> Row:
     """A shape of each class with its ten views, making included, in seconds a view."""
     shapes = shapes_of("shapenet", settings, 0)
 
@@ -118,7 +118,7 @@ def visibility(shapes: list[Shape]) -> str:
 
 def whole_set(sculptures: int) -> str:
     """Render the set `sketchfab` and say what it took."""
-    settings = RenderSettings(sculptures=sculptures)
+    settings = SetSettings(sketchfab=SketchfabSettings(sculptures=sculptures))
     with TemporaryDirectory() as folder:
         _, seconds, _ = measured(lambda: render_set(Path(folder) / "set", "sketchfab", settings, 0, 1), 1)
         shapes = read_table(Path(folder) / "set" / "shapes.parquet", SHAPES).to_pandas()
@@ -140,10 +140,14 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     with one_thread():
-        shapes = shapes_of("sketchfab", RenderSettings(sculptures=arguments.shapes), 0)
+        shapes = shapes_of("sketchfab", SetSettings(sketchfab=SketchfabSettings(sculptures=arguments.shapes)), 0)
         shapes[0].make()  # imports and first calls
-        next(frames_of("sketchfab", shapes[0], 0, RenderSettings())[1])
-        rows = [*sculpture_rows(shapes), *scan_rows(arguments.shapes), class_row(RenderSettings(shapes_per_class=1))]
+        next(frames_of("sketchfab", shapes[0], 0, SetSettings())[1])
+        rows = [
+            *sculpture_rows(shapes),
+            *scan_rows(arguments.shapes),
+            class_row(SetSettings(shapenet=ShapenetSettings(shapes_per_class=1))),
+        ]
         table = shown(pd.DataFrame(rows), {"CPU ms": ".1f", "a second": ".1f", "n": "d"})
         seen = visibility(shapes)
         plan = whole_set(arguments.sculptures)

@@ -81,7 +81,7 @@ class Config(Settings):
         "[...]}]; see docs/sources.md",
     )
     seed: int = Field(0, ge=0, description="seed of everything random")
-    render: RenderSettings = Field(RenderSettings(), description="the demo museum and rendered sets")
+    render: RenderSettings = Field(RenderSettings(), description="the synthetic museum and rendered sets")
     collect: CollectSettings = Field(CollectSettings(), description="downloading and splitting")
     segment: SegmentSettings = Field(SegmentSettings(), description="foreground masks")
     match: MatchSettings = Field(MatchSettings(), description="putative matches")

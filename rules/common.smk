@@ -102,38 +102,6 @@ PRIOR_SETTINGS = (
     "image_size",
     "levels",
 )
-RENDER_MUSEUM = (
-    "artists",
-    "azimuth_span",
-    "hand_mask_share",
-    "image_size",
-    "jpeg_quality",
-    "mesh_resolution",
-    "troubles",
-    "views_per_work",
-    "works_per_artist",
-)
-RENDER_ANY = ("blender", "correspondences", "jpeg_quality", "up", "view_size")
-RENDER_ORTHOGRAPHIC = ("backdrop", "renderer", *RENDER_ANY)
-RENDER_SETS = {
-    "shapenet": ("shapenet", "shapes_per_class", *RENDER_ORTHOGRAPHIC),
-    "sketchfab": (
-        "sculpture_resolution",
-        "sculptures",
-        "sketchfab",
-        "test_share",
-        "val_share",
-        *RENDER_ORTHOGRAPHIC,
-    ),
-    "scanned": (
-        "object_height_cm",
-        "scanned",
-        "scanned_images",
-        "scanned_objects",
-        "sculpture_resolution",
-        *RENDER_ANY,
-    ),
-}
 SEGMENT_PREDICTION = (
     "component_share",
     "device",
@@ -303,7 +271,7 @@ def minutes_across(wildcards):
 
 def minutes_of_set(name):
     """Minutes of the job that renders a set."""
-    return jobs.minutes_of_set(name, config["render"]["renderer"])
+    return jobs.minutes_of_set(name, config["render"]["orthographic"]["renderer"])
 
 
 def truth_tables(*names):

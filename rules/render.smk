@@ -1,5 +1,5 @@
 """
-The demo museum: procedural sculptures, photographed, with their true depth kept aside; and rendered sets: views of
+The synthetic museum: procedural sculptures, photographed, with their true depth kept aside; and rendered sets: views of
 shapes by the paper's protocols, with true depth and exact correspondences.
 
 NEEDS   nothing, or the folders of meshes that render.sketchfab, render.shapenet and render.scanned name
@@ -25,13 +25,19 @@ rule render_museum:
         runtime=60,
     params:
         seed=config["seed"],
-        settings=settings("render", *RENDER_MUSEUM),
+        settings=section("render.museum"),
         version=1,
     shell:
         """
         python -m liftnet render museum --out "$(dirname {output.sources:q})" \
-            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
+
+
+def groups_of_set(name):
+    """The groups of settings that decide what a rendered set holds."""
+    orthographic = [] if name == "scanned" else ["render.orthographic"]
+    return ["render.views", *orthographic, f"render.{name}"]
 
 
 rule render_set:
@@ -45,7 +51,7 @@ rule render_set:
     benchmark:
         "<benchmarks>/render_set/{set}.tsv"
     wildcard_constraints:
-        set="|".join(RENDER_SETS),
+        set="shapenet|sketchfab|scanned",
     conda:
         "../envs/vision.yaml"
     threads: 32
@@ -54,12 +60,12 @@ rule render_set:
         runtime=lambda wildcards: minutes_of_set(wildcards.set),
     params:
         seed=config["seed"],
-        settings=lambda wildcards: settings("render", *RENDER_SETS[wildcards.set]),
+        settings=lambda wildcards: section(*groups_of_set(wildcards.set)),
         version=1,
     shell:
         """
         python -m liftnet render set --set {wildcards.set} --out "$(dirname {output.truth:q})" \
-            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -78,10 +84,10 @@ rule render_shapes:
         runtime=60,
     params:
         seed=config["seed"],
-        meshes=config["render"]["meshes_per_class"],
+        settings=section("render.shapes"),
         version=1,
     shell:
         """
-        python -m liftnet render shapes --out {output.shapes:q} --count {params.meshes} \
-            --threads {threads} --seed {params.seed} 2>&1 | tee {log:q}
+        python -m liftnet render shapes --out {output.shapes:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """

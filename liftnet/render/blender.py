@@ -33,7 +33,7 @@ MARGIN = 0.5  # units of length between Blender's camera and the nearest point
 SCRIPT = Path(__file__).with_name("blender_script.py")
 HOW_TO_GET_IT = (
     "Run `make blender`, which puts bpy into .venv-blender, or name the python that has bpy, or the blender program, "
-    "in render.blender; or set render.renderer to builtin"
+    "in render.views.blender; or set render.orthographic.renderer to builtin"
 )
 _LONGEST_WORDS = 600  # characters
 

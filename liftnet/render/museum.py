@@ -1,4 +1,4 @@
-"""Write the museum: photographs, some hand masks, the truth, and last of all the list of sources."""
+"""Write the synthetic museum: photographs, some manual masks, the truth, and last of all the list of sources."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from liftnet.data.pictures import write_image
 from liftnet.data.schemas import TRUTH, write_table
 from liftnet.data.truth import save_truth
 from liftnet.render.artists import Work, plan_works
-from liftnet.render.settings import MUSEUM_SETTINGS, RenderSettings
+from liftnet.render.settings import MuseumSettings
 
+LOG = get_logger("render")
 VERSION = 1  # raised when the same settings give other pictures
 COLUMNS = ("artist", "work", "image", "mask", "license", "attribution", "source")
 LICENSE = "CC0-1.0"
@@ -34,7 +35,7 @@ class Museum:
     """Where a museum lies and what it is to hold."""
 
     folder: Path
-    settings: RenderSettings
+    settings: MuseumSettings
     seed: int
 
     def works(self) -> list[Work]:
@@ -50,9 +51,9 @@ class Museum:
         return f"images/{self.stem(work, view)}.jpg"
 
     def masks(self, works: list[Work]) -> Masks:
-        """Path of the hand mask of every view that has one, by (work_id, view).
+        """Path of the manual mask of every view that has one, by (work_id, view).
 
-        They are the first of a random order of each artist's views, so that the share holds for every artist.
+        They are the first of a random order of each artist's views, so that the fraction holds for every artist.
         """
         by_artist: dict[str, list[tuple[Work, int]]] = {}
         for work in works:
@@ -61,7 +62,7 @@ class Museum:
         masks = {}
         for own in by_artist.values():
             own.sort(key=lambda view: stable_fraction(f"{view[0].work_id}/{view[1]}", "mask"))
-            for work, i in own[: round(self.settings.hand_mask_share * len(own))]:
+            for work, i in own[: round(self.settings.manual_mask_fraction * len(own))]:
                 masks[work.work_id, i] = f"masks/{self.stem(work, i)}.png"
         return masks
 
@@ -74,11 +75,11 @@ class Museum:
         return {
             "version": VERSION,
             "seed": self.seed,
-            "settings": self.settings.model_dump(include=set(MUSEUM_SETTINGS)),
+            "settings": self.settings.model_dump(),
         }
 
 
-def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: int) -> Path:
+def render_museum(folder: Path, settings: MuseumSettings, seed: int, threads: int) -> Path:
     """Render the museum into `folder`; what is there already is kept.
 
     Args:
@@ -93,7 +94,6 @@ def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: in
     Raises:
         LiftnetError: The folder holds something else, or cannot be written.
     """
-    log = get_logger("render")
     museum = Museum(Path(folder), settings, seed)
     sources = museum.folder / "sources.csv"
     _prepare(museum)
@@ -102,18 +102,18 @@ def render_museum(folder: Path, settings: RenderSettings, seed: int, threads: in
     masks = museum.masks(works)
     pending = [work for work in works if _missing(museum, work, masks)]
     if not pending and sources.exists() and (museum.folder / "truth.parquet").exists():
-        log.info("nothing to do: the museum of %d views is complete in %s", total, museum.folder)
+        LOG.info("nothing to do: the museum of %d views is complete in %s", total, museum.folder)
         return sources
     sources.unlink(missing_ok=True)
     if len(pending) < len(works):
-        log.info("going on: %d of %d works are complete", len(works) - len(pending), len(works))
+        LOG.info("going on: %d of %d works are complete", len(works) - len(pending), len(works))
     counts = list(map_threads(lambda work: _render_work(museum, work, masks), pending, threads, "render", "works"))
     write_table(museum.folder / "truth.parquet", _truth_rows(museum, works), TRUTH)
     rows = list(_source_rows(museum, works, masks))
-    if settings.troubles:
-        rows += _troubles(museum, rows)
+    if settings.faults:
+        rows += _faults(museum, rows)
     _write_sources(sources, rows)
-    log.info(
+    LOG.info(
         "%d views of %d works by %d artists (%d rendered now), %d with a mask, %d rows: %s",
         *(total, len(works), settings.artists, sum(counts), len(masks), len(rows), sources),
     )
@@ -127,7 +127,7 @@ def _prepare(museum: Museum) -> None:
         if record.exists():
             if read_json(record) == museum.record():
                 return
-            get_logger("render").info("the settings changed: rendering the museum anew")
+            LOG.info("the settings changed: rendering the museum anew")
             for name in ("sources.csv", "truth.parquet", "museum.json"):
                 (museum.folder / name).unlink(missing_ok=True)
             for name in FOLDERS:
@@ -179,7 +179,7 @@ def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
         if mask is not None:
             write_mask(museum.folder / mask, truth.mask)
         write_image(museum.folder / museum.image(work, i), image, settings.jpeg_quality)
-    get_logger("render").debug("%s: %d views of %r in %s", work.work_id, len(missing), mesh, work.material)
+    LOG.debug("%s: %d views of %r in %s", work.work_id, len(missing), mesh, work.material)
     return len(missing)
 
 
@@ -208,7 +208,7 @@ def _source_rows(museum: Museum, works: list[Work], masks: Masks) -> Iterator[di
             }
 
 
-def _troubles(museum: Museum, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+def _faults(museum: Museum, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """Rows of what the real web has too, and their files.
 
     A picture again under another name, a dead link, a page named as a picture, and a picture cut off in the middle.

@@ -34,7 +34,7 @@ from liftnet.render.orthographic import make_subject, render_view
 from liftnet.render.photograph import photograph
 from liftnet.render.recordings import Recording
 from liftnet.render.scene import ambient_openness, make_place, place_seed
-from liftnet.render.settings import SET_SETTINGS, RenderSettings
+from liftnet.render.settings import SetSettings
 from liftnet.render.shapes import SCULPTURE, Shape, shapes_of
 from liftnet.render.viewpoints import OrthographicView, fit_frame, plan_views, shapenet_views, sketchfab_views
 
@@ -52,7 +52,7 @@ class RenderedSet:
 
     folder: Path
     name: str
-    settings: RenderSettings
+    settings: SetSettings
     seed: int
 
     def stem(self, shape: Shape, view: int) -> str:
@@ -73,11 +73,11 @@ class RenderedSet:
 
     def record(self) -> dict[str, Any]:
         """What the pictures depend on, as kept in set.json."""
-        settings = self.settings.model_dump(include=set(SET_SETTINGS[self.name]))
+        settings = self.settings.of_set(self.name)
         return {"version": VERSION, "set": self.name, "seed": self.seed, "settings": settings}
 
 
-def render_set(folder: Path, name: str, settings: RenderSettings, seed: int, threads: int) -> Path:
+def render_set(folder: Path, name: str, settings: SetSettings, seed: int, threads: int) -> Path:
     """Render the set `name` into `folder`; shapes that are there already are kept.
 
     Args:
@@ -95,8 +95,8 @@ def render_set(folder: Path, name: str, settings: RenderSettings, seed: int, thr
             Blender is asked for and is not there.
     """
     rendered = RenderedSet(Path(folder), name, settings, seed)
-    if settings.renderer == "blender" and name != "scanned":
-        find_blender(settings.blender)  # before anything is written
+    if settings.orthographic.renderer == "blender" and name != "scanned":
+        find_blender(settings.views.blender)  # before anything is written
     shapes = shapes_of(name, settings, seed)
     counts = view_counts(name, settings, len(shapes))
     _prepare(rendered, shapes)
@@ -115,14 +115,14 @@ def render_set(folder: Path, name: str, settings: RenderSettings, seed: int, thr
     return truth
 
 
-def view_counts(name: str, settings: RenderSettings, n_shapes: int) -> list[int]:
+def view_counts(name: str, settings: SetSettings, n_shapes: int) -> list[int]:
     """How many photographs of each shape: the images of the set scanned, divided as evenly as they can be.
 
     The protocols of the other sets have a number of their own.
     """
     if name != "scanned":
         return [0] * n_shapes
-    share, more = divmod(settings.scanned_images, max(n_shapes, 1))
+    share, more = divmod(settings.scanned.images, max(n_shapes, 1))
     return [share + (number < more) for number in range(n_shapes)]
 
 
@@ -193,7 +193,7 @@ def _write_view(rendered: RenderedSet, shape: Shape, view: int, frame: Frame) ->
     """Write image, mask and truth; returns what the manifest says of the image."""
     image, truth = frame
     stem = rendered.stem(shape, view)
-    data = encode_image(image, ".jpg", rendered.settings.jpeg_quality)
+    data = encode_image(image, ".jpg", rendered.settings.views.jpeg_quality)
     write_bytes(rendered.folder / f"images/{stem}.jpg", data)
     write_mask(rendered.folder / f"masks/{rendered.image_id(shape, view)}.png", truth.mask)
     save_truth(rendered.folder / f"truth/{stem}.npz", truth)
@@ -206,7 +206,7 @@ def _write_pairs(rendered: RenderedSet, shape: Shape, truths: list[TrueView]) ->
     ids = [rendered.image_id(shape, view) for view in range(len(truths))]
     n_pairs = n_points = 0
     with table_writer(rendered.pairs(shape), PAIRS) as write:
-        for rows in in_groups(pair_rows(ids, truths, rendered.settings.correspondences), PAIRS_PER_GROUP):
+        for rows in in_groups(pair_rows(ids, truths, rendered.settings.views.correspondences), PAIRS_PER_GROUP):
             about = {"work_id": shape.shape_id, "artist_id": slug(shape.class_name), "split": shape.split}
             write([row | about for row in rows])
             n_pairs += sum(row["kept"] for row in rows)
@@ -271,7 +271,7 @@ SCAN_SPAN = 180.0  # degrees about the object that its photographs span
 SCAN_FLAVOURS = ("plain", "plain", "turned", "plain", "near")
 
 
-def frames_of(name: str, shape: Shape, count: int, settings: RenderSettings) -> tuple[dict[str, Any], Iterator[Frame]]:
+def frames_of(name: str, shape: Shape, count: int, settings: SetSettings) -> tuple[dict[str, Any], Iterator[Frame]]:
     """Read or make a shape and render its views.
 
     Args:
@@ -298,8 +298,8 @@ def frames_of(name: str, shape: Shape, count: int, settings: RenderSettings) -> 
         mesh = replace(mesh, colours=None)  # a sculpture is of one material
     mesh = fit_frame(mesh)
     plan = shapenet_views if name == "shapenet" else sketchfab_views
-    views = plan(mesh, settings.view_size, settings.backdrop == "varied", shape.seed)
-    if settings.renderer == "blender":
+    views = plan(mesh, settings.views.size, settings.orthographic.backdrop == "varied", shape.seed)
+    if settings.orthographic.renderer == "blender":
         return facts, _blender_views(mesh, views, material_name, settings)
     subject = make_subject(mesh, _material(material_name, shape.seed))
     return facts, (render_view(subject, view) for view in views)
@@ -320,24 +320,22 @@ def _material(name: str, seed: int) -> Material:
 
 
 def _blender_views(
-    mesh: TriangleMesh, views: list[OrthographicView], material: str, settings: RenderSettings
+    mesh: TriangleMesh, views: list[OrthographicView], material: str, settings: SetSettings
 ) -> Iterator[Frame]:
     from liftnet.render.blender import BlenderError, render_views
 
     try:
-        return iter(render_views(mesh, views, material, settings.blender))
+        return iter(render_views(mesh, views, material, settings.views.blender))
     except BlenderError as error:
         raise BadMeshError("Blender", "blender_failed", str(error)) from error
 
 
-def _photographs(
-    mesh: TriangleMesh, material: str, seed: int, count: int, settings: RenderSettings
-) -> Iterator[Frame]:
+def _photographs(mesh: TriangleMesh, material: str, seed: int, count: int, settings: SetSettings) -> Iterator[Frame]:
     """Photographs of a mesh of the nominal height with perspective cameras in a museum; depth in cm."""
     mesh = stand(mesh)
-    scale = settings.object_height_cm / float(mesh.vertices[:, 2].max())
+    scale = settings.scanned.object_height_cm / float(mesh.vertices[:, 2].max())
     openness = ambient_openness(mesh)
-    views = plan_views(mesh.vertices, count, settings.view_size, SCAN_SPAN, seed, SCAN_FLAVOURS)
+    views = plan_views(mesh.vertices, count, settings.views.size, SCAN_SPAN, seed, SCAN_FLAVOURS)
     texture = _material(material, seed)
     places = {number: make_place(mesh, openness, place_seed(seed, number)) for number in {v.place for v in views}}
     for view in views:

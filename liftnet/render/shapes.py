@@ -24,7 +24,7 @@ from liftnet.mesh.settings import ReadingSettings
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
 from liftnet.render.recordings import Recording, is_recording, open_recording
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import SetSettings
 
 READING = ReadingSettings(max_faces=5_000_000)
 EXTENT = (1e-9, 1e9)  # longest side of a mesh that is rendered; beyond, something went wrong with its units
@@ -32,7 +32,7 @@ CREASE = 40.0  # degrees: faces that meet at a larger angle keep a sharp edge
 SCULPTURE = "sculpture"
 GENERATED = "generated"
 PER_ARTIST = 5
-SHAPENET_SHARES = (0.1, 0.2)  # val and test of ShapeNetCore's own splits
+SHAPENET_FRACTIONS = (0.1, 0.2)  # val and test of ShapeNetCore's own splits
 SYNSETS = {
     "airplane": "02691156",
     "bed": "02818832",
@@ -92,19 +92,23 @@ class Shape:
         return self.path.stat().st_size if self.path and self.path.exists() else None
 
 
-def shapes_of(name: str, settings: RenderSettings, seed: int) -> list[Shape]:
+def shapes_of(name: str, settings: SetSettings, seed: int) -> list[Shape]:
     """The shapes of the set `name`, sorted by class and id.
 
     Raises:
         LiftnetError: The folder is missing or holds no shapes, or its table of splits cannot be used.
     """
-    folder = {"shapenet": settings.shapenet, "sketchfab": settings.sketchfab, "scanned": settings.scanned}[name]
+    folder = {
+        "shapenet": settings.shapenet.folder,
+        "sketchfab": settings.sketchfab.folder,
+        "scanned": settings.scanned.folder,
+    }[name]
     if folder is None:
         makers = {"shapenet": _generated_classes, "sketchfab": _generated_sculptures, "scanned": _generated_scans}
         return sorted(makers[name](settings, seed), key=_order)
     root = Path(folder)
     if not root.is_dir():
-        raise LiftnetError(root, "is not a folder", f"Set render.{name} to a folder of meshes, or to null")
+        raise LiftnetError(root, "is not a folder", f"Set render.{name}.folder to a folder of meshes, or to null")
     listing = {"shapenet": _shapenet, "sketchfab": _sketchfab, "scanned": _scanned}[name]
     shapes = sorted(listing(root, settings, seed), key=_order)
     if not shapes:
@@ -112,16 +116,16 @@ def shapes_of(name: str, settings: RenderSettings, seed: int) -> list[Shape]:
     return shapes
 
 
-def split_of(name: str, val_share: float, test_share: float) -> str:
+def split_of(name: str, val_fraction: float, test_fraction: float) -> str:
     """The split of a shape by a stable hash of its name: it stays when other shapes come or go."""
     at = stable_fraction(name, "split")
-    return "test" if at < test_share else "val" if at < test_share + val_share else "train"
+    return "test" if at < test_fraction else "val" if at < test_fraction + val_fraction else "train"
 
 
-def split_exactly(names: list[str], val_share: float, test_share: float) -> dict[str, str]:
-    """Split a known list so that the shares hold as exactly as whole numbers allow; at random and fixed."""
+def split_exactly(names: list[str], val_fraction: float, test_fraction: float) -> dict[str, str]:
+    """Split a known list so that the fractions hold as exactly as whole numbers allow; at random and fixed."""
     order = sorted(names, key=lambda name: stable_fraction(name, "split"))
-    n_test, n_val = round(test_share * len(order)), round(val_share * len(order))
+    n_test, n_val = round(test_fraction * len(order)), round(val_fraction * len(order))
     parts = ["test"] * n_test + ["val"] * n_val + ["train"] * len(order)
     return dict(zip(order, parts, strict=False))
 
@@ -133,15 +137,15 @@ def _order(shape: Shape) -> tuple[str, str]:
 # Generated in place of the original data
 
 
-def _generated_classes(settings: RenderSettings, seed: int) -> Iterator[Shape]:
-    return class_shapes(CLASSES, settings.shapes_per_class, seed)
+def _generated_classes(settings: SetSettings, seed: int) -> Iterator[Shape]:
+    return class_shapes(CLASSES, settings.shapenet.shapes_per_class, seed)
 
 
 def class_shapes(classes: Iterable[str], count: int, seed: int) -> Iterator[Shape]:
-    """`count` generated shapes of each class, with ShapeNetCore's shares of val and test."""
+    """`count` generated shapes of each class, with ShapeNetCore's fractions of val and test."""
     for name in classes:
         ids = [f"{name}-{number:05d}" for number in range(count)]
-        splits = split_exactly(ids, *SHAPENET_SHARES)
+        splits = split_exactly(ids, *SHAPENET_FRACTIONS)
         for shape_id in ids:
             own = stable_seed(seed, "shapenet", shape_id)
             yield Shape(shape_id, name, splits[shape_id], GENERATED, own, partial(_class_shape, name, own))
@@ -151,16 +155,18 @@ def _class_shape(name: str, seed: int) -> Solid:
     return Solid(make_shape(name, seed), watertight=False)  # parts that overlap
 
 
-def _generated_sculptures(settings: RenderSettings, seed: int) -> Iterator[Shape]:
-    works = _works(settings.sculptures, stable_seed(seed, "sketchfab"))
-    splits = split_exactly([work.work_id for work in works], settings.val_share, settings.test_share)
+def _generated_sculptures(settings: SetSettings, seed: int) -> Iterator[Shape]:
+    works = _works(settings.sketchfab.sculptures, stable_seed(seed, "sketchfab"))
+    splits = split_exactly(
+        [work.work_id for work in works], settings.sketchfab.val_fraction, settings.sketchfab.test_fraction
+    )
     for work in works:
-        yield _sculpture(work, splits[work.work_id], settings)
+        yield _sculpture(work, splits[work.work_id], settings.sketchfab.resolution)
 
 
-def _generated_scans(settings: RenderSettings, seed: int) -> Iterator[Shape]:
-    for work in _works(settings.scanned_objects, stable_seed(seed, "scanned")):
-        yield _sculpture(work, "test", settings)
+def _generated_scans(settings: SetSettings, seed: int) -> Iterator[Shape]:
+    for work in _works(settings.scanned.objects, stable_seed(seed, "scanned")):
+        yield _sculpture(work, "test", settings.scanned.resolution)
 
 
 def _works(count: int, seed: int) -> list[Work]:
@@ -169,8 +175,8 @@ def _works(count: int, seed: int) -> list[Work]:
     return sorted(works, key=lambda work: stable_fraction(work.work_id, "pick"))[:count]
 
 
-def _sculpture(work: Work, split: str, settings: RenderSettings) -> Shape:
-    make = partial(_field_of, work, settings.sculpture_resolution)
+def _sculpture(work: Work, split: str, resolution: int) -> Shape:
+    make = partial(_field_of, work, resolution)
     return Shape(work.work_id, SCULPTURE, split, GENERATED, work.seed, make, work.material)
 
 
@@ -233,7 +239,7 @@ def _read_fbx(path: Path, blender: str) -> TriangleMesh:
         raise BadMeshError(path, "needs_blender", str(error)) from error
 
 
-def _sketchfab(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
+def _sketchfab(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
     """Meshes anywhere below `root`; splits from splits.csv, from folders train, val and test, or by hash."""
     rows = read_splits(root / "splits.csv")
     for name, path in find_meshes(root, converters()).items():
@@ -241,28 +247,30 @@ def _sketchfab(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shap
         row = rows.get(source) or rows.get(path.stem) or {}
         folder = source.split("/")[0]
         split = row.get("split") or (
-            folder if folder in SPLITS else split_of(source, settings.val_share, settings.test_share)
+            folder
+            if folder in SPLITS
+            else split_of(source, settings.sketchfab.val_fraction, settings.sketchfab.test_fraction)
         )
-        up: Up = "z" if (row.get("up") or settings.up) == "z" else "y"
-        make = partial(read_solid, path, up, settings.blender)
+        up: Up = "z" if (row.get("up") or settings.views.up) == "z" else "y"
+        make = partial(read_solid, path, up, settings.views.blender)
         shape_id = stable_id(name)
         own = stable_seed(seed, source)
         yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, own, make, path=path)
 
 
-def _scanned(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
+def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
     """RGB-D recordings `<object>/{rgb,depth,mask}`, else meshes as in the set sketchfab; all of them test."""
     found = [folder for folder in sorted(root.iterdir()) if is_recording(folder)]
-    for folder in found[: settings.scanned_objects]:
+    for folder in found[: settings.scanned.objects]:
         own = stable_seed(seed, folder.name)
         yield Shape(stable_id(folder.name), SCULPTURE, "test", folder.name, own, partial(open_recording, folder))
     if not found:
         meshes = sorted(_sketchfab(root, settings, seed), key=lambda shape: stable_fraction(shape.source, "pick"))
-        for shape in meshes[: settings.scanned_objects]:
+        for shape in meshes[: settings.scanned.objects]:
             yield replace(shape, class_name=SCULPTURE, split="test")
 
 
-def _shapenet(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape]:
+def _shapenet(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
     """ShapeNetCore: `<synset>/<model>/models/model_normalized.obj` (or, in version 1, `<synset>/<model>/model.obj`).
 
     Splits are those of its all.csv; a model that the table lists and the folder lacks is set aside.
@@ -271,12 +279,12 @@ def _shapenet(root: Path, settings: RenderSettings, seed: int) -> Iterator[Shape
     for name, synset in SYNSETS.items():
         listed = splits.get(synset, {})
         models = sorted({*listed, *(path.name for path in (root / synset).glob("*") if path.is_dir())})
-        picked = sorted(models, key=lambda model: stable_fraction(model, "pick"))[: settings.shapes_per_class]
+        picked = sorted(models, key=lambda model: stable_fraction(model, "pick"))[: settings.shapenet.shapes_per_class]
         for model in picked:
             source = f"{synset}/{model}"
-            split = listed.get(model) or split_of(source, *SHAPENET_SHARES)
+            split = listed.get(model) or split_of(source, *SHAPENET_FRACTIONS)
             path = _shapenet_model(root / source)
-            make = partial(read_solid, path, settings.up, settings.blender)
+            make = partial(read_solid, path, settings.views.up, settings.views.blender)
             yield Shape(stable_id(name, model), name, split, source, stable_seed(seed, source), make, path=path)
 
 
@@ -351,7 +359,7 @@ def write_shapes(out: Path, classes: Sequence[str], count: int, seed: int) -> pd
             f"--classes {unknown[0]}", "is not a class of generated shapes", f"Choose among {', '.join(CLASSES)}"
         )
     if count < 1:
-        raise LiftnetError(f"--count {count}", "asks for no shapes", "Give a whole number from 1 up")
+        raise LiftnetError(f"--meshes-per-class {count}", "asks for no shapes", "Give a whole number from 1 up")
     shapes = list(class_shapes(list(dict.fromkeys(classes)) or CLASSES, count, seed))
     rows = []
     for shape in progress(shapes, "render", "writing meshes"):

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from liftnet.render.museum import render_museum
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import MuseumSettings
 
-SMALL = RenderSettings(
+SMALL = MuseumSettings(
     artists=3, works_per_artist=2, views_per_work=4, image_size=320, mesh_resolution=64, azimuth_span=45
 )
 

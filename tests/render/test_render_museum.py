@@ -14,9 +14,9 @@ from liftnet.core.ids import stable_id
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import TRUTH, read_table
 from liftnet.render.museum import COLUMNS, render_museum
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import MuseumSettings
 
-TINY = RenderSettings(artists=2, works_per_artist=2, views_per_work=2, image_size=96, mesh_resolution=24)
+TINY = MuseumSettings(artists=2, works_per_artist=2, views_per_work=2, image_size=96, mesh_resolution=24)
 FLAGS = ["--artists=2", "--works-per-artist=2", "--views-per-work=2", "--image-size=96", "--mesh-resolution=24"]
 
 
@@ -135,7 +135,7 @@ def test_killed_run_goes_on_to_the_same_museum(tiny, tmp_path):
 def test_changed_settings_render_anew(tiny, tmp_path):
     museum = tmp_path / "m"
     render_museum(museum, TINY, seed=0, threads=2)
-    smaller = TINY.model_copy(update={"views_per_work": 1, "troubles": False, "hand_mask_share": 0.0})
+    smaller = TINY.model_copy(update={"views_per_work": 1, "faults": False, "manual_mask_fraction": 0.0})
     render_museum(museum, smaller, seed=0, threads=2)
     assert len(list(museum.rglob("*.jpg"))) == len(list(museum.rglob("*.npz"))) == 4
     assert not list(museum.rglob("*.png"))
@@ -159,8 +159,18 @@ def test_file_in_the_place_of_the_folder_is_one_plain_line(tmp_path):
 
 
 def test_impossible_setting_names_its_flag(tmp_path):
-    run = [sys.executable, "-m", "liftnet", "render", "museum", "--out", str(tmp_path / "m"), "--hand-mask-share", "2"]
+    run = [
+        sys.executable,
+        "-m",
+        "liftnet",
+        "render",
+        "museum",
+        "--out",
+        str(tmp_path / "m"),
+        "--manual-mask-fraction",
+        "2",
+    ]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "--hand-mask-share" in done.stderr
+    assert "--manual-mask-fraction" in done.stderr
     assert not (tmp_path / "m").exists()

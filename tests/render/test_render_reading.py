@@ -10,7 +10,7 @@ import trimesh
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import BadMeshError
 from liftnet.render.recordings import open_recording
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import SetSettings, ShapenetSettings, SketchfabSettings
 from liftnet.render.shapes import SYNSETS, read_solid, read_splits, shapes_of, split_exactly, split_of
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"
@@ -120,12 +120,14 @@ def test_sketchfab_folder_splits_by_table_folder_or_name(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         tall_box().export(tmp_path / name)
     (tmp_path / "readme.txt").write_text("not a mesh")
-    settings = RenderSettings(sketchfab=str(tmp_path))
+    settings = SetSettings(sketchfab=SketchfabSettings(folder=str(tmp_path)))
     found = {shape.source: shape.split for shape in shapes_of("sketchfab", settings, 0)}
     assert found["train/a.ply"] == "train"
     assert found["val/b.ply"] == "val"
     assert found["test/c.ply"] == "test"
-    assert found["other/d.ply"] == split_of("other/d.ply", settings.val_share, settings.test_share)
+    assert found["other/d.ply"] == split_of(
+        "other/d.ply", settings.sketchfab.val_fraction, settings.sketchfab.test_fraction
+    )
     (tmp_path / "splits.csv").write_text("file,split,up\nother/d.ply,val,y\ne,test,z\ntrain/a.ply,test,\n")
     found = {shape.source: shape.split for shape in shapes_of("sketchfab", settings, 0)}
     assert (found["other/d.ply"], found["other/e.ply"], found["train/a.ply"]) == ("val", "test", "test")
@@ -146,7 +148,10 @@ def test_shapenet_layout_with_its_splits(tmp_path):
     (tmp_path / "99999999" / "zzz").mkdir(parents=True)  # a class that the paper does not use
     rows = [f"1,{int(chair)},x,aaa,test", f"2,{chair},x,bbb,val", f"3,{chair},x,ddd,train"]
     (tmp_path / "all.csv").write_text("id,synsetId,subSynsetId,modelId,split\n" + "\n".join(rows) + "\n")
-    shapes = {shape.source: shape for shape in shapes_of("shapenet", RenderSettings(shapenet=str(tmp_path)), 0)}
+    shapes = {
+        shape.source: shape
+        for shape in shapes_of("shapenet", SetSettings(shapenet=ShapenetSettings(folder=str(tmp_path))), 0)
+    }
     assert {source: shape.split for source, shape in shapes.items() if shape.class_name == "chair"} == {
         f"{chair}/aaa": "test",
         f"{chair}/bbb": "val",
@@ -157,7 +162,7 @@ def test_shapenet_layout_with_its_splits(tmp_path):
     assert len(shapes[f"{chair}/aaa"].make().mesh.faces) == 12
     with pytest.raises(BadMeshError, match=r"model_normalized.obj: there is no such file"):
         shapes[f"{chair}/ddd"].make()
-    limited = RenderSettings(shapenet=str(tmp_path), shapes_per_class=1)
+    limited = SetSettings(shapenet=ShapenetSettings(folder=str(tmp_path), shapes_per_class=1))
     assert len(shapes_of("shapenet", limited, 0)) == 2
 
 
@@ -165,7 +170,7 @@ def test_the_17_classes_have_generated_families_of_the_same_names():
     from liftnet.render.classes.catalogue import CLASSES
 
     assert set(CLASSES) == set(SYNSETS)
-    shapes = shapes_of("shapenet", RenderSettings(shapes_per_class=10), 0)
+    shapes = shapes_of("shapenet", SetSettings(shapenet=ShapenetSettings(shapes_per_class=10)), 0)
     assert len(shapes) == 170
     assert len({shape.shape_id for shape in shapes}) == 170
     splits = [shape.split for shape in shapes if shape.class_name == "lamp"]
@@ -173,7 +178,7 @@ def test_the_17_classes_have_generated_families_of_the_same_names():
 
 
 def test_425_sculptures_split_as_in_the_paper():
-    shapes = shapes_of("sketchfab", RenderSettings(), 0)
+    shapes = shapes_of("sketchfab", SetSettings(), 0)
     splits = [shape.split for shape in shapes]
     assert (splits.count("train"), splits.count("val"), splits.count("test")) == (372, 20, 33)
     assert len({shape.shape_id for shape in shapes}) == 425
@@ -183,7 +188,7 @@ def test_425_sculptures_split_as_in_the_paper():
 def test_a_missing_or_empty_folder_is_refused(tmp_path):
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(LiftnetError):
-            shapes_of("sketchfab", RenderSettings(sketchfab=str(folder)), 0)
+            shapes_of("sketchfab", SetSettings(sketchfab=SketchfabSettings(folder=str(folder))), 0)
 
 
 def test_a_recording_gives_depth_in_cm(tmp_path, write_recording):

@@ -20,12 +20,21 @@ from liftnet.data.schemas import MANIFEST, SHAPES, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry.cameras import Camera, OrthographicCamera
 from liftnet.render.sets import render_set
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import SetSettings
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"
-TINY = RenderSettings(
-    view_size=48, sculptures=5, sculpture_resolution=24, val_share=0.2, test_share=0.2, scanned_objects=2
+TINY = SetSettings.model_validate(
+    {
+        "views": {"size": 48},
+        "sketchfab": {"sculptures": 5, "resolution": 24, "val_fraction": 0.2, "test_fraction": 0.2},
+        "scanned": {"objects": 2, "resolution": 24},
+    }
 )
+
+
+def changed(settings: SetSettings, **groups: dict) -> SetSettings:
+    tree = settings.model_dump()
+    return SetSettings.model_validate({name: tree[name] | groups.get(name, {}) for name in tree})
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -86,7 +95,7 @@ def test_the_dataset_holds_exact_correspondences_of_each_split(sculptures):
 
 
 def test_fewer_correspondences_are_the_first_of_the_many(sculptures, tmp_path):
-    render_set(tmp_path / "few", "sketchfab", TINY.model_copy(update={"correspondences": 50}), seed=0, threads=1)
+    render_set(tmp_path / "few", "sketchfab", changed(TINY, views={"correspondences": 50}), seed=0, threads=1)
     few = list(read_pairs(tmp_path / "few" / "dataset", "train"))
     assert few
     for pair in few:
@@ -114,7 +123,8 @@ def test_threads_and_interruptions_leave_the_same_bytes(sculptures, tmp_path):
 
 def test_a_killed_run_goes_on(sculptures, tmp_path):
     out = tmp_path / "killed"
-    options = ["--view-size=48", "--sculptures=5", "--sculpture-resolution=24", "--val-share=.2", "--test-share=.2"]
+    options = ["--views.size=48", "--sketchfab.sculptures=5", "--sketchfab.resolution=24"]
+    options += ["--sketchfab.val-fraction=.2", "--sketchfab.test-fraction=.2"]
     command = [sys.executable, "-m", "liftnet", "render", "set", "--set=sketchfab", f"--out={out}", "--threads=1"]
     process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL, env={**os.environ})
     while process.poll() is None and len(list(out.glob("shapes/*.json"))) < 2:
@@ -127,12 +137,12 @@ def test_a_killed_run_goes_on(sculptures, tmp_path):
 
 
 def test_other_settings_or_another_seed_render_anew(tmp_path):
-    settings = TINY.model_copy(update={"sculptures": 2})
+    settings = changed(TINY, sketchfab={"sculptures": 2})
     render_set(tmp_path, "sketchfab", settings, seed=0, threads=1)
     before = files(tmp_path)
-    render_set(tmp_path, "sketchfab", settings.model_copy(update={"shapes_per_class": 3}), seed=0, threads=1)
+    render_set(tmp_path, "sketchfab", changed(settings, shapenet={"shapes_per_class": 3}), seed=0, threads=1)
     assert files(tmp_path) == before  # a setting of another set
-    render_set(tmp_path, "sketchfab", settings.model_copy(update={"backdrop": "plain"}), seed=0, threads=1)
+    render_set(tmp_path, "sketchfab", changed(settings, orthographic={"backdrop": "plain"}), seed=0, threads=1)
     after = files(tmp_path)
     images = [name for name in before if name.startswith("images/")]
     assert images
@@ -147,7 +157,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_blender_is_looked_for_before_anything_is_written(tmp_path):
-    settings = TINY.model_copy(update={"renderer": "blender", "blender": str(tmp_path / "no-blender")})
+    settings = changed(TINY, orthographic={"renderer": "blender"}, views={"blender": str(tmp_path / "no-blender")})
     with pytest.raises(LiftnetError, match="no-blender"):
         render_set(tmp_path / "set", "sketchfab", settings, seed=0, threads=1)
     assert not (tmp_path / "set").exists()
@@ -161,7 +171,7 @@ def test_broken_meshes_are_set_aside_and_the_rest_goes_on(tmp_path):
     (meshes / "cut.ply").write_bytes((meshes / "box.ply").read_bytes()[:120])
     (meshes / "empty.stl").write_bytes(b"")
     (meshes / "splits.csv").write_text("file,split\nbox,train\nball,test\n")
-    settings = TINY.model_copy(update={"sketchfab": str(meshes)})
+    settings = changed(TINY, sketchfab={"folder": str(meshes)})
     render_set(tmp_path / "set", "sketchfab", settings, seed=0, threads=2)
     rows = {row["source"]: row for row in rows_of(tmp_path / "set", "shapes", SHAPES)}
     assert {source: row["status"] for source, row in rows.items()} == {
@@ -185,7 +195,7 @@ def test_broken_meshes_are_set_aside_and_the_rest_goes_on(tmp_path):
 
 
 def test_every_class_of_shapenet_is_rendered(tmp_path):
-    settings = TINY.model_copy(update={"shapes_per_class": 1, "correspondences": 50})
+    settings = changed(TINY, shapenet={"shapes_per_class": 1}, views={"correspondences": 50})
     render_set(tmp_path, "shapenet", settings, seed=0, threads=2)
     rows = rows_of(tmp_path, "shapes", SHAPES)
     assert len(rows) == 17
@@ -196,7 +206,7 @@ def test_every_class_of_shapenet_is_rendered(tmp_path):
 
 
 def test_scans_are_photographs_with_depth_in_cm(tmp_path):
-    settings = TINY.model_copy(update={"scanned_images": 5, "object_height_cm": 30.0})
+    settings = changed(TINY, scanned={"images": 5, "object_height_cm": 30.0})
     render_set(tmp_path, "scanned", settings, seed=0, threads=1)
     manifest = rows_of(tmp_path, "manifest", MANIFEST)
     assert len(manifest) == 5
@@ -217,7 +227,7 @@ def test_scans_are_photographs_with_depth_in_cm(tmp_path):
 def test_recordings_become_a_set(tmp_path, write_recording):
     for name in ("bust", "torso"):
         write_recording(tmp_path / "given" / name, [f"{number:03d}" for number in range(6)])
-    settings = TINY.model_copy(update={"scanned": str(tmp_path / "given"), "scanned_images": 7})
+    settings = changed(TINY, scanned={"folder": str(tmp_path / "given"), "images": 7})
     render_set(tmp_path / "set", "scanned", settings, seed=0, threads=1)
     rows = rows_of(tmp_path / "set", "shapes", SHAPES)
     assert [(row["source"], row["n_views"], row["status"]) for row in rows] == [("bust", 4, "ok"), ("torso", 3, "ok")]
@@ -232,7 +242,7 @@ def test_real_meshes_are_rendered(tmp_path):
     folder.mkdir()
     for name in ("sculptures/bunny.ply", "sculptures/goathead.ply", "cad/chair/chair_quaternius_furni.ply"):
         (folder / Path(name).name).symlink_to(MESHES / name)
-    settings = TINY.model_copy(update={"sketchfab": str(folder), "up": "z"})
+    settings = changed(TINY, sketchfab={"folder": str(folder)}, views={"up": "z"})
     render_set(tmp_path / "set", "sketchfab", settings, seed=0, threads=1)
     rows = rows_of(tmp_path / "set", "shapes", SHAPES)
     assert [row["status"] for row in rows] == ["ok"] * 3

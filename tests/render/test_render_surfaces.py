@@ -10,7 +10,7 @@ import trimesh
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
-from liftnet.render.settings import RenderSettings
+from liftnet.render.settings import SetSettings, ShapenetSettings
 from liftnet.render.shapes import shapes_of, write_shapes
 
 
@@ -55,7 +55,7 @@ def test_up_is_y_and_the_front_is_towards_positive_z(folder):
 
 
 def test_the_shapes_are_those_of_the_rendered_set(folder):
-    settings = RenderSettings(shapes_per_class=3)
+    settings = SetSettings(shapenet=ShapenetSettings(shapes_per_class=3))
     shape = next(shape for shape in shapes_of("shapenet", settings, seed=5) if shape.class_name == "lamp")
     rendered = np.unique(shape.make().mesh.vertices, axis=0)
     written = trimesh.load(folder / "lamp" / f"{shape.shape_id}.ply", process=False).vertices
@@ -83,7 +83,7 @@ def test_surface_and_mesh_have_the_same_area():
 
 
 def test_the_command_and_its_refusals(tmp_path, capsys):
-    assert main(["render", "shapes", "--out", str(tmp_path), "--count", "1", "--classes", "lamp"]) == 0
+    assert main(["render", "shapes", "--out", str(tmp_path), "--meshes-per-class", "1", "--classes", "lamp"]) == 0
     assert len(list(tmp_path.rglob("*.ply"))) == 1
     with pytest.raises(LiftnetError, match="not a class"):
         write_shapes(tmp_path, ["unicorn"], 1, 0)

@@ -6,7 +6,19 @@ import numpy as np
 
 from liftnet.core.types import FloatArray
 from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Model
-from liftnet.render.classes.parts import ball, box, cushion, lathe, mirrored, plus, ring, rod, slab, smooth_path, tube
+from liftnet.render.classes.primitives import (
+    ball,
+    box,
+    cushion,
+    lathe,
+    mirrored,
+    plus,
+    ring,
+    rod,
+    slab,
+    smooth_path,
+    tube,
+)
 from liftnet.render.random_source import Colour, RandomSource
 
 

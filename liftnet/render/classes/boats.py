@@ -6,7 +6,7 @@ import numpy as np
 
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Model
-from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, loft, mirrored, moved, plus, rod, slab
+from liftnet.render.classes.primitives import ball, beam, box, cushion, lathe, loft, mirrored, moved, plus, rod, slab
 from liftnet.render.random_source import Colour, RandomSource
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import METALS, WOODS, Model
-from liftnet.render.classes.parts import ball, lathe, rod, smooth_path, tube
+from liftnet.render.classes.primitives import ball, lathe, rod, smooth_path, tube
 from liftnet.render.random_source import RandomSource
 
 

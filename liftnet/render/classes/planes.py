@@ -7,7 +7,7 @@ import numpy as np
 from liftnet.core.types import FloatArray
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import BLACK, GLASS, WHITE, WOODS, Model
-from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, loft, mirrored, rod, wing
+from liftnet.render.classes.primitives import ball, beam, box, cushion, lathe, loft, mirrored, rod, wing
 from liftnet.render.classes.road import wheel
 from liftnet.render.random_source import Colour, RandomSource
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import WOODS, Model
-from liftnet.render.classes.parts import ball, beam, box, cushion, mirrored, ring, rod, slab, smooth_path, tube
+from liftnet.render.classes.primitives import ball, beam, box, cushion, mirrored, ring, rod, slab, smooth_path, tube
 from liftnet.render.random_source import Colour, RandomSource
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from liftnet.core.types import FloatArray
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Model
-from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, loft, mirrored, rod, slab, smooth_path
+from liftnet.render.classes.primitives import ball, beam, box, cushion, lathe, loft, mirrored, rod, slab, smooth_path
 from liftnet.render.random_source import RandomSource
 
 # Roof lines: pairs of y and z as shares of length and height; then where the windows begin and end.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from liftnet.render.classes.model import BLACK, GLASS, Model
-from liftnet.render.classes.parts import (
+from liftnet.render.classes.primitives import (
     ball,
     beam,
     box,

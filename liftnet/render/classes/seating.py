@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from liftnet.render.classes.model import METALS, WOODS, Model
-from liftnet.render.classes.parts import (
+from liftnet.render.classes.primitives import (
     ball,
     beam,
     box,

@@ -9,7 +9,19 @@ import numpy as np
 
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import BLACK, METALS, WOODS, Model
-from liftnet.render.classes.parts import ball, beam, box, cushion, lathe, mirrored, moved, ring, rod, smooth_path, tube
+from liftnet.render.classes.primitives import (
+    ball,
+    beam,
+    box,
+    cushion,
+    lathe,
+    mirrored,
+    moved,
+    ring,
+    rod,
+    smooth_path,
+    tube,
+)
 from liftnet.render.random_source import Colour, RandomSource
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.classes.model import BLACK, GLASS, LIGHT, METALS, Model
-from liftnet.render.classes.parts import ball, beam, box, lathe, loft, mirrored, rod, slab
+from liftnet.render.classes.primitives import ball, beam, box, lathe, loft, mirrored, rod, slab
 from liftnet.render.classes.road import wheel
 from liftnet.render.random_source import Colour, RandomSource
 
