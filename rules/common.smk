@@ -318,6 +318,4 @@ def drkfs_outputs():
     return outputs.drkfs_outputs(RESULTS, config["drkfs"]["shapes"])
 
 
-outputs.check_shapes(
-    config["drkfs"]["shapes"], config["drkfs"]["shape_targets"]
-)
+outputs.check_shapes(config["drkfs"]["shapes"], config["drkfs"]["shape_targets"])

@@ -27,14 +27,15 @@ rule train_detector:
         mem_mb=4000,
         runtime=240,
     params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(output.model, parent=True),
         seed=config["seed"],
         settings=section("drkfs.detector"),
-        version=1,
     shell:
         """
-        python -m liftnet drkfs train detector --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --meshes {input.shapes:q} --model "$(dirname {output.model:q})" --threads {threads} \
-            --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet drkfs train detector --root {params.root:q} --dataset {input.dataset:q} \
+            --meshes {input.shapes:q} --model {params.model:q} --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -56,14 +57,15 @@ rule train_descriptor:
         mem_mb=4000,
         runtime=1440,
     params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(output.model, parent=True),
         seed=config["seed"],
         settings=section("drkfs.descriptor"),
-        version=1,
     shell:
         """
-        python -m liftnet drkfs train descriptor --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} --settings {params.settings:q} \
-            2>&1 | tee {log:q}
+        python -m liftnet drkfs train descriptor --root {params.root:q} --dataset {input.dataset:q} \
+            --model {params.model:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} \
+            --log {log:q}
         """
 
 
@@ -83,14 +85,13 @@ rule train_vocabulary:
         mem_mb=4000,
         runtime=120,
     params:
+        model=subpath(output.vocabulary, parent=True),
         seed=config["seed"],
         settings=section("drkfs.shape_google"),
-        version=1,
     shell:
         """
-        python -m liftnet drkfs train vocabulary --meshes {input.shapes:q} \
-            --model "$(dirname {output.vocabulary:q})" --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet drkfs train vocabulary --meshes {input.shapes:q} --model {params.model:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -110,13 +111,13 @@ rule train_mvcnn:
         mem_mb=8000,
         runtime=1440,
     params:
+        model=subpath(output.model, parent=True),
         seed=config["seed"],
         settings=section("drkfs.mvcnn"),
-        version=1,
     shell:
         """
-        python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model "$(dirname {output.model:q})" \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model {params.model:q} --threads {threads} \
+            --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -148,10 +149,9 @@ rule score_shapes:
         seed=config["seed"],
         up=config["drkfs"]["shapes_up"],
         settings=section("drkfs.metric", "drkfs.score"),
-        version=1,
     shell:
         """
         python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q} \
             --pictures {params.pictures:q} --up {params.up} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} 2>&1 | tee {log:q}
+            --settings {params.settings:q} --log {log:q}
         """

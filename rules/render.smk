@@ -24,13 +24,13 @@ rule render_museum:
         mem_mb=8000,
         runtime=60,
     params:
+        out=subpath(output.sources, parent=True),
         seed=config["seed"],
         settings=section("render.museum"),
-        version=1,
     shell:
         """
-        python -m liftnet render museum --out "$(dirname {output.sources:q})" \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet render museum --out {params.out:q} --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -59,13 +59,13 @@ rule render_set:
         mem_mb=8000,
         runtime=lambda wildcards: minutes_of_set(wildcards.set),
     params:
+        out=subpath(output.truth, parent=True),
         seed=config["seed"],
         settings=lambda wildcards: section(*groups_of_set(wildcards.set)),
-        version=1,
     shell:
         """
-        python -m liftnet render set --set {wildcards.set} --out "$(dirname {output.truth:q})" \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet render set --set {wildcards.set} --out {params.out:q} --threads {threads} \
+            --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -85,9 +85,8 @@ rule render_shapes:
     params:
         seed=config["seed"],
         settings=section("render.shapes"),
-        version=1,
     shell:
         """
-        python -m liftnet render shapes --out {output.shapes:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet render shapes --out {output.shapes:q} --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """

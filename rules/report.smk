@@ -43,12 +43,13 @@ rule write_report:
         mem_mb=4000,
         runtime=30,
     params:
+        root=subpath(input.manifest, parent=True),
         config=config_option(),
         seed=config["seed"],
-        settings=settings("report"),
+        settings=section("report"),
         version=2,
     shell:
         """
-        python -m liftnet report --root "$(dirname {input.manifest:q})" --out {output.page:q} \
-            {params.config} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        python -m liftnet report --root {params.root:q} --out {output.page:q} {params.config} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """

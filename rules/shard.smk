@@ -24,12 +24,13 @@ rule write_shards:
         mem_mb=8000,
         runtime=120,
     params:
-        settings=settings("shard"),
+        root=subpath(input.manifest, parent=True),
+        settings=section("shard"),
         version=2,
     shell:
         """
-        python -m liftnet shard write --root "$(dirname {input.manifest:q})" --out {output.dataset:q} \
-            {params.settings} 2>&1 | tee {log:q}
+        python -m liftnet shard write --root {params.root:q} --out {output.dataset:q} \
+            --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -55,13 +56,13 @@ rule count_leakage:
         mem_mb=4000,
         runtime=minutes_across,
     params:
+        root=subpath(input.dataset, parent=True),
+        tables=subpath(output.table, parent=True),
         near_bits=config["collect"]["near_drop"],
-        version=1,
     shell:
         """
-        python -m liftnet shard leakage --dataset {input.dataset:q} --root "$(dirname {input.dataset:q})" \
-            --tables "$(dirname {output.table:q})" --near-bits {params.near_bits} --threads {threads} \
-            2>&1 | tee {log:q}
+        python -m liftnet shard leakage --dataset {input.dataset:q} --root {params.root:q} --tables {params.tables:q} \
+            --near-bits {params.near_bits} --threads {threads} --log {log:q}
         """
 
 
@@ -92,10 +93,11 @@ rule count_statistics:
         mem_mb=2000,
         runtime=30,
     params:
+        tables=subpath(output.table, parent=True),
         museum=museum_option(),
         version=2,
     shell:
         """
-        python -m liftnet shard statistics --dataset {input.dataset:q} {params.museum} \
-            --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
+        python -m liftnet shard statistics --dataset {input.dataset:q} {params.museum} --tables {params.tables:q} \
+            --log {log:q}
         """
