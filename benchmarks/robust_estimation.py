@@ -34,15 +34,15 @@ from measuring import (
 
 from liftnet.core.ids import stable_seed
 from liftnet.geometry import estimate_affine_fundamental, estimate_fundamental
-from liftnet.geometry.consensus import Search
+from liftnet.geometry.ransac import Search
 
 COUNTS, OUTLIERS = (200, 2000, 20000), (0.2, 0.5, 0.7)
-NOISE, THRESHOLD, CONFIDENCE, MOST, BATCH = 0.7, 2.0, 0.999, 100_000, 16
+NOISE, THRESHOLD, CONFIDENCE, MOST = 0.7, 2.0, 0.999, 100_000
 RUNS, ENOUGH = 15, 3.0  # scenes, and the CPU seconds after which a method sees no further one
 SIDE, DEPTH_OF_DISTANCE = 1000.0, 0.2
 ANGLE = np.deg2rad(20)
-OURS, BATCHED = "liftnet affine F", f"liftnet affine F, torch, {BATCH} pairs at once"
-PACKAGES = ("numpy", "opencv-python", "pydegensac", "poselib", "pycolmap", "openmvg-rs", "torch")
+OURS = "liftnet affine F"
+PACKAGES = ("numpy", "opencv-python", "pydegensac", "poselib", "pycolmap", "openmvg-rs")
 Method = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # points a, points b, seed -> (N,) bool
 
 
@@ -109,27 +109,17 @@ def opencv(method: int) -> Method:
     return run
 
 
-def batched(torch, estimate, scenes: Sequence[tuple]) -> np.ndarray:
-    """(B, N) inliers of many pairs at once."""
-    a, b = (torch.from_numpy(np.stack([scene[k] for scene in scenes])) for k in (0, 1))
-    generator = torch.Generator().manual_seed(0)
-    return estimate(a, b, None, THRESHOLD, generator).inliers.numpy()
-
-
 def compare(counts: Sequence[int], runs: int) -> pd.DataFrame:
     """Median CPU ms, true and wrong inliers of every method in every case."""
     found = methods()
-    torch, batch = peer("torch"), peer("liftnet.geometry.batched", silent=True)
     rows = []
     for affine in (True, False):
         for count in counts:
             for outliers in OUTLIERS:
                 case = {"cameras": "affine" if affine else "near pinhole", "N": count, "wrong": outliers}
-                scenes = [matches(count, outliers, affine, seed) for seed in range(max(runs, BATCH) + 1)]
+                scenes = [matches(count, outliers, affine, seed) for seed in range(runs + 1)]
                 for name, method in found.items():
-                    rows.append(case | {"method": name} | one_by_one(method, scenes[: runs + 1]))
-                if torch and batch:
-                    rows.append(case | {"method": BATCHED} | at_once(torch, batch, scenes[:BATCH]))
+                    rows.append(case | {"method": name} | one_by_one(method, scenes))
         print(f"{case['cameras']} cameras done", flush=True)
     return pd.DataFrame(rows)
 
@@ -146,20 +136,6 @@ def one_by_one(method: Method, scenes: Sequence[tuple]) -> dict[str, float]:
             break
     cpu, true, wrong = np.median(results, axis=0)
     return {"cpu_ms": cpu, "true": true, "false": wrong, "runs": len(results)}
-
-
-def at_once(torch, module, scenes: Sequence[tuple]) -> dict[str, float]:
-    """The batched estimator's medians, its time divided by the number of pairs."""
-
-    def run() -> np.ndarray:
-        return batched(torch, module.estimate_affine_fundamentals, scenes)
-
-    run()
-    inliers, seconds, _ = measured(run, 3, enough=ENOUGH)
-    truth = np.stack([scene[2] for scene in scenes])
-    true = np.median((inliers & truth).sum(axis=1) / truth.sum(axis=1))
-    wrong = np.median((inliers & ~truth).sum(axis=1))
-    return {"cpu_ms": seconds * 1e3 / len(scenes), "true": true, "false": wrong, "runs": len(scenes)}
 
 
 def tables(frame: pd.DataFrame, cameras: str) -> list[str]:

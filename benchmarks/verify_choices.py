@@ -32,8 +32,8 @@ from liftnet.geometry import (
     estimate_fundamental,
     joint_extent,
 )
-from liftnet.geometry.flats import fit_flat, joint_points
 from liftnet.geometry.perspective import fundamental_residuals
+from liftnet.geometry.subspaces import fit_subspace, joint_points
 from liftnet.verify.decide import reasons
 from liftnet.verify.fits import PairNumbers, View, fit_pair
 from liftnet.verify.inputs import ImageRow, MaskFolder, Matches, MatchTable, read_images
@@ -178,7 +178,7 @@ def compare_settings(name: str, pairs: list[Case], variants: dict[str, VerifySet
             n_pairs, kept = n_pairs + 1, kept + fits.numbers.n_inliers
             true += int((fits.inliers & case.true).sum())
             points = joint_points(case.points_a[fits.inliers & case.true], case.points_b[fits.inliers & case.true])
-            flat = fit_flat(points, 1) if len(points) > 4 else None
+            flat = fit_subspace(points, 1) if len(points) > 4 else None
             if flat is not None:
                 misfits.append(flat.residuals(points) / case.object_px)
         misfit = 100 * float(np.sqrt(np.mean(np.concatenate(misfits) ** 2)))

@@ -2,14 +2,12 @@
 
     >>> from liftnet.geometry import estimate_affine_fundamental
 
-Names are loaded when first used: numba, OpenCV and torch are only imported by what needs them.
+Names are loaded when first used: numba and OpenCV are only imported by what needs them.
 
 | function | estimates | needs |
 | --- | --- | --- |
 | `estimate_affine_fundamental` | affine fundamental matrix of one pair | numpy, numba |
 | `estimate_affine_homography` | affine homography of one pair | numpy, numba |
-| `estimate_affine_fundamentals` | affine fundamental matrices of many pairs at once | torch, CPU or CUDA |
-| `estimate_affine_homographies` | affine homographies of many pairs at once | torch, CPU or CUDA |
 | `estimate_fundamental` | perspective fundamental matrix of one pair | OpenCV |
 | `estimate_homography` | projective homography of one pair | OpenCV |
 | `rotations_of_pairs` | angles between the calibrated cameras of many pairs at once | numpy |
@@ -29,16 +27,10 @@ if TYPE_CHECKING:
         estimate_affine_homography,
         gric_difference,
     )
-    from liftnet.geometry.batched import (
-        AffineFundamentals,
-        AffineHomographies,
-        estimate_affine_fundamentals,
-        estimate_affine_homographies,
-    )
     from liftnet.geometry.cameras import Camera
     from liftnet.geometry.chance import chance_floor, joint_extent
-    from liftnet.geometry.consensus import Search
     from liftnet.geometry.perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
+    from liftnet.geometry.ransac import Search
 
 _HOMES = {
     "affine": (
@@ -49,23 +41,15 @@ _HOMES = {
         "estimate_affine_homography",
         "gric_difference",
     ),
-    "batched": (
-        "AffineFundamentals",
-        "AffineHomographies",
-        "estimate_affine_fundamentals",
-        "estimate_affine_homographies",
-    ),
     "cameras": ("Camera",),
     "chance": ("chance_floor", "joint_extent"),
-    "consensus": ("Search",),
+    "ransac": ("Search",),
     "perspective": ("Fundamental", "Homography", "estimate_fundamental", "estimate_homography"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AffineFundamental",
-    "AffineFundamentals",
-    "AffineHomographies",
     "AffineHomography",
     "Camera",
     "Fundamental",
@@ -74,8 +58,6 @@ __all__ = [
     "chance_floor",
     "distinct_locations",
     "estimate_affine_fundamental",
-    "estimate_affine_fundamentals",
-    "estimate_affine_homographies",
     "estimate_affine_homography",
     "estimate_fundamental",
     "estimate_homography",

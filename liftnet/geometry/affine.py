@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.types import BoolArray, Float64Array, Int64Array
-from liftnet.geometry.consensus import Search, find_flat
-from liftnet.geometry.flats import Flat, joint_points
-from liftnet.geometry.results import TwoView
+from liftnet.geometry.ransac import Search, find_subspace
+from liftnet.geometry.subspaces import AffineSubspace, joint_points
+from liftnet.geometry.two_view import TwoView
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,11 +103,11 @@ def estimate_affine_fundamental(
         ValueError: The points are not two finite arrays of one shape (N, 2), or the threshold is not positive.
     """
     points, threshold = joint_points(points_a, points_b), positive_threshold(threshold)
-    flat, tried = find_flat(points, 1, threshold, rng, search or Search())
-    inliers, residuals = _consent(points, flat, threshold)
-    if flat is None:
+    subspace, tried = find_subspace(points, 1, threshold, rng, search or Search())
+    inliers, residuals = _consent(points, subspace, threshold)
+    if subspace is None:
         return AffineFundamental(inliers, residuals, tried, np.full(5, np.nan))
-    f = np.append(flat.normals[0], flat.offsets[0])
+    f = np.append(subspace.normals[0], subspace.offsets[0])
     return AffineFundamental(inliers, residuals, tried, f * np.sign(f[np.abs(f[:4]).argmax()]))
 
 
@@ -125,12 +125,12 @@ def estimate_affine_homography(
     result as in `estimate_affine_fundamental`, with three matches at least.
     """
     points, threshold = joint_points(points_a, points_b), positive_threshold(threshold)
-    flat, tried = find_flat(points, 2, threshold, rng, search or Search())
-    inliers, residuals = _consent(points, flat, threshold)
-    if flat is None:
+    subspace, tried = find_subspace(points, 2, threshold, rng, search or Search())
+    inliers, residuals = _consent(points, subspace, threshold)
+    if subspace is None:
         return AffineHomography(inliers, residuals, tried, np.full((2, 3), np.nan))
-    in_b, in_a = flat.normals[:, :2], flat.normals[:, 2:]
-    matrix: Float64Array = -np.linalg.solve(in_b, np.column_stack([in_a, flat.offsets])).astype(np.float64)
+    in_b, in_a = subspace.normals[:, :2], subspace.normals[:, 2:]
+    matrix: Float64Array = -np.linalg.solve(in_b, np.column_stack([in_a, subspace.offsets])).astype(np.float64)
     return AffineHomography(inliers, residuals, tried, matrix)
 
 
@@ -184,8 +184,10 @@ def gric_difference(
     return float((values[0] - values[1]) / n)
 
 
-def _consent(points: Float64Array, flat: Flat | None, threshold: float) -> tuple[BoolArray, Float64Array]:
-    residuals = flat.residuals(points) if flat else np.full(len(points), np.inf)
+def _consent(
+    points: Float64Array, subspace: AffineSubspace | None, threshold: float
+) -> tuple[BoolArray, Float64Array]:
+    residuals = subspace.residuals(points) if subspace else np.full(len(points), np.inf)
     return residuals < threshold, residuals
 
 

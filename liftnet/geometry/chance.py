@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.geometry.flats import joint_points
+from liftnet.geometry.subspaces import joint_points
 
 Model = Literal["affine", "perspective"]
 # inliers at vanishing threshold, and near points for each match and unit of threshold / extent

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from liftnet.core.types import BoolArray, Float64Array
 from liftnet.geometry.affine import positive_threshold
-from liftnet.geometry.consensus import Search
-from liftnet.geometry.flats import joint_points
-from liftnet.geometry.results import TwoView
+from liftnet.geometry.ransac import Search
+from liftnet.geometry.subspaces import joint_points
+from liftnet.geometry.two_view import TwoView
 
 _POLISHES = 10  # of each local optimisation and at the end
 _MIN_FUNDAMENTAL, _MIN_HOMOGRAPHY = 8, 4  # of seven matches OpenCV returns up to three matrices

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.geometry.affine import estimate_affine_homography
-from liftnet.geometry.consensus import Search
+from liftnet.geometry.ransac import Search
 
 FloatArray = npt.NDArray[np.floating]
 

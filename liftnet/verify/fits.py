@@ -15,8 +15,8 @@ from liftnet.geometry.affine import (
     gric_difference,
 )
 from liftnet.geometry.chance import chance_floor, joint_extent
-from liftnet.geometry.consensus import Search
 from liftnet.geometry.perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
+from liftnet.geometry.ransac import Search
 from liftnet.verify.copies import count_copied, count_stationary, count_watermark
 from liftnet.verify.settings import VerifySettings
 

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from liftnet.geometry import affine
 from liftnet.geometry.affine import Search, estimate_affine_fundamental
-from liftnet.geometry.flats import distinct_samples, fit_flat, hyperplanes_through, joint_points
+from liftnet.geometry.subspaces import distinct_samples, fit_subspace, hyperplanes_through, joint_points
 
 
 def affine_views(rng, n, outliers=0.0, noise=0.0, mirror=False):
@@ -258,7 +258,7 @@ def test_samples_are_uniform():
 
 
 def test_fit_refuses_points_in_line():
-    assert fit_flat(np.outer(np.arange(10.0), [1, 2, 3, 4]), 1) is None
+    assert fit_subspace(np.outer(np.arange(10.0), [1, 2, 3, 4]), 1) is None
 
 
 def test_example_of_the_documentation():

@@ -13,7 +13,7 @@ from liftnet.geometry.affine import (
     gric_difference,
 )
 from liftnet.geometry.chance import chance_floor, joint_extent
-from liftnet.geometry.flats import joint_points, planes_through
+from liftnet.geometry.subspaces import joint_points, planes_through
 
 MAPS = {
     "turned": np.array([[0.8, -0.6, 10], [0.6, 0.8, -5]]),

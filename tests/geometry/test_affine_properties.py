@@ -9,8 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from liftnet.geometry import Search, distinct_locations, estimate_affine_fundamental, estimate_affine_homography
-from liftnet.geometry.consensus import find_flat
-from liftnet.geometry.flats import fit_flat, hyperplanes_through, joint_points
+from liftnet.geometry.ransac import find_subspace
+from liftnet.geometry.subspaces import fit_subspace, hyperplanes_through, joint_points
 
 QUICK = hypothesis_settings(max_examples=40, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -67,7 +67,7 @@ def test_residuals_are_invariant_to_motions_and_scale_with_both_images(seed, sca
         turns[1][0] *= -1
     moved = a @ turns[0].T * scale + rng.uniform(-99, 99, 2), b @ turns[1].T * scale + rng.uniform(-99, 99, 2)
     for codimension in (1, 2):
-        before, after = fit_flat(joint_points(a, b), codimension), fit_flat(joint_points(*moved), codimension)
+        before, after = fit_subspace(joint_points(a, b), codimension), fit_subspace(joint_points(*moved), codimension)
         expected = before.residuals(joint_points(a, b)) * scale
         np.testing.assert_allclose(after.residuals(joint_points(*moved)), expected, atol=1e-7 * scale)
 
@@ -77,7 +77,7 @@ def test_residuals_are_invariant_to_motions_and_scale_with_both_images(seed, sca
 def test_fit_equals_a_brute_force_singular_value_decomposition(seed, n, codimension):
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, 4)) * rng.uniform(1, 100, 4) @ np.linalg.qr(rng.normal(size=(4, 4)))[0] + 500
-    flat = fit_flat(points, codimension)
+    flat = fit_subspace(points, codimension)
     centred = points - points.mean(axis=0)
     _, singular, directions = np.linalg.svd(centred)
     smallest = directions[4 - codimension :]
@@ -95,7 +95,7 @@ def test_search_reaches_the_best_of_all_minimal_samples(seed, n):
     a, b, _ = solid_views(rng, n, noise=0.5)
     b[: n // 3] = rng.uniform(-300, 300, (n // 3, 2))
     points = joint_points(a, b)
-    flat, _ = find_flat(points, 1, 2.0, rng, Search(1, 4000))
+    flat, _ = find_subspace(points, 1, 2.0, rng, Search(1, 4000))
     normals, offsets = hyperplanes_through(points[list(combinations(range(n), 4))])
     residuals = np.abs(normals[:, 0] @ points.T + offsets)
     brute = (np.minimum(residuals, 2) ** 2).sum(axis=1).min()

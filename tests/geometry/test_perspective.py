@@ -13,8 +13,8 @@ from liftnet.geometry import (
     estimate_fundamental,
     estimate_homography,
 )
-from liftnet.geometry.flats import joint_points
 from liftnet.geometry.perspective import fundamental_residuals, homography_residuals
+from liftnet.geometry.subspaces import joint_points
 
 
 def pinhole_views(rng, n, outliers=0.0, noise=0.0, flat=False, distance=4.0):

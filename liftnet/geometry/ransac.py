@@ -1,4 +1,4 @@
-"""RANSAC for a flat in the joint space of two views: batched hypotheses, MSAC scores, local optimisation."""
+"""RANSAC for a subspace in the joint space of two views: batched hypotheses, MSAC scores, local optimisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import numba
 import numpy as np
 
 from liftnet.core.types import Float32Array, Float64Array
-from liftnet.geometry.flats import Flat, distinct_samples, fit_flat, hyperplanes_through, planes_through
+from liftnet.geometry.subspaces import (
+    AffineSubspace,
+    distinct_samples,
+    fit_subspace,
+    hyperplanes_through,
+    planes_through,
+)
 
 FIRST_BATCH = 64  # doubled each time, so that easy pairs stop early and hard ones use few, large batches
 MAX_REFITS = 50  # each refit lowers the cost, so the loop ends by itself; the bound is for rounding
@@ -36,14 +42,14 @@ class Search:
             raise ValueError(f"confidence must lie in (0, 1] and max_hypotheses be positive: {self}")
 
 
-def find_flat(
+def find_subspace(
     points: Float64Array, codimension: int, threshold: float, rng: np.random.Generator, search: Search
-) -> tuple[Flat | None, int]:
-    """The flat with the lowest MSAC cost, sum of min(r^2, threshold^2) (Torr & Zisserman, 2000), found by RANSAC.
+) -> tuple[AffineSubspace | None, int]:
+    """The subspace with the lowest MSAC cost, sum of min(r^2, threshold^2) (Torr & Zisserman, 2000), found by RANSAC.
 
     The best hypothesis of each batch is refitted to its inliers until they no longer change, so the result is the
-    least-squares flat of its own inliers. The least-squares flat of all points is a hypothesis too: it answers where
-    every sample is degenerate because all matches lie exactly on one affine homography.
+    least-squares subspace of its own inliers. The least-squares subspace of all points is a hypothesis too: it answers
+    where every sample is degenerate because all matches lie exactly on one affine homography.
 
     Args:
         points: (N, 4) joint points.
@@ -53,7 +59,7 @@ def find_flat(
         search: When to stop.
 
     Returns:
-        The flat, None where there is none (too few points, or all of them on one line), and the number of minimal
+        The subspace, None where there is none (too few points, or all of them on one line), and the number of minimal
         samples tried.
     """
     size = 5 - codimension
@@ -63,7 +69,7 @@ def find_flat(
     centred = points - centre
     columns = np.ascontiguousarray(centred.T, np.float32)
     best, best_cost = None, np.inf
-    everything = fit_flat(centred, codimension)
+    everything = fit_subspace(centred, codimension)
     if everything is None:
         return None, 0
     if everything.is_two_view:
@@ -80,7 +86,7 @@ def find_flat(
         costs = msac_costs(normals.astype(np.float32), offsets.astype(np.float32), columns, np.float32(threshold**2))
         k = int(costs.argmin())
         if costs[k] < best_cost:
-            candidate = _refit(centred, Flat(normals[k], offsets[k]), threshold)
+            candidate = _refit(centred, AffineSubspace(normals[k], offsets[k]), threshold)
             cost = _cost(centred, candidate, threshold)
             if cost < best_cost:
                 best, best_cost = candidate, cost
@@ -88,7 +94,7 @@ def find_flat(
 
 
 def msac_costs(normals: Float32Array, offsets: Float32Array, columns: Float32Array, limit: np.float32) -> Float32Array:
-    """MSAC costs of many flats in one pass, without storing residuals.
+    """MSAC costs of many subspaces in one pass, without storing residuals.
 
     Args:
         normals: (K, C, 4) orthonormal, C = 1 or 2.
@@ -104,9 +110,9 @@ def msac_costs(normals: Float32Array, offsets: Float32Array, columns: Float32Arr
     return _plane_costs(np.ascontiguousarray(normals), np.ascontiguousarray(offsets), columns, limit)
 
 
-def _needed(cost_share: float, size: int, search: Search) -> float:
-    """Samples needed to draw one of inliers only, with the inlier share bounded from below by 1 - cost share."""
-    good = max(1.0 - cost_share, 0.0) ** size
+def _needed(cost_fraction: float, size: int, search: Search) -> float:
+    """Samples needed to draw one of inliers only, with the inlier fraction bounded from below by 1 - cost fraction."""
+    good = max(1.0 - cost_fraction, 0.0) ** size
     if good <= 1e-12 or search.confidence == 1:
         return search.max_hypotheses
     if good >= 1.0:
@@ -114,25 +120,25 @@ def _needed(cost_share: float, size: int, search: Search) -> float:
     return min(np.ceil(np.log1p(-search.confidence) / np.log1p(-good)), search.max_hypotheses)
 
 
-def _refit(points: Float64Array, flat: Flat, threshold: float) -> Flat:
+def _refit(points: Float64Array, subspace: AffineSubspace, threshold: float) -> AffineSubspace:
     """Fit to the inliers until they stay the same; fitting and truncating both lower the MSAC cost."""
-    codimension = len(flat.offsets)
-    inliers = flat.residuals(points) < threshold
+    codimension = len(subspace.offsets)
+    inliers = subspace.residuals(points) < threshold
     for _ in range(MAX_REFITS):
         if np.count_nonzero(inliers) < 5 - codimension:
             break
-        refitted = fit_flat(points[inliers], codimension)
+        refitted = fit_subspace(points[inliers], codimension)
         if refitted is None or not refitted.is_two_view:
             break
-        flat, before = refitted, inliers
-        inliers = flat.residuals(points) < threshold
+        subspace, before = refitted, inliers
+        inliers = subspace.residuals(points) < threshold
         if np.array_equal(inliers, before):
             break
-    return flat
+    return subspace
 
 
-def _cost(points: Float64Array, flat: Flat, threshold: float) -> float:
-    return float(np.minimum(flat.residuals(points) ** 2, threshold**2).sum())
+def _cost(points: Float64Array, subspace: AffineSubspace, threshold: float) -> float:
+    return float(np.minimum(subspace.residuals(points) ** 2, threshold**2).sum())
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_REASSOCIATE)

@@ -1,9 +1,9 @@
-"""Flats (hyperplanes and 2-planes) in the joint space of two affine views: fits and minimal solvers.
+"""Affine subspaces (hyperplanes and 2-planes) in the joint space of two affine views: fits and minimal solvers.
 
 A match is one point X = (x', y', x, y) of R^4, with (x', y') in image b and (x, y) in image a. Matches of one rigid
 scene seen by two affine cameras lie on a hyperplane (codimension 1): the affine fundamental matrix. Matches of one
 plane, or of two copies of one picture, lie on a 2-plane (codimension 2): an affine homography. Both constraints are
-linear, so the orthogonal distance to the flat is the exact reprojection error (Hartley & Zisserman, Multiple View
+linear, so the orthogonal distance to the subspace is the exact reprojection error (Hartley & Zisserman, Multiple View
 Geometry, 2nd ed., sections 4.2 and 14.3).
 """
 
@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from liftnet.core.types import BoolArray, Float64Array, Int64Array
 
-MAX_SCALE = 20.0  # two photographs of one object do not differ more in scale; beyond it a flat ignores one image
-MIN_VOLUME = 1e-6  # of a minimal sample, relative to its edges: below, its flat is rounding error
-MIN_RANK_SHARE = 1e-12  # of the second principal variance in the first: below, the points lie on one line
+MAX_SCALE = 20.0  # two photographs of one object do not differ more in scale; beyond it a subspace ignores one image
+MIN_VOLUME = 1e-6  # of a minimal sample, relative to its edges: below, its subspace is rounding error
+MIN_RANK_RATIO = 1e-12  # of the second principal variance in the first: below, the points lie on one line
 
 
 @dataclass(frozen=True)
-class Flat:
-    """A flat of R^4: all X with `normals @ X + offsets == 0`.
+class AffineSubspace:
+    """A subspace of R^4: all X with `normals @ X + offsets == 0`.
 
     Attributes:
         normals: (C, 4) orthonormal rows; C is 1 for a hyperplane and 2 for a 2-plane.
@@ -35,17 +35,17 @@ class Flat:
 
     @property
     def is_two_view(self) -> bool:
-        """Whether the flat ties the two images together with a scale between 1/MAX_SCALE and MAX_SCALE."""
+        """Whether the subspace ties the two images together with a scale between 1/MAX_SCALE and MAX_SCALE."""
         return bool(_is_two_view(self.normals[None])[0])
 
     def residuals(self, points: Float64Array) -> Float64Array:
-        """Orthogonal distances of (N, 4) points to the flat, (N,)."""
+        """Orthogonal distances of (N, 4) points to the subspace, (N,)."""
         signed = points @ self.normals.T + self.offsets
         return np.abs(signed[:, 0]) if len(self.offsets) == 1 else np.sqrt(np.einsum("nc,nc->n", signed, signed))
 
-    def moved(self, shift: Float64Array) -> Flat:
-        """The flat after adding `shift` (4,) to all its points."""
-        return Flat(self.normals, self.offsets - self.normals @ shift)
+    def moved(self, shift: Float64Array) -> AffineSubspace:
+        """The subspace after adding `shift` (4,) to all its points."""
+        return AffineSubspace(self.normals, self.offsets - self.normals @ shift)
 
 
 def joint_points(points_a: npt.ArrayLike, points_b: npt.ArrayLike) -> Float64Array:
@@ -70,8 +70,8 @@ def joint_points(points_a: npt.ArrayLike, points_b: npt.ArrayLike) -> Float64Arr
     return joint
 
 
-def fit_flat(points: Float64Array, codimension: int) -> Flat | None:
-    """The flat with the smallest sum of squared orthogonal distances.
+def fit_subspace(points: Float64Array, codimension: int) -> AffineSubspace | None:
+    """The subspace with the smallest sum of squared orthogonal distances.
 
     The maximum-likelihood estimate for equal Gaussian noise in all four coordinates: Hartley & Zisserman, Algorithm
     14.1 for codimension 1 (affine fundamental matrix) and Algorithm 4.7 for codimension 2 (affine homography).
@@ -81,15 +81,15 @@ def fit_flat(points: Float64Array, codimension: int) -> Flat | None:
         codimension: 1 or 2.
 
     Returns:
-        None where the points lie on one line, so that no flat is determined.
+        None where the points lie on one line, so that no subspace is determined.
     """
     mean = points.mean(axis=0)
     centred = points - mean
     variances, directions = np.linalg.eigh(centred.T @ centred)
-    if variances[2] <= MIN_RANK_SHARE * variances[3]:
+    if variances[2] <= MIN_RANK_RATIO * variances[3]:
         return None
     normals = directions[:, :codimension].T
-    return Flat(normals, -normals @ mean)
+    return AffineSubspace(normals, -normals @ mean)
 
 
 def hyperplanes_through(samples: Float64Array) -> tuple[Float64Array, Float64Array]:
