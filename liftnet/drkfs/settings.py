@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from liftnet.core.settings import Settings
+from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings
 from liftnet.shape.shape_google.settings import ShapeGoogleSettings
@@ -63,49 +64,64 @@ class ScoreCommandSettings(Settings):
     score: ScoreSettings = Field(ScoreSettings(), description="what is measured besides, and how")
 
 
-class DetectorTrainingSettings(Settings):
-    """What decides the detector's weights, beside the patches it is shown."""
+class DetectorOptimiserSettings(OptimiserSettings, defaults={"learning_rate": 0.003}):
+    """How the detector's weights follow the gradient."""
 
-    steps: int = Field(1000, ge=1, description="steps")
-    batch: int = Field(64, ge=1, le=4096, description="quadruplets of patches in a step")
-    learning_rate: float = Field(0.003, gt=0, le=1, description="learning rate (Adam) at first, falling linearly to 0")
-    position_weight: float = Field(
-        1.0, ge=0, le=1000, description="weight of firing at one place of a point in both its patches"
+
+class DetectorTrainSettings(
+    TrainingSettings, defaults={"batch_size": 64, "validate_every": 200, "channels_last": False}
+):
+    """How long the detector is trained; a batch holds quadruplets of patches."""
+
+    optimiser: DetectorOptimiserSettings = Field(
+        DetectorOptimiserSettings(), description="how the weights follow the gradient"
     )
 
 
 class DetectorSettings(Settings):
-    """How the detector of points of interest is trained."""
+    """What the detector of points of interest learns from, and how."""
 
     points: int = Field(12_000, ge=4, description="points at most that it learns from")
     patch_scale: float = Field(
         24.0, gt=1, le=200, description="side of its patches of 48 px, standard deviations of the point's blur"
     )
-    training: DetectorTrainingSettings = Field(DetectorTrainingSettings(), description="what decides its weights")
-    validate_every: int = Field(200, ge=1, description="steps between two validations")
-
-
-class DescriptorTrainingSettings(Settings):
-    """What decides HardNet's weights, beside the patches it is shown."""
-
-    steps: int = Field(320, ge=1, description="steps (published: about 49,000)")
-    batch: int = Field(512, ge=2, le=8192, description="points in a step (published: 1,024)")
-    learning_rate: float = Field(
-        5.0, gt=0, le=100, description="learning rate at first, falling linearly to 0 (published: 10)"
+    position_weight: float = Field(
+        1.0, ge=0, le=1000, description="weight of firing at one place of a point in both its patches"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "bfloat16", description="of the convolutions: bfloat16 is about twice as fast where it is built in"
+    train: DetectorTrainSettings = Field(DetectorTrainSettings(), description="its training")
+
+
+class DescriptorOptimiserSettings(
+    OptimiserSettings,
+    defaults={"name": "sgd", "learning_rate": 5.0, "dampening": 0.9, "weight_decay": 1e-4},
+):
+    """How HardNet's weights follow the gradient (published: the same from a learning rate of 10)."""
+
+
+class DescriptorTrainSettings(
+    TrainingSettings,
+    defaults={
+        "iterations": 320,
+        "batch_size": 512,
+        "validate_every": 40,
+        "precision": "bfloat16",
+        "channels_last": False,
+    },
+):
+    """How long HardNet is trained (published: about 49,000 steps of 1,024 points)."""
+
+    optimiser: DescriptorOptimiserSettings = Field(
+        DescriptorOptimiserSettings(), description="how the weights follow the gradient"
     )
 
 
 class DescriptorSettings(Settings):
-    """How the patch descriptor HardNet is trained."""
+    """What the patch descriptor HardNet learns from, and how."""
 
     patch_scale: float = Field(
         20.0, gt=1, le=200, description="side of its patches, standard deviations of the point's blur"
     )
-    training: DescriptorTrainingSettings = Field(DescriptorTrainingSettings(), description="what decides its weights")
-    validate_every: int = Field(40, ge=1, description="steps between two validations")
+    train: DescriptorTrainSettings = Field(DescriptorTrainSettings(), description="its training")
 
 
 class DrkfsSettings(Settings):

@@ -26,32 +26,37 @@ from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET
 from liftnet.drkfs.patches import sample_patches
 from liftnet.drkfs.settings import (
+    DescriptorOptimiserSettings,
     DescriptorSettings,
-    DescriptorTrainingSettings,
+    DescriptorTrainSettings,
     DetectorSettings,
-    DetectorTrainingSettings,
+    DetectorTrainSettings,
 )
 from liftnet.drkfs.train import detector as detector_module
-from liftnet.drkfs.train import hardnet as descriptor_module
 from liftnet.drkfs.train.detector import calibrated, peak_scores, train_detector, without_brightness
 from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
 from liftnet.drkfs.train.measures import false_positive_rate, sharing_pairs
 from liftnet.drkfs.train.photo_patches import photo_tour_patches
 from liftnet.drkfs.train.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool
 from liftnet.drkfs.train.renders import render_pool
-from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
+from liftnet.drkfs.train.tracks import PointSet, Tracks, load_division, load_points
 from liftnet.drkfs.train.train import patches_of
 from liftnet.experiments.drkfs.chairs import Chair
+from liftnet.learn import loop
 from liftnet.models.point_detector import PointDetector, load_detector
 
 SIZE = 128
 POINTS = 30
 TINY = DescriptorSettings(
-    training=DescriptorTrainingSettings(steps=12, batch=16, learning_rate=2.0, precision="float32"), validate_every=6
+    train=DescriptorTrainSettings(
+        iterations=12,
+        batch_size=16,
+        validate_every=6,
+        precision="float32",
+        optimiser=DescriptorOptimiserSettings(learning_rate=2.0),
+    )
 )
-TINY_DETECTOR = DetectorSettings(
-    points=60, training=DetectorTrainingSettings(steps=12, batch=8, learning_rate=0.003), validate_every=6
-)
+TINY_DETECTOR = DetectorSettings(points=60, train=DetectorTrainSettings(iterations=12, batch_size=8, validate_every=6))
 
 
 @dataclass
@@ -159,6 +164,35 @@ def test_points_are_the_tracks_of_the_truth(run: tuple[Path, list[View]], train_
         assert len(numbers) == 1
         assert len(rows) == 3
     assert len(seen) == 4 * POINTS
+
+
+def test_tracks_are_what_links_join_directly_or_through_others() -> None:
+    """Random links between the nodes of five images, against sets that are merged until nothing changes."""
+    rng = np.random.default_rng(0)
+    sizes = [4, 0, 7, 5, 3]
+    tracks, sets = Tracks(sizes), []
+    for _ in range(9):
+        first, second = rng.choice([0, 2, 3, 4], 2, replace=False)
+        one, other = rng.integers(sizes[first]), rng.integers(sizes[second])
+        tracks.join(int(first), np.array([one]), int(second), np.array([other]))
+        sets.append({(first, one), (second, other)})
+    for _ in sets:
+        for pair in list(itertools.combinations(sets, 2)):
+            if pair[0] & pair[1]:
+                sets = [one for one in sets if one not in pair] + [pair[0] | pair[1]]
+                break
+    image, node = tracks.joined()
+    nodes = list(zip(image.tolist(), node.tolist(), strict=True))
+    assert nodes == sorted(set().union(*sets))
+    found = tracks.track_of(image, node)
+    assert sorted(set(found.tolist())) == list(range(len(sets)))
+    for a, b in itertools.combinations(range(len(nodes)), 2):
+        assert (found[a] == found[b]) == any({nodes[a], nodes[b]} <= one for one in sets)
+
+
+def test_images_without_links_have_no_tracks() -> None:
+    image, node = Tracks([3, 2]).joined()
+    assert len(image) == len(node) == len(Tracks([3, 2]).track_of(image, node)) == 0
 
 
 def test_directions_of_a_track_agree(run: tuple[Path, list[View]], train_points: PointSet) -> None:
@@ -270,28 +304,31 @@ class Killed(Exception):
     pass
 
 
-def killed_after(steps: int, module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def killed_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a training write a checkpoint after each step and die in step `steps`."""
-    step = module._step  # type: ignore[attr-defined]
+    step = loop.train_step
 
-    def dying(network: object, optimiser: object, train: object, iteration: int, *rest: object) -> float:
-        if iteration == steps:
+    def dying(training: loop.Training, batch: object) -> None:
+        if training.state.step == steps:
             raise Killed
-        return step(network, optimiser, train, iteration, *rest)
+        step(training, batch)
 
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(module, "_step", dying)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "train_step", dying)
+
+
+def smaller(settings: DescriptorSettings | DetectorSettings, **changes: object) -> object:
+    return settings.model_copy(update={"train": settings.train.model_copy(update=changes)})
 
 
 def test_a_killed_descriptor_goes_on_with_the_same_numbers(
     train_patches: Patches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = TINY.training.model_copy(update={"steps": 5, "batch": 8})
-    settings = TINY.model_copy(update={"training": training, "validate_every": 2})
+    settings = smaller(TINY, iterations=5, batch_size=8, validate_every=2)
     few = Patches(*(values[:40] for values in (train_patches.pixels, train_patches.track, train_patches.place)))
     whole, state = train_descriptor(few, few, tmp_path / "whole", settings, 3)
     with monkeypatch.context() as patched:
-        killed_after(3, descriptor_module, patched)
+        killed_after(3, patched)
         with pytest.raises(Killed):
             train_descriptor(few, few, tmp_path / "killed", settings, 3)
     resumed, resumed_state = train_descriptor(few, few, tmp_path / "killed", settings, 3)
@@ -307,14 +344,13 @@ def test_a_killed_detector_goes_on_with_the_same_numbers(
     run: tuple[Path, list[View]], train_points: PointSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = load_pool(train_points, run[0], 12.0, 30, 0)
-    training = TINY_DETECTOR.training.model_copy(update={"steps": 4})
-    settings = TINY_DETECTOR.model_copy(update={"training": training, "validate_every": 2})
+    settings = smaller(TINY_DETECTOR, iterations=4, validate_every=2)
     monkeypatch.setattr(detector_module, "CALIBRATION_QUADRUPLETS", 256)
     monkeypatch.setattr(detector_module, "VALIDATION_QUADRUPLETS", 32)
     monkeypatch.setattr(detector_module, "calibrated", lambda detector, *_: detector)
     whole, _ = train_detector(pool, pool, tmp_path / "whole", settings, 0)
     with monkeypatch.context() as patched:
-        killed_after(3, detector_module, patched)
+        killed_after(3, patched)
         with pytest.raises(Killed):
             train_detector(pool, pool, tmp_path / "killed", settings, 0)
     resumed, _ = train_detector(pool, pool, tmp_path / "killed", settings, 0)
@@ -403,13 +439,13 @@ def test_commands_write_models_with_cards(
         box = Chair(width=0.4 + 0.1 * seed).mesh()
         trimesh.Trimesh(box.vertices, box.faces, process=False).export(tmp_path / f"{seed}.ply")
     inputs = ["--root", str(root), "--dataset", str(root / "dataset"), "--threads", "1"]
-    tiny = ["--training.steps", "12", "--training.batch", "8", "--points", "40", "--patch-scale", "12"]
-    tiny += ["--training.learning-rate", "0.01", "--meshes", str(tmp_path)]
+    tiny = ["--train.iterations", "12", "--train.batch-size", "8", "--points", "40", "--patch-scale", "12"]
+    tiny += ["--train.optimiser.learning-rate", "0.01", "--meshes", str(tmp_path)]
     folder = tmp_path / "points"
     assert main(["drkfs", "train", "detector", *inputs, "--model", str(folder), "--licence", "mit", *tiny]) == 0
     detector = load_detector(folder / "model.safetensors")
     assert sum(value.numel() for value in detector.state_dict().values()) == 10_016
-    tiny = ["--training.steps", "2", "--training.batch", "8", "--training.precision", "float32", "--half"]
+    tiny = ["--train.iterations", "2", "--train.batch-size", "8", "--train.precision", "float32", "--half"]
     folder = tmp_path / "hardnet"
     assert main(["drkfs", "train", "descriptor", *inputs, "--model", str(folder), "--licence", "mit", *tiny]) == 0
     config = json.loads((folder / "config.json").read_text())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,15 @@ from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
-from liftnet.core.log import meter
 from liftnet.drkfs.settings import DetectorSettings
-from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, identity_of, read_state
 from liftnet.drkfs.train.losses import classification_loss, position_loss, soft_position
+from liftnet.drkfs.train.measures import mean_loss
 from liftnet.drkfs.train.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
+from liftnet.learn import loop
+from liftnet.learn.checkpoint import Checkpoint, Row, identity
+from liftnet.learn.loop import Run
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import Networks, Part, Task, Validation
 from liftnet.models.point_detector import MAXIMA, PointDetector
 
 VALIDATION_QUADRUPLETS = 512
@@ -24,10 +27,64 @@ CHUNK = 256
 WINDOW = PATCH // 4  # px, side of the windows whose overlap is measured: what may count as one place
 
 
+class DetectorTask(Task):
+    """Learns the detector from quadruplets of patches.
+
+    Args:
+        train: What it learns from.
+        validation: What its loss is measured on, now and then; it decides nothing.
+        settings: Quadruplets in a step, weight of the positions.
+        seed: Of initial weights and draws.
+    """
+
+    name = "the detector"
+
+    def __init__(self, train: Pool, validation: Pool, settings: DetectorSettings, seed: int) -> None:
+        self.train, self.validation, self.settings, self.seed = train, validation, settings, seed
+        self.detector = without_brightness(untrained_detector(seed, trainable=True))
+        self.networks = {"detector": self.detector}
+
+    def batch(self, step: int, part: Part) -> tuple[Tensor, Tensor]:
+        """Patches (4, N, 48, 48) and offsets (2, N, 2) of quadruplets."""
+        generator = np.random.default_rng(stable_seed(self.seed, "detector", str(step), *part.names))
+        drawn = draw_quadruplets(self.train, self.settings.train.batch_size // part.processes, generator)
+        return drawn.patches, drawn.offsets
+
+    def terms(self, networks: Networks, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> LossTerms:
+        """The loss of a batch, and its two parts."""
+        classification, position = quadruplet_losses(self.detector, Quadruplets(*batch))
+        loss = classification + self.settings.position_weight * position
+        return {"loss": loss, "classification": classification.detach(), "position": position.detach()}
+
+    def after_step(self) -> None:
+        """Filters have no mean."""
+        without_brightness(self.detector)
+
+    def validate(self, networks: Networks, at: Validation) -> Row:
+        """The same losses of quadruplets of held-out patches."""
+        generator = np.random.default_rng(stable_seed(self.seed, "validation"))
+        batch = draw_quadruplets(self.validation, VALIDATION_QUADRUPLETS, generator)
+        classification, position = quadruplet_losses(
+            self.detector, Quadruplets(batch.patches.to(at.device), batch.offsets.to(at.device))
+        )
+        return {
+            "iteration": at.step,
+            "loss": mean_loss(at.terms),
+            "val_loss": float(classification + self.settings.position_weight * position),
+            "val_classification": float(classification),
+            "val_position": float(position),
+            "cpu_seconds": round(at.cpu_seconds, 1),
+        }
+
+    def score(self, row: Row) -> None:
+        """The last weights are kept."""
+        return
+
+
 def train_detector(
     train: Pool, validation: Pool, folder: Path, settings: DetectorSettings, seed: int
-) -> tuple[PointDetector, State]:
-    """Train the detector; a stopped run goes on from `folder`/checkpoint.pt with the same numbers.
+) -> tuple[PointDetector, Checkpoint]:
+    """Train the detector; a stopped run resumes from `folder`/checkpoint.pt with the same numbers.
 
     Args:
         train: What it learns from.
@@ -37,34 +94,21 @@ def train_detector(
         seed: Of initial weights and draws.
 
     Returns:
-        The calibrated detector, frozen, and the run's state.
+        The calibrated detector, frozen, and the state of the training.
 
     Raises:
         LiftnetError: The loss is no number.
     """
-    state = read_state(folder, identity_of(settings.training, seed, train.first, train.empty, validation.first))
-    detector = without_brightness(PointDetector(trainable=True).randomise(stable_seed(seed, "detector") % 2**31))
-    optimiser = torch.optim.Adam(detector.parameters(), lr=settings.training.learning_rate)
-    if state.iteration:
-        detector.load_state_dict(state.weights)
-        optimiser.load_state_dict(state.optimiser)
-    steps, saved = settings.training.steps, time.monotonic()
-    with meter("drkfs", "training the detector, steps", steps - state.iteration) as advance:
-        while state.iteration < steps:
-            start = time.process_time()
-            state.losses.append(_step(detector, optimiser, train, state.iteration, settings, seed))
-            state.iteration += 1
-            state.seconds += time.process_time() - start
-            last = state.iteration == steps
-            if last or state.iteration % settings.validate_every == 0:
-                _validate(detector, validation, state, settings, seed)
-            if last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                state.weights, state.optimiser = detector.state_dict(), optimiser.state_dict()
-                state.save(folder)
-                saved = time.monotonic()
-            advance(f", validation loss {state.metrics[-1]['val_loss']:.3f}" if state.metrics else "")
-    detector.requires_grad_(False)
-    return calibrated(detector, validation, seed), state
+    task = DetectorTask(train, validation, settings, seed)
+    data = [np.ascontiguousarray(pixels).tobytes() for pixels in (train.first, train.empty, validation.first)]
+    run = Run("drkfs", folder, seed, identity(settings, seed, data), device="cpu")
+    state = loop.train(task, settings.train, run)
+    return calibrated(task.detector.requires_grad_(False), validation, seed), state
+
+
+def untrained_detector(seed: int, trainable: bool = False) -> PointDetector:
+    """The detector as its training begins, but for the brightness."""
+    return PointDetector(trainable=trainable).randomise(stable_seed(seed, "detector") % 2**31)
 
 
 def quadruplet_losses(detector: PointDetector, batch: Quadruplets) -> tuple[Tensor, Tensor]:
@@ -82,31 +126,6 @@ def quadruplet_losses(detector: PointDetector, batch: Quadruplets) -> tuple[Tens
     return classification_loss(*maps).mean(), apart.mean()
 
 
-def _step(
-    detector: PointDetector,
-    optimiser: torch.optim.Optimizer,
-    train: Pool,
-    iteration: int,
-    settings: DetectorSettings,
-    seed: int,
-) -> float:
-    """One step; all that is random in it depends on the seed and its number alone."""
-    generator = np.random.default_rng(stable_seed(seed, "detector", str(iteration)))
-    classification, position = quadruplet_losses(detector, draw_quadruplets(train, settings.training.batch, generator))
-    loss = classification + settings.training.position_weight * position
-    if not torch.isfinite(loss):
-        raise LiftnetError(
-            "drkfs train detector", f"the loss is {loss.item()} at step {iteration}", "Lower training.learning_rate"
-        )
-    for group in optimiser.param_groups:
-        group["lr"] = settings.training.learning_rate * (1 - iteration / settings.training.steps)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    without_brightness(detector)
-    return float(loss.detach())
-
-
 @torch.no_grad()
 def without_brightness(detector: PointDetector) -> PointDetector:
     """Take the mean out of each filter, in place.
@@ -116,24 +135,6 @@ def without_brightness(detector: PointDetector) -> PointDetector:
     """
     detector.filters.sub_(detector.filters.mean((2, 3), keepdim=True))
     return detector
-
-
-@torch.no_grad()
-def _validate(detector: PointDetector, validation: Pool, state: State, settings: DetectorSettings, seed: int) -> None:
-    generator = np.random.default_rng(stable_seed(seed, "validation"))
-    batch = draw_quadruplets(validation, VALIDATION_QUADRUPLETS, generator)
-    classification, position = quadruplet_losses(detector, batch)
-    state.metrics.append(
-        {
-            "iteration": state.iteration,
-            "loss": float(np.mean(state.losses)),
-            "val_loss": float(classification + settings.training.position_weight * position),
-            "val_classification": float(classification),
-            "val_position": float(position),
-            "cpu_seconds": round(state.seconds, 1),
-        }
-    )
-    state.losses = []
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ and number of steps are smaller here: they had a GPU.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +20,17 @@ from torch.nn import functional
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
-from liftnet.core.log import meter
 from liftnet.drkfs.settings import DescriptorSettings
-from liftnet.drkfs.train.checkpoints import SECONDS_BETWEEN_CHECKPOINTS, State, identity_of, read_state
 from liftnet.drkfs.train.losses import hardest_in_batch
-from liftnet.drkfs.train.measures import false_positive_rate
+from liftnet.drkfs.train.measures import false_positive_rate, mean_loss
+from liftnet.learn import loop
+from liftnet.learn.checkpoint import Checkpoint, Row, identity
+from liftnet.learn.loop import Run
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import Networks, Part, Task, Validation
 
 UInt8s = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
-MOMENTUM = DAMPENING = 0.9
-WEIGHT_DECAY = 1e-4
 GAIN = 0.6  # of the orthogonal initial weights
 VALIDATION_PAIRS = 4000
 CHUNK = 512  # patches described at once where no gradient is needed
@@ -78,7 +78,7 @@ def new_hardnet(seed: int) -> HardNet:
 def describe(network: HardNet, patches: Tensor, precision: str = "float32") -> Tensor:
     """(N, 128) unit descriptors, float32, of patches (N, 32, 32); bfloat16 holds for the convolutions alone."""
     standard = network._normalize_input(patches[:, None])
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(patches.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         features = network.features(standard)
     return functional.normalize(features.float().flatten(1), dim=1)
 
@@ -96,10 +96,65 @@ def describe_all(network: nn.Module, pixels: UInt8s, precision: str = "float32")
     return torch.cat(parts).numpy() if parts else np.empty((0, 128), np.float32)
 
 
+class HardnetTask(Task):
+    """Learns HardNet from pairs of patches of the same points.
+
+    Args:
+        train: What it learns from.
+        validation: What FPR95 is measured on, now and then; it decides nothing.
+        settings: Points in a step, precision.
+        seed: Of initial weights, draws and turns.
+    """
+
+    name, headline = "HardNet", "val_fpr95"
+
+    def __init__(self, train: Patches, validation: Patches, settings: DescriptorSettings, seed: int) -> None:
+        self.train, self.validation, self.settings, self.seed = train, validation, settings.train, seed
+        self.network = new_hardnet(seed)
+        self.networks = {"hardnet": self.network}
+
+    def batch(self, step: int, part: Part) -> Tensor:
+        """(2, N, 32, 32) patches of N points, both of a point turned alike.
+
+        Raises:
+            LiftnetError: There are fewer than two points.
+        """
+        generator = np.random.default_rng(stable_seed(self.seed, "descriptor", str(step), *part.names))
+        first, second = self.train.rows(self.settings.batch_size // part.processes, generator)
+        if len(first) < 2:
+            what, reason = "drkfs train descriptor", "fewer than two points are seen twice"
+            raise LiftnetError(what, reason, "Collect more photographs")
+        pixels = torch.from_numpy(self.train.pixels[np.stack([first, second])]).float() / 255
+        return turned(pixels, torch.from_numpy(generator.integers(8, size=len(first))))
+
+    def terms(self, networks: Networks, batch: Tensor, generator: torch.Generator) -> LossTerms:
+        """HardNet's loss of a batch."""
+        descriptors = describe(self.network, batch.flatten(0, 1), self.settings.precision)
+        return {"loss": hardest_in_batch(*descriptors.unflatten(0, batch.shape[:2]))}
+
+    def validate(self, networks: Networks, at: Validation) -> Row:
+        """FPR95 of pairs of held-out patches."""
+        generator = np.random.default_rng(stable_seed(self.seed, "validation"))
+        first, second = self.validation.rows(VALIDATION_PAIRS, generator)
+        rows = np.concatenate([first, second])
+        described = describe_all(self.network, self.validation.pixels[rows], self.settings.precision)
+        return {
+            "iteration": at.step,
+            "loss": mean_loss(at.terms),
+            "val_fpr95": false_positive_rate(described[: len(first)], described[len(first) :]),
+            "learning_rate": at.learning_rate,
+            "cpu_seconds": round(at.cpu_seconds, 1),
+        }
+
+    def score(self, row: Row) -> None:
+        """The last weights are kept."""
+        return
+
+
 def train_descriptor(
     train: Patches, validation: Patches, folder: Path, settings: DescriptorSettings, seed: int
-) -> tuple[HardNet, State]:
-    """Train HardNet; a stopped run goes on from `folder`/checkpoint.pt with the same numbers.
+) -> tuple[HardNet, Checkpoint]:
+    """Train HardNet; a stopped run resumes from `folder`/checkpoint.pt with the same numbers.
 
     Args:
         train: What it learns from.
@@ -111,66 +166,11 @@ def train_descriptor(
     Raises:
         LiftnetError: There are fewer than two points, or the loss is no number.
     """
-    state = read_state(folder, identity_of(settings.training, seed, train.pixels, train.track, validation.pixels))
-    network = new_hardnet(seed)
-    optimiser = torch.optim.SGD(
-        network.parameters(), lr=1.0, momentum=MOMENTUM, dampening=DAMPENING, weight_decay=WEIGHT_DECAY
-    )
-    if state.iteration:
-        network.load_state_dict(state.weights)
-        optimiser.load_state_dict(state.optimiser)
-    steps, saved = settings.training.steps, time.monotonic()
-    with meter("drkfs", "training HardNet, steps", steps - state.iteration) as advance:
-        while state.iteration < steps:
-            start = time.process_time()
-            state.losses.append(_step(network, optimiser, train, state.iteration, settings, seed))
-            state.iteration += 1
-            state.seconds += time.process_time() - start
-            last = state.iteration == steps
-            if last or state.iteration % settings.validate_every == 0:
-                _validate(network, validation, state, settings, seed)
-            if last or time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                state.weights, state.optimiser = network.state_dict(), optimiser.state_dict()
-                state.save(folder)
-                saved = time.monotonic()
-            advance(f", FPR95 {state.metrics[-1]['val_fpr95']:.2%}" if state.metrics else "")
-    return network.eval(), state
-
-
-def _step(
-    network: HardNet,
-    optimiser: torch.optim.Optimizer,
-    train: Patches,
-    iteration: int,
-    settings: DescriptorSettings,
-    seed: int,
-) -> float:
-    """One step; all that is random in it depends on the seed and its number alone."""
-    generator = np.random.default_rng(stable_seed(seed, "descriptor", str(iteration)))
-    first, second = train.rows(settings.training.batch, generator)
-    if len(first) < 2:
-        raise LiftnetError(
-            "drkfs train descriptor", "fewer than two points are seen twice", "Collect more photographs"
-        )
-    pixels = torch.from_numpy(train.pixels[np.stack([first, second])]).float() / 255
-    patches = turned(pixels, torch.from_numpy(generator.integers(8, size=len(first))))
-    for group in optimiser.param_groups:
-        group["lr"] = settings.training.learning_rate * (1 - iteration / settings.training.steps)
-    network.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed(seed, "dropout", str(iteration)))
-        descriptors = describe(network, patches.flatten(0, 1), settings.training.precision)
-    loss = hardest_in_batch(descriptors[: len(first)], descriptors[len(first) :])
-    if not torch.isfinite(loss):
-        raise LiftnetError(
-            "drkfs train descriptor",
-            f"the loss is {loss.item()} at step {iteration}",
-            "Lower training.learning_rate",
-        )
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    return float(loss.detach())
+    task = HardnetTask(train, validation, settings, seed)
+    data = [np.ascontiguousarray(part).tobytes() for part in (train.pixels, train.track, validation.pixels)]
+    run = Run("drkfs", folder, seed, identity(settings, seed, data), device="cpu")
+    state = loop.train(task, settings.train, run)
+    return task.network, state
 
 
 def turned(pixels: Tensor, turns: Tensor) -> Tensor:
@@ -181,20 +181,3 @@ def turned(pixels: Tensor, turns: Tensor) -> Tensor:
         some = pixels[:, rows].rot90(turn % 4, dims=(-2, -1))
         result[:, rows] = some.flip(-1) if turn >= 4 else some
     return result
-
-
-def _validate(network: HardNet, validation: Patches, state: State, settings: DescriptorSettings, seed: int) -> None:
-    first, second = validation.rows(VALIDATION_PAIRS, np.random.default_rng(stable_seed(seed, "validation")))
-    rows = np.concatenate([first, second])
-    described = describe_all(network, validation.pixels[rows], settings.training.precision)
-    a, b = described[: len(first)], described[len(first) :]
-    state.metrics.append(
-        {
-            "iteration": state.iteration,
-            "loss": float(np.mean(state.losses)),
-            "val_fpr95": false_positive_rate(a, b),
-            "learning_rate": settings.training.learning_rate * (1 - (state.iteration - 1) / settings.training.steps),
-            "cpu_seconds": round(state.seconds, 1),
-        }
-    )
-    state.losses = []

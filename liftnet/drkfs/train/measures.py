@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix, triu
@@ -9,9 +11,15 @@ from scipy.stats import rankdata
 
 from liftnet.core.ids import stable_seed
 from liftnet.drkfs.train.tracks import PointSet
+from liftnet.learn.metrics import LossTerms
 
 Floats = npt.NDArray[np.floating]
 RECALL = 0.95
+
+
+def mean_loss(terms: Sequence[LossTerms]) -> float:
+    """The mean of the losses of steps."""
+    return float(np.mean([float(step["loss"].mean()) for step in terms]))
 
 
 def false_positive_rate(first: Floats, second: Floats, recall: float = RECALL) -> float:

@@ -7,8 +7,9 @@ an affine epipolar geometry has verified.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,16 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.dataset import Pair, read_pairs
 from liftnet.data.features import Features, read_features
+from liftnet.learn.hold_out import hold_out
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 GRID = 32  # coordinates of the dataset are whole multiples of 1/32 px
 FIXED_SCALE = 1.6  # px, where no cache of features says better: the blur that SIFT takes a camera's image to have
-HELD_OUT = 0.15  # share of the works
+HELD_OUT_FRACTION = 0.15  # of the works
 MOST_AT_A_PLACE = 4  # features of one keypoint, one for each dominant direction
 
 
@@ -79,14 +80,98 @@ class PointSet:
         return int(self.track.max()) + 1 if len(self) else 0
 
 
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """The places of an image's features: a sorted key for each place, and the features that lie there."""
+class Tracks:
+    """Nodes of several images; those that links join, directly or through others, are one track.
 
+    >>> tracks = Tracks([2, 3])  # two nodes in the first image, three in the second
+    >>> tracks.join(0, np.array([1]), 1, np.array([2]))
+    >>> image, node = tracks.joined()
+    >>> image.tolist(), node.tolist(), tracks.track_of(image, node).tolist()
+    ([0, 1], [1, 2], [0, 0])
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        """Take the number of nodes of each image."""
+        self._starts: Indices = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._links: list[Indices] = []
+
+    def join(self, first: int, nodes: Indices, second: int, others: Indices) -> None:
+        """Link (N,) nodes of the image of number `first` with as many of the image `second`, one by one."""
+        self._links.append(np.stack([self._starts[first] + nodes, self._starts[second] + others]))
+
+    def joined(self) -> tuple[Indices, Indices]:
+        """(N,) image and (N,) node of all nodes that a link joins, in order."""
+        nodes = np.unique(self._all_links())
+        image = np.searchsorted(self._starts, nodes, side="right") - 1
+        return image, nodes - self._starts[image]
+
+    def track_of(self, image: Indices, node: Indices) -> Indices:
+        """(N,) the track of each of N nodes; tracks are numbered through among those asked for."""
+        links, count = self._all_links(), int(self._starts[-1])
+        graph = coo_matrix((np.ones(links.shape[1], np.int8), tuple(links)), shape=(count, count))
+        _, track = connected_components(graph, directed=False)
+        numbers: Indices = np.unique(track[self._starts[image] + node], return_inverse=True)[1].astype(np.int64)
+        return numbers
+
+    def _all_links(self) -> Indices:
+        """(2, N) nodes numbered through."""
+        return np.concatenate([np.empty((2, 0), np.int64), *self._links], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeatures:
+    """The features of an image, and the places where they lie: one feature for each dominant direction of a keypoint.
+
+    Attributes:
+        xy: (F, 2) px.
+        scale: (F,) px.
+        angle: (F,) radians.
+        descriptors: (F, 128), None where nothing is known of the features.
+        place: (F,) where each feature lies, an index into `keys`.
+        keys: (P,) the coordinates of each place as one number, ascending.
+    """
+
+    xy: Floats
+    scale: Floats
+    angle: Floats
+    descriptors: npt.NDArray[np.uint8] | None
+    place: Indices
     keys: Indices
-    features: Indices
-    """(P, 4) indices into the image's features, -1 where there are fewer."""
-    cached: Features | None
+
+    @classmethod
+    def of(cls, features: Features) -> ImageFeatures:
+        """Features from the cache of the stage `match`."""
+        keys, place = np.unique(_key(features.keypoints), return_inverse=True)
+        columns = (features.keypoints, features.scales, features.orientations, features.descriptors)
+        return cls(*columns, place.astype(np.int64), keys)
+
+    @classmethod
+    def at(cls, points: Floats) -> ImageFeatures:
+        """Upright features of one scale, one at each of the places (N, 2) px."""
+        keys = np.unique(_key(points))
+        xy = (np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1) / GRID).astype(np.float32)
+        count = len(keys)
+        scale, angle = np.full(count, FIXED_SCALE, np.float32), np.zeros(count, np.float32)
+        return cls(xy, scale, angle, None, np.arange(count), keys)
+
+    @cached_property
+    def at_place(self) -> Indices:
+        """(P, 4) features at each place, -1 where there are fewer."""
+        order = np.argsort(self.place, kind="stable")
+        first = np.searchsorted(self.place[order], np.arange(len(self.keys)))
+        rank = np.arange(len(order)) - first[self.place[order]]
+        features = np.full((len(self.keys), MOST_AT_A_PLACE), -1, np.int64)
+        kept = rank < MOST_AT_A_PLACE
+        features[self.place[order][kept], rank[kept]] = order[kept]
+        return features
+
+    def places_of(self, points: Floats) -> Indices:
+        """(N,) the place of each of the points (N, 2) px, -1 for a point without a feature."""
+        keys = _key(points)
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1)
 
 
 def load_points(root: Path, dataset: Path, split: str) -> PointSet:
@@ -107,12 +192,11 @@ def load_points(root: Path, dataset: Path, split: str) -> PointSet:
     known = {pair.image_a: (pair.work_id, pair.size_a) for pair in pairs}
     known |= {pair.image_b: (pair.work_id, pair.size_b) for pair in pairs}
     images = sorted(known)
-    index = {image: number for number, image in enumerate(images)}
     cache = find_features(root, images)
     if cache is None:
         get_logger("drkfs").info("%s holds no features of these images: points are upright, of one scale", root)
-    places = {image: _places_of(image, pairs, cache) for image in images}
-    return _joined(pairs, index, places, {image: known[image] for image in images})
+    features = {image: _features_of(image, pairs, cache) for image in images}
+    return _points(pairs, features, known)
 
 
 def load_division(root: Path, dataset: Path) -> tuple[PointSet, PointSet]:
@@ -126,12 +210,11 @@ def load_division(root: Path, dataset: Path) -> tuple[PointSet, PointSet]:
     train = load_points(root, dataset, "train")
     if next(read_pairs(dataset, "val"), None) is not None:
         return train, load_points(root, dataset, "val")
-    held_out = np.array([stable_fraction(work, "held out") < HELD_OUT for work in train.works])
-    if held_out.all() or not held_out.any():
-        first = min(train.works, default="")
-        held_out = np.array([work == first for work in train.works])
-    if held_out.all():
+    works = sorted(set(train.works))
+    if len(works) < 2:
         raise LiftnetError(dataset, "has pairs of one work only, so nothing can be held out", "Collect more works")
+    _, chosen = hold_out(works, str, HELD_OUT_FRACTION, "held out")
+    held_out = np.isin(train.works, chosen)
     return train.of_images(~held_out), train.of_images(held_out)
 
 
@@ -150,105 +233,57 @@ def _key(points: Floats) -> Indices:
     return (x << 32) + y
 
 
-def _places_of(image: str, pairs: list[Pair], cache: Path | None) -> _Places:
-    """The places of one image: of its features, or without them of its correspondences."""
-    if cache is None:
-        here = [pair.points_a for pair in pairs if pair.image_a == image]
-        here += [pair.points_b for pair in pairs if pair.image_b == image]
-        keys = np.unique(np.concatenate([_key(points) for points in here]))
-        features = np.full((len(keys), MOST_AT_A_PLACE), -1, np.int64)
-        features[:, 0] = np.arange(len(keys))
-        return _Places(keys, features, None)
-    found = read_features(cache / f"{image}.safetensors")
-    keys, place = np.unique(_key(found.keypoints), return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    first = np.searchsorted(place[order], np.arange(len(keys)))
-    rank = np.arange(len(order)) - first[place[order]]
-    features = np.full((len(keys), MOST_AT_A_PLACE), -1, np.int64)
-    kept = rank < MOST_AT_A_PLACE
-    features[place[order][kept], rank[kept]] = order[kept]
-    return _Places(keys, features, found)
+def _features_of(image: str, pairs: list[Pair], cache: Path | None) -> ImageFeatures:
+    """The features of one image; without a cache one at each of its correspondences."""
+    if cache is not None:
+        return ImageFeatures.of(read_features(cache / f"{image}.safetensors"))
+    here = [pair.points_a for pair in pairs if pair.image_a == image]
+    return ImageFeatures.at(np.concatenate(here + [pair.points_b for pair in pairs if pair.image_b == image]))
 
 
-def _joined(
-    pairs: list[Pair],
-    index: dict[str, int],
-    places: dict[str, _Places],
-    known: dict[str, tuple[str, tuple[int, int]]],
+def _points(
+    pairs: list[Pair], features: dict[str, ImageFeatures], known: dict[str, tuple[str, tuple[int, int]]]
 ) -> PointSet:
-    """Number the features of all images through, join matched ones and take what is joined as a point."""
-    images = list(known)
-    counts = [len(p.cached) if p.cached is not None else len(p.keys) for p in (places[image] for image in images)]
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    links, place_links = [], []
-    place_starts = np.concatenate([[0], np.cumsum([len(places[image].keys) for image in images])])
+    """Join matched features, and the places where they lie; what is joined is a point."""
+    number = {image: index for index, image in enumerate(features)}
+    sides = list(features.values())
+    directed, places = Tracks([len(side.xy) for side in sides]), Tracks([len(side.keys) for side in sides])
     for pair in pairs:
-        first, second = _matched(pair, places[pair.image_a], places[pair.image_b])
-        a, b = index[pair.image_a], index[pair.image_b]
-        links.append(np.stack([starts[a] + first[1], starts[b] + second[1]]))
-        place_links.append(np.stack([place_starts[a] + first[0], place_starts[b] + second[0]]))
-    link, place_link = np.concatenate(links, axis=1), np.concatenate(place_links, axis=1)
-    nodes, observation = np.unique(link, return_index=True)
-    tracks = _components(link, int(starts[-1]))[nodes]
-    joined_places = _components(place_link, int(place_starts[-1]))[place_link.reshape(-1)[observation]]
-    image = np.searchsorted(starts, nodes, side="right") - 1
-    xy, scale, angle = _geometry(nodes - starts[image], image, [places[name] for name in images])
-    _, track = np.unique(tracks, return_inverse=True)
-    _, place = np.unique(joined_places, return_inverse=True)
-    works, sizes = zip(*known.values(), strict=True)
-    return PointSet(tuple(images), works, sizes, image, xy, scale, angle, track, place)
+        a, b = features[pair.image_a], features[pair.image_b]
+        first, second = _matched(pair, a, b)
+        ends = number[pair.image_a], number[pair.image_b]
+        directed.join(ends[0], first, ends[1], second)
+        places.join(ends[0], a.place[first], ends[1], b.place[second])
+    image, feature = directed.joined()
+    rows = [feature[image == index] for index in range(len(sides))]  # of each image, in the order of `image`
+    columns = list(zip(sides, rows, strict=True))
+    works, sizes = zip(*(known[image] for image in features), strict=True)
+    return PointSet(
+        tuple(features),
+        works,
+        sizes,
+        image,
+        np.concatenate([side.xy[chosen] for side, chosen in columns]),
+        np.concatenate([side.scale[chosen] for side, chosen in columns]),
+        np.concatenate([side.angle[chosen] for side, chosen in columns]),
+        directed.track_of(image, feature),
+        places.track_of(image, np.concatenate([side.place[chosen] for side, chosen in columns])),
+    )
 
 
-def _matched(pair: Pair, a: _Places, b: _Places) -> tuple[tuple[Indices, Indices], tuple[Indices, Indices]]:
-    """The places and features of a pair's correspondences.
+def _matched(pair: Pair, a: ImageFeatures, b: ImageFeatures) -> tuple[Indices, Indices]:
+    """The features that a pair's correspondences join, (N,) of each image.
 
-    Several features may lie at one place, one for each dominant direction; those whose descriptors are closest have
-    been matched.
+    Several features may lie at one place; those whose descriptors are closest have been matched.
     """
-    at_a, at_b = (_positions(pair, side, image) for side, image in ((a, pair.image_a), (b, pair.image_b)))
+    at_a, at_b = a.places_of(pair.points_a), b.places_of(pair.points_b)
     found = (at_a >= 0) & (at_b >= 0)
-    at_a, at_b = at_a[found], at_b[found]
-    if a.cached is None or b.cached is None:
-        return (at_a, a.features[at_a, 0]), (at_b, b.features[at_b, 0])
-    options_a, options_b = a.features[at_a], b.features[at_b]
-    left = a.cached.descriptors[options_a].astype(np.float32)
-    right = b.cached.descriptors[options_b].astype(np.float32)
+    options_a, options_b = a.at_place[at_a[found]], b.at_place[at_b[found]]
+    if a.descriptors is None or b.descriptors is None:
+        return options_a[:, 0], options_b[:, 0]
+    left, right = a.descriptors[options_a].astype(np.float32), b.descriptors[options_b].astype(np.float32)
     alike = np.einsum("nik,njk->nij", left, right)  # RootSIFT has one length, so the largest product is the closest
     alike[(options_a < 0)[:, :, None] | (options_b < 0)[:, None, :]] = -1
     best = alike.reshape(len(alike), -1).argmax(axis=1) if len(alike) else np.empty(0, np.int64)
     rows = np.arange(len(best))
-    return (
-        (at_a, options_a[rows, best // MOST_AT_A_PLACE]),
-        (at_b, options_b[rows, best % MOST_AT_A_PLACE]),
-    )
-
-
-def _positions(pair: Pair, side: _Places, image: str) -> Indices:
-    """The place of each of a pair's points in one image, -1 for a point without a feature."""
-    keys = _key(pair.points_a if image == pair.image_a else pair.points_b)
-    if not len(side.keys):
-        return np.full(len(keys), -1, np.int64)
-    at = np.minimum(np.searchsorted(side.keys, keys), len(side.keys) - 1)
-    return np.where(side.keys[at] == keys, at, -1)
-
-
-def _components(links: Indices, nodes: int) -> Indices:
-    graph = coo_matrix((np.ones(links.shape[1], np.int8), tuple(links)), shape=(nodes, nodes))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
-
-
-def _geometry(feature: Indices, image: Indices, places: list[_Places]) -> tuple[Floats, Floats, Floats]:
-    """Coordinates, scale and direction of observations, image by image."""
-    xy = np.empty((len(feature), 2), np.float32)
-    scale = np.full(len(feature), FIXED_SCALE, np.float32)
-    angle = np.zeros(len(feature), np.float32)
-    for number, side in enumerate(places):
-        rows = np.flatnonzero(image == number)
-        chosen = feature[rows]
-        if side.cached is None:
-            keys = side.keys[chosen]
-            xy[rows] = np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1) / GRID
-        else:
-            xy[rows] = side.cached.keypoints[chosen]
-            scale[rows], angle[rows] = side.cached.scales[chosen], side.cached.orientations[chosen]
-    return xy, scale, angle
+    return options_a[rows, best // MOST_AT_A_PLACE], options_b[rows, best % MOST_AT_A_PLACE]

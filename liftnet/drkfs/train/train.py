@@ -19,14 +19,14 @@ from liftnet.core.settings import Settings
 from liftnet.data.dataset import read_pairs
 from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings
 from liftnet.drkfs.train.card import write_card
-from liftnet.drkfs.train.checkpoints import State
-from liftnet.drkfs.train.detector import peak_scores, train_detector
+from liftnet.drkfs.train.detector import peak_scores, train_detector, untrained_detector
 from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
 from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision, separation
 from liftnet.drkfs.train.photo_patches import photo_tour_patches
 from liftnet.drkfs.train.quadruplets import Pool, joined, load_pool
 from liftnet.drkfs.train.renders import render_pools
 from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
+from liftnet.learn.checkpoint import Checkpoint
 from liftnet.models.point_detector import PointDetector
 
 LOG = get_logger("drkfs")
@@ -100,7 +100,7 @@ def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) 
         pools = [joined(pool, more) for pool, more in zip(pools[:2], (rendered, half[0]), strict=True)] + pools[2:]
         renders = {"renders": half[1]}
     detector, state = train_detector(pools[0], pools[1], inputs.model, settings, seed)
-    untrained = PointDetector().randomise(stable_seed(seed, "detector") % 2**31)
+    untrained = untrained_detector(seed)
     measures = {
         f"{label}, {what}": _measured_detector(tried, pool, seed)
         for what, pool in ({"photographs": pools[2]} | renders).items()
@@ -149,17 +149,17 @@ def _config(
     inputs: TrainingInputs,
     settings: Settings,
     points: tuple[PointSet, PointSet],
-    state: State,
+    state: Checkpoint,
 ) -> dict[str, Any]:
     train, unseen = points
     return {
         "format": FORMAT,
         "model": model,
         "licence": inputs.licence,
-        "settings": settings.model_dump(exclude={"validate_every"}),
+        "settings": settings.model_dump(mode="json"),
         "training": {
-            "steps": state.iteration,
-            "cpu_seconds": round(state.seconds),
+            "steps": state.step,
+            "cpu_seconds": round(state.cpu_seconds),
             "works": len(set(train.works)),
             "images": len(train.images),
             "points": train.tracks,
