@@ -1,6 +1,6 @@
 """Apply what a person noted while looking through proposed masks: which to keep, and where to cut a plinth off.
 
-    python -m liftnet segment propose --root RESULTS --peer-onnx u2netp.onnx --out PROPOSED
+    python -m liftnet segment propose --root RESULTS --reference-segmenter-onnx u2netp.onnx --out PROPOSED
     python benchmarks/review_masks.py --root RESULTS --proposed PROPOSED --out CORRECTED
     python -m liftnet segment correct --root RESULTS --masks CORRECTED --tables TABLES
 
@@ -20,7 +20,7 @@ import pandas as pd
 
 from liftnet.data.masks import read_mask, write_mask
 from liftnet.data.schemas import MANIFEST, MASKS, read_table
-from liftnet.models.mask_cleaning import clean_mask
+from liftnet.models.segmenter import clean_mask
 from liftnet.segment.corrections import image_name
 
 NOTES = Path(__file__).with_name("reviewed_masks.csv")

@@ -1,6 +1,6 @@
 """How many images a second are masked, at several sizes, beside a general background remover?
 
-    python benchmarks/segmentation.py --photos DIR [--peer-onnx u2netp.onnx] [--device cuda] [--images 12]
+    python benchmarks/segmentation.py --photos DIR [--reference-onnx u2netp.onnx] [--device cuda] [--images 12]
 
 Photographs of the folder, as stored (about 1024 px), from decoded pixels to the foreground probability of every pixel
 at the photograph's size. Ours is the RefineNet of `segment train` with untrained weights, which cost the same; the
@@ -15,6 +15,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,16 @@ import pandas as pd
 import torch
 from measuring import PHOTOS, machine, one_thread, shown, spent
 
+from liftnet.core.devices import choose_device
 from liftnet.core.files import write_text
 from liftnet.data.pictures import read_image
-from liftnet.models.refinenet import RefineNet
-from liftnet.models.segmenter import Segmenter, choose_device
-from liftnet.segment.peer import GeneralRemover
-from liftnet.segment.settings import SegmentSettings
+from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
+from liftnet.models.segmenter import SEGMENTER, Segmenter
+from liftnet.segment.reference_segmenter import ReferenceSegmenter
 
 SIZES = (224, 320, 384, 512)
 PAGE = Path(__file__).with_suffix(".md")
-HEAD = "# Masking photographs\n\n`python benchmarks/segmentation.py --photos DIR --peer-onnx u2netp.onnx`\n"
+HEAD = "# Masking photographs\n\n`python benchmarks/segmentation.py --photos DIR --reference-onnx u2netp.onnx`\n"
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, default=PHOTOS)
-    parser.add_argument("--peer-onnx", type=Path)
+    parser.add_argument("--reference-onnx", type=Path)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--images", type=int, default=12)
     arguments = parser.parse_args()
@@ -48,8 +49,8 @@ def main() -> None:
     images = [read_image(path, upright=True) for path in chosen]
     with one_thread():
         methods = our_methods(arguments.device)
-        if arguments.peer_onnx:
-            remover = GeneralRemover(arguments.peer_onnx, threads=1)
+        if arguments.reference_onnx:
+            remover = ReferenceSegmenter(arguments.reference_onnx, threads=1)
             methods[(remover.name, remover.size, "no")] = remover.predict
         rows = measure(methods, images, arguments.device)
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else "processor"
@@ -62,13 +63,13 @@ def main() -> None:
 
 def our_methods(device: str) -> dict[tuple[str, int, str], Predict]:
     """The segmenter at every size, without and with the mirrored image."""
-    settings = SegmentSettings()
-    network = RefineNet(settings.encoder, settings.channels).to(choose_device(device))
+    network = SEGMENTER.build(NetworkSettings()).to(choose_device(device)).eval()
     methods: dict[tuple[str, int, str], Predict] = {}
     for flip in (False, True):
         for size in SIZES:
-            config = {"encoder": settings.encoder, "image_size": size, "test_time_flip": flip}
-            methods[("liftnet", size, "yes" if flip else "no")] = Segmenter(network, config, device).predict
+            settings = PredictionSettings(test_time_flip=flip, test_time_scales=[1.0])
+            segmenter = Segmenter(network, NetworkSettings(image_size=size))
+            methods[("liftnet", size, "yes" if flip else "no")] = partial(segmenter.predict, settings=settings)
     return methods
 
 

@@ -102,22 +102,6 @@ PRIOR_SETTINGS = (
     "image_size",
     "levels",
 )
-SEGMENT_PREDICTION = (
-    "component_share",
-    "device",
-    "hole_share",
-    "min_coverage",
-    "test_time_flip",
-    "test_time_scales",
-    "threshold",
-)
-SEGMENT_FOLDS = (
-    "crossvalidation_folds",
-    "fold_iterations",
-    "fold_learning_rate",
-    "peer_onnx",
-)
-SEGMENT_TRAINING = tuple(key for key in config["segment"] if key not in SEGMENT_FOLDS)
 
 
 wildcard_constraints:

@@ -1,5 +1,5 @@
 """
-Foreground masks: RefineNet, trained from the hand-made masks, then run on every image.
+Foreground masks: a network trained from the manual masks, then run on every image.
 
 NEEDS   <results>/manifest.parquet, images/, hand_masks/
 GIVES   <results>/models/segmenter/, <results>/masks/, <results>/tables/segmentation.* and segmentation_truth.*;
@@ -26,13 +26,20 @@ rule train_segmenter:
         runtime=240,
     params:
         seed=config["seed"],
-        settings=settings("segment", *SEGMENT_TRAINING),
-        version=2,
+        settings=section(
+            "segment.weights",
+            "segment.network",
+            "segment.data",
+            "segment.augmentation",
+            "segment.train",
+            "segment.predict",
+        ),
+        version=3,
     shell:
         """
         python -m liftnet segment train --root "$(dirname {input.manifest:q})" \
             --model "$(dirname {output.model:q})" --tables "$(dirname {output.table:q})" \
-            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -53,13 +60,13 @@ rule predict_masks:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings("segment", *SEGMENT_PREDICTION),
-        version=2,
+        settings=section("segment.predict"),
+        version=3,
     shell:
         """
         python -m liftnet segment predict --root "$(dirname {input.manifest:q})" \
             --model "$(dirname {input.model:q})" --artist {wildcards.artist:q} --out {output.masks:q} \
-            --threads {threads} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -109,12 +116,12 @@ rule crossvalidate_masks:
     params:
         models=f"{RESULTS}/models/segmenter_folds",
         seed=config["seed"],
-        settings=settings("segment"),
-        version=1,
+        settings=section("segment"),
+        version=2,
     shell:
         """
         python -m liftnet segment crossvalidate --root "$(dirname {input.manifest:q})" --out {params.models:q} \
-            --tables "$(dirname {output.folds:q})" --threads {threads} --seed {params.seed} {params.settings} 2>&1 \
+            --tables "$(dirname {output.folds:q})" --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 \
             | tee {log:q}
         """
 

@@ -1,120 +1,188 @@
-"""A trained segmenter: its network, how to run it, and its folder."""
+"""A trained segmenter: its network, how an image is masked by it, and its folder."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json, write_bytes, write_json
-from liftnet.models.refinenet import RefineNet
-from liftnet.segment.samples import working_shape
-from liftnet.segment.settings import SegmentSettings
+from liftnet.core.devices import choose_device
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.models import segmentation_networks
+from liftnet.models.folder import ModelKind, SavedModel, build_architecture, load_model, save_model
+from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 
-FORMAT = "liftnet-segmenter-1"
-STRIDE = 32  # of the encoder's deepest level
+Float32Array = npt.NDArray[np.float32]
+STRIDE = 32  # of an encoder's deepest level: sides of an input are multiples of it
 
 
-class Segmenter:
-    """A RefineNet with what is needed to run it on photographs of any size.
+class SegmentationNetwork(nn.Module):
+    """Base of the networks in `liftnet.models.segmentation_networks`.
 
-    Args:
-        network: The network.
-        config: What config.json holds; the keys used here are `image_size`, `test_time_flip` and
-            `test_time_scales`.
-        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+    They map (B, 3, H, W) RGB in [0, 1], H and W multiples of `STRIDE`, to (B, 1, H, W) logits; positive means
+    foreground.
+
+    Attributes:
+        encoder: What may start from pretrained weights, by the name of `NetworkSettings.encoder`.
     """
 
-    def __init__(self, network: RefineNet, config: dict[str, Any], device: str = "auto") -> None:
-        self.device = choose_device(device)
-        self.network = network.to(self.device).eval()
-        self.config = config
+    encoder: nn.Module
 
-    def apply(self, settings: SegmentSettings) -> Segmenter:
-        """Take over how images are masked at test time; return itself."""
-        self.config |= {"test_time_flip": settings.test_time_flip, "test_time_scales": settings.test_time_scales}
-        return self
+
+def _build(settings: NetworkSettings) -> SegmentationNetwork:
+    network: SegmentationNetwork = build_architecture(segmentation_networks, settings.architecture, settings)
+    return network
+
+
+SEGMENTER: ModelKind[NetworkSettings, SegmentationNetwork] = ModelKind(
+    "segmenter", NetworkSettings, _build, "segment train"
+)
+
+
+@dataclass
+class Segmenter:
+    """A network with what is needed to run it on photographs of any size.
+
+    Attributes:
+        network: The network, in evaluation mode.
+        settings: What built it.
+        notes: What config.json says besides: training settings, data.
+    """
+
+    network: SegmentationNetwork
+    settings: NetworkSettings
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> Segmenter:
-        """Read a folder with model.safetensors and config.json.
+    def load(cls, path: Path | str, device: str = "auto") -> Self:
+        """Read a folder that `save` wrote.
 
         Raises:
             LiftnetError: A file is missing or damaged, or the two do not belong together.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        path = Path(path)
-        config = read_json(path / "config.json")
-        if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise LiftnetError(path / "config.json", f"is not of the format {FORMAT}", "Train the segmenter again")
-        network = RefineNet(config["encoder"], config["channels"])
-        try:
-            network.load_state_dict(load_file(path / "model.safetensors"))
-        except FileNotFoundError as error:
-            raise LiftnetError(path / "model.safetensors", "does not exist", "Run `segment train`") from error
-        except (SafetensorError, OSError, RuntimeError) as error:
-            raise LiftnetError(
-                path / "model.safetensors", f"cannot be loaded ({error})", "Run `segment train` again"
-            ) from error
-        return cls(network, config, device)
+        saved = load_model(path, SEGMENTER, str(choose_device(device)))
+        return cls(saved.network, saved.settings, saved.notes)
 
     def save(self, path: Path) -> None:
         """Write model.safetensors and config.json into the folder `path`, atomically file by file."""
-        from safetensors.torch import save
+        save_model(path, SEGMENTER, SavedModel(self.network, self.settings, self.notes))
 
-        state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        write_bytes(path / "model.safetensors", save(state))
-        write_json(path / "config.json", self.config | {"format": FORMAT})
-
-    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(self, image: UInt8Array, settings: PredictionSettings) -> Float32Array:
         """Foreground probability of every pixel.
 
         Args:
             image: (H, W, 3) uint8 RGB, any size.
+            settings: Scales and mirroring at test time.
 
         Returns:
             (H, W) float32 in [0, 1].
         """
-        scales = self.config.get("test_time_scales") or [1.0]
         # logits are smooth across an edge where probabilities are a step: upsample them, so that edges stay straight
         size = (image.shape[1], image.shape[0])
-        maps = [cv2.resize(self._at_scale(image, s), size, interpolation=cv2.INTER_LINEAR) for s in scales]
+        maps = [
+            cv2.resize(self._at_scale(image, scale, settings.test_time_flip), size, interpolation=cv2.INTER_LINEAR)
+            for scale in settings.test_time_scales
+        ]
         full = np.mean(maps, axis=0) if len(maps) > 1 else maps[0]
         return (1 / (1 + np.exp(-np.clip(full, -30, 30)))).astype(np.float32)
 
-    def _at_scale(self, image: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.float32]:
+    def _at_scale(self, image: UInt8Array, scale: float, flip: bool) -> Float32Array:
         """Logits of the image with a long side of `scale` times the size the network was trained at."""
-        height, width = working_shape(image.shape, round(self.config["image_size"] * scale), STRIDE)
+        height, width = working_shape(image.shape, round(self.settings.image_size * scale), STRIDE)
         shrinks = height < image.shape[0]
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         batch = torch.from_numpy(np.ascontiguousarray(resized, np.float32) / 255).permute(2, 0, 1)[None]
-        return self._logits(batch.to(self.device))
+        return self._logits(batch.to(next(self.network.parameters()).device), flip)
 
     @torch.inference_mode()
-    def _logits(self, batch: torch.Tensor) -> npt.NDArray[np.float32]:
+    def _logits(self, batch: torch.Tensor, flip: bool) -> Float32Array:
         logits = self.network(batch)
-        if self.config.get("test_time_flip", True):
+        if flip:
             logits = (logits + self.network(batch.flip(-1)).flip(-1)) / 2
-        result: npt.NDArray[np.float32] = logits[0, 0].float().cpu().numpy()
+        result: Float32Array = logits[0, 0].float().cpu().numpy()
         return result
 
-    def __repr__(self) -> str:
-        return f"Segmenter({self.config['encoder']}, {self.config['image_size']} px, {self.device})"
 
+def mask_image(segmenter: Segmenter, image: UInt8Array, settings: PredictionSettings) -> tuple[BoolArray, float]:
+    """The foreground mask of an image and how good it is to be expected to be.
 
-def choose_device(name: str) -> torch.device:
-    """The torch device of the setting `device`.
+    Args:
+        segmenter: A trained segmenter.
+        image: (H, W, 3) uint8 RGB.
+        settings: Scales, threshold and cleaning.
 
-    Raises:
-        LiftnetError: "cuda" was asked for and there is no GPU.
+    Returns:
+        (H, W) bool, and the IoU that it is to be expected to have, in [0, 1] (`expected_iou`). The mask may be empty
+        or too small to be one: see `shows_foreground`.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise LiftnetError("device: cuda", "no GPU can be used by this torch", "Set device to auto or cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    probability = segmenter.predict(image, settings)
+    mask = clean_mask(probability, settings.threshold, settings.component_fraction, settings.hole_fraction)
+    # parts that cleaning has dropped are decided: they are no doubt about the mask
+    doubtful = np.where((probability >= settings.threshold) & ~mask, 0, probability)
+    return mask, expected_iou(doubtful, mask)
+
+
+def shows_foreground(mask: BoolArray, min_coverage: float) -> bool:
+    """Whether so much of an image is foreground that its mask is one."""
+    return bool(mask.any() and mask.mean() >= min_coverage)
+
+
+def clean_mask(
+    probability: npt.NDArray[np.floating], threshold: float, component_fraction: float, hole_fraction: float
+) -> BoolArray:
+    """Threshold a probability map, keep its large parts and fill its pinholes.
+
+    Sculptures may be pierced, so a hole is filled only if it is tiny.
+
+    Args:
+        probability: (H, W) foreground probability.
+        threshold: From this probability on a pixel is foreground.
+        component_fraction: Parts (8-connected) smaller than this fraction of the largest part are dropped.
+        hole_fraction: Enclosed holes (4-connected) up to this fraction of the remaining foreground are filled.
+
+    Returns:
+        (H, W) bool.
+    """
+    mask = (probability >= threshold).astype(np.uint8)
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = statistics[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0  # label 0 is the background
+    kept = (areas > 0) & (areas >= component_fraction * areas.max())
+    foreground = kept[labels]
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats((~foreground).astype(np.uint8), connectivity=4)
+    filled = statistics[:, cv2.CC_STAT_AREA] <= hole_fraction * np.count_nonzero(foreground)
+    filled[0] = False
+    for rim in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        filled[rim] = False
+    return foreground | filled[labels]
+
+
+def expected_iou(probability: npt.NDArray[np.floating], mask: BoolArray) -> float:
+    """The IoU that `mask` is to be expected to have if the probabilities are right: what a mask's confidence means.
+
+    A pixel of the mask is in the intersection with probability p, and always in the union; one off the mask is in the
+    union with probability p. The ratio of the two sums is the expected IoU up to terms that vanish in large images.
+
+    Args:
+        probability: (H, W) foreground probability.
+        mask: (H, W) bool.
+
+    Returns:
+        In [0, 1]; 0 for an empty mask.
+    """
+    inside = float(probability[mask].sum())
+    union = np.count_nonzero(mask) + float(probability[~mask].sum())
+    return inside / union if mask.any() else 0.0
+
+
+def working_shape(shape: tuple[int, ...], long_side: int, multiple: int = 1) -> tuple[int, int]:
+    """Height and width after scaling to `long_side`, each rounded to a multiple (the network's strides want 32)."""
+    height, width = shape[:2]
+    scale = long_side / max(height, width)
+    return tuple(max(1, round(side * scale / multiple)) * multiple for side in (height, width))  # type: ignore[return-value]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.segment.samples import Sample
-from liftnet.segment.settings import SegmentSettings
+from liftnet.segment.settings import AugmentationSettings
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -38,7 +38,7 @@ def background_plate(sample: Sample) -> UInt8Array | None:
     Returns:
         (h, w, 3) uint8.
     """
-    # the rim of a hand mask is not exact: keep clear of it, or plates keep the outline of their sculpture
+    # the rim of a manual mask is not exact: keep clear of it, or plates keep the outline of their sculpture
     wide = cv2.dilate(sample.mask, np.ones((9, 9), np.uint8))
     weight = 1 - wide.astype(np.float32) / 255
     if weight.mean() < 1 - MAX_COVERAGE:
@@ -55,31 +55,31 @@ def background_plate(sample: Sample) -> UInt8Array | None:
 
 
 def augment(
-    sample: Sample, scenery: Scenery, settings: SegmentSettings, rng: np.random.Generator
+    sample: Sample, scenery: Scenery, settings: AugmentationSettings, size: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """One training image: a random view of `sample`, perhaps before another background, relit and recoloured.
 
     Args:
         sample: The image and its mask.
         scenery: Backgrounds and other sculptures to choose from.
-        settings: The side of the square result, and how often and how far an image is changed.
+        settings: How often and how far an image is changed.
+        size: Side of the square result, px.
         rng: Its only source of randomness.
 
     Returns:
         Image (3, size, size) in [0, 1] and mask (1, size, size) in [0, 1], float32.
     """
-    size = settings.image_size
-    warp = _random_view(sample.image.shape[:2], size, settings.largest_zoom, rng)
+    warp = _random_view(sample.image.shape[:2], size, settings.max_zoom, rng)
     image, mask = _warped(sample.image, warp, size), _warped(sample.mask, warp, size)
-    if rng.random() < settings.replace_background:
+    if rng.random() < settings.background_swap_probability:
         alpha = cv2.GaussianBlur(mask, (0, 0), 0.7)[..., None]
-        background = _background(scenery.plates, settings, rng)
-        if scenery.sculptures and rng.random() < settings.neighbours:
+        background = _background(scenery.plates, settings, size, rng)
+        if scenery.sculptures and rng.random() < settings.neighbour_fraction:
             other = scenery.sculptures[int(rng.integers(len(scenery.sculptures)))]
             if other.work_id != sample.work_id:  # one work is never foreground and background of one image
                 background = _with_neighbour(background, other, rng)
         image = alpha * _recoloured(image, 0.15, rng) + (1 - alpha) * background
-    if rng.random() < settings.lighting:
+    if rng.random() < settings.lighting_probability:
         image = _relit(image, rng)
     image = _recoloured(image, 0.3, rng)
     if rng.random() < 0.15:
@@ -90,12 +90,12 @@ def augment(
 
 
 def _random_view(
-    shape: tuple[int, ...], size: int, largest_zoom: float, rng: np.random.Generator
+    shape: tuple[int, ...], size: int, max_zoom: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """A 2x3 matrix from result to source pixels: flip, turn, zoom, stretch and shift."""
     height, width = shape[:2]
     # 1 shows the long side whole; half of the views are closer, since photographers come close
-    zoom = np.exp(rng.uniform(np.log(0.75), np.log(1.15) if rng.random() < 0.5 else np.log(largest_zoom)))
+    zoom = np.exp(rng.uniform(np.log(0.75), np.log(1.15) if rng.random() < 0.5 else np.log(max_zoom)))
     scale = max(height, width) / size / zoom
     stretch = np.exp(rng.uniform(-0.15, 0.15))
     angle = np.deg2rad(rng.uniform(-25, 25) if rng.random() < 0.5 else rng.uniform(-5, 5))
@@ -118,12 +118,13 @@ def _warped(pixels: UInt8Array, warp: npt.NDArray[np.float64], size: int) -> Flo
     return np.multiply(view, 1 / 255, dtype=np.float32)
 
 
-def _background(plates: Sequence[UInt8Array], settings: SegmentSettings, rng: np.random.Generator) -> FloatArray:
+def _background(
+    plates: Sequence[UInt8Array], settings: AugmentationSettings, size: int, rng: np.random.Generator
+) -> FloatArray:
     """A random view of another picture's background or, now and then, cloudy noise of a random colour."""
-    size = settings.image_size
     if plates and rng.random() < 0.8:
         plate = plates[int(rng.integers(len(plates)))]
-        warp = _random_view(plate.shape, size, settings.largest_zoom, rng)
+        warp = _random_view(plate.shape, size, settings.max_zoom, rng)
         return _recoloured(_warped(plate, warp, size), 0.3, rng)
     image = np.full((size, size, 3), rng.uniform(0, 1, 3), np.float32)
     for cells in (3, 9, 27, 81):

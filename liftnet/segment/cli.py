@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.settings import settings_from
-from liftnet.segment.settings import SegmentSettings
+from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.segment.settings import ProposalSettings, SegmenterSettings, SegmentSettings
 
-FOLD_SETTINGS = ("crossvalidation_folds", "fold_iterations", "fold_learning_rate", "peer_onnx")
-TRAIN_SETTINGS = tuple(name for name in SegmentSettings.model_fields if name not in FOLD_SETTINGS)
-CLEANING = ("component_share", "hole_share", "min_coverage")
-PREDICTION_SETTINGS = ("test_time_flip", "test_time_scales", "threshold", *CLEANING, "device")
+LOG = get_logger("segment")
 
 
 def add_commands(stages: Subparsers) -> None:
     """Add the commands that train, predict and evaluate, and those by which a person corrects masks."""
-    commands = add_stage(stages, "segment", "foreground masks: train a RefineNet, predict, evaluate, correct")
+    commands = add_stage(stages, "segment", "foreground masks: train a segmenter, predict, evaluate, correct")
     _add_training(commands)
     _add_prediction(commands)
     _add_correction(commands)
 
 
 def _add_training(commands: Subparsers) -> None:
-    train = add_command(
-        commands, "train", run_train, "train the segmenter from hand masks", SegmentSettings, TRAIN_SETTINGS
-    )
+    train = add_command(commands, "train", run_train, "train the segmenter from manual masks", SegmenterSettings)
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
     train.add_argument("--model", type=Path, required=True, help="folder for the trained segmenter")
     train.add_argument("--tables", type=Path, required=True, help="folder for segmentation.{csv,md,tex}")
@@ -47,16 +42,12 @@ def _add_training(commands: Subparsers) -> None:
 
 
 def _add_prediction(commands: Subparsers) -> None:
-    predict = add_command(
-        commands, "predict", run_predict, "mask the images of an artist", SegmentSettings, PREDICTION_SETTINGS
-    )
+    predict = add_command(commands, "predict", run_predict, "mask the images of an artist", PredictionSettings)
     predict.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and images/")
     predict.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
     predict.add_argument("--artist", required=True, help="artist_id as in the manifest")
     predict.add_argument("--out", type=Path, required=True, help="the table; the masks are written beside it")
-    images = add_command(
-        commands, "images", run_images, "mask images and folders of images", SegmentSettings, PREDICTION_SETTINGS
-    )
+    images = add_command(commands, "images", run_images, "mask images and folders of images", PredictionSettings)
     images.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
     images.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
     images.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
@@ -66,8 +57,8 @@ def _add_prediction(commands: Subparsers) -> None:
 
 def _add_correction(commands: Subparsers) -> None:
     propose = add_command(
-        commands, "propose", run_propose, "mask the images without a hand mask by a general background remover",
-        SegmentSettings, ("peer_onnx", *CLEANING),
+        commands, "propose", run_propose, "mask the images without a manual mask by a general background remover",
+        ProposalSettings,
     )  # fmt: skip
     propose.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and images/")
     propose.add_argument("--out", type=Path, required=True, help="folder of the proposed masks and their table")
@@ -77,9 +68,7 @@ def _add_correction(commands: Subparsers) -> None:
     sheet.add_argument("--out", type=Path, required=True, help="folder of the sheet, the overlays and the masks")
     sheet.add_argument("--count", type=int, default=60, help="most images (default: 60)")
     sheet.add_argument("--work", help="only the images of this work_id")
-    correct = add_command(
-        commands, "correct", run_correct, "check a folder of corrected masks", SegmentSettings, ("min_coverage",)
-    )
+    correct = add_command(commands, "correct", run_correct, "check a folder of corrected masks", PredictionSettings)
     correct.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet")
     correct.add_argument("--masks", type=Path, required=True, help="folder of the corrected masks")
     correct.add_argument("--tables", type=Path, required=True, help="folder for corrections.{csv,md,tex}")
@@ -87,47 +76,14 @@ def _add_correction(commands: Subparsers) -> None:
 
 def run_train(arguments: argparse.Namespace) -> None:
     """Train (or take given weights) and write the table of held-out works."""
-    import torch
+    from liftnet.segment.train import SegmentFolders, make_segmenter
 
-    from liftnet.segment.evaluate import evaluate_heldout
-    from liftnet.segment.samples import all_masked_images, divide
-    from liftnet.segment.train import train_segmenter, use_given_weights
-
-    settings = settings_from(arguments, SegmentSettings)
-    torch.set_num_threads(arguments.threads)
-    images, others = all_masked_images(arguments.root, settings)
-    logger = get_logger("segment")
-    if not images and not others and settings.weights is None:
-        raise LiftnetError(
-            arguments.root / "manifest.parquet",
-            "names not a single image with a hand mask, so the segmenter cannot be trained",
-            "Give masks for some images (column `mask` of the source list), or set `weights` to the folder of a "
-            "trained segmenter",
-        )
-    division = divide(images, settings, arguments.seed, others)
-    logger.info("%d masked images, and %d that only train; %s", len(images), len(others), division.note)
-    if settings.weights is not None:
-        segmenter = use_given_weights(Path(settings.weights), arguments.model, settings)
-        # nothing was trained here, so all masked images can be compared where no split holds any out
-        elsewhere = [image for image in images if image.split != "train"]
-        division = replace(division, heldout=elsewhere or images, note="the weights were given")
-    else:
-        segmenter = train_segmenter(division, arguments.model, settings, arguments.seed, arguments.threads)
-    segmenter.apply(settings)
-    table = evaluate_heldout(segmenter, division.heldout, settings, arguments.tables / "segmentation", division.note)
-    last = table.iloc[-1]
-    measured = f"IoU {last.iou:.3f}, accuracy {last.accuracy:.3f}" if last.n else "nothing held out to measure it on"
-    logger.info(
-        "segmenter in %s; %d held-out images: %s; table in %s.*",
-        arguments.model,
-        last.n,
-        measured,
-        arguments.tables / "segmentation",
-    )
+    folders = SegmentFolders(arguments.root, arguments.model, arguments.tables)
+    make_segmenter(folders, settings_from(arguments, SegmenterSettings), arguments.seed, arguments.threads)
 
 
 def run_crossvalidate(arguments: argparse.Namespace) -> None:
-    """Train and score a segmenter a fold."""
+    """Train and score a segmenter for each fold."""
     import torch
 
     from liftnet.segment.crossvalidate import OURS, crossvalidate
@@ -138,7 +94,7 @@ def run_crossvalidate(arguments: argparse.Namespace) -> None:
         arguments.root, arguments.out, arguments.tables, settings, arguments.seed, arguments.threads
     )  # fmt: skip
     mean = table[(table.method == OURS) & (table.work == "mean over works")].iloc[0]
-    get_logger("segment").info(
+    LOG.info(
         "%d works not seen: mean IoU %.3f (%.3f to %.3f), accuracy %.3f; tables in %s",
         mean.n, mean.iou, mean.iou_low, mean.iou_high, mean.accuracy, arguments.tables,
     )  # fmt: skip
@@ -146,18 +102,20 @@ def run_crossvalidate(arguments: argparse.Namespace) -> None:
 
 def run_propose(arguments: argparse.Namespace) -> None:
     """Propose masks for the images that have none."""
-    from liftnet.segment.peer import GeneralRemover
     from liftnet.segment.predict import propose_masks
+    from liftnet.segment.reference_segmenter import ReferenceSegmenter
 
-    settings = settings_from(arguments, SegmentSettings)
-    if settings.peer_onnx is None:
+    settings = settings_from(arguments, ProposalSettings)
+    if settings.reference_segmenter_onnx is None:
         raise LiftnetError(
-            "--peer-onnx", "is not given", "Name the background remover's .onnx file, such as u2netp.onnx"
+            "--reference-segmenter-onnx",
+            "is not given",
+            "Name the background remover's .onnx file, such as u2netp.onnx",
         )
-    remover = GeneralRemover(settings.peer_onnx, arguments.threads)
-    masked, total = propose_masks(arguments.root, remover, arguments.out, settings)
-    get_logger("segment").info(
-        "masks proposed for %d of %d images without a hand mask, in %s; look through them before they train",
+    remover = ReferenceSegmenter(settings.reference_segmenter_onnx, arguments.threads)
+    masked, total = propose_masks(arguments.root, remover, arguments.out, settings.predict)
+    LOG.info(
+        "masks proposed for %d of %d images without a manual mask, in %s; look through them before they train",
         masked,
         total,
         arguments.out,
@@ -172,23 +130,22 @@ def run_sheet(arguments: argparse.Namespace) -> None:
     if arguments.count < 1:
         raise LiftnetError(f"--count {arguments.count}", "is not a number of images", "Give 1 or more")
     table = write_sheet(arguments.root, masks, arguments.out, arguments.count, arguments.work)
-    get_logger("segment").info("%d masks to look at in %s", len(table), arguments.out / "sheet.html")
+    LOG.info("%d masks to look at in %s", len(table), arguments.out / "sheet.html")
 
 
 def run_correct(arguments: argparse.Namespace) -> None:
     """Check corrected masks and say how to train with them."""
     from liftnet.segment.corrections import report_corrections
 
-    settings = settings_from(arguments, SegmentSettings)
+    settings = settings_from(arguments, PredictionSettings)
     table = report_corrections(
         arguments.root, arguments.masks, settings.min_coverage, arguments.tables / "corrections"
     )
     good = int((table.status == "ok").sum())
-    logger = get_logger("segment")
     for row in table[table.status != "ok"].itertuples():
-        logger.warning("%s cannot be used: %s: %s", row.file, row.status, row.reason)
-    logger.info(
-        "%d of %d corrected masks can be used; train with segment.corrections (--corrections) set to %s",
+        LOG.warning("%s cannot be used: %s: %s", row.file, row.status, row.reason)
+    LOG.info(
+        "%d of %d corrected masks can be used; train with segment.data.corrections (--data.corrections) set to %s",
         good,
         len(table),
         arguments.masks,
@@ -202,25 +159,25 @@ def run_predict(arguments: argparse.Namespace) -> None:
     from liftnet.models.segmenter import Segmenter
     from liftnet.segment.predict import predict_artist
 
-    settings = settings_from(arguments, SegmentSettings)
+    settings = settings_from(arguments, PredictionSettings)
     torch.set_num_threads(arguments.threads)
-    segmenter = Segmenter.load(arguments.model, settings.device).apply(settings)
+    segmenter = Segmenter.load(arguments.model, settings.device)
     masked, total = predict_artist(arguments.root, segmenter, arguments.artist, arguments.out, settings)
-    get_logger("segment").info("%s: %d of %d images masked, in %s", arguments.artist, masked, total, arguments.out)
+    LOG.info("%s: %d of %d images masked, in %s", arguments.artist, masked, total, arguments.out)
 
 
 def run_images(arguments: argparse.Namespace) -> None:
     """Mask images that are named on the command line."""
     import torch
 
-    from liftnet.segment.images import mask_images
+    from liftnet.segment.predict import mask_images
 
     if not arguments.ending.endswith("png"):
         raise LiftnetError(f"--ending {arguments.ending}", "is not the ending of a PNG", "Use `png` or `mask.png`")
-    settings = settings_from(arguments, SegmentSettings)
+    settings = settings_from(arguments, PredictionSettings)
     torch.set_num_threads(arguments.threads)
     counts = mask_images(arguments.inputs, arguments.model, arguments.out, settings, arguments.ending, arguments.force)
-    get_logger("segment").info(
+    LOG.info(
         "masked %(masked)d images, %(there)d had a mask already, %(unreadable)d cannot be read, %(no_foreground)d "
         "show no foreground",
         counts,
@@ -233,7 +190,7 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
 
     table = evaluate_truth(arguments.root, arguments.museum, arguments.tables / "segmentation_truth")
     last = table.iloc[-1]
-    get_logger("segment").info(
+    LOG.info(
         "%d views (%d without a mask): IoU %.4f, accuracy %.4f; table in %s.*",
         last.n,
         last.n_without_mask,

@@ -30,7 +30,7 @@ def read_corrections(folder: Path, rows: Sequence[Mapping[str, Any]], min_covera
     Args:
         folder: Folder of the masks; folders in it are not read.
         rows: Rows of the manifest.
-        min_coverage: With a smaller share of foreground pixels a mask is taken as empty.
+        min_coverage: With a smaller fraction of foreground pixels a mask is taken as empty.
 
     Returns:
         A row a file, in the order of the names, with the columns `COLUMNS`. The status is ok, unknown_image,

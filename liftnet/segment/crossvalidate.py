@@ -1,22 +1,20 @@
-"""Leave one work out: every work with hand masks is masked by a segmenter that has seen no image of it."""
+"""Leave one work out: every work with manual masks is masked by a segmenter that has seen no image of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
-from liftnet.models.segmenter import Segmenter
-from liftnet.segment.metrics import expected_iou
-from liftnet.segment.peer import GeneralRemover
-from liftnet.segment.predict import Masker, segment_image
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.models.segmenter import Segmenter, expected_iou, mask_image
+from liftnet.segment.predict import Masker
+from liftnet.segment.reference_segmenter import ReferenceSegmenter
 from liftnet.segment.samples import MaskedImage, all_masked_images, choose_validation
 from liftnet.segment.scoring import confidence_table, score_images, summarise
 from liftnet.segment.settings import SegmentSettings
@@ -31,7 +29,7 @@ def crossvalidate(
     """Train a segmenter for every fold and write three tables of how it masks the works it has not seen.
 
     Works are dealt into folds, each in one fold alone; the masked images of the other folds train, with those of
-    `settings.also`. With `settings.fold_iterations` all folds go on from one training on what none of them holds out,
+    `data.extra_roots`. With `folds.iterations` all folds go on from one training on what none of them holds out,
     which saves most of the time. A work all of whose masks are corrected ones trains in every fold and is not scored.
     An image that two works share, by its content, never trains where it is scored.
 
@@ -42,8 +40,8 @@ def crossvalidate(
         root: Folder with manifest.parquet, images/ and hand_masks/.
         out: Folder of the folds' segmenters.
         tables: Folder of the tables.
-        settings: All settings of the stage; `crossvalidation_folds` says how many folds, `peer_onnx` whom to compare
-            with on the same images.
+        settings: All settings of the stage; `folds.count` says how many folds, `reference_segmenter_onnx` whom to
+            compare with on the same images.
         seed: Seed of the training; it also deals the works.
         threads: Threads that read images.
 
@@ -54,8 +52,9 @@ def crossvalidate(
         LiftnetError: Fewer than two works have masks, or a file cannot be read.
     """
     images, others = all_masked_images(root, settings)
-    folds = deal_works(images, settings.crossvalidation_folds, seed)
-    remover = GeneralRemover(settings.peer_onnx, threads) if settings.peer_onnx else None
+    folds = deal_works(images, settings.folds.count, seed)
+    onnx = settings.reference_segmenter_onnx
+    remover = ReferenceSegmenter(onnx, threads) if onnx else None
     settings = _common_start(images, others, folds, out / "common", settings, seed, threads)
     rows = []
     for number, works in enumerate(folds):
@@ -64,10 +63,9 @@ def crossvalidate(
         train = [image for image in [*images, *others] if image.work_id not in works and image.image_id not in held]
         note = f"fold {number + 1} of {len(folds)}: {len(works)} works held out"
         get_logger("segment").info("%s, %d images train", note, len(train))
-        division = choose_validation(train, heldout, settings, seed, note)
+        division = choose_validation(train, heldout, settings.data, seed, note)
         name = sorted(works)[0] if len(works) == 1 else f"fold-{number}"
         segmenter = train_segmenter(division, out / name, settings, seed, threads)
-        segmenter.apply(settings)
         rows += score_images(heldout, _maskers(segmenter, remover, settings))
     if not rows:
         raise LiftnetError(root, "has not a single masked image that can be read", "Collect them again")
@@ -86,33 +84,37 @@ def _common_start(
     """Train once on what no fold holds out, and return the settings of folds that go on from there.
 
     Raises:
-        LiftnetError: `fold_iterations` asks for it, and every masked image is held out in some fold.
+        LiftnetError: `folds.iterations` asks for it, and every masked image is held out in some fold.
     """
-    if not settings.fold_iterations:
+    if not settings.folds.iterations:
         return settings
     scored = set().union(*folds)
     held = {image.image_id for image in images if image.work_id in scored}
     common = [image for image in [*images, *others] if image.work_id not in scored and image.image_id not in held]
     if not common:
         raise LiftnetError(
-            "fold_iterations", "needs masks that train in every fold", "Set `also` or `corrections`, or set it to 0"
+            "folds.iterations",
+            "needs masks that train in every fold",
+            "Set `data.extra_roots` or `data.corrections`, or set it to 0",
         )
     get_logger("segment").info("common start: %d images train", len(common))
-    train_segmenter(choose_validation(common, [], settings, seed, "common start"), model, settings, seed, threads)
-    changed = {"iterations": settings.fold_iterations, "learning_rate": settings.fold_learning_rate}
-    return settings.model_copy(update=changed | {"start": str(model)})
+    division = choose_validation(common, [], settings.data, seed, "common start")
+    train_segmenter(division, model, settings, seed, threads)
+    optimiser = settings.train.optimiser.model_copy(update={"learning_rate": settings.folds.learning_rate})
+    changed = {"iterations": settings.folds.iterations, "optimiser": optimiser, "init_from": str(model)}
+    return settings.model_copy(update={"train": settings.train.model_copy(update=changed)})
 
 
 def deal_works(images: Sequence[MaskedImage], folds: int, seed: int) -> list[set[str]]:
-    """The works with a hand mask in `folds` sets of about equally many; with 0 a set a work.
+    """The works with a manual mask in `folds` sets of about equally many; with 0 a set a work.
 
     Raises:
-        LiftnetError: Fewer than two works have hand masks.
+        LiftnetError: Fewer than two works have manual masks.
     """
     works = sorted({image.work_id for image in images if not image.corrected}, key=str)
     if len(works) < 2:
         raise LiftnetError(
-            "segment crossvalidate", f"finds {len(works)} works with hand masks", "It needs two or more"
+            "segment crossvalidate", f"finds {len(works)} works with manual masks", "It needs two or more"
         )
     if folds == 0 or folds >= len(works):
         return [{work} for work in works]
@@ -120,12 +122,12 @@ def deal_works(images: Sequence[MaskedImage], folds: int, seed: int) -> list[set
     return [set(dealt[number::folds]) for number in range(folds)]
 
 
-def _maskers(segmenter: Segmenter, remover: GeneralRemover | None, settings: SegmentSettings) -> dict[str, Masker]:
+def _maskers(segmenter: Segmenter, remover: ReferenceSegmenter | None, settings: SegmentSettings) -> dict[str, Masker]:
     """Ours, and the general remover with its own threshold of one half and nothing cleaned."""
-    maskers: dict[str, Masker] = {OURS: lambda image: segment_image(segmenter, image, settings)}
+    maskers: dict[str, Masker] = {OURS: lambda image: mask_image(segmenter, image, settings.predict)}
     if remover is not None:
 
-        def masked(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], float]:
+        def masked(image: UInt8Array) -> tuple[BoolArray, float]:
             probability = remover.predict(image)
             return probability >= 0.5, expected_iou(probability, probability >= 0.5)
 
@@ -136,7 +138,7 @@ def _maskers(segmenter: Segmenter, remover: GeneralRemover | None, settings: Seg
 def _write(scores: pd.DataFrame, tables: Path, seed: int) -> pd.DataFrame:
     table = summarise(scores, seed)
     caption = (
-        "Masks of works that the segmenter has not seen, against hand masks at the stored image's resolution: "
+        "Masks of works that the segmenter has not seen, against manual masks at the stored image's resolution: "
         "IoU with its 95 % bootstrap interval, pixel accuracy, F measure of the outline"
     )
     write_tables(table, tables / "segmentation_folds", caption)

@@ -1,4 +1,4 @@
-"""Tables of IoU and pixel accuracy, against hand masks and against the museum's truth."""
+"""Tables of IoU and pixel accuracy, against manual masks and against the museum's truth."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
-from liftnet.models.segmenter import Segmenter
+from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmenter import Segmenter, mask_image
 from liftnet.segment.metrics import iou, pixel_accuracy
-from liftnet.segment.predict import segment_image
 from liftnet.segment.samples import MaskedImage
-from liftnet.segment.settings import SegmentSettings
 
 RESOLUTION = "stored image"
 COLUMNS = ["split", "work", "n", "iou", "accuracy", "resolution"]
@@ -29,9 +28,9 @@ TRUTH_COLUMNS = ["split", "n", "n_without_mask", "iou", "accuracy", "resolution"
 
 
 def evaluate_heldout(
-    segmenter: Segmenter, images: Sequence[MaskedImage], settings: SegmentSettings, stem: Path, note: str
+    segmenter: Segmenter, images: Sequence[MaskedImage], settings: PredictionSettings, stem: Path, note: str
 ) -> pd.DataFrame:
-    """Write `<stem>.{csv,md,tex}`: agreement with the hand masks of held-out images, one row a work and one for all.
+    """Write `<stem>.{csv,md,tex}`: agreement with the manual masks of held-out images, one row a work and one for all.
 
     Masks are compared at the stored image's full resolution; an image that cannot be read is logged and left out.
 
@@ -52,7 +51,7 @@ def evaluate_heldout(
         except BadImageError as error:
             get_logger("segment").warning("left out of the evaluation: %s", error)
             continue
-        mask, _ = segment_image(segmenter, image, settings)
+        mask, _ = mask_image(segmenter, image, settings)
         scores.append((masked.split, masked.work_id, iou(mask, truth), pixel_accuracy(mask, truth)))
     frame = pd.DataFrame(scores, columns=["split", "work", "iou", "accuracy"])
     rows = [_row({"split": split, "work": work}, group) for (split, work), group in frame.groupby(["split", "work"])]

@@ -26,7 +26,7 @@ def iou(predicted: BoolArray, truth: BoolArray) -> float:
 
 
 def pixel_accuracy(predicted: BoolArray, truth: BoolArray) -> float:
-    """Share of the pixels of two (H, W) bool masks that agree.
+    """Fraction of the pixels of two (H, W) bool masks that agree.
 
     Raises:
         ValueError: The masks differ in shape.
@@ -38,13 +38,13 @@ def pixel_accuracy(predicted: BoolArray, truth: BoolArray) -> float:
 def boundary_f(predicted: BoolArray, truth: BoolArray, tolerance: float = 0.008) -> float:
     """How well the outlines of two (H, W) bool masks agree: the F measure of Perazzi et al. (CVPR 2016).
 
-    Precision is the share of the predicted outline that lies close to the true one, recall the reverse. The image's
+    Precision is the fraction of the predicted outline that lies close to the true one, recall the reverse. The image's
     border is no outline.
 
     Args:
         predicted: (H, W) bool.
         truth: (H, W) bool.
-        tolerance: What is close, as a share of the image's diagonal (.008 in the DAVIS benchmark).
+        tolerance: What is close, as a fraction of the image's diagonal (.008 in the DAVIS benchmark).
 
     Returns:
         2 P R / (P + R), in [0, 1]; 1 where neither mask has an outline, 0 where only one has.
@@ -60,24 +60,6 @@ def boundary_f(predicted: BoolArray, truth: BoolArray, tolerance: float = 0.008)
     far = [cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, 5) for outline in outlines]
     precision, recall = (far[1][outlines[0]] <= reach).mean(), (far[0][outlines[1]] <= reach).mean()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
-
-
-def expected_iou(probability: npt.NDArray[np.floating], mask: BoolArray) -> float:
-    """The IoU that `mask` is to be expected to have if the probabilities are right: what a mask's confidence means.
-
-    A pixel of the mask is in the intersection with probability p, and always in the union; one off the mask is in the
-    union with probability p. The ratio of the two sums is the expected IoU up to terms that vanish in large images.
-
-    Args:
-        probability: (H, W) foreground probability.
-        mask: (H, W) bool.
-
-    Returns:
-        In [0, 1]; 0 for an empty mask.
-    """
-    inside = float(probability[mask].sum())
-    union = np.count_nonzero(mask) + float(probability[~mask].sum())
-    return inside / union if mask.any() else 0.0
 
 
 def mask_loss(logits: Tensor, target: Tensor) -> Tensor:

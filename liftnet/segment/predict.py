@@ -1,51 +1,35 @@
-"""Masks of all images of an artist, and first proposals for images that have none."""
+"""Masks of the images of an artist, of photographs outside any run, and first proposals for images without one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger, progress
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.folders import InputImage, find_images
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import read_image
 from liftnet.data.row_groups import read_rows
 from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
-from liftnet.models.mask_cleaning import clean_mask
-from liftnet.models.segmenter import Segmenter
-from liftnet.segment.metrics import expected_iou
-from liftnet.segment.peer import GeneralRemover
-from liftnet.segment.settings import SegmentSettings
+from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmenter import (
+    Segmenter,
+    clean_mask,
+    expected_iou,
+    mask_image,
+    shows_foreground,
+)
+from liftnet.segment.reference_segmenter import ReferenceSegmenter
 
-Masker = Callable[[npt.NDArray[np.uint8]], tuple[npt.NDArray[np.bool_], float]]
-
-
-def segment_image(
-    segmenter: Segmenter, image: npt.NDArray[np.uint8], settings: SegmentSettings
-) -> tuple[npt.NDArray[np.bool_], float]:
-    """The foreground mask of an image and how good it is to be expected to be.
-
-    Args:
-        segmenter: A trained segmenter.
-        image: (H, W, 3) uint8 RGB.
-        settings: Threshold and cleaning.
-
-    Returns:
-        (H, W) bool, and the IoU that it is to be expected to have, in [0, 1] (`metrics.expected_iou`).
-    """
-    probability = segmenter.predict(image)
-    mask = clean_mask(probability, settings.threshold, settings.component_share, settings.hole_share)
-    # parts that cleaning has dropped are decided: they are no doubt about the mask
-    doubtful = np.where((probability >= settings.threshold) & ~mask, 0, probability)
-    return mask, expected_iou(doubtful, mask)
+LOG = get_logger("segment")
+Masker = Callable[[UInt8Array], tuple[BoolArray, float]]
 
 
 def predict_artist(
-    root: Path, segmenter: Segmenter, artist_id: str, out: Path, settings: SegmentSettings
+    root: Path, segmenter: Segmenter, artist_id: str, out: Path, settings: PredictionSettings
 ) -> tuple[int, int]:
     """Write masks/<image_id>.png for each stored image of an artist, and the table `out` beside them.
 
@@ -54,7 +38,7 @@ def predict_artist(
         segmenter: A trained segmenter.
         artist_id: As in the manifest; an artist without a stored image gets an empty table.
         out: The table; the masks are written into its folder.
-        settings: Threshold and cleaning.
+        settings: Scales, threshold and cleaning.
 
     Returns:
         Number of images with a mask, and of stored images.
@@ -70,8 +54,8 @@ def predict_artist(
         )
     stored = sorted({row["image_id"]: row for row in rows if row["status"] == "ok"}.items())
 
-    def masker(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], float]:
-        return segment_image(segmenter, image, settings)
+    def masker(image: UInt8Array) -> tuple[BoolArray, float]:
+        return mask_image(segmenter, image, settings)
 
     table = [
         mask_stored(root, row, masker, out.parent, settings.min_coverage)
@@ -80,8 +64,8 @@ def predict_artist(
     return write_masks_table(out, table)
 
 
-def propose_masks(root: Path, remover: GeneralRemover, out: Path, settings: SegmentSettings) -> tuple[int, int]:
-    """Mask the stored images that have no hand mask by a general background remover, for a person to look through.
+def propose_masks(root: Path, remover: ReferenceSegmenter, out: Path, settings: PredictionSettings) -> tuple[int, int]:
+    """Mask the stored images that have no manual mask by a general background remover, for a person to look through.
 
     What it takes for the foreground may be the plinth too, or another sculpture: its masks are proposals.
 
@@ -100,9 +84,9 @@ def propose_masks(root: Path, remover: GeneralRemover, out: Path, settings: Segm
     rows = read_table(root / "manifest.parquet", MANIFEST).to_pylist()
     bare = {row["image_id"]: row for row in rows if row["status"] == "ok" and row["mask_status"] != "ok"}
 
-    def masker(image: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], float]:
+    def masker(image: UInt8Array) -> tuple[BoolArray, float]:
         probability = remover.predict(image)
-        mask = clean_mask(probability, 0.5, settings.component_share, settings.hole_share)
+        mask = clean_mask(probability, 0.5, settings.component_fraction, settings.hole_fraction)
         return mask, expected_iou(probability, mask)
 
     table = [
@@ -118,7 +102,7 @@ def write_masks_table(out: Path, table: list[dict[str, Any]]) -> tuple[int, int]
     masked = sum(row["status"] == "ok" for row in table)
     for row in table:
         if row["status"] != "ok":
-            get_logger("segment").warning("no mask for image %s: %s", row["image_id"], row["reason"])
+            LOG.warning("no mask for image %s: %s", row["image_id"], row["reason"])
     return masked, len(table)
 
 
@@ -132,9 +116,63 @@ def mask_stored(root: Path, row: dict[str, Any], masker: Masker, folder: Path, m
         return {"image_id": row["image_id"], "status": error.status, "reason": error.reason}
     mask, confidence = masker(image)
     result = {"image_id": row["image_id"], "coverage": float(mask.mean()), "confidence": confidence}
-    if not mask.any() or mask.mean() < min_coverage:
+    if not shows_foreground(mask, min_coverage):
         path.unlink(missing_ok=True)
         reason = f"the foreground covers less than {min_coverage:.2%} of the image"
         return result | {"status": "no_foreground", "reason": reason}
     write_mask(path, mask)
     return result | {"status": "ok", "reason": ""}
+
+
+def mask_images(
+    inputs: Sequence[Path],
+    model: Path,
+    out: Path,
+    settings: PredictionSettings,
+    ending: str = "png",
+    force: bool = False,
+) -> dict[str, int]:
+    """Write a mask `<name>.<ending>` for each image, of the image's size as displayed; folders are mirrored.
+
+    An image whose mask is there is skipped unless `force`. A file that cannot be read, and an image whose foreground
+    is smaller than `settings.min_coverage`, is named in the log and has no mask.
+
+    Args:
+        inputs: Images and folders.
+        model: Folder of the trained segmenter.
+        out: Where the masks go.
+        settings: Scales, threshold, cleaning, device.
+        ending: Of the masks' names; ends in "png".
+        force: Mask again what is there.
+
+    Returns:
+        Numbers of images by what became of them: "masked", "there", "unreadable", "no_foreground".
+
+    Raises:
+        LiftnetError: An input does not exist, the segmenter cannot be read, a mask cannot be written.
+    """
+    images = find_images(inputs, out)
+    pending = [image for image in images if force or not image.result(ending).exists()]
+    counts = {"masked": 0, "there": len(images) - len(pending), "unreadable": 0, "no_foreground": 0}
+    if pending:
+        segmenter = Segmenter.load(model, settings.device)
+        for image in progress(pending, "segment", "masking images"):
+            counts[_mask_one(image, segmenter, settings, ending)] += 1
+    return counts
+
+
+def _mask_one(image: InputImage, segmenter: Segmenter, settings: PredictionSettings, ending: str) -> str:
+    """Mask one image; return what became of it."""
+    path = image.result(ending)
+    try:
+        mask, _ = mask_image(segmenter, read_image(image.image, upright=True), settings)
+    except BadImageError as error:
+        path.unlink(missing_ok=True)
+        LOG.warning("no mask: %s", error)
+        return "unreadable"
+    if not shows_foreground(mask, settings.min_coverage):
+        path.unlink(missing_ok=True)
+        LOG.warning("%s: no mask, its foreground covers less than %s", image.image, f"{settings.min_coverage:.2%}")
+        return "no_foreground"
+    write_mask(path, mask)
+    return "masked"

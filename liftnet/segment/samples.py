@@ -1,8 +1,9 @@
-"""Which hand-masked images train the segmenter, which choose its checkpoint and which are held out."""
+"""Which masked images train the segmenter, which choose its checkpoint and which are held out."""
 
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.errors import BadImageError
-from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.learn.hold_out import hold_out
+from liftnet.models.segmenter import working_shape
 from liftnet.segment.corrections import read_corrections, usable
-from liftnet.segment.settings import SegmentSettings
+from liftnet.segment.settings import DataSettings, SegmenterSettings
 
 UInt8Array = npt.NDArray[np.uint8]
 OVERSAMPLING = 1.25  # training images are kept this much larger than the network sees, so that crops stay sharp
@@ -27,7 +29,7 @@ OVERSAMPLING = 1.25  # training images are kept this much larger than the networ
 
 @dataclass(frozen=True)
 class MaskedImage:
-    """A stored image with a hand-made mask."""
+    """A stored image with a manual mask."""
 
     image_id: str
     work_id: str
@@ -63,12 +65,12 @@ class Sample:
 def masked_images(
     root: Path, corrections: Path | None = None, min_coverage: float = 0.0, collection: str = ""
 ) -> list[MaskedImage]:
-    """The stored images below `root` that have a hand mask or a corrected one, in order of image_id.
+    """The stored images below `root` that have a manual mask or a corrected one, in order of image_id.
 
     Args:
         root: Folder with manifest.parquet, images/ and hand_masks/.
-        corrections: Folder of corrected masks (see `liftnet.segment.corrections`); they go before hand masks.
-        min_coverage: A corrected mask with a smaller share of foreground is not used.
+        corrections: Folder of corrected masks (see `liftnet.segment.corrections`); they go before manual masks.
+        min_coverage: A corrected mask with a smaller fraction of foreground is not used.
         collection: What the images are marked with: in training, collections are drawn equally often.
 
     Raises:
@@ -96,67 +98,61 @@ def masked_images(
     return [found[image_id] for image_id in sorted(found)]
 
 
-def all_masked_images(root: Path, settings: SegmentSettings) -> tuple[list[MaskedImage], list[MaskedImage]]:
-    """The masked images of `root`, and those of the folders `settings.also`, which only train.
+def all_masked_images(root: Path, settings: SegmenterSettings) -> tuple[list[MaskedImage], list[MaskedImage]]:
+    """The masked images of `root`, and those of the folders `data.extra_roots`, which only train.
 
     What is in both is taken as of `root`.
 
     Raises:
         LiftnetError: A manifest or the folder of corrections cannot be read.
     """
-    corrections = Path(settings.corrections) if settings.corrections else None
-    own = masked_images(root, corrections, settings.min_coverage)
+    corrections = Path(settings.data.corrections) if settings.data.corrections else None
+    own = masked_images(root, corrections, settings.predict.min_coverage)
     images, works = {image.image_id for image in own}, {image.work_id for image in own}
     others = [
         image
-        for number, folder in enumerate(settings.also, 1)
+        for number, folder in enumerate(settings.data.extra_roots, 1)
         for image in masked_images(Path(folder), collection=f"also {number}")
     ]
     return own, [image for image in others if image.image_id not in images and image.work_id not in works]
 
 
 def divide(
-    images: Sequence[MaskedImage], settings: SegmentSettings, seed: int, others: Sequence[MaskedImage] = ()
+    images: Sequence[MaskedImage], settings: DataSettings, seed: int, others: Sequence[MaskedImage] = ()
 ) -> Division:
     """Divide masked images into those that train, those that choose the checkpoint and those held out.
 
-    Works of split val and test are held out. Where they have no masks, or works of split train have none, a share of
-    all masked works is held out; of a single masked work, a share of its images. `others` only train.
+    Works of split val and test are held out. Where they have no masks, or works of split train have none, a fraction
+    of all masked works is held out; of a single masked work, a fraction of its images. `others` only train.
     """
     if not images:
-        note = "there are no hand masks" + (" but those of other folders, which train" if others else "")
+        note = "there are no manual masks" + (" but those of other folders, which train" if others else "")
         return choose_validation(others, [], settings, seed, note)
     train = [image for image in images if image.split == "train"]
     heldout = [image for image in images if image.split != "train"]
     note = "held out: the masked works of split val and test"
     if not train or not heldout:
-        works = sorted({image.work_id for image in images}, key=lambda work: stable_fraction(work, str(seed)))
-        key = (lambda image: image.work_id) if len(works) > 1 else (lambda image: image.image_id)
-        groups = sorted({key(image) for image in images}, key=lambda group: stable_fraction(group, str(seed)))
-        count = min(max(1, round(settings.heldout_share * len(groups))), len(groups) - 1)
-        chosen = set(groups[:count])
-        train = [image for image in images if key(image) not in chosen]
-        heldout = [image for image in images if key(image) in chosen]
-        missing = "train" if not any(image.split == "train" for image in images) else "val or test"
-        what = (
-            f"{count} of the {len(works)} masked works"
-            if len(works) > 1
-            else f"{count} images of the only masked work"
-        )
+        works = len({image.work_id for image in images})
+        key = operator.attrgetter("work_id" if works > 1 else "image_id")
+        missing = "val or test" if train else "train"
+        train, heldout = hold_out(images, key, settings.val_fraction, str(seed))
+        count = len({key(image) for image in heldout})
+        what = f"{count} of the {works} masked works" if works > 1 else f"{count} images of the only masked work"
         note = f"no work of split {missing} has masks; held out: {what}"
     return choose_validation([*train, *others], heldout, settings, seed, note)
 
 
 def choose_validation(
-    train: Sequence[MaskedImage], heldout: Sequence[MaskedImage], settings: SegmentSettings, seed: int, note: str
+    train: Sequence[MaskedImage], heldout: Sequence[MaskedImage], settings: DataSettings, seed: int, note: str
 ) -> Division:
-    """Keep a share of the training images to choose the checkpoint with; a single image does both."""
+    """Keep a fraction of the training images to choose the checkpoint with; a single image does both."""
     if len(train) <= 1:
         return Division(list(train), list(train), list(heldout), note)
-    ranked = sorted(train, key=lambda image: stable_fraction(image.image_id, f"validation {seed}"))
-    count = min(settings.validation_limit, max(1, round(settings.validation_share * len(train))), len(train) - 1)
-    chosen, rest = (sorted(part, key=lambda image: image.image_id) for part in (ranked[:count], ranked[count:]))
-    return Division(rest, chosen, list(heldout), note)
+    by_id = operator.attrgetter("image_id")
+    rest, chosen = hold_out(
+        train, by_id, settings.selection_fraction, f"validation {seed}", settings.max_selection_images
+    )
+    return Division(sorted(rest, key=by_id), sorted(chosen, key=by_id), list(heldout), note)
 
 
 def load_samples(images: Sequence[MaskedImage], image_size: int, threads: int) -> list[Sample]:
@@ -174,18 +170,11 @@ def load_samples(images: Sequence[MaskedImage], image_size: int, threads: int) -
         soft = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
         return Sample(masked.work_id, resized.astype(np.uint8), soft.astype(np.uint8), masked.collection)
 
-    loaded = list(map_threads(load, images, threads, "segment", "reading hand-masked images"))
+    loaded = list(map_threads(load, images, threads, "segment", "reading masked images"))
     for result in loaded:
         if isinstance(result, BadImageError):
             get_logger("segment").warning("left out of training: %s", result)
     return [result for result in loaded if isinstance(result, Sample)]
-
-
-def working_shape(shape: tuple[int, ...], long_side: int, multiple: int = 1) -> tuple[int, int]:
-    """Height and width after scaling to `long_side`, each rounded to a multiple (the network's strides want 32)."""
-    height, width = shape[:2]
-    scale = long_side / max(height, width)
-    return tuple(max(1, round(side * scale / multiple)) * multiple for side in (height, width))  # type: ignore[return-value]
 
 
 def digest(samples: Sequence[Sample]) -> str:

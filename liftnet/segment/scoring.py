@@ -1,4 +1,4 @@
-"""Scores of masks against hand masks: of one image, and their means and intervals over works."""
+"""Scores of masks against manual masks: of one image, and their means and intervals over works."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Row = dict[str, object]
 
 
 def score_images(images: Sequence[MaskedImage], maskers: dict[str, Masker]) -> list[Row]:
-    """Compare what each masker makes of each image with the hand mask, at the stored image's resolution.
+    """Compare what each masker makes of each image with the manual mask, at the stored image's resolution.
 
     Args:
-        images: Images with a hand mask; one that cannot be read is logged and left out.
+        images: Images with a manual mask; one that cannot be read is logged and left out.
         maskers: By name: image (H, W, 3) uint8 to mask (H, W) bool and confidence.
 
     Returns:

@@ -2,112 +2,120 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 from pydantic import Field
 
 from liftnet.core.settings import Settings
+from liftnet.learn.settings import OptimiserSettings, TrainingSettings
+from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 
 
-class SegmentSettings(Settings):
-    """How the foreground segmenter is built, trained and applied."""
+class DataSettings(Settings):
+    """Which masked images train, and which are held out."""
 
-    encoder: str = Field(
-        "tu-tf_efficientnet_lite0", min_length=1, description="encoder, by its segmentation-models-pytorch name"
-    )
-    encoder_weights: list[str] = Field(
-        ["imagenet"],
-        description="where the encoder starts from, tried in this order: imagenet, or the path of a .safetensors or "
-        ".pth file; with an empty list, or if none can be had, it starts from random weights",
-    )
-    weights: str | None = Field(
-        None, description="folder of a trained segmenter (model.safetensors, config.json) to use without training"
-    )
-    also: list[str] = Field(
+    extra_roots: list[str] = Field(
         [], description="more results folders (manifest.parquet, images/, hand_masks/) whose masked images train too"
     )
     corrections: str | None = Field(
         None,
-        description="folder of corrected masks, named <image_id>.png or as the image's file, that train before hand "
+        description="folder of corrected masks, named <image_id>.png or as the image's file, that train before manual "
         "masks; `segment correct` checks them",
     )
-    start: str | None = Field(
-        None,
-        description="folder of a trained segmenter that the training starts from, of the same encoder and channels: "
-        "quick after corrections; it must not have seen a work that is held out",
+    val_fraction: float = Field(
+        0.25, gt=0, lt=1, description="fraction of works held out where no masked work is in split val or test"
     )
-    channels: int = Field(32, ge=8, le=512, multiple_of=8, description="feature channels of the RefineNet decoder")
-    image_size: int = Field(
-        224, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
+    selection_fraction: float = Field(
+        0.1, gt=0, lt=1, description="fraction of the training works' images kept to select the best weights"
     )
-    iterations: int = Field(250, ge=1, description="training iterations")
-    batch_size: int = Field(8, ge=2, le=512, description="images an iteration")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="highest AdamW learning rate of the decoder")
-    encoder_rate: float = Field(
-        0.3, ge=0, le=1, description="the encoder's learning rate as a share of the decoder's, with given weights"
+    max_selection_images: int = Field(32, ge=1, description="most images used to select the best weights")
+
+
+class AugmentationSettings(Settings):
+    """How training images are changed."""
+
+    background_swap_probability: float = Field(
+        0.5, ge=0, le=1, description="how often the background of a training image is replaced by another"
     )
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW weight decay")
-    replace_background: float = Field(
-        0.5, ge=0, le=1, description="share of training images whose background is replaced by another"
+    neighbour_fraction: float = Field(
+        0.3, ge=0, le=1, description="fraction of replaced backgrounds that show another sculpture, as background"
     )
-    largest_zoom: float = Field(
+    max_zoom: float = Field(
         2.8, ge=1, le=10, description="closest view of a training image, in widths of the image; 1: never closer"
     )
-    lighting: float = Field(
-        0.3,
-        ge=0,
-        le=1,
-        description="share of training images lit anew: fall-off, shadows, gamma",
+    lighting_probability: float = Field(
+        0.3, ge=0, le=1, description="how often a training image is lit anew: fall-off, shadows, gamma"
     )
-    neighbours: float = Field(
-        0.3,
-        ge=0,
-        le=1,
-        description="share of replaced backgrounds that show another sculpture, as background",
+
+
+class SegmentOptimiserSettings(
+    OptimiserSettings,
+    defaults={
+        "name": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "warm_up_fraction": 0.05,
+        "weight_decay": 1e-2,
+        "clip_norm": 5.0,
+    },
+):
+    """How the weights follow the gradient."""
+
+    encoder_rate: float = Field(
+        0.3, ge=0, le=1, description="the encoder's learning rate as a fraction of the decoder's, with given weights"
     )
-    validate_every: int = Field(50, ge=1, description="iterations between validations and checkpoints")
-    validation_share: float = Field(
-        0.1, gt=0, lt=1, description="share of the training works' images kept to choose the best checkpoint"
+
+
+class SegmentTrainingSettings(TrainingSettings, defaults={"iterations": 250, "validate_every": 50}):
+    """How the segmenter is trained."""
+
+    batch_size: int = Field(8, ge=2, le=512, description="images in a step")
+    optimiser: SegmentOptimiserSettings = Field(
+        SegmentOptimiserSettings(), description="how the weights follow the gradient"
     )
-    validation_limit: int = Field(32, ge=1, description="most images used to choose the best checkpoint")
-    heldout_share: float = Field(
-        0.25, gt=0, lt=1, description="share of works held out where no masked work is in split val or test"
+    init_from: str | None = Field(
+        None,
+        description="folder of a trained segmenter that the training starts from, of the same network: quick after "
+        "corrections; it must not have seen a work that is held out",
     )
-    crossvalidation_folds: int = Field(
-        0, ge=0, description="folds of works in `segment crossvalidate`; 0: every work is a fold of its own"
+
+
+class SegmenterSettings(Settings):
+    """How a segmenter is built, trained and applied."""
+
+    weights: str | None = Field(
+        None, description="folder of a trained segmenter (model.safetensors, config.json) to use without training"
     )
-    fold_iterations: int = Field(
+    network: NetworkSettings = Field(NetworkSettings(), description="what the network is")
+    data: DataSettings = Field(DataSettings(), description="which masked images train, and which are held out")
+    augmentation: AugmentationSettings = Field(AugmentationSettings(), description="how training images are changed")
+    train: SegmentTrainingSettings = Field(SegmentTrainingSettings(), description="how the segmenter is trained")
+    predict: PredictionSettings = Field(PredictionSettings(), description="how an image is masked")
+
+
+class FoldSettings(Settings):
+    """Leaving works out in `segment crossvalidate`."""
+
+    count: int = Field(0, ge=0, description="folds of works; 0: every work is a fold of its own")
+    iterations: int = Field(
         0,
         ge=0,
-        description="iterations a fold after a common start of `iterations` on what trains in every fold; 0: each "
-        "fold is trained from the beginning",
+        description="iterations per fold after a common start of train.iterations on what trains in every fold; 0: "
+        "each fold is trained from scratch",
     )
-    fold_learning_rate: float = Field(
-        5e-4, gt=0, le=1, description="highest learning rate of a fold after such a start"
-    )
-    peer_onnx: str | None = Field(
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="highest learning rate of a fold after such a start")
+
+
+class ProposalSettings(Settings):
+    """Proposing masks by a segmenter that others trained."""
+
+    reference_segmenter_onnx: str | None = Field(
         None,
         description="ONNX file of a general background remover with U2-Net's inputs: `segment crossvalidate` compares "
         "with it, `segment propose` masks with it",
     )
-    test_time_flip: bool = Field(
-        False, description="average the prediction with that of the mirrored image, in twice the time"
-    )
-    test_time_scales: list[Annotated[float, Field(gt=0.1, le=8)]] = Field(
-        [1.6],
-        min_length=1,
-        max_length=8,
-        description="the prediction is averaged over these multiples of image_size; training views are closer than "
-        "whole photographs, so one above 1 is best",
-    )
-    threshold: float = Field(0.5, gt=0, lt=1, description="foreground probability from which a pixel is foreground")
-    component_share: float = Field(
-        0.3, ge=0, le=1, description="smallest area of a kept part, as a share of the largest part's"
-    )
-    hole_share: float = Field(
-        0.0005, ge=0, le=1, description="largest area of a hole that is filled, as a share of the foreground's"
-    )
-    min_coverage: float = Field(
-        0.002, ge=0, le=1, description="smallest share of foreground pixels; with less an image has no mask"
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto takes a GPU")
+    predict: PredictionSettings = Field(PredictionSettings(), description="how an image is masked")
+
+
+class SegmentSettings(ProposalSettings, SegmenterSettings):
+    """All settings of the stage."""
+
+    folds: FoldSettings = Field(FoldSettings(), description="leaving works out in `segment crossvalidate`")

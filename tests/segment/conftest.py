@@ -14,8 +14,9 @@ from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.segment.settings import SegmentSettings
 
-TINY = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": [], "channels": 16, "image_size": 96}
-TINY |= {"batch_size": 4, "learning_rate": 5e-3, "replace_background": 0.0, "validate_every": 20, "iterations": 60}
+NETWORK = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": [], "channels": 16, "image_size": 96}
+TRAIN = {"batch_size": 4, "validate_every": 20, "iterations": 60, "optimiser": {"learning_rate": 5e-3}}
+TINY = {"network": NETWORK, "train": TRAIN, "augmentation": {"background_swap_probability": 0.0}}
 Works = list[tuple[str, str, str, int]]
 
 
@@ -69,8 +70,8 @@ def make_blob() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def tiny_settings() -> Callable[..., SegmentSettings]:
-    def settings(**changed: object) -> SegmentSettings:
-        return SegmentSettings(**(TINY | changed))
+    def settings(**changed: dict) -> SegmentSettings:
+        return SegmentSettings(**TINY | {name: TINY.get(name, {}) | group for name, group in changed.items()})
 
     return settings
 
@@ -84,6 +85,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory, one_torch_thread: None) ->
     folder = tmp_path_factory.mktemp("trained")
     write_results(folder / "results", [("a", "a1", "train", 6), ("b", "b1", "train", 6), ("c", "c1", "test", 3)])
     settings = SegmentSettings(**TINY)
-    division = divide(masked_images(folder / "results"), settings, seed=0)
+    division = divide(masked_images(folder / "results"), settings.data, seed=0)
     train_segmenter(division, folder / "model", settings, seed=0, threads=1)
     return folder

@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage, signal
 
 from liftnet.core.errors import LiftnetError
-from liftnet.models.refinenet import (
+from liftnet.models.segmentation_networks.refinenet import (
     ChainedResidualPooling,
     MultiResolutionFusion,
     RefineNet,

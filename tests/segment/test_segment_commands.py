@@ -14,13 +14,13 @@ from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, MASKS, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
+from liftnet.models.segmentation_networks import PredictionSettings
 from liftnet.models.segmenter import Segmenter
 from liftnet.segment.cli import add_commands
 from liftnet.segment.evaluate import evaluate_heldout, evaluate_truth
 from liftnet.segment.metrics import iou
 from liftnet.segment.predict import predict_artist
 from liftnet.segment.samples import masked_images
-from liftnet.segment.settings import SegmentSettings
 
 
 def run(*arguments: object) -> None:
@@ -65,7 +65,7 @@ def test_every_stored_image_gets_a_row_and_the_good_ones_a_mask(trained, bad_res
 def test_an_artist_with_one_image_is_masked(trained, bad_results):
     root, ids = bad_results
     counts = predict_artist(root, Segmenter.load(trained / "model"), "b", root / "masks" / "b.parquet",
-                            SegmentSettings())  # fmt: skip
+                            PredictionSettings())  # fmt: skip
     assert counts == (1, 1)
     assert (root / "masks" / f"{ids[5]}.png").exists()
 
@@ -74,21 +74,23 @@ def test_an_artist_whose_images_all_failed_gets_an_empty_table(trained, tmp_path
     rows = make_results(tmp_path, [("a", "a1", "train", 1)])
     write_table(tmp_path / "manifest.parquet", [rows[0] | {"status": "not_image", "image_id": None}], MANIFEST)
     out = tmp_path / "masks" / "a.parquet"
-    assert predict_artist(tmp_path, Segmenter.load(trained / "model"), "a", out, SegmentSettings()) == (0, 0)
+    assert predict_artist(tmp_path, Segmenter.load(trained / "model"), "a", out, PredictionSettings()) == (0, 0)
     assert read_table(out, MASKS).num_rows == 0
 
 
 def test_unknown_artist_is_an_error(trained, bad_results):
     root, _ = bad_results
     with pytest.raises(LiftnetError, match="'nobody'"):
-        predict_artist(root, Segmenter.load(trained / "model"), "nobody", root / "x.parquet", SegmentSettings())
+        predict_artist(root, Segmenter.load(trained / "model"), "nobody", root / "x.parquet", PredictionSettings())
 
 
 def test_a_file_in_place_of_the_folder_is_a_clear_error(trained, bad_results):
     root, _ = bad_results
     (root / "masks").write_text("not a folder")
     with pytest.raises(LiftnetError, match="cannot be written"):
-        predict_artist(root, Segmenter.load(trained / "model"), "b", root / "masks" / "b.parquet", SegmentSettings())
+        predict_artist(
+            root, Segmenter.load(trained / "model"), "b", root / "masks" / "b.parquet", PredictionSettings()
+        )
 
 
 def test_prediction_does_not_depend_on_the_number_of_threads(trained, make_blob):
@@ -99,7 +101,7 @@ def test_prediction_does_not_depend_on_the_number_of_threads(trained, make_blob)
         results = []
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            results.append(segmenter.predict(image))
+            results.append(segmenter.predict(image, PredictionSettings(test_time_scales=[1.0])))
     finally:
         torch.set_num_threads(before)
     assert results[0].shape == (300, 211)
@@ -108,17 +110,18 @@ def test_prediction_does_not_depend_on_the_number_of_threads(trained, make_blob)
 
 
 def test_flip_averaging_makes_the_prediction_mirror_symmetric(trained, make_blob):
-    segmenter = Segmenter.load(trained / "model").apply(SegmentSettings(test_time_flip=True))
+    segmenter = Segmenter.load(trained / "model")
     image, _ = make_blob(7)
-    mirrored = segmenter.predict(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
-    np.testing.assert_allclose(segmenter.predict(image), mirrored, atol=1e-4)
+    flipping = PredictionSettings(test_time_flip=True)
+    mirrored = segmenter.predict(np.ascontiguousarray(image[:, ::-1]), flipping)[:, ::-1]
+    np.testing.assert_allclose(segmenter.predict(image, flipping), mirrored, atol=1e-4)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "absent", "other", "format"])
 def test_a_damaged_segmenter_is_named(trained, tmp_path, damage):
     config, weights = tmp_path / "config.json", tmp_path / "model.safetensors"
     text, data = (trained / "model" / "config.json").read_text(), (trained / "model" / weights.name).read_bytes()
-    config.write_text(text.replace("segmenter-1", "segmenter-0") if damage == "format" else text)
+    config.write_text(text.replace('"format": 3', '"format": 2') if damage == "format" else text)
     if damage == "other":
         config.write_text(text.replace('"channels": 16', '"channels": 24'))
     if damage != "absent":
@@ -130,7 +133,7 @@ def test_a_damaged_segmenter_is_named(trained, tmp_path, damage):
 def test_table_has_a_row_a_work_and_one_for_all(trained, tmp_path):
     segmenter = Segmenter.load(trained / "model")
     images = masked_images(trained / "results")
-    table = evaluate_heldout(segmenter, images, SegmentSettings(), tmp_path / "segmentation", "note")
+    table = evaluate_heldout(segmenter, images, PredictionSettings(), tmp_path / "segmentation", "note")
     written = pd.read_csv(tmp_path / "segmentation.csv")
     assert list(written.columns) == ["split", "work", "n", "iou", "accuracy", "resolution"]
     assert written.work.tolist() == ["c1", "a1", "b1", "all"]
@@ -142,7 +145,7 @@ def test_table_has_a_row_a_work_and_one_for_all(trained, tmp_path):
 def test_without_a_mask_or_weights_the_remedy_is_said(tmp_path, make_results):
     make_results(tmp_path, [("a", "a1", "train", 2)], masked=False)
     arguments = ["segment", "train", "--root", tmp_path, "--model", tmp_path / "m", "--tables", tmp_path / "t"]
-    with pytest.raises(LiftnetError, match=r"not a single image with a hand mask.*weights"):
+    with pytest.raises(LiftnetError, match=r"not a single image with a manual mask.*weights"):
         run(*arguments)
 
 
@@ -153,7 +156,7 @@ def test_given_weights_need_no_mask(tmp_path, trained, make_results, caplog):
         "--weights", trained / "model", "--threads", 1)  # fmt: skip
     assert pd.read_csv(tmp_path / "t" / "segmentation.csv").n.tolist() == [0]
     assert "nothing held out" in caplog.text
-    assert Segmenter.load(tmp_path / "m").config["copied_from"] == str(trained / "model")
+    assert Segmenter.load(tmp_path / "m").notes["copied_from"] == str(trained / "model")
 
 
 def test_truth_table_counts_a_missing_mask_as_empty(tmp_path, make_results, make_blob):

@@ -73,7 +73,7 @@ def test_a_corrected_mask_trains_in_place_of_the_hand_mask(tmp_path, make_result
     corrected = np.zeros((96, 128), bool)
     corrected[:48] = True
     write_mask(tmp_path / "edited" / f"{rows[1]['image_id']}.png", corrected)
-    own, _ = all_masked_images(tmp_path, SegmentSettings(corrections=str(tmp_path / "edited")))
+    own, _ = all_masked_images(tmp_path, SegmentSettings(data={"corrections": str(tmp_path / "edited")}))
     assert [image.corrected for image in own] == [False, True, False]
     samples = load_samples(own, 102, threads=1)  # at the size of the images
     assert iou(samples[1].mask >= 128, corrected) > 0.98

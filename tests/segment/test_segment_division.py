@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.data.masks import write_mask
+from liftnet.models.segmenter import working_shape
 from liftnet.segment.augment import Scenery, augment, background_plate
-from liftnet.segment.samples import MaskedImage, Sample, divide, load_samples, masked_images, working_shape
-from liftnet.segment.settings import SegmentSettings
+from liftnet.segment.samples import MaskedImage, Sample, divide, load_samples, masked_images
+from liftnet.segment.settings import AugmentationSettings, DataSettings
 
 
 def masked(number: int, work: str, split: str) -> MaskedImage:
@@ -27,7 +28,7 @@ def test_no_image_is_lost_and_no_held_out_image_trains(works, splits, seed):
     images = [
         masked(10 * work + i, f"w{work}", splits.get(work, "train")) for work, count in works for i in range(count)
     ]
-    division = divide(images, SegmentSettings(), seed)
+    division = divide(images, DataSettings(), seed)
     heldout, train = set(division.heldout), set(division.train) | set(division.validation)
     assert heldout | train == set(images)
     assert not heldout & train
@@ -44,13 +45,13 @@ def test_no_image_is_lost_and_no_held_out_image_trains(works, splits, seed):
 
 
 def test_one_masked_work_holds_out_images_and_says_so():
-    division = divide([masked(i, "w", "train") for i in range(8)], SegmentSettings(), 0)
+    division = divide([masked(i, "w", "train") for i in range(8)], DataSettings(), 0)
     assert len(division.heldout) == 2
     assert "only masked work" in division.note
 
 
 def test_a_single_masked_image_trains_and_nothing_is_held_out():
-    division = divide([masked(0, "w", "test")], SegmentSettings(), 0)
+    division = divide([masked(0, "w", "test")], DataSettings(), 0)
     assert len(division.train) == len(division.validation) == 1
     assert division.heldout == []
 
@@ -91,16 +92,19 @@ def test_augmented_pictures_depend_on_the_seed_alone_and_keep_picture_and_mask_t
     sample = Sample("w", image, mask.astype(np.uint8) * 255)
     plate = background_plate(sample)
     assert plate is not None
-    scenery, kept = Scenery([plate], [sample]), SegmentSettings(image_size=64, replace_background=0.0, lighting=0.0)
-    changed = SegmentSettings(image_size=64, replace_background=0.7, neighbours=0.7, lighting=0.7)
-    first = augment(sample, scenery, changed, np.random.default_rng(1))
-    again = augment(sample, scenery, changed, np.random.default_rng(1))
-    other = augment(sample, scenery, changed, np.random.default_rng(2))
+    scenery, kept = (
+        Scenery([plate], [sample]),
+        AugmentationSettings(background_swap_probability=0.0, lighting_probability=0.0),
+    )
+    changed = AugmentationSettings(background_swap_probability=0.7, neighbour_fraction=0.7, lighting_probability=0.7)
+    first = augment(sample, scenery, changed, 64, np.random.default_rng(1))
+    again = augment(sample, scenery, changed, 64, np.random.default_rng(1))
+    other = augment(sample, scenery, changed, 64, np.random.default_rng(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
     agreeing = []
     for seed in range(30):
-        picture, target = augment(sample, scenery, kept, np.random.default_rng(seed))
+        picture, target = augment(sample, scenery, kept, 64, np.random.default_rng(seed))
         assert picture.shape == (3, 64, 64)
         assert target.shape == (1, 64, 64)
         assert picture.min() >= 0

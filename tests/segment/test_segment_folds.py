@@ -14,11 +14,12 @@ from scipy import ndimage, stats
 from liftnet.core.errors import LiftnetError
 from liftnet.data.masks import write_mask
 from liftnet.data.schemas import MASKS, read_table
-from liftnet.models.segmenter import Segmenter
+from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmenter import Segmenter, expected_iou
 from liftnet.segment.cli import add_commands
 from liftnet.segment.crossvalidate import deal_works
-from liftnet.segment.metrics import boundary_f, expected_iou, iou
-from liftnet.segment.peer import GeneralRemover
+from liftnet.segment.metrics import boundary_f, iou
+from liftnet.segment.reference_segmenter import ReferenceSegmenter
 from liftnet.segment.samples import MaskedImage, all_masked_images, divide, masked_images
 from liftnet.segment.scoring import confidence_table, summarise
 from liftnet.segment.settings import SegmentSettings
@@ -60,7 +61,9 @@ def bright_remover(tmp_path_factory):
     return path
 
 
-def test_works_are_scored_by_segmenters_that_have_not_seen_them(trained, tmp_path, make_results, bright_remover):
+def test_works_are_scored_by_segmenters_that_have_not_seen_them(
+    trained, tmp_path, make_results, bright_remover, tiny_settings
+):
     pytest.importorskip("onnxruntime")
     rows = make_results(tmp_path / "r", [("a", "a1", "train", 3), ("b", "b1", "test", 3), ("c", "c1", "train", 2)])
     # every mask of c1 is a corrected one: it trains, and is not scored
@@ -68,19 +71,19 @@ def test_works_are_scored_by_segmenters_that_have_not_seen_them(trained, tmp_pat
         (tmp_path / "edited").mkdir(exist_ok=True)
         image.mask.rename(tmp_path / "edited" / image.mask.name)
     arguments = ["segment", "crossvalidate", "--root", tmp_path / "r", "--out", tmp_path / "folds", "--tables",
-                 tmp_path / "t", "--encoder", "tu-mobilenetv3_small_050", "--encoder-weights", "--channels", 16,
-                 "--image-size", 96, "--batch-size", 4, "--learning-rate", 5e-3, "--replace-background", 0,
-                 "--iterations", 30, "--validate-every", 15, "--threads", 1, "--also", trained / "results",
-                 "--corrections", tmp_path / "edited", "--peer-onnx", bright_remover]  # fmt: skip
+                 tmp_path / "t", "--settings", tiny_settings().model_dump_json(), "--train.iterations", 30,
+                 "--train.validate-every", 15, "--threads", 1, "--data.extra-roots", trained / "results",
+                 "--data.corrections", tmp_path / "edited",
+                 "--reference-segmenter-onnx", bright_remover]  # fmt: skip
     run(*arguments)
     images = pd.read_csv(tmp_path / "t" / "segmentation_images.csv", dtype={"image_id": str})
     assert images.method.value_counts().to_dict() == {"liftnet": 6, "bright": 6}
     assert set(images.image_id) == {row["image_id"] for row in rows[:6]}
     for work in ("a1", "b1"):
-        config = Segmenter.load(tmp_path / "folds" / work).config
-        assert "1 works held out" in config["held_out"]
-        # three of the other work and two of c1, of which one chooses the checkpoint; works of --also are known here
-        assert (config["training_images"], config["training_works"]) == (4, 2)
+        training = Segmenter.load(tmp_path / "folds" / work).notes["training"]
+        assert "1 works held out" in training["held_out"]
+        # three of the other work and two of c1, of which one chooses the checkpoint; extra roots are known here
+        assert (training["images"], training["works"]) == (4, 2)
     table = pd.read_csv(tmp_path / "t" / "segmentation_folds.csv")
     assert table.work.tolist() == ["a1", "b1", "mean over works", "mean over images"] * 2
     mean = table[(table.method == "liftnet") & (table.work == "mean over images")].iloc[0]
@@ -93,9 +96,9 @@ def test_works_are_scored_by_segmenters_that_have_not_seen_them(trained, tmp_pat
 def test_images_and_works_of_the_own_folder_are_not_taken_from_others(tmp_path, make_results):
     make_results(tmp_path / "r", [("a", "a1", "train", 2), ("b", "b1", "test", 2)])
     make_results(tmp_path / "o", [("b", "b1", "train", 6), ("c", "c1", "test", 2)])
-    own, others = all_masked_images(tmp_path / "r", SegmentSettings(also=[str(tmp_path / "o")]))
+    own, others = all_masked_images(tmp_path / "r", SegmentSettings(data={"extra_roots": [str(tmp_path / "o")]}))
     assert {image.work_id for image in others} == {"c1"}
-    division = divide(own, SegmentSettings(), 0, others)
+    division = divide(own, SegmentSettings().data, 0, others)
     assert {image.work_id for image in division.heldout} == {"b1"}
     assert {image.collection for image in [*division.train, *division.validation]} == {"", "also 1"}
 
@@ -115,7 +118,7 @@ def test_every_work_is_in_one_fold(works, folds, seed):
 
 def test_one_work_cannot_be_left_out(tmp_path, make_results):
     make_results(tmp_path, [("a", "a1", "train", 3)])
-    with pytest.raises(LiftnetError, match="1 works with hand masks"):
+    with pytest.raises(LiftnetError, match="1 works with manual masks"):
         deal_works(masked_images(tmp_path), 0, 0)
 
 
@@ -180,12 +183,14 @@ def test_proposed_masks_are_of_the_images_without_one(tmp_path, make_results, ma
     pytest.importorskip("onnxruntime")
     rows = make_results(tmp_path, [("a", "a1", "train", 3)], masked=False)
     (tmp_path / "images" / rows[1]["file"]).write_bytes(b"<html>")
-    run("segment", "propose", "--root", tmp_path, "--peer-onnx", bright_remover, "--out", tmp_path / "p")
+    run(
+        "segment", "propose", "--root", tmp_path, "--reference-segmenter-onnx", bright_remover, "--out", tmp_path / "p"
+    )
     table = read_table(tmp_path / "p" / "proposed.parquet", MASKS).to_pylist()
     assert [row["status"] for row in table] == ["ok", "not_image", "ok"]
-    masks = all_masked_images(tmp_path, SegmentSettings(corrections=str(tmp_path / "p")))[0]
+    masks = all_masked_images(tmp_path, SegmentSettings(data={"corrections": str(tmp_path / "p")}))[0]
     assert [image.image_id for image in masks] == [rows[0]["image_id"], rows[2]["image_id"]]
-    with pytest.raises(LiftnetError, match="--peer-onnx"):
+    with pytest.raises(LiftnetError, match="--reference-segmenter-onnx"):
         run("segment", "propose", "--root", tmp_path, "--out", tmp_path / "p")
 
 
@@ -196,17 +201,16 @@ def test_a_remover_that_cannot_be_used_is_named(tmp_path, how):
     if how == "damaged":
         path.write_bytes(b"not a network")
     with pytest.raises(LiftnetError, match=r"net\.onnx"):
-        GeneralRemover(path)
+        ReferenceSegmenter(path)
 
 
 def test_scales_and_flips_at_test_time_are_averaged(trained, make_blob):
     segmenter = Segmenter.load(trained / "model")
     image = make_blob(4)[0]
-    single = segmenter.predict(image)
-    segmenter.apply(SegmentSettings(test_time_scales=[1.0, 1.0]))
-    np.testing.assert_allclose(segmenter.predict(image), single, atol=1e-6)
-    segmenter.apply(SegmentSettings(test_time_scales=[1.0, 1.34]))
-    both = segmenter.predict(image)
+    single = segmenter.predict(image, PredictionSettings(test_time_scales=[1.0]))
+    twice = segmenter.predict(image, PredictionSettings(test_time_scales=[1.0, 1.0]))
+    np.testing.assert_allclose(twice, single, atol=1e-6)
+    both = segmenter.predict(image, PredictionSettings(test_time_scales=[1.0, 1.34]))
     assert not np.allclose(both, single, atol=1e-3)
     assert iou(both >= 0.5, make_blob(4)[1]) > 0.9
 
@@ -214,5 +218,5 @@ def test_scales_and_flips_at_test_time_are_averaged(trained, make_blob):
 def test_a_stray_file_among_the_corrections_changes_nothing(tmp_path, make_results):
     make_results(tmp_path, [("a", "a1", "train", 2), ("b", "b1", "train", 2)])
     write_mask(tmp_path / "edited" / "nobody.png", np.ones((96, 128), bool))
-    own, _ = all_masked_images(tmp_path, SegmentSettings(corrections=str(tmp_path / "edited")))
+    own, _ = all_masked_images(tmp_path, SegmentSettings(data={"corrections": str(tmp_path / "edited")}))
     assert not any(image.corrected for image in own)

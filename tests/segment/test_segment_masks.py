@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from liftnet.models.mask_cleaning import clean_mask
+from liftnet.models.segmenter import clean_mask
 from liftnet.segment.metrics import iou, mask_loss, pixel_accuracy
 
 masks = arrays(bool, (6, 7))
@@ -44,7 +44,7 @@ def test_a_pierced_sculpture_keeps_its_hole_and_loses_specks_and_pinholes():
     mask[40:60, 40:60] = False  # the sculptor's hole
     mask[20, 20] = False  # a pinhole
     mask[2:5, 2:5] = True  # a speck
-    cleaned = clean_mask(mask.astype(np.float32), 0.5, component_share=0.1, hole_share=0.001)
+    cleaned = clean_mask(mask.astype(np.float32), 0.5, component_fraction=0.1, hole_fraction=0.001)
     assert not cleaned[40:60, 40:60].any()
     assert cleaned[20, 20]
     assert not cleaned[2:5, 2:5].any()
@@ -53,22 +53,22 @@ def test_a_pierced_sculpture_keeps_its_hole_and_loses_specks_and_pinholes():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0, 0.5))
-def test_cleaning_agrees_with_scipys_labelling(seed, component_share, hole_share):
+def test_cleaning_agrees_with_scipys_labelling(seed, component_fraction, hole_fraction):
     rng = np.random.default_rng(seed)
     probability = ndimage.gaussian_filter(rng.normal(0.5, 1, (40, 50)), 1.5)
     mask = probability >= 0.5
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     areas[0] = 0
-    expected = np.isin(labels, [i for i in range(1, count + 1) if areas[i] >= component_share * areas.max()])
+    expected = np.isin(labels, [i for i in range(1, count + 1) if areas[i] >= component_fraction * areas.max()])
     filled = expected.copy()
     holes, count = ndimage.label(~expected)
     for hole in range(1, count + 1):
         where = holes == hole
         inside = not (where[0].any() or where[-1].any() or where[:, 0].any() or where[:, -1].any())
-        if inside and where.sum() <= hole_share * expected.sum():
+        if inside and where.sum() <= hole_fraction * expected.sum():
             filled |= where
-    np.testing.assert_array_equal(clean_mask(probability, 0.5, component_share, hole_share), filled)
+    np.testing.assert_array_equal(clean_mask(probability, 0.5, component_fraction, hole_fraction), filled)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

@@ -10,7 +10,7 @@ from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.models.encoders import build_encoder, start_encoder
 from liftnet.segment.metrics import iou
-from liftnet.segment.peer import GeneralRemover
+from liftnet.segment.reference_segmenter import ReferenceSegmenter
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 WEIGHTS = DATA / "weights"
@@ -31,7 +31,7 @@ def test_the_encoder_starts_from_a_file_of_weights():
 
 def test_the_general_remover_masks_photographs_as_its_makers_say():
     pytest.importorskip("onnxruntime")
-    remover = GeneralRemover(WEIGHTS / "u2netp" / "u2netp.onnx")
+    remover = ReferenceSegmenter(WEIGHTS / "u2netp" / "u2netp.onnx")
     rows = pd.read_csv(DATA / "photos" / "sources.csv").dropna(subset="mask")
     scores = []
     for row in rows[rows.work == "Head of an Ethiopian"].iloc[::10].itertuples():

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liftnet.models.encoders import build_encoder, encoder_normalisation
+from liftnet.models.segmentation_networks import NetworkSettings
+from liftnet.models.segmenter import SegmentationNetwork
 
 LEVELS = 4  # the paper's four paths: strides 4, 8, 16 and 32
 
@@ -85,7 +87,7 @@ class RefineNetBlock(nn.Module):
         return self.output(self.pool(refined))
 
 
-class RefineNet(nn.Module):
+class RefineNet(SegmentationNetwork):
     """A four-path cascaded RefineNet that gives one foreground logit a pixel.
 
     Args:
@@ -101,12 +103,13 @@ class RefineNet(nn.Module):
 
     def __init__(self, encoder: str = "tu-tf_efficientnet_lite0", channels: int = 32) -> None:
         super().__init__()
-        self.encoder = build_encoder(encoder)
+        built = build_encoder(encoder)
+        self.encoder = built
         mean, std = encoder_normalisation(encoder)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         widths = [channels] * (LEVELS - 1) + [2 * channels]
-        levels = self.encoder.out_channels[-LEVELS:]
+        levels = built.out_channels[-LEVELS:]
         self.reduce = nn.ModuleList(
             nn.Conv2d(level, width, 1, bias=False) for level, width in zip(levels, widths, strict=True)
         )
@@ -135,3 +138,8 @@ class RefineNet(nn.Module):
 def resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """Bilinear resampling of (B, C, H, W) to `size` (height, width), pixel centres kept in place."""
     return x if x.shape[-2:] == size else functional.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def build(settings: NetworkSettings) -> RefineNet:
+    """The network that the settings ask for, with random weights."""
+    return RefineNet(settings.encoder, settings.channels)

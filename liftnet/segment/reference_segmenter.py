@@ -18,7 +18,7 @@ from liftnet.core.errors import LiftnetError
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class GeneralRemover:
+class ReferenceSegmenter:
     """A background remover in an ONNX file, run by onnxruntime on the processor.
 
     Args:

@@ -1,0 +1,71 @@
+"""Networks that tell foreground from background, each a module of this folder with a function `build(settings)`.
+
+A new network is a new module: settings, command line and model folders know it by its name.
+"""
+
+from __future__ import annotations
+
+from pkgutil import iter_modules
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from liftnet.core.devices import Device
+from liftnet.core.settings import Settings
+
+ARCHITECTURES = tuple(sorted(module.name for module in iter_modules(__path__)))
+
+
+class NetworkSettings(Settings):
+    """What the network is."""
+
+    architecture: str = Field(
+        "refinenet",
+        description="refinenet, or another module of liftnet/models/segmentation_networks",
+        json_schema_extra={"enum": list(ARCHITECTURES)},
+    )
+    encoder: str = Field(
+        "tu-tf_efficientnet_lite0", min_length=1, description="encoder, by its segmentation-models-pytorch name"
+    )
+    encoder_weights: list[str] = Field(
+        ["imagenet"],
+        description="where the encoder starts from, tried in this order: imagenet, or the path of a .safetensors or "
+        ".pth file; with an empty list, or if none can be had, it starts from random weights",
+    )
+    channels: int = Field(32, ge=8, le=512, multiple_of=8, description="feature channels of the decoder")
+    image_size: int = Field(
+        224, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
+    )
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_a_module_of_this_folder(cls, name: str) -> str:
+        if name not in ARCHITECTURES:
+            raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
+        return name
+
+
+class PredictionSettings(Settings):
+    """How an image is masked by a trained segmenter."""
+
+    test_time_flip: bool = Field(
+        False, description="average the prediction with that of the mirrored image, in twice the time"
+    )
+    test_time_scales: list[Annotated[float, Field(gt=0.1, le=8)]] = Field(
+        [1.6],
+        min_length=1,
+        max_length=8,
+        description="the prediction is averaged over these multiples of image_size; training views are closer than "
+        "whole photographs, so one above 1 is best",
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="foreground probability from which a pixel is foreground")
+    component_fraction: float = Field(
+        0.3, ge=0, le=1, description="smallest area of a kept part, as a fraction of the largest part's"
+    )
+    hole_fraction: float = Field(
+        0.0005, ge=0, le=1, description="largest area of a hole that is filled, as a fraction of the foreground's"
+    )
+    min_coverage: float = Field(
+        0.002, ge=0, le=1, description="smallest fraction of foreground pixels; with less an image has no mask"
+    )
+    device: Device = Field("auto", description="where the network runs, in training too; auto takes a GPU")
