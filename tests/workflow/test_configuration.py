@@ -59,6 +59,20 @@ def test_each_fault_is_named_with_what_is_allowed(given, words):
     assert [word for word in words if word not in line] == []
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "words"),
+    [
+        ("match", {"ratoi": 0.8}, ["match: unknown key 'ratoi'", "known keys are", "ratio"]),
+        ("match", {"ratio": "high"}, ["match.ratio", "'high' is not of type 'number'"]),
+        ("match", {"ratio": 7}, ["match.ratio", "7", "maximum"]),
+        ("match", {"matcher": "superglue"}, ["match.matcher", "exact", "colmap", "openmvg"]),
+    ],
+)
+def test_faults_of_the_workflows_own_schema(section, change, words):
+    (line,) = problems({section: change}, yaml.safe_load(SCHEMA_FILE.read_text()))
+    assert [word for word in words if word not in line] == []
+
+
 def test_all_faults_are_told_at_once():
     assert len(problems({"seed": -1, "depth": {"image_size": "x"}}, SMALL)) == 2
 
