@@ -24,7 +24,13 @@ from torch import Tensor
 
 from liftnet.depth.data.pairs import sample_depth
 from liftnet.depth.reprojection.affine import CameraFit, fit_camera, fit_camera_by_svd, homogeneous_points
-from liftnet.depth.reprojection.loss import CameraModel, correspondence_loss, correspondence_terms, robust_cost
+from liftnet.depth.reprojection.loss import (
+    CameraModel,
+    Criterion,
+    correspondence_loss,
+    correspondence_terms,
+    robust_cost,
+)
 from liftnet.depth.reprojection.ransac import ransac_inliers
 from liftnet.models.depth_networks import NetworkSettings
 from liftnet.models.liftnet import initial_network
@@ -142,12 +148,12 @@ def parts_table() -> pd.DataFrame:
 
         def whole(camera: CameraModel, p: Pairs = pairs, m: Tensor = mask, g: torch.Generator = generator) -> Tensor:
             depth = p.depth.clone().requires_grad_()
-            terms = correspondence_terms(p.source, depth, p.target, m, THRESHOLD, TAU, g, camera=camera)
+            terms = correspondence_terms(p.source, depth, p.target, m, g, Criterion(THRESHOLD, TAU, camera=camera))
             return torch.autograd.grad(terms.loss.sum(), depth)[0]
 
         cameras = {
             "whole loss, affine": CameraModel(),
-            "whole loss, affine with calibration": CameraModel(calibration=1.0, unit=SIDE / 2),
+            "whole loss, affine drawn to orthography": CameraModel(orthography_weight=1.0, unit=SIDE / 2),
             "whole loss, orthographic": CameraModel("orthographic", unit=SIDE / 2),
         }
         parts: dict[str, Callable[[], Tensor]] = {"RANSAC, 100 draws": ransac}

@@ -29,11 +29,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from liftnet.core.files import write_text
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
-from liftnet.depth.data.batches import Order
 from liftnet.depth.data.pairs import PairLoader, sample_depth
-from liftnet.depth.objectives import Sources, load_training
+from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.reprojection.loss import correspondence_loss
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
+from liftnet.learn.task import Order
 from liftnet.models.depth_input import cut_input
 from liftnet.models.depth_networks import InputSettings
 from liftnet.models.liftnet import initial_network
@@ -79,14 +79,14 @@ class PlainPairs(Dataset):
 
 def loader_rows(root: Path, size: int, pairs: int) -> list[dict[str, object]]:
     """Pairs a CPU second of both loaders."""
-    settings = DepthSettings(image_size=size, **NETWORKS[size])
+    settings = TrainSettings(input={"image_size": size}, network=NETWORKS[size])
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         start = spent()
-        data = load_training(Sources(root, root / "dataset", None, Path(scratch), 1, 0), settings)
+        data = load_training_data(TrainingInputs(root, root / "dataset", None, Path(scratch), 1, 0), settings)
         decoding = spent() - start
         loader = data.train.loader  # type: ignore[attr-defined]
-        order = Order(data.train, BATCH, 0)
+        order = Order(data.train.groups, data.train.directions, BATCH, 0)
         start = spent()
         steps = min(pairs // BATCH, order.steps)
         for step in range(steps):
@@ -142,7 +142,7 @@ def step_rows(size: int, device: torch.device, steps: int, rate: float) -> list[
     mask = torch.ones(BATCH, POINTS, dtype=torch.bool, device=device)
     choices = [("no", False)] if device.type == "cpu" else [("no", False), ("bf16", False), ("bf16", True)]
     for precision, compiled in choices:
-        settings = DepthSettings(image_size=size, **NETWORKS[size])
+        settings = TrainSettings(input={"image_size": size}, network=NETWORKS[size])
         network = initial_network(settings.network, 0).to(device, memory_format=torch.channels_last)
         called = torch.compile(network) if compiled else network
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)

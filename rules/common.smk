@@ -85,23 +85,9 @@ COLLECT_MANIFEST = (
     ),
 )
 
-# Settings that only the later commands of a stage read: changing one of them does not train again.
-DEPTH_EVALUATION = ("evaluation_pairs", "n_examples")
-DEPTH_SFM = ("sfm_masks", "sfm_min_images")
-DEPTH_TRAINING = tuple(
-    key for key in config["depth"] if key not in (*DEPTH_EVALUATION, *DEPTH_SFM)
-)
 DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
 MATCH_ACROSS = ("across_coarse", "across_neighbours")  # of `match --across` alone
 MATCH_WORK = tuple(key for key in config["match"] if key not in MATCH_ACROSS)
-PRIOR_SETTINGS = (
-    "background",
-    "crop",
-    "crop_margin",
-    "encoder",
-    "image_size",
-    "levels",
-)
 
 
 wildcard_constraints:

@@ -67,31 +67,49 @@ def source_options_of_run(wildcards):
 
 
 def settings_of_run(wildcards):
-    """Settings of a run as options: the section `depth`, the plan's, the run's, what the configuration overrides."""
+    """Settings of a run: depth.train, the plan's, the run's, what the configuration overrides; the later ones win."""
     run = PLAN["runs"][wildcards.run]
     overrides = EXPERIMENTS["overrides"]
-    section = {
-        **config["depth"],
-        **PLAN.get("settings", {}),
-        "method": run.get("method", "correspondences"),
-        **run.get("settings", {}),
-        **overrides.get(run["train"], {}),
-        **overrides.get(wildcards.run, {}),
+    settings = config["depth"]["train"]
+    for changes in (
+        PLAN.get("settings", {}),
+        {"method": run.get("method", "correspondences")},
+        run.get("settings", {}),
+        overrides.get(run["train"], {}),
+        overrides.get(wildcards.run, {}),
+    ):
+        settings = merged(settings, changes)
+    return shlex.join(["--settings", json.dumps(settings, sort_keys=True)])
+
+
+def merged(settings, changes):
+    """Nested settings with some changed; what `changes` does not name stays, in groups too."""
+    groups = {
+        name
+        for name, value in changes.items()
+        if isinstance(value, dict) and isinstance(settings.get(name), dict)
     }
-    return sources.options_of(section, DEPTH_TRAINING)
+    inner = {name: merged(settings[name], changes[name]) for name in groups}
+    return {**settings, **changes, **inner}
 
 
 def check_overrides():
     """Refuse overrides of settings, sets or runs that do not exist."""
+    schema = yaml.safe_load(
+        (HOME / "workflow" / "schemas" / "config.schema.yaml").read_text(
+            encoding="utf-8"
+        )
+    )
+    training = schema["properties"]["depth"]["properties"]["train"]
     for name, values in EXPERIMENTS["overrides"].items():
         if name not in {*PLAN["runs"], *PLAN["sets"]}:
             raise WorkflowError(
                 f"experiments.overrides: {name!r} is neither a run nor a training set of {EXPERIMENTS['plan']}"
             )
-        unknown = sorted(set(values) - set(DEPTH_TRAINING))
-        if unknown:
+        wrong = configuration.problems(values, training)
+        if wrong:
             raise WorkflowError(
-                f"experiments.overrides.{name}: unknown key {', '.join(unknown)}; see the section depth"
+                f"experiments.overrides.{name}: {'; '.join(wrong)}; see the section depth.train"
             )
 
 
@@ -116,7 +134,7 @@ def options_of_scores(wildcards):
     words += ["--split", chosen.get("split", "test")]
     words += ["--unit", chosen.get("unit", "half width")]
     if "prior" in run:
-        return f"{shlex.join(words)} {settings('depth', *PRIOR_SETTINGS)}"
+        words += ["--settings", section("depth.train.input")]
     return shlex.join(words)
 
 

@@ -30,13 +30,13 @@ rule train_liftnet:
         runtime=1440,
     params:
         seed=config["seed"],
-        settings=settings("depth", *DEPTH_TRAINING),
+        settings=section("depth.train"),
         version=1,
     shell:
         """
         python -m liftnet depth train --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} {params.settings} \
-            2>&1 | tee {log:q}
+            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -67,13 +67,13 @@ rule evaluate_depth:
     params:
         museum=museum_option(),
         seed=config["seed"],
-        settings=settings("depth", *DEPTH_EVALUATION),
+        settings=section("depth.evaluate"),
         version=1,
     shell:
         """
         python -m liftnet depth evaluate --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
             --model "$(dirname {input.model:q})" {params.museum} --tables "$(dirname {output.tables[0]:q})" \
-            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -125,12 +125,12 @@ rule reconstruct_works:
         runtime=1440,
     params:
         seed=config["seed"],
-        settings=settings("depth", *DEPTH_SFM),
+        settings=section("depth.sfm"),
         truth=branch(MUSEUM, then=f"--truth {shlex.quote(MUSEUM_FOLDER)}", otherwise=""),
         version=1,
     shell:
         """
         python -m liftnet depth sfm --root "$(dirname {input.manifest:q})" --out "$(dirname {output.truth:q})" \
             --tables "$(dirname {output.table:q})" {params.truth} --threads {threads} --seed {params.seed} \
-            {params.settings} 2>&1 | tee {log:q}
+            --settings {params.settings:q} 2>&1 | tee {log:q}
         """

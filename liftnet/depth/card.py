@@ -13,7 +13,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, read_json, write_text
 from liftnet.core.log import get_logger
 from liftnet.core.tables import markdown_table
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
@@ -220,8 +220,8 @@ def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
 def _limits(config: dict[str, Any]) -> str:
     lines = ["## Limits\n"]
     if _method(config) == "correspondences":
-        settings = config.get("settings", {})
-        rigid = settings.get("camera", "affine") == "orthographic" or settings.get("calibration", 0) > 0
+        loss = config.get("settings", {}).get("loss", {})
+        rigid = loss.get("camera", "affine") == "orthographic" or loss.get("orthography_weight", 0) > 0
         free = FREE["orthographic" if rigid else "affine"]
         lines += [
             f"- **Ambiguity.** {free}, so it is no distance and has no unit. Errors that are measured after median "
@@ -245,13 +245,24 @@ def _settings(config: dict[str, Any]) -> str:
     settings = config.get("settings")
     if not settings:
         return ""
-    defaults = DepthSettings().model_dump()
+    values, defaults = (_dotted(tree) for tree in (settings, TrainSettings().model_dump()))
     rows = [
         {"setting": f"`{name}`", "value": value, "default": "" if defaults.get(name) == value else defaults.get(name)}
-        for name, value in sorted(settings.items())
+        for name, value in values.items()
     ]
     table = markdown_table(pd.DataFrame(rows))
     return f"## Settings\n\nThe default stands beside a value that is another.\n\n{table}\n"
+
+
+def _dotted(tree: dict[str, Any], above: str = "") -> dict[str, str]:
+    """The settings of a tree by their dotted names."""
+    named: dict[str, str] = {}
+    for name, value in tree.items():
+        inner = isinstance(value, dict)
+        named |= (
+            _dotted(value, f"{above}{name}.") if inner else {above + name: "null" if value is None else str(value)}
+        )
+    return named
 
 
 def _results(tables: Path) -> dict[str, pd.DataFrame]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.data.codes import SPLITS
-from liftnet.depth.settings import EVALUATION, SFM, TRAINING, DepthSettings
+from liftnet.depth.settings import EvaluateSettings, SfmSettings, TrainSettings
+from liftnet.models.depth_networks import InputSettings
 
-CROP = ("background", "crop", "crop_margin", "encoder", "image_size", "levels")  # what a prior sees
 FORMATS = "png16,npy,colour,ply,glb"
 
 
@@ -20,7 +20,7 @@ def add_commands(stages: Subparsers) -> None:
         stages, "depth", "Train LiftNet on correspondences, evaluate it, predict depth of photographs"
     )
     train = add_command(
-        commands, "train", _train, "Train LiftNet on the dataset; a stopped run goes on", DepthSettings, TRAINING
+        commands, "train", _train, "Train LiftNet on the dataset; a stopped run resumes", TrainSettings
     )
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     train.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
@@ -28,7 +28,7 @@ def add_commands(stages: Subparsers) -> None:
     train.add_argument("--targets", type=Path, help="folder with truth.parquet, for methods that learn from depth")
 
     evaluate = add_command(
-        commands, "evaluate", _evaluate, "Measure a model on held-out pairs and true depth", DepthSettings, EVALUATION
+        commands, "evaluate", _evaluate, "Measure a model on held-out pairs and true depth", EvaluateSettings
     )
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     evaluate.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
@@ -36,7 +36,7 @@ def add_commands(stages: Subparsers) -> None:
     evaluate.add_argument("--tables", type=Path, required=True, help="folder for depth_pairs.* and depth_demo.*")
     evaluate.add_argument("--museum", type=Path, help="folder of the museum, for true depth")
 
-    sfm = add_command(commands, "sfm", _sfm, "Reconstruct works with COLMAP: depth to regress", DepthSettings, SFM)
+    sfm = add_command(commands, "sfm", _sfm, "Reconstruct works with COLMAP: depth to regress", SfmSettings)
     sfm.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     sfm.add_argument("--out", type=Path, required=True, help="folder for truth.parquet, truth/ and works.parquet")
     sfm.add_argument("--tables", type=Path, required=True, help="folder for sfm.*")
@@ -48,8 +48,7 @@ def add_commands(stages: Subparsers) -> None:
         "score",
         _score,
         "Measure a model or a prior where depth is known, one row per image",
-        DepthSettings,
-        CROP,
+        InputSettings,
     )
     what = score.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", type=Path, help="folder of the model")
@@ -66,57 +65,6 @@ def add_commands(stages: Subparsers) -> None:
     )
     score.add_argument("--out", type=Path, required=True, help="Parquet file to write")
 
-    add_user_commands(commands)
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.objectives import Sources
-    from liftnet.depth.train import train
-
-    sources = Sources(
-        arguments.root, arguments.dataset, arguments.targets, arguments.model, arguments.threads, arguments.seed
-    )
-    train(sources, arguments.model, settings_from(arguments, DepthSettings))
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.evaluate import EvaluationInputs, evaluate
-
-    inputs = EvaluationInputs(
-        arguments.root, arguments.dataset, arguments.model, arguments.tables, arguments.museum, arguments.threads
-    )
-    evaluate(inputs, settings_from(arguments, DepthSettings), arguments.seed)
-
-
-def _score(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.score import Scored, prior_method, trained_method, write_scores
-
-    if arguments.model:
-        method = trained_method(arguments.model, arguments.run_name)
-    else:
-        settings = settings_from(arguments, DepthSettings)
-        method = prior_method(arguments.prior, settings.input, arguments.run_name)
-    name = arguments.set or arguments.root.resolve().name
-    scored = Scored(arguments.root, arguments.truth or arguments.root, name, arguments.split, arguments.unit)
-    write_scores(arguments.out, method, scored, arguments.threads)
-
-
-def _sfm(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.sfm.works import SfmInputs, reconstruct_works
-
-    inputs = SfmInputs(
-        arguments.root,
-        arguments.out,
-        arguments.tables,
-        tuple(arguments.splits),
-        arguments.truth,
-        arguments.threads,
-    )
-    reconstruct_works(inputs, settings_from(arguments, DepthSettings), arguments.seed)
-
-
-def add_user_commands(commands: Subparsers) -> None:
-    """Add the commands to those of the stage `depth`."""
     predict = add_command(commands, "predict", _predict, "Predict depth and a mesh of images and folders of images")
     predict.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
     predict.add_argument("--model", type=Path, required=True, help="folder of the model")
@@ -158,6 +106,51 @@ def add_user_commands(commands: Subparsers) -> None:
     card.add_argument(
         "--license", default="other", help="licence of the weights, as model hubs name it (default: other)"
     )
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.objectives import TrainingInputs
+    from liftnet.depth.train import train
+
+    inputs = TrainingInputs(
+        arguments.root, arguments.dataset, arguments.targets, arguments.model, arguments.threads, arguments.seed
+    )
+    train(inputs, arguments.model, settings_from(arguments, TrainSettings))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.evaluate import EvaluationInputs, evaluate
+
+    inputs = EvaluationInputs(
+        arguments.root, arguments.dataset, arguments.model, arguments.tables, arguments.museum, arguments.threads
+    )
+    evaluate(inputs, settings_from(arguments, EvaluateSettings), arguments.seed)
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.score import Scored, prior_method, trained_method, write_scores
+
+    if arguments.model:
+        method = trained_method(arguments.model, arguments.run_name)
+    else:
+        method = prior_method(arguments.prior, settings_from(arguments, InputSettings), arguments.run_name)
+    name = arguments.set or arguments.root.resolve().name
+    scored = Scored(arguments.root, arguments.truth or arguments.root, name, arguments.split, arguments.unit)
+    write_scores(arguments.out, method, scored, arguments.threads)
+
+
+def _sfm(arguments: argparse.Namespace) -> None:
+    from liftnet.depth.sfm.works import SfmInputs, reconstruct_works
+
+    inputs = SfmInputs(
+        arguments.root,
+        arguments.out,
+        arguments.tables,
+        tuple(arguments.splits),
+        arguments.truth,
+        arguments.threads,
+    )
+    reconstruct_works(inputs, settings_from(arguments, SfmSettings), arguments.seed)
 
 
 def _predict(arguments: argparse.Namespace) -> int:

@@ -24,8 +24,8 @@ from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
 from liftnet.depth.metrics import ALIGNMENT, DepthErrors, depth_errors, mean_errors, true_crop
-from liftnet.depth.reprojection.loss import CorrespondenceLoss, correspondence_terms
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.reprojection.loss import CorrespondenceLoss, Criterion, correspondence_terms
+from liftnet.depth.settings import EvaluateSettings, TrainSettings
 from liftnet.models.depth_priors import constant_depth, inflated_depth
 from liftnet.models.liftnet import DepthModel, load_model
 
@@ -56,7 +56,7 @@ class EvaluationInputs:
     threads: int
 
 
-def evaluate(inputs: EvaluationInputs, settings: DepthSettings, seed: int) -> None:
+def evaluate(inputs: EvaluationInputs, settings: EvaluateSettings, seed: int) -> None:
     """Write tables/depth_pairs.*, with a museum tables/depth_demo.*, and predictions/.
 
     Raises:
@@ -66,7 +66,7 @@ def evaluate(inputs: EvaluationInputs, settings: DepthSettings, seed: int) -> No
     model = load_model(inputs.model)
     methods = depth_methods(model)
     table, rows, split = held_out_pairs(inputs.dataset, model)
-    rows = limit_rows(rows, settings.evaluation_pairs)
+    rows = limit_rows(rows, settings.max_pairs)
     images = held_out_images(inputs.root, split, rows)
     truths = museum_truths(inputs) if inputs.museum else {}
     pair_images = {image for row in rows for image in (row.image_a, row.image_b)}
@@ -122,8 +122,8 @@ def held_out_pairs(dataset: Path, model: DepthModel) -> tuple[PairTable, list[Pa
         if table.rows:
             return table, table.rows, split
     table = PairTable(dataset, "train")
-    share = DepthSettings(**model.notes.get("settings", {})).held_out_share
-    return table, hold_out_works(table.rows, share)[1], "held-out works"
+    fraction = TrainSettings(**model.notes.get("settings", {})).validation.val_fraction
+    return table, hold_out_works(table.rows, fraction)[1], "held-out works"
 
 
 def held_out_images(root: Path, split: str, rows: list[PairRow]) -> list[str]:
@@ -150,8 +150,8 @@ def pair_table(
     loader: PairLoader, depths: dict[str, Float32Array], model: DepthModel, split: str, seed: int
 ) -> pd.DataFrame:
     """Reprojection error of each method over the loader's pairs in both directions."""
-    settings = DepthSettings(**model.notes.get("settings", {}))
-    tau = settings.tau if settings.robust else math.inf
+    loss = TrainSettings(**model.notes.get("settings", {})).loss
+    criterion = Criterion(loss.threshold, loss.tau if loss.robust else math.inf)
     found: dict[str, list[CorrespondenceLoss]] = {name: [] for name in depths}
     for index, row in enumerate(progress(loader.rows, "depth", "measuring pairs")):
         batch = loader.batch(np.array([[index, 0], [index, 1]]), stable_seed(seed, row.pair_id))
@@ -160,9 +160,7 @@ def pair_table(
             generator = torch.Generator().manual_seed(stable_seed(seed, "draws", row.pair_id))
             at_points = sample_depth(torch.from_numpy(depth[sources]), batch.source_xy)
             found[name].append(
-                correspondence_terms(
-                    batch.source_xy, at_points, batch.target_xy, batch.mask, settings.threshold, tau, generator
-                )
+                correspondence_terms(batch.source_xy, at_points, batch.target_xy, batch.mask, generator, criterion)
             )
     return pd.DataFrame(
         [

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
 from liftnet.data.codes import Split
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 
 METRICS = ("l1", "rmse", "rel_l1", "rel_sq", "rmse_affine")
 Metric = Literal["l1", "rmse", "rel_l1", "rel_sq", "rmse_affine"]
@@ -35,13 +35,13 @@ class RunPlan(Settings):
     method: str = Field("correspondences", description="`depth train --method`")
     targets: str | None = Field(None, description="folder of depth to regress, below the results")
     prior: str | None = Field(None, description="a prior in place of a trained model")
-    settings: dict[str, Any] = Field({}, description="settings of `depth` that differ in this run")
+    settings: dict[str, Any] = Field({}, description="settings of `depth.train` that differ in this run")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> RunPlan:
         if (self.train is None) == (self.prior is None):
             raise ValueError("a run has either a set it is trained on (train) or a prior")
-        DepthSettings(**self.settings)
+        TrainSettings(**self.settings)
         return self
 
 
@@ -80,7 +80,7 @@ class FigurePlan(Settings):
 class Experiments(Settings):
     """All runs, tables and figures."""
 
-    settings: dict[str, Any] = Field({}, description="settings of `depth` in all runs that do not say otherwise")
+    settings: dict[str, Any] = Field({}, description="settings of `depth.train` in all runs that do not say otherwise")
     sets: dict[str, SetPlan]
     runs: dict[str, RunPlan]
     tables: dict[str, TablePlan]
@@ -88,7 +88,7 @@ class Experiments(Settings):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Experiments:
-        DepthSettings(**self.settings)
+        TrainSettings(**self.settings)
         for name, run in self.runs.items():
             if run.train is not None and run.train not in self.sets:
                 raise ValueError(f"run {name}: there is no set {run.train!r}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json
@@ -44,21 +44,19 @@ class DepthNetwork(nn.Module):
     def load_pretrained(self, sources: Sequence[str]) -> None:
         """Start from weights that others trained, where the network knows any."""
 
-    def check_size(self, images: Tensor) -> None:
-        """Refuse images of a size that cannot be halved as often as the network does.
-
-        Args:
-            images: (B, 3, S, S).
+    def check_side(self, *sides: int) -> None:
+        """Refuse sides of images, px, that cannot be halved as often as the network does.
 
         Raises:
-            LiftnetError: S is no multiple of `side_multiple`.
+            LiftnetError: One is no multiple of `side_multiple`.
         """
-        if images.shape[-1] % self.side_multiple or images.shape[-2] % self.side_multiple:
-            raise LiftnetError(
-                f"image of {images.shape[-1]}x{images.shape[-2]} pixels",
-                f"the network takes sides that are multiples of {self.side_multiple}",
-                f"Use a multiple of {self.side_multiple} as image_size, or fewer levels",
-            )
+        for side in sides:
+            if side % self.side_multiple:
+                raise LiftnetError(
+                    f"image_size {side}",
+                    f"the network takes sides that are multiples of {self.side_multiple}",
+                    f"Use a multiple of {self.side_multiple}, or fewer levels",
+                )
 
 
 def network_from(settings: NetworkSettings) -> DepthNetwork:

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 import liftnet.depth
 from liftnet.depth.reprojection.affine import fit_camera, fit_camera_by_svd
-from liftnet.depth.reprojection.loss import AFFINE, CameraModel, correspondence_loss, correspondence_terms, robust_cost
+from liftnet.depth.reprojection.loss import (
+    AFFINE,
+    CameraModel,
+    Criterion,
+    correspondence_loss,
+    correspondence_terms,
+    robust_cost,
+)
 from liftnet.depth.reprojection.ransac import ransac_inliers
 
 BY_SVD = CameraModel("affine by svd")
@@ -34,7 +41,7 @@ def seeded(seed=1):
 
 def loss_and_gradient(source, depth, target, mask, **options):
     depth = depth.clone().requires_grad_()
-    loss = correspondence_terms(source, depth, target, mask, 2.0, 2.0, seeded(), **options).loss
+    loss = correspondence_terms(source, depth, target, mask, seeded(), Criterion(2.0, 2.0, **options)).loss
     return loss.detach(), torch.autograd.grad(loss.sum(), depth)[0]
 
 
@@ -84,7 +91,7 @@ def test_gradcheck(tau, camera):
     mask[1, 9:] = False
 
     def function(d):
-        return correspondence_terms(source, d, target, mask, 2.0, tau, seeded(), camera=camera).loss
+        return correspondence_terms(source, d, target, mask, seeded(), Criterion(2.0, tau, camera=camera)).loss
 
     assert torch.autograd.gradcheck(function, (depth.requires_grad_(),), atol=1e-5)
 
@@ -149,7 +156,7 @@ def test_gradient_is_finite_at_equal_singular_values_where_the_singular_value_ro
 
     def gradient(camera):
         d = depth.clone().requires_grad_()
-        terms = correspondence_terms(source, d, target, mask, 100.0, math.inf, seeded(), camera=camera)
+        terms = correspondence_terms(source, d, target, mask, seeded(), Criterion(100.0, math.inf, camera=camera))
         return torch.autograd.grad(terms.loss.sum(), d)[0]
 
     assert torch.isfinite(gradient(AFFINE)).all()
@@ -188,7 +195,7 @@ def test_flat_depth_is_judged_by_the_best_planar_camera():
     source, depth, _, mask, _ = scene(noise=0.0)
     target = source * 0.9 + 3
     target[:, :20] = 1000.0  # outliers must not drag the planar camera along
-    terms = correspondence_terms(source, torch.zeros_like(depth), target, mask, 2.0, 2.0, seeded())
+    terms = correspondence_terms(source, torch.zeros_like(depth), target, mask, seeded(), Criterion(2.0, 2.0))
     torch.testing.assert_close(terms.inlier_share, torch.full((3,), 40 / 60))
 
 
@@ -215,16 +222,15 @@ def test_points_on_a_line_are_finite():
 
 def test_rows_that_fill_up_change_nothing():
     source, depth, target, mask, _ = scene(pairs=1, points=40)
-    expected = correspondence_terms(source, depth, target, mask, 50.0, 2.0, seeded())
+    expected = correspondence_terms(source, depth, target, mask, seeded(), Criterion(50.0, 2.0))
     junk = torch.full((1, 15, 2), torch.nan, dtype=torch.float64)
     more = correspondence_terms(
         torch.cat([source, junk], 1),
         torch.cat([depth, junk[..., 0]], 1),
         torch.cat([target, junk], 1),
         torch.cat([mask, torch.zeros(1, 15, dtype=torch.bool)], 1),
-        50.0,
-        2.0,
         seeded(),
+        Criterion(50.0, 2.0),
     )
     for one, other in zip(expected, more, strict=True):
         torch.testing.assert_close(one, other)

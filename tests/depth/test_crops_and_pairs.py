@@ -11,8 +11,9 @@ from liftnet.depth.data.augment import (
     warp,
 )
 from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, epoch_order, sample_depth, sample_depth_by_index
+from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, sample_depth, sample_depth_by_index
 from liftnet.depth.reprojection.loss import correspondence_loss
+from liftnet.learn.task import epoch_order
 from liftnet.models.depth_input import (
     CropBox,
     box_around,

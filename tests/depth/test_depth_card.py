@@ -13,7 +13,7 @@ from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.core.tables import write_tables
 from liftnet.depth.card import write_card
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
@@ -21,7 +21,7 @@ METRICS = "iteration,train_loss,val_loss\n100,0.5,0.6\n200,0.4,0.55\n300,0.3,0.5
 
 
 def make_model(folder, **settings):
-    values = DepthSettings(**settings).model_dump(mode="json")
+    values = TrainSettings(**settings).model_dump(mode="json")
     training = {"items": 1234, "works": 55, "validation_items": 163, "validated_on": "pairs of the val artists"}
     training |= {"best_iteration": 200, "best_validation_loss": 0.55, "iterations": 300}
     notes = {"settings": values, "seed": 3, "training": training}
@@ -68,7 +68,7 @@ def test_the_card_has_the_figures_of_the_run_s_files(model_folder, tables):
     assert "| constant | 120 | 0.225 | 0.143 |" in text
     assert "Depth, half widths." in text
     assert "| `batch_size` | 8 | 16 |" in text
-    assert "| `width` | 16 |  |" in text
+    assert "| `network.width` | 16 |  |" in text
     assert "a d + b x + c y + e" in text
 
 
@@ -108,8 +108,8 @@ def test_what_is_not_there_is_not_claimed(model_folder):
 @pytest.mark.parametrize(
     ("settings", "said", "unsaid"),
     [
-        ({"camera": "orthographic"}, "scaled orthographic cameras", "a shear are free"),
-        ({"calibration": 1.0}, "scaled orthographic cameras", "a shear are free"),
+        ({"loss": {"camera": "orthographic"}}, "scaled orthographic cameras", "a shear are free"),
+        ({"loss": {"orthography_weight": 1.0}}, "scaled orthographic cameras", "a shear are free"),
         ({"method": "regression"}, "given depth, by the squared error", "The sign was chosen"),
         ({"method": "photometric"}, "1,234 pairs of photographs", "explain the same correspondences"),
     ],

@@ -12,7 +12,7 @@ from liftnet.depth import evaluate as module
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.evaluate import EvaluationInputs, Example, choose_examples, evaluate
 from liftnet.depth.metrics import depth_errors, true_crop
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import EvaluateSettings, TrainSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model
 
@@ -22,7 +22,7 @@ OPTIONS = InputSettings(image_size=32, background="keep")
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    settings = DepthSettings(image_size=32, levels=3, width=4).model_dump()
+    settings = TrainSettings(input={"image_size": 32}, network={"levels": 3, "width": 4}).model_dump()
     save_model(
         folder, DepthModel(initial_network(NetworkSettings(levels=3, width=4), 0), OPTIONS, 1, {"settings": settings})
     )
@@ -33,7 +33,7 @@ def run(root, model_folder, out, museum=True, dataset=None, **settings):
     inputs = EvaluationInputs(
         root, dataset or root / "dataset", model_folder, out, root / "museum" if museum else None, 1
     )
-    evaluate(inputs, DepthSettings(**settings), seed=0)
+    evaluate(inputs, EvaluateSettings(**settings), seed=0)
 
 
 @pytest.fixture(scope="module")

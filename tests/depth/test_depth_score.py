@@ -13,7 +13,7 @@ from liftnet.data.truth import TrueView
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 from liftnet.geometry.cameras import Camera
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model
@@ -30,7 +30,10 @@ def scored(root, **changes):
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "liftnet-demo-s3"
-    notes = {"settings": DepthSettings(image_size=32, levels=3, width=4).model_dump(), "seed": 3}
+    notes = {
+        "settings": TrainSettings(input={"image_size": 32}, network={"levels": 3, "width": 4}).model_dump(),
+        "seed": 3,
+    }
     save_model(folder, DepthModel(initial_network(NetworkSettings(levels=3, width=4), 0), OPTIONS, 1, notes))
     return folder
 
@@ -75,7 +78,7 @@ def test_the_command_gives_the_same_file_whatever_the_threads(run_folder, tmp_pa
     for threads in (1, 3):
         main(
             f"depth score --prior {prior} --root {run_folder} --truth {run_folder}/museum --set demo"
-            f" --image-size 32 --levels 5 --out {tmp_path}/{threads}.parquet --threads {threads}".split()
+            f" --image-size 32 --out {tmp_path}/{threads}.parquet --threads {threads}".split()
         )
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "3.parquet").read_bytes()
     table = read_table(tmp_path / "1.parquet", SCORES).to_pandas()

@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -12,33 +14,42 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth import train as training
-from liftnet.depth.checkpoint import Checkpoint, fingerprint, read_checkpoint
-from liftnet.depth.data.batches import Order, read_ahead
 from liftnet.depth.data.pairs import PairTable, hold_out_works
-from liftnet.depth.objectives import Sources, load_training
-from liftnet.depth.settings import DepthSettings
-from liftnet.depth.train import learning_rate, train, viewer_sign
+from liftnet.depth.objectives import TrainingInputs, load_training_data
+from liftnet.depth.settings import TrainSettings
+from liftnet.depth.train import train, training_identity, viewer_sign
+from liftnet.learn import loop, task
+from liftnet.learn.checkpoint import read_checkpoint
+from liftnet.learn.task import ItemTask
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, load_model, save_model
 
-TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "max_correspondences": 64}
+TINY = {
+    "input": {"image_size": 32},
+    "network": {"levels": 3, "width": 8},
+    "batch_size": 4,
+    "validate_every": 4,
+    "correspondences": {"max_per_pair": 64},
+}
 
 
 def tiny(**changes):
-    return DepthSettings(**{**TINY, "iterations": 8, **changes})
+    return TrainSettings(**{**TINY, "iterations": 8, **changes})
 
 
 def sources(root, model, seed=0, dataset=None):
-    return Sources(root, dataset or root / "dataset", None, model, 1, seed)
+    return TrainingInputs(root, dataset or root / "dataset", None, model, 1, seed)
 
 
 def run(root, model, settings, seed=0, dataset=None):
     train(sources(root, model, seed, dataset), model, settings)
 
 
-def started(root, model, settings, seed=0):
-    return training.start_run(load_training(sources(root, model, seed), settings), settings, seed, model)
+def started(data, model, settings):
+    """A training of these data, without a step done."""
+    network = initial_network(settings.network, 0)
+    task = ItemTask({"depth": network}, data.train, data.val, settings.batch_size, 0)
+    return loop.start(task, settings, loop.Run("depth", model, 0, training_identity(settings, 0, data)))
 
 
 @pytest.fixture(scope="module")
@@ -65,30 +76,30 @@ def test_training_writes_a_model_that_loads_and_its_metrics(trained):
 
 
 def test_the_model_is_that_of_the_best_validation(run_folder, tmp_path):
-    run(run_folder, tmp_path, tiny(iterations=24, learning_rate=0.02))
+    run(run_folder, tmp_path, tiny(iterations=24, optimiser={"learning_rate": 0.02}))
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     best = int(metrics.loc[metrics["val_loss"].idxmin(), "iteration"])
     assert load_model(tmp_path).notes["training"]["best_iteration"] == best
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     weights = load_file(tmp_path / "model.safetensors")
-    assert all(torch.equal(weights[name], value) for name, value in state["best"].items())
+    assert all(torch.equal(weights[name], value) for name, value in state["best"]["depth"].items())
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(run_folder, trained, tmp_path, monkeypatch):
     """Stopped between two validations, from the checkpoint that the clock asked for."""
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    step = training.train_step
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    step = loop.train_step
 
     def stop_at_six(state, batch):
-        if state.state.iteration == 6:
+        if state.state.step == 6:
             raise KeyboardInterrupt
         return step(state, batch)
 
-    monkeypatch.setattr(training, "train_step", stop_at_six)
+    monkeypatch.setattr(loop, "train_step", stop_at_six)
     with pytest.raises(KeyboardInterrupt):
         run(run_folder, tmp_path, tiny())
     assert not (tmp_path / "model.safetensors").exists()
-    monkeypatch.setattr(training, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     run(run_folder, tmp_path, tiny())
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
     assert (tmp_path / "config.json").read_bytes() == (trained / "config.json").read_bytes()
@@ -97,12 +108,12 @@ def test_a_stopped_run_goes_on_bit_for_bit(run_folder, trained, tmp_path, monkey
 
 
 def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(run_folder, tmp_path):
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "validate_every": 1}.items()]
+    settings = {**TINY, "validate_every": 1, "patience": None, "iterations": 100_000}
     code = "import argparse, sys; from liftnet.depth.cli import add_commands; p = argparse.ArgumentParser();"
     code += "add_commands(p.add_subparsers()); a = p.parse_args(); a.run(a)"
     paths = ["--root", run_folder, "--dataset", run_folder / "dataset", "--model", tmp_path]
-    command = [sys.executable, "-c", code, "depth", "train", *map(str, paths), "--threads=1", *options]
-    command += ["--iterations=100000", "--patience=100000"]
+    command = [sys.executable, "-c", code, "depth", "train", *map(str, paths), "--threads=1"]
+    command += ["--settings", json.dumps(settings), "--validate-every=1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     deadline = time.monotonic() + 120
@@ -112,28 +123,41 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(run_folder, tmp_path
     process.send_signal(signal.SIGKILL)
     process.wait()
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert state["iteration"] >= 1
+    assert state["step"] >= 1
     assert not state["finished"]
-    restored = read_checkpoint(tmp_path / "checkpoint.pt", state["identity"])
+    restored = read_checkpoint(tmp_path / "checkpoint.pt")
     assert restored is not None
-    assert restored.iteration == state["iteration"]
+    assert restored.step == state["step"]
 
 
 def test_a_finished_run_is_not_trained_again(run_folder, trained, tmp_path, monkeypatch):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.safetensors").unlink()
-    monkeypatch.setattr(training, "train_step", None)  # a step would raise
+    monkeypatch.setattr(loop, "train_step", None)  # a step would raise
     run(run_folder, tmp_path, tiny())
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
-def test_other_settings_start_anew(run_folder, trained, tmp_path):
+def test_other_settings_start_from_scratch(run_folder, trained, tmp_path):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    run(run_folder, tmp_path, tiny(iterations=4, learning_rate=0.01))
+    run(run_folder, tmp_path, tiny(iterations=4, optimiser={"learning_rate": 0.01}))
     assert pd.read_csv(tmp_path / "metrics.csv")["iteration"].tolist() == [4]
-    assert fingerprint(tiny(), 0, ["a"]) != fingerprint(tiny(), 1, ["a"])
-    assert fingerprint(tiny(), 0, ["a"]) != fingerprint(tiny(), 0, ["b"])
-    assert fingerprint(tiny(n_examples=3), 0, ["a"]) == fingerprint(tiny(), 0, ["a"])
+
+
+def test_all_settings_but_those_of_the_runtime_tell_runs_apart(run_folder, tmp_path):
+    data = load_training_data(sources(run_folder, tmp_path), tiny())
+    plain = training_identity(tiny(), 0, data)
+    assert training_identity(tiny(runtime={"cache_mb": 1, "tensorboard": True}), 0, data) == plain
+    others = (
+        {"loss": {"tau": 1.0}},
+        {"mask_prior_weight": 0.0},
+        {"augment": {"flip": False}},
+        {"precision": "bfloat16"},
+    )
+    assert plain not in {training_identity(tiny(**other), 0, data) for other in others}
+    assert training_identity(tiny(), 1, data) != plain
+    fewer = dataclasses.replace(data, train=dataclasses.replace(data.train, loader=data.val.loader))
+    assert training_identity(tiny(), 0, fewer) != plain
 
 
 def test_a_damaged_checkpoint_is_named(run_folder, tmp_path):
@@ -143,7 +167,7 @@ def test_a_damaged_checkpoint_is_named(run_folder, tmp_path):
 
 
 def test_training_stops_when_validation_no_longer_improves(run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_means", _with_losses(training._means, [3.0, 2.0, 2.5, 2.6, 1.0]))
+    monkeypatch.setattr(task, "mean_terms", _with_losses(task.mean_terms, [3.0, 2.0, 2.5, 2.6, 1.0]))
     run(run_folder, tmp_path, tiny(iterations=1000, patience=2))
     metrics = pd.read_csv(tmp_path / "metrics.csv")
     assert metrics["val_loss"].tolist() == [3.0, 2.0, 2.5, 2.6]
@@ -166,34 +190,29 @@ def _with_losses(means, losses):
 def test_one_pair_is_learnt_by_heart(run_folder, tmp_path, optimiser):
     """On a single pair, validated on another view of nothing else, the training loss falls to a fraction."""
     settings = tiny(
-        optimiser=optimiser,
-        learning_rate=0.02 if optimiser == "sgd" else 0.005,
+        optimiser={"name": optimiser, "learning_rate": 0.02 if optimiser == "sgd" else 0.005},
         iterations=80,
-        patience=100,
+        patience=None,
         validate_every=10,
         batch_size=2,
-        threshold=1.0,
-        tau=1.0,
-        flip=False,
-        rotation=0,
-        zoom=0,
-        colour_jitter=0,
+        loss={"threshold": 1.0, "tau": 1.0},
+        augment={"flip": False, "rotation": 0, "zoom": 0, "colour_jitter": 0},
     )
-    data = load_training(sources(run_folder, tmp_path), settings)
+    data = load_training_data(sources(run_folder, tmp_path), settings)
     data.train.loader.rows[:] = data.train.loader.rows[:1]
-    one = training.start_run(data, settings, 0, tmp_path)
-    training.train_loop(one, tmp_path)
+    one = started(data, tmp_path, settings)
+    loop.steps(one)
     losses = [row["train_loss"] for row in one.state.metrics]
     assert losses[-1] < 0.5 * losses[0]
     assert one.state.metrics[-1]["inlier_share"] > 0.95
 
 
 def test_gradients_are_clamped_by_value(run_folder, tmp_path):
-    settings = tiny(optimiser="sgd", learning_rate=1.0, momentum=0.0, gradient_clamp=1e-4, batch_size=4)
-    first = started(run_folder, tmp_path, settings)
-    network = first.networks["depth"]
+    settings = tiny(optimiser={"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "clip_value": 1e-4})
+    first = started(load_training_data(sources(run_folder, tmp_path), settings), tmp_path, settings)
+    network = first.task.networks["depth"]
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    training.train_step(first, next(read_ahead(first.data.train, Order(first.data.train, 4, 0), 0)))
+    loop.train_step(first, first.task.batch(0, first.part))
     moved = torch.cat([(p.detach() - before[n]).abs().flatten() for n, p in network.named_parameters()])
     assert moved.max() <= 1e-4 * 1.01
     assert (moved > 0.9e-4).float().mean() > 0.01
@@ -236,7 +255,7 @@ def test_a_missing_image_costs_its_pairs_alone(run_folder, run_views, tmp_path, 
 def test_the_sign_makes_depth_bulge_towards_the_viewer(run_folder, tmp_path):
     """The network and its negative are one to the loss; the model's sign tells them apart."""
     settings = tiny()
-    data = load_training(sources(run_folder, tmp_path), settings)
+    data = load_training_data(sources(run_folder, tmp_path), settings)
     network = initial_network(NetworkSettings(levels=3, width=8), 0).eval()
     model = DepthModel(network, data.store.input)
     sign = viewer_sign(model, data.store, data.images)
@@ -282,18 +301,3 @@ def test_a_damaged_model_is_named(tmp_path, damage):
         config.write_text(config.read_text().replace('"width": 4', '"width": 5'))
     with pytest.raises(LiftnetError):
         load_model(tmp_path)
-
-
-def test_a_checkpoint_of_another_run_is_not_used(tmp_path):
-    from liftnet.depth.checkpoint import write_checkpoint
-
-    write_checkpoint(tmp_path / "checkpoint.pt", Checkpoint("a run", iteration=7))
-    assert read_checkpoint(tmp_path / "checkpoint.pt", "another run") is None
-    assert read_checkpoint(tmp_path / "checkpoint.pt", "a run").iteration == 7
-    assert read_checkpoint(tmp_path / "none.pt", "a run") is None
-
-
-def test_the_learning_rate_falls_linearly_or_stays():
-    linear = DepthSettings(iterations=10, learning_rate=0.2)
-    assert [learning_rate(linear, step) for step in (0, 5, 9)] == pytest.approx([0.2, 0.1, 0.02])
-    assert learning_rate(DepthSettings(iterations=10, schedule="constant"), 9) == 0.001

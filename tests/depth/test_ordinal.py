@@ -5,19 +5,25 @@ import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.depth.data.augment import Augmentation, draw_changes
-from liftnet.depth.objectives import Sources, load_training
+from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.objectives.ordinal import PointPair, draw_relations, in_crop, ordinal_loss, read_diw
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 from liftnet.depth.train import train
 from liftnet.models.depth_input import CropBox
 
-TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
-ORDINAL = DepthSettings(**TINY, method="ordinal")
+TINY = {
+    "input": {"image_size": 32},
+    "network": {"levels": 3, "width": 8},
+    "batch_size": 4,
+    "validate_every": 4,
+    "iterations": 8,
+}
+ORDINAL = TrainSettings(**TINY, method="ordinal")
 DIW = "./DIW_train_val/a.thumb\n31,41,11,21,>,64,48\n./DIW_train_val/b.thumb\n1,2,30,40,<,64,48\n"
 
 
 def sources(root, model, targets=None, seed=0):
-    return Sources(root, root / "dataset", targets or root / "museum", model, 1, seed)
+    return TrainingInputs(root, root / "dataset", targets or root / "museum", model, 1, seed)
 
 
 def test_the_loss_of_each_relation_and_its_gradient():
@@ -50,7 +56,7 @@ def test_relations_are_those_of_the_depths():
 
 def test_pairs_of_points_follow_their_image_s_changes(run_folder, tmp_path):
     """The relation seen in the changed true depth at the moved points is the one that was drawn."""
-    data = load_training(sources(run_folder, tmp_path), ORDINAL)
+    data = load_training_data(sources(run_folder, tmp_path), ORDINAL)
     objective = data.train
     batch = objective.batch(np.array([[0, 0], [4, 0], [8, 0]]), seed=3)
     assert 95 <= batch.targets.shape[1] <= 100
@@ -80,27 +86,26 @@ def test_pairs_of_points_follow_their_image_s_changes(run_folder, tmp_path):
 
 
 def test_ordinal_training_puts_points_in_order_and_resumes(run_folder, tmp_path, monkeypatch):
-    from liftnet.depth import train as training
+    from liftnet.learn import loop
 
-    settings = ORDINAL.model_copy(
-        update={"iterations": 100, "validate_every": 50, "learning_rate": 0.005, "colour_jitter": 0.0}
-    )
+    own = {"iterations": 100, "validate_every": 50, "optimiser": {"learning_rate": 0.005}}
+    settings = TrainSettings(**TINY | own, method="ordinal", augment={"colour_jitter": 0.0})
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(sources(run_folder, whole), whole, settings)
     metrics = pd.read_csv(whole / "metrics.csv")
     assert metrics["in_order"].iloc[-1] > 0.8
-    step = training.train_step
+    step = loop.train_step
 
     def stop(run, batch):
-        if run.state.iteration == 60:
+        if run.state.step == 60:
             raise KeyboardInterrupt
         return step(run, batch)
 
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(training, "train_step", stop)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "train_step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(sources(run_folder, stopped), stopped, settings)
-    monkeypatch.setattr(training, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     train(sources(run_folder, stopped), stopped, settings)
     assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
@@ -144,7 +149,7 @@ def test_ordinal_training_from_annotations_of_the_run_s_images(run_folder, run_v
             lines += [f"./somewhere/{view.image_id}.thumb", f"{a},{b},>,96,96"]
     path = tmp_path / "DIW_train.csv"
     path.write_text("\n".join([*lines, "./somewhere/unknown.thumb", "1,1,2,2,<,96,96"]) + "\n")
-    data = load_training(sources(run_folder, tmp_path, path), ORDINAL)
+    data = load_training_data(sources(run_folder, tmp_path, path), ORDINAL)
     assert len(data.train.items) == 9
     batch = data.val.batch(np.array([[0, 0]]), 0)
     assert batch.relations.tolist() == [[1.0]]

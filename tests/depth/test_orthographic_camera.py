@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from liftnet.depth.reprojection.affine import fit_camera
-from liftnet.depth.reprojection.loss import CameraModel, correspondence_terms
+from liftnet.depth.reprojection.loss import CameraModel, Criterion, correspondence_terms
 from liftnet.depth.reprojection.orthographic import (
     camera_rows,
     fit_orthographic,
@@ -20,6 +20,7 @@ from liftnet.depth.reprojection.orthographic import (
 )
 
 UNIT = 32.0
+CAMERAS = [CameraModel("orthographic", unit=UNIT), CameraModel(orthography_weight=1.0, unit=UNIT)]
 
 
 def seeded(seed=1):
@@ -112,7 +113,7 @@ def test_gradcheck_through_the_constrained_camera(tau):
 
     def function(d):
         camera = CameraModel("orthographic", unit=UNIT)
-        return correspondence_terms(source, d, target, mask, 50.0, tau, seeded(), camera=camera).loss
+        return correspondence_terms(source, d, target, mask, seeded(), Criterion(50.0, tau, camera=camera)).loss
 
     assert torch.autograd.gradcheck(function, (depth.requires_grad_(),), atol=1e-5)
 
@@ -122,19 +123,23 @@ def test_gradcheck_of_self_calibration():
     mask = torch.ones_like(depth, dtype=torch.bool)
 
     def function(d):
-        camera = CameraModel(calibration=3.0, unit=UNIT)
-        return correspondence_terms(source, d, target, mask, 50.0, math.inf, seeded(), camera=camera).loss
+        camera = CameraModel(orthography_weight=3.0, unit=UNIT)
+        return correspondence_terms(source, d, target, mask, seeded(), Criterion(50.0, math.inf, camera=camera)).loss
 
     assert torch.autograd.gradcheck(function, (depth.requires_grad_(),), atol=1e-5)
 
 
-@pytest.mark.parametrize("camera", [CameraModel("orthographic", unit=UNIT), CameraModel(calibration=1.0, unit=UNIT)])
+@pytest.mark.parametrize(
+    "camera", [CameraModel("orthographic", unit=UNIT), CameraModel(orthography_weight=1.0, unit=UNIT)]
+)
 def test_shear_and_stretch_of_depth_now_cost(camera):
     source, depth, target, _ = views(pairs=6, angle=1.0)
     mask = torch.ones_like(depth, dtype=torch.bool)
 
     def loss(d):
-        return correspondence_terms(source, d, target, mask, 2.0, math.inf, seeded(), camera=camera).loss.mean()
+        return correspondence_terms(
+            source, d, target, mask, seeded(), Criterion(2.0, math.inf, camera=camera)
+        ).loss.mean()
 
     assert loss(depth) < 1e-12
     assert loss(-depth) < 1e-12  # the mirror image, which orthography cannot tell apart
@@ -145,7 +150,9 @@ def test_shear_and_stretch_of_depth_now_cost(camera):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["flat", "plane", "almost flat", "one point", "line"])
-@pytest.mark.parametrize("camera", [CameraModel("orthographic", unit=UNIT), CameraModel(calibration=1.0, unit=UNIT)])
+@pytest.mark.parametrize(
+    "camera", [CameraModel("orthographic", unit=UNIT), CameraModel(orthography_weight=1.0, unit=UNIT)]
+)
 def test_degenerate_pairs_have_finite_loss_and_gradient(camera, kind, dtype):
     source, depth, target, _ = (array.to(dtype) for array in views(noise=0.3))
     mask = torch.ones_like(depth, dtype=torch.bool)
@@ -157,7 +164,7 @@ def test_degenerate_pairs_have_finite_loss_and_gradient(camera, kind, dtype):
         wave = {"flat": 0.0, "plane": 0.01 * source[..., 0], "almost flat": 1e-6 * depth}[kind]
         depth = torch.full_like(depth, 0.3) + wave
     depth.requires_grad_()
-    loss = correspondence_terms(source, depth, target, mask, 2.0, 4.0, seeded(), camera=camera).loss
+    loss = correspondence_terms(source, depth, target, mask, seeded(), Criterion(2.0, 4.0, camera=camera)).loss
     assert torch.isfinite(loss).all()
     assert torch.isfinite(torch.autograd.grad(loss.sum(), depth)[0]).all()
 

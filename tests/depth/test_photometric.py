@@ -4,9 +4,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from liftnet.depth import train as training
 from liftnet.depth.data.augment import Changes
-from liftnet.depth.objectives import Sources, load_training
+from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.objectives.photometric import (
     PoseNetwork,
     build_pose_network,
@@ -18,12 +17,19 @@ from liftnet.depth.objectives.photometric import (
     sample_image_by_index,
     second_differences,
 )
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import PhotometricSettings, TrainSettings
 from liftnet.depth.train import train
+from liftnet.learn import loop
 from liftnet.models.liftnet import load_model
 
-TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
-PHOTOMETRIC = DepthSettings(**TINY, method="photometric")
+TINY = {
+    "input": {"image_size": 32},
+    "network": {"levels": 3, "width": 8},
+    "batch_size": 4,
+    "validate_every": 4,
+    "iterations": 8,
+}
+PHOTOMETRIC = TrainSettings(**TINY, method="photometric")
 
 
 def scene(size=16, dtype=torch.float64, seed=0):
@@ -115,7 +121,7 @@ def test_the_loss_has_the_right_gradient():
     target = inverse_warp(source, 1.1 * depth, motion, 0.7)[0].detach() + 0.3
     logit = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     inputs = [tensor.requires_grad_() for tensor in (depth, motion, logit)]
-    settings = PHOTOMETRIC.model_copy(update={"photometric_scales": 2})
+    settings = PhotometricSettings(scales=2)
 
     def loss(depth, motion, logit):
         return photometric_terms(target, source, depth, motion, logit, settings)["loss"]
@@ -126,7 +132,7 @@ def test_the_loss_has_the_right_gradient():
 def test_pixels_out_of_view_are_compared_in_place():
     source, depth, motion = scene(12)
     target = source.flip(2)
-    settings = PHOTOMETRIC.model_copy(update={"photometric_smoothness": 0.0, "photometric_scales": 1})
+    settings = PhotometricSettings(smoothness=0.0, scales=1)
     warped, valid = inverse_warp(source, depth, motion, 0.7)
     seen = (warped - target).abs().mean(1)[valid].sum()
     unseen = (source - target).abs().mean(1)[~valid].sum()
@@ -139,7 +145,7 @@ def test_true_depth_has_the_least_error_and_descent_finds_it():
     """With the motion known, the three numbers of a curved surface are recovered from the photographs alone."""
     source, depth, motion = scene(48)
     target = inverse_warp(source, depth, motion, 0.7)[0]
-    settings = PHOTOMETRIC.model_copy(update={"photometric_smoothness": 0.0, "photometric_scales": 2})
+    settings = PhotometricSettings(smoothness=0.0, scales=2)
     y, x = torch.meshgrid(*[torch.linspace(-1, 1, 48, dtype=torch.float64)] * 2, indexing="ij")
     guess = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.Adam([guess], lr=0.02)
@@ -155,14 +161,15 @@ def test_true_depth_has_the_least_error_and_descent_finds_it():
 
 
 def test_looking_away_does_not_pay(run_folder, tmp_path):
-    data = load_training(sources(run_folder, tmp_path), PHOTOMETRIC)
+    data = load_training_data(sources(run_folder, tmp_path), PHOTOMETRIC)
     chosen = np.stack([np.arange(len(data.train.items)), np.zeros(len(data.train.items), int)], 1)
     target, source = data.train.batch(chosen, 0)._replace(changes=Changes()).network_images()
     depth = torch.ones(len(target), 32, 32)
     still, away = torch.zeros(len(target), 6), torch.zeros(len(target), 6)
     away[:, 0] = 50.0
     losses = [
-        photometric_terms(target, source, depth, motion, None, PHOTOMETRIC)["loss"].mean() for motion in (still, away)
+        photometric_terms(target, source, depth, motion, None, PHOTOMETRIC.photometric)["loss"].mean()
+        for motion in (still, away)
     ]
     torch.testing.assert_close(losses[1], losses[0])
     assert losses[0] > 0.03
@@ -171,7 +178,7 @@ def test_looking_away_does_not_pay(run_folder, tmp_path):
 def test_explainability_pays_for_every_pixel_it_leaves_out():
     source, depth, motion = scene(16)
     target = source.flip(3)
-    settings = PHOTOMETRIC.model_copy(update={"photometric_smoothness": 0.0, "photometric_scales": 1})
+    settings = PhotometricSettings(smoothness=0.0, scales=1)
     full, half = (
         photometric_terms(target, source, depth, motion, torch.full((1, 1, 16, 16), value).double(), settings)
         for value in (30.0, 0.0)
@@ -205,11 +212,11 @@ def test_depth_is_positive_and_keeps_the_sense_of_the_network():
 
 
 def sources(root, model):
-    return Sources(root, root / "dataset", None, model, 1, 0)
+    return TrainingInputs(root, root / "dataset", None, model, 1, 0)
 
 
 def test_both_photographs_are_changed_alike(run_folder, tmp_path):
-    data = load_training(sources(run_folder, tmp_path), PHOTOMETRIC)
+    data = load_training_data(sources(run_folder, tmp_path), PHOTOMETRIC)
     batch = data.train.batch(np.array([[0, 0], [0, 1], [3, 0]]), seed=5)
     assert torch.equal(batch.target[0], batch.source[1])
     assert torch.equal(batch.target[1], batch.source[0])
@@ -229,18 +236,18 @@ def test_photometric_training_resumes_bit_for_bit_and_keeps_the_depth_network_al
     assert load_model(whole).sign == 1
     state = torch.load(whole / "checkpoint.pt", weights_only=True)
     assert set(state["networks"]) == {"depth", "pose"}
-    step = training.train_step
+    step = loop.train_step
 
     def stop(run, batch):
-        if run.state.iteration == 6:
+        if run.state.step == 6:
             raise KeyboardInterrupt
         return step(run, batch)
 
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(training, "train_step", stop)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "train_step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(sources(run_folder, stopped), stopped, PHOTOMETRIC)
-    monkeypatch.setattr(training, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     train(sources(run_folder, stopped), stopped, PHOTOMETRIC)
     assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     again = torch.load(stopped / "checkpoint.pt", weights_only=True)

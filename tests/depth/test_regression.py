@@ -7,13 +7,20 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.depth.metrics import align_as_paper
-from liftnet.depth.objectives import Sources, load_training
+from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.objectives.regression import aligned_error, aligned_mse, masked_median
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 from liftnet.depth.train import train
 from liftnet.models.liftnet import load_model
 
-TINY = {"image_size": 32, "levels": 3, "width": 8, "batch_size": 4, "validate_every": 4, "iterations": 8}
+TINY = {
+    "input": {"image_size": 32},
+    "network": {"levels": 3, "width": 8},
+    "batch_size": 4,
+    "validate_every": 4,
+    "iterations": 8,
+}
+AS_THEY_ARE = {"flip": False, "rotation": 0, "zoom": 0, "colour_jitter": 0}
 
 
 def random_maps(seed=0, count=5, size=12, known=0.6):
@@ -86,18 +93,13 @@ def test_images_without_enough_target_and_flat_predictions_are_harmless():
 
 
 def sources(root, model, targets=None, seed=0):
-    return Sources(root, root / "dataset", targets or root / "museum", model, 1, seed)
+    return TrainingInputs(root, root / "dataset", targets or root / "museum", model, 1, seed)
 
 
 def test_regression_learns_true_depth_and_resumes(run_folder, tmp_path, monkeypatch):
     """A few hundred steps on nine images: the error of the training images falls to a fraction of a plane's."""
-    settings = DepthSettings(
-        **TINY | {"method": "regression", "iterations": 120, "validate_every": 60, "learning_rate": 0.005},
-        flip=False,
-        rotation=0,
-        zoom=0,
-        colour_jitter=0,
-    )
+    own = {"method": "regression", "iterations": 120, "validate_every": 60, "optimiser": {"learning_rate": 0.005}}
+    settings = TrainSettings(**TINY | own, augment=AS_THEY_ARE)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(sources(run_folder, whole), whole, settings)
     metrics = pd.read_csv(whole / "metrics.csv")
@@ -107,27 +109,27 @@ def test_regression_learns_true_depth_and_resumes(run_folder, tmp_path, monkeypa
     assert model.notes["training"]["items"] == 9
     assert model.notes["training"]["validated_on"] == "images of the val artists"
 
-    from liftnet.depth import train as training
+    from liftnet.learn import loop
 
-    step = training.train_step
+    step = loop.train_step
 
     def stop(run, batch):
-        if run.state.iteration == 70:
+        if run.state.step == 70:
             raise KeyboardInterrupt
         return step(run, batch)
 
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(training, "train_step", stop)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "train_step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(sources(run_folder, stopped), stopped, settings)
-    monkeypatch.setattr(training, "train_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
     train(sources(run_folder, stopped), stopped, settings)
     assert (stopped / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
 def test_other_targets_start_a_run_anew(run_folder, run_views, tmp_path):
     """The same images with flattened depth are another run, which does not take the first one's checkpoint."""
-    settings = DepthSettings(**TINY, method="regression")
+    settings = TrainSettings(**TINY, method="regression")
     truths = read_table(run_folder / "museum" / "truth.parquet", TRUTH)
     write_table(tmp_path / "truth.parquet", truths, TRUTH)
     for view in run_views:
@@ -146,7 +148,7 @@ def test_works_are_held_out_where_no_val_image_has_a_target(run_folder, run_view
     train_ids = {f"images/{view.image_id}.png" for view in run_views if view.split == "train"}
     kept = [row | {"truth": str(run_folder / "museum" / row["truth"])} for row in truths]
     write_table(tmp_path / "truth.parquet", [row for row in kept if row["image_url"] in train_ids], TRUTH)
-    data = load_training(sources(run_folder, tmp_path, tmp_path), DepthSettings(**TINY, method="regression"))
+    data = load_training_data(sources(run_folder, tmp_path, tmp_path), TrainSettings(**TINY, method="regression"))
     assert data.held_out == "images of 1 training works, as no val image has a target"
     assert len(data.train.items) == 6
     assert len(data.val.items) == 3
@@ -155,6 +157,6 @@ def test_works_are_held_out_where_no_val_image_has_a_target(run_folder, run_view
 
 
 def test_regression_without_targets_says_what_to_give(run_folder, tmp_path):
-    settings = DepthSettings(**TINY, method="regression")
+    settings = TrainSettings(**TINY, method="regression")
     with pytest.raises(LiftnetError, match=r"--targets.*truth\.parquet"):
-        train(Sources(run_folder, run_folder / "dataset", None, tmp_path, 1, 0), tmp_path, settings)
+        train(TrainingInputs(run_folder, run_folder / "dataset", None, tmp_path, 1, 0), tmp_path, settings)

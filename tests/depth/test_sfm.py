@@ -9,14 +9,14 @@ from liftnet.data.masks import write_mask
 from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import SfmSettings
 from liftnet.depth.sfm import works as sfm
 from liftnet.depth.sfm.colmap import SfmModel, load_pycolmap, sparse_depth
 from liftnet.depth.sfm.works import SfmInputs, list_works, reconstruct_works, sfm_table
 from liftnet.geometry.cameras import Camera
 
 SIDE = 320
-SETTINGS = DepthSettings()
+SETTINGS = SfmSettings()
 
 
 def texture(u, v, seed):
@@ -134,7 +134,7 @@ def test_threads_and_a_second_run_change_nothing(walls, reconstructed, tmp_path,
     reconstruct_works(inputs(walls, tmp_path), SETTINGS, 0)
     assert _contents(tmp_path) == before
     with pytest.raises(TypeError):  # other settings are another run
-        reconstruct_works(inputs(walls, tmp_path), DepthSettings(sfm_min_images=4), 0)
+        reconstruct_works(inputs(walls, tmp_path), SfmSettings(min_images=4), 0)
 
 
 def _contents(folder):
@@ -165,7 +165,7 @@ def test_models_that_are_too_small_and_failures_of_colmap_are_rows(walls, tmp_pa
     depths = {url[7:-4]: np.nanmax(load_truth(path).depth) for url, path in truth_files(tmp_path).items()}
     assert depths == {"walls0": 30, "walls1": 30, "walls2": 30, "walls3": 20, "walls4": 20}  # the larger model first
     shutil.rmtree(tmp_path / "journal")
-    reconstruct_works(inputs(walls, tmp_path, truth=None), DepthSettings(sfm_min_images=4), 0)
+    reconstruct_works(inputs(walls, tmp_path, truth=None), SfmSettings(min_images=4), 0)
     works = read_table(tmp_path / "works.parquet", SFM).to_pandas().set_index("work_id")
     assert works.loc["walls", "status"] == "too_few_images"
     assert "3 images, fewer than 4" in works.loc["walls", "reason"]

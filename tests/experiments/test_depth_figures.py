@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from liftnet.__main__ import main
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import TrainSettings
 from liftnet.experiments.depth.figures import choose_images
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model
@@ -17,7 +17,7 @@ from liftnet.models.liftnet import DepthModel, initial_network, save_model
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    settings = DepthSettings(image_size=32, levels=3, width=4).model_dump()
+    settings = TrainSettings(input={"image_size": 32}, network={"levels": 3, "width": 4}).model_dump()
     for seed, name in enumerate(("one", "two")):
         model = DepthModel(
             initial_network(NetworkSettings(levels=3, width=4), seed),

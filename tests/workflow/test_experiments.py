@@ -1,6 +1,8 @@
 """The experiments of the paper as Snakemake plans them, and one table of a tiny plan from nothing to its rows."""
 
+import json
 import re
+import shlex
 
 import pandas as pd
 import pytest
@@ -20,6 +22,12 @@ def dry_run(workflow, *more):
 def commands(text, name):
     """The commands of a rule with their line breaks taken out."""
     return [re.sub(r"\\\n\s*", "", command) for command in re.findall(rf"python -m liftnet {name}(?:.*\\\n)*.*", text)]
+
+
+def settings_of(command):
+    """What a command is told by --settings."""
+    words = shlex.split(command)
+    return json.loads(words[words.index("--settings") + 1])
 
 
 def runs_of_the_plan():
@@ -53,27 +61,28 @@ def test_the_demo_does_not_run_them(workflow):
 
 
 def test_settings_come_from_the_configuration_then_the_plan_then_the_overrides(workflow):
-    overrides = {"sketchfab": {"learning_rate": 0.5}, "liftnet-sketchfab-50": {"learning_rate": 0.25}}
-    workflow.configure(experiments={"seeds": 1, "overrides": overrides}, depth={"calibration": 3.0}, seed=7)
+    overrides = {
+        "sketchfab": {"optimiser": {"learning_rate": 0.5}},
+        "liftnet-sketchfab-50": {"optimiser": {"learning_rate": 0.25}},
+    }
+    depth = {"train": {**TINY["depth"]["train"], "loss": {"orthography_weight": 3.0}}}
+    workflow.configure(experiments={"seeds": 1, "overrides": overrides}, depth=depth, seed=7)
     _, text = dry_run(workflow)
     trains = {
         re.search(r"models/([\w-]+)-s7\b", line)[1]: line for line in commands(text, "depth train") if "-s7" in line
     }
     assert {name for name in trains if name != "liftnet"} == runs_of_the_plan()[1]
-    fifty, ten, sculptures = (
-        trains[f"liftnet-{name}"] for name in ("sketchfab-50", "sketchfab-10", "sculptures-no-r")
-    )
-    assert "--max-correspondences 50 " in fifty
-    assert "--correspondences-fixed" in fifty
-    assert "--learning-rate 0.25" in fifty
-    assert "--learning-rate 0.5" in ten
-    assert "--learning-rate 0.001" in sculptures
-    assert "--no-robust" in sculptures
-    assert "--calibration 0.0" in sculptures  # the paper's, whatever the section depth says
-    assert "--calibration 1.0" in trains["liftnet-sculptures-calibrated"]
-    assert "--seed 7" in sculptures
-    assert f"--iterations {TINY['depth']['iterations']}" in sculptures
-    assert "--method regression" in trains["pix2pix-shapenet"]
+    told = {name: settings_of(line) for name, line in trains.items()}
+    fifty, ten, sculptures = (told[f"liftnet-{name}"] for name in ("sketchfab-50", "sketchfab-10", "sculptures-no-r"))
+    assert fifty["correspondences"] == {"fixed": True, "max_per_pair": 50}
+    assert [run["optimiser"]["learning_rate"] for run in (fifty, ten, sculptures)] == [0.25, 0.5, 0.001]
+    assert fifty["optimiser"]["name"] == "adam"  # what is not overridden stays
+    assert sculptures["loss"]["robust"] is False
+    assert sculptures["loss"]["orthography_weight"] == 0.0  # the paper's, whatever the section depth says
+    assert told["liftnet-sculptures-calibrated"]["loss"]["orthography_weight"] == 1.0
+    assert "--seed 7" in trains["liftnet-sculptures-no-r"]
+    assert sculptures["iterations"] == TINY["depth"]["train"]["iterations"]
+    assert told["pix2pix-shapenet"]["method"] == "regression"
     assert "--targets results/renders/shapenet" in trains["pix2pix-shapenet"]
     assert "--targets results/sfm" in trains["colmap-sculptures"]
     scores = commands(text, "depth score")
@@ -108,7 +117,7 @@ def test_real_scans_are_measured_where_they_are_given(workflow):
     ("overrides", "words"),
     [
         ({"sketchfob": {}}, "'sketchfob' is neither a run nor a training set"),
-        ({"sketchfab": {"learning_rat": 1}}, "unknown key learning_rat"),
+        ({"sketchfab": {"optimiser": {"learning_rat": 1}}}, "unknown key 'learning_rat'"),
         ({"sketchfab": 3}, "experiments.overrides.sketchfab"),
     ],
 )
@@ -122,7 +131,7 @@ def test_wrong_overrides_stop_before_any_job(workflow, overrides, words):
 TINY_PLAN = {
     "sets": {"sketchfab": {"title": "SketchFab", "folder": "renders/sketchfab"}},
     "runs": {
-        "liftnet-few": {"train": "sketchfab", "settings": {"max_correspondences": 10, "correspondences_fixed": True}},
+        "liftnet-few": {"train": "sketchfab", "settings": {"correspondences": {"max_per_pair": 10, "fixed": True}}},
         "pix2pix": {"train": "sketchfab", "method": "regression", "targets": "renders/sketchfab"},
         "constant": {"prior": "constant"},
     },
@@ -147,7 +156,13 @@ def test_a_table_and_a_figure_from_nothing(workflow):
     workflow.configure(
         experiments={"plan": "workflow/tiny_plan.yaml", "seeds": 2},
         render={"sculptures": 8, "sculpture_resolution": 32, "view_size": 64, "val_share": 0.25, "test_share": 0.25},
-        depth={"iterations": 4, "image_size": 32, "levels": 3, "width": 4, "batch_size": 4, "validate_every": 2},
+        depth={
+            "train": {
+                "input": {"image_size": 32},
+                "network": {"levels": 3, "width": 4},
+                **{"iterations": 4, "batch_size": 4, "validate_every": 2},
+            }
+        },
     )
     run = workflow.run("--workflow-profile", "none", "depth_tables")
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]

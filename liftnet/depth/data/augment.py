@@ -38,10 +38,6 @@ class Changes(NamedTuple):
     matrix: Tensor | None = None
     light: Tensor | None = None
 
-    def to(self, device: torch.device) -> Changes:
-        """The changes on a device."""
-        return Changes(*(None if part is None else part.to(device, non_blocking=True) for part in self))
-
 
 def draw_changes(options: Augmentation, count: int, random: np.random.Generator) -> Changes:
     """Draw the changes of `count` images."""

@@ -16,10 +16,10 @@ from liftnet.core.ids import stable_fraction, stable_seed
 from liftnet.data.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, move_points
 from liftnet.depth.data.crops import CropStore
+from liftnet.learn.hold_out import hold_out
+from liftnet.learn.task import WINDOW, IntArray
 from liftnet.models.depth_input import network_input
 
-IntArray = npt.NDArray[np.int64]
-WINDOW = 8  # row groups that are shuffled together
 SMALLEST = 8  # correspondences a pair must have to say something about depth: a camera takes four
 
 
@@ -51,11 +51,6 @@ class Batch(NamedTuple):
     target_xy: Tensor
     mask: Tensor
     changes: Changes = Changes()
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        images, source_xy, target_xy, mask = (part.to(device, non_blocking=True) for part in self[:4])
-        return Batch(images, source_xy, target_xy, mask, self.changes.to(device))
 
     def augmented(self) -> tuple[Tensor, Tensor, Tensor]:
         """The changes applied where the batch lies.
@@ -120,47 +115,15 @@ class OfWork(Protocol):
 Row = TypeVar("Row", bound=OfWork)
 
 
-def hold_out_works(rows: list[Row], share: float) -> tuple[list[Row], list[Row]]:
-    """Set about `share` of the works aside, at least one where there are two; chosen by a hash of their ids."""
-    works = sorted({row.work_id for row in rows}, key=lambda work: (stable_fraction(work, "held out"), work))
-    chosen = set(works[: min(max(round(share * len(works)), 1), len(works) - 1)]) if works else set()
-    return [row for row in rows if row.work_id not in chosen], [row for row in rows if row.work_id in chosen]
+def hold_out_works(rows: Sequence[Row], fraction: float) -> tuple[list[Row], list[Row]]:
+    """The rows of the works that are kept for training, and those of about `fraction` of the works, held out."""
+    return hold_out(rows, lambda row: row.work_id, fraction, "held out")
 
 
 def limit_rows(rows: list[PairRow], limit: int) -> list[PairRow]:
     """At most `limit` pairs, chosen by a hash of their ids, in their order."""
     chosen = sorted(rows, key=lambda row: (stable_fraction(row.pair_id, "validation"), row.pair_id))[:limit]
     return sorted(chosen, key=lambda row: row.pair_id)
-
-
-def epoch_order(groups: Sequence[int], seed: int, epoch: int, window: int = WINDOW, directions: int = 2) -> IntArray:
-    """The order of an epoch: row groups shuffled, then the items of `window` groups at a time in each direction.
-
-    It depends on the seed and the number of the epoch alone, so a resumed run goes on where it was.
-
-    Args:
-        groups: Row group of each item, in any order.
-        seed: The run's seed.
-        epoch: Number of the epoch.
-        window: Row groups shuffled together.
-        directions: 2 for pairs, which are seen from a to b and from b to a; 1 for single images.
-
-    Returns:
-        (directions n, 2): index of the item, and 0 for a to b or 1 for b to a.
-    """
-    random = np.random.default_rng(stable_seed(seed, "epoch", str(epoch)))
-    group_of = np.asarray(groups, dtype=np.int64)
-    numbers = random.permutation(np.unique(group_of))
-    parts = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(numbers), window):
-        members = np.flatnonzero(np.isin(group_of, numbers[start : start + window]))
-        parts.append(random.permutation(in_directions(members, directions)))
-    return np.concatenate(parts)
-
-
-def in_directions(items: IntArray, directions: int) -> IntArray:
-    """(directions n, 2): each item with each direction."""
-    return np.stack([np.repeat(items, directions), np.tile(np.arange(directions), len(items))], axis=1)
 
 
 class PairLoader:

@@ -18,14 +18,15 @@ from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import hold_out_works
-from liftnet.depth.objectives import IntArray, Sources
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.objectives import TrainingInputs
+from liftnet.depth.settings import TrainSettings
+from liftnet.learn.task import IntArray
 from liftnet.models.depth_input import network_input
 
 LOG = get_logger("depth")
 
 
-class ImageRow(NamedTuple):
+class StoredImage(NamedTuple):
     """An image of a run."""
 
     image_id: str
@@ -48,18 +49,13 @@ class ImageBatch(NamedTuple):
     relations: Tensor
     changes: Changes = Changes()
 
-    def to(self, device: torch.device) -> ImageBatch:
-        """The batch on a device."""
-        images, targets, relations = (part.to(device, non_blocking=True) for part in self[:3])
-        return ImageBatch(images, targets, relations, self.changes.to(device))
-
     def network_images(self) -> Tensor:
         """(B, 3, S, S) float32 network input in [-1, 1], augmented."""
         return change_images(network_input(self.images), self.changes)
 
 
 @dataclass(frozen=True)
-class Division:
+class ImageSplit:
     """Images that train and images that validate.
 
     Attributes:
@@ -75,7 +71,7 @@ class Division:
     held_out: str
 
 
-def usable_images(root: Path) -> list[ImageRow]:
+def usable_images(root: Path) -> list[StoredImage]:
     """All stored images of a run, by id.
 
     Raises:
@@ -83,45 +79,45 @@ def usable_images(root: Path) -> list[ImageRow]:
     """
     table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "work_id", "split", "status"])
     rows = {row["image_id"]: row for row in table.to_pylist() if row["status"] == "ok" and row["image_id"]}
-    return [ImageRow(image_id, rows[image_id]["work_id"], rows[image_id]["split"]) for image_id in sorted(rows)]
+    return [StoredImage(image_id, rows[image_id]["work_id"], rows[image_id]["split"]) for image_id in sorted(rows)]
 
 
-def crops_of(sources: Sources, settings: DepthSettings, wanted: Collection[str]) -> CropStore:
+def crops_of(inputs: TrainingInputs, settings: TrainSettings, wanted: Collection[str]) -> CropStore:
     """The crops of the training and validation images among those wanted."""
-    ids = [row.image_id for row in usable_images(sources.root) if row.split != "test" and row.image_id in wanted]
-    sources.scratch.mkdir(parents=True, exist_ok=True)
-    return CropStore(sources.root, ids, settings.input, sources.threads, settings.cache_mb, sources.scratch)
+    ids = [row.image_id for row in usable_images(inputs.root) if row.split != "test" and row.image_id in wanted]
+    inputs.scratch.mkdir(parents=True, exist_ok=True)
+    return CropStore(inputs.root, ids, settings.input, inputs.threads, settings.runtime.cache_mb, inputs.scratch)
 
 
-def divide(sources: Sources, settings: DepthSettings, usable: Collection[str]) -> Division:
+def split_images(inputs: TrainingInputs, settings: TrainSettings, usable: Collection[str]) -> ImageSplit:
     """Divide images by the split of the manifest; training works are held out where no val image is usable.
 
     Args:
-        sources: Where they are.
+        inputs: Where they are.
         settings: Settings of the run.
         usable: Ids of images that have a target.
 
     Raises:
         LiftnetError: No image to train or to validate on.
     """
-    rows = [row for row in usable_images(sources.root) if row.image_id in usable]
+    rows = [row for row in usable_images(inputs.root) if row.image_id in usable]
     train = [row for row in rows if row.split == "train"]
     val = [row for row in rows if row.split == "val"]
     held_out = "images of the val artists"
     if not val and train:
-        train, val = hold_out_works(train, settings.held_out_share)
+        train, val = hold_out_works(train, settings.validation.val_fraction)
         held_out = f"images of {len({row.work_id for row in val})} training works, as no val image has a target"
         LOG.info("validating on %s", held_out)
     if not train or not val:
         raise LiftnetError(
-            sources.targets,
+            inputs.targets,
             f"has targets for {len(train)} images to train on and {len(val)} to validate on; it takes both",
-            f"Give a folder (--targets) that belongs to {sources.root}",
+            f"Give a folder (--targets) that belongs to {inputs.root}",
         )
     limited = sorted(val, key=lambda row: (stable_fraction(row.image_id, "validation"), row.image_id))
-    return Division(
+    return ImageSplit(
         [row.image_id for row in train],
-        sorted(row.image_id for row in limited[: settings.validation_pairs]),
+        sorted(row.image_id for row in limited[: settings.validation.max_pairs]),
         len({row.work_id for row in train}),
         held_out,
     )
@@ -162,21 +158,21 @@ class ImageItems:
         return torch.from_numpy(self.store.images[rows]), changes
 
 
-def augmentation_of(settings: DepthSettings) -> Augmentation:
+def augmentation_of(settings: TrainSettings) -> Augmentation:
     """The augmentation that the settings ask for."""
-    return Augmentation(settings.flip, settings.rotation, settings.zoom, settings.colour_jitter)
+    return Augmentation(**settings.augment.model_dump())
 
 
-def targets_folder(sources: Sources, method: str) -> Path:
+def targets_folder(inputs: TrainingInputs, method: str) -> Path:
     """The folder or file of targets.
 
     Raises:
         LiftnetError: None was given.
     """
-    if sources.targets is None:
+    if inputs.targets is None:
         raise LiftnetError(
             "--targets",
             f"is missing: the method {method} learns from depth",
             "Name a folder with truth.parquet: a rendered set, the museum, or what `depth sfm` wrote",
         )
-    return sources.targets
+    return inputs.targets

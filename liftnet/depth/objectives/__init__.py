@@ -1,72 +1,21 @@
-"""What a network can be trained to do; the loop of `liftnet.depth.train` is the same for all of them."""
+"""What a network can be trained to do: a method is a module of this folder with a function `load`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from liftnet.depth.data.crops import CropStore
-from liftnet.depth.settings import DepthSettings
-
-IntArray = npt.NDArray[np.int64]
-Networks = Mapping[str, nn.Module]
-Terms = dict[str, Tensor]
-
-
-class Objective(Protocol):
-    """Items to learn from and how well a network does on them."""
-
-    @property
-    def items(self) -> Sequence[str]:
-        """Name of each item (a pair, an image); with settings and seed they tell one run from another."""
-        ...
-
-    @property
-    def groups(self) -> Sequence[int]:
-        """Row group of each item; items of one group are read together."""
-        ...
-
-    @property
-    def directions(self) -> int:
-        """2 where an item is learnt in both directions (a pair), 1 otherwise."""
-        ...
-
-    def batch(self, chosen: IntArray, seed: int) -> Any:
-        """Read items on the host.
-
-        Args:
-            chosen: (n, 2) item and direction.
-            seed: Where all that is random in the batch comes from.
-
-        Returns:
-            A named tuple of tensors with a method `to(device)`.
-        """
-        ...
-
-    def terms(self, networks: Networks, batch: Any, generator: torch.Generator) -> Terms:
-        """Run the networks on a batch, on its device.
-
-        Args:
-            networks: "depth", (B, 3, S, S) in [-1, 1] to (B, S, S) in [-1, 1], and those of `Training.networks`.
-            batch: What `batch` gave.
-            generator: Where all that is random in the loss comes from; on the host.
-
-        Returns:
-            (B,) each: "loss", whose mean is minimised, and others that are only logged.
-        """
-        ...
+from liftnet.depth.settings import TrainSettings
+from liftnet.learn.task import Objective
 
 
 @dataclass(frozen=True)
-class Sources:
+class TrainingInputs:
     """Where a run learns from.
 
     Attributes:
@@ -87,7 +36,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingData:
     """What a run trains and validates on.
 
     Attributes:
@@ -111,11 +60,11 @@ class Training:
     signed: bool = False
 
 
-def load_training(sources: Sources, settings: DepthSettings) -> Training:
+def load_training_data(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
     """Read what `settings.method` learns from: the function `load` of the module of that name.
 
     Raises:
         LiftnetError: There is nothing to train or to validate on, or a file cannot be read.
     """
-    training: Training = import_module(f"{__name__}.{settings.method}").load(sources, settings)
-    return training
+    data: TrainingData = import_module(f"{__name__}.{settings.method}").load(inputs, settings)
+    return data

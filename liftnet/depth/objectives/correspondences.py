@@ -13,9 +13,11 @@ from liftnet.core.log import get_logger
 from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, hold_out_works, limit_rows, sample_depth
-from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
-from liftnet.depth.reprojection.loss import CameraModel, correspondence_terms
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.objectives import TrainingData, TrainingInputs
+from liftnet.depth.reprojection.loss import CameraModel, Criterion, correspondence_terms
+from liftnet.depth.settings import LossSettings, TrainSettings
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import IntArray, Networks
 
 LOG = get_logger("depth")
 
@@ -25,7 +27,7 @@ class CorrespondenceObjective:
     """Pairs of images, and the error of reprojection through the best camera under the predicted depth."""
 
     loader: PairLoader
-    settings: DepthSettings
+    settings: TrainSettings
     directions: int = 2
 
     @property
@@ -42,39 +44,46 @@ class CorrespondenceObjective:
         """Read pairs; chosen is (n, 2), pair and direction."""
         return self.loader.batch(chosen, seed)
 
-    def terms(self, networks: Networks, batch: Batch, generator: torch.Generator) -> Terms:
+    def terms(self, networks: Networks, batch: Batch, generator: torch.Generator) -> LossTerms:
         """Predict depth of the source images and measure how well it explains the correspondences."""
         settings = self.settings
         images, source_xy, mask = batch.augmented()
         depth = sample_depth(networks["depth"](images).float(), source_xy)
-        tau = settings.tau if settings.robust else math.inf
-        camera = CameraModel(settings.camera, settings.calibration, unit=settings.image_size / 2)
-        found = correspondence_terms(
-            source_xy, depth, batch.target_xy, mask, settings.threshold, tau, generator, settings.draws, camera
-        )
-        return found._asdict()
+        unit = settings.input.image_size / 2
+        return correspondence_terms(
+            source_xy, depth, batch.target_xy, mask, generator, criterion_of(settings.loss, unit)
+        )._asdict()
 
 
-def load(sources: Sources, settings: DepthSettings) -> Training:
+def criterion_of(settings: LossSettings, unit: float) -> Criterion:
+    """What the loss of these settings asks of the camera; `unit` are the pixels of a unit of depth."""
+    camera = CameraModel(settings.camera, settings.orthography_weight, unit)
+    tau = settings.tau if settings.robust else math.inf
+    return Criterion(settings.threshold, tau, settings.ransac_iterations, camera)
+
+
+def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
     """Read the list of pairs and decode their images.
 
     Raises:
         LiftnetError: No pair to train or to validate on.
     """
-    table, val_table = PairTable(sources.dataset, "train"), PairTable(sources.dataset, "val")
+    table, val_table = PairTable(inputs.dataset, "train"), PairTable(inputs.dataset, "val")
     train_rows, val_rows = table.rows, val_table.rows
     held_out = "pairs of the val artists"
     if not val_rows:
         val_table = table
-        train_rows, val_rows = hold_out_works(table.rows, settings.held_out_share)
+        train_rows, val_rows = hold_out_works(table.rows, settings.validation.val_fraction)
         held_out = f"pairs of {len({row.work_id for row in val_rows})} training works, as no val artist has any"
         LOG.info("validating on %s", held_out)
-    val_rows = limit_rows(val_rows, settings.validation_pairs)
+    val_rows = limit_rows(val_rows, settings.validation.max_pairs)
     image_ids = [image for row in (*train_rows, *val_rows) for image in (row.image_a, row.image_b)]
-    sources.scratch.mkdir(parents=True, exist_ok=True)
-    store = CropStore(sources.root, image_ids, settings.input, sources.threads, settings.cache_mb, sources.scratch)
-    augmentation = Augmentation(settings.flip, settings.rotation, settings.zoom, settings.colour_jitter)
-    limit, fixed = settings.max_correspondences, settings.correspondences_fixed
+    inputs.scratch.mkdir(parents=True, exist_ok=True)
+    store = CropStore(
+        inputs.root, image_ids, settings.input, inputs.threads, settings.runtime.cache_mb, inputs.scratch
+    )
+    augmentation = Augmentation(**settings.augment.model_dump())
+    limit, fixed = settings.correspondences.max_per_pair, settings.correspondences.fixed
     train = PairLoader(table, train_rows, store, limit, augmentation, fixed)
     val = PairLoader(val_table, val_rows, store, limit, Augmentation(), fixed)
     lost = len(train_rows) - len(train.rows)
@@ -82,11 +91,11 @@ def load(sources: Sources, settings: DepthSettings) -> Training:
         LOG.warning("%d of %d training pairs left out, as an image of theirs cannot be read", lost, len(train_rows))
     if not train.rows or not val.rows:
         raise LiftnetError(
-            sources.dataset,
+            inputs.dataset,
             f"has {len(train.rows)} pairs to train on and {len(val.rows)} to validate on; it takes both",
             "Collect more works with several photographs each, or loosen `verify`",
         )
-    return Training(
+    return TrainingData(
         train=CorrespondenceObjective(train, settings),
         val=CorrespondenceObjective(val, settings),
         held_out=held_out,

@@ -31,12 +31,14 @@ from liftnet.depth.data.single_images import (
     ImageItems,
     augmentation_of,
     crops_of,
-    divide,
+    split_images,
     targets_folder,
 )
 from liftnet.depth.data.targets import SMALLEST, TargetStore, digest, target_files
-from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.objectives import TrainingData, TrainingInputs
+from liftnet.depth.settings import TrainSettings
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import IntArray, Networks
 from liftnet.models.depth_input import CropBox
 
 LOG = get_logger("depth")
@@ -121,7 +123,7 @@ class OrdinalObjective(ImageItems):
             relation[k, : len(some.relation)] = torch.from_numpy(some.relation)
         return ImageBatch(images, points, relation, changes)
 
-    def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> Terms:
+    def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> LossTerms:
         """Predict depth and compare its order at the pairs of points; nothing is random."""
         size = batch.images.shape[1]
         depth = networks["depth"](batch.network_images()).float()
@@ -138,65 +140,65 @@ class OrdinalObjective(ImageItems):
         return {"loss": loss, "in_order": right, "point_pairs": mask.sum(1).float()}
 
 
-def load(sources: Sources, settings: DepthSettings) -> Training:
+def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
     """Read images and pairs of points.
 
     Raises:
         LiftnetError: No targets, or none that belong to an image.
     """
-    given = targets_folder(sources, "ordinal")
-    store, relations = (
-        _annotated(given, sources, settings) if given.is_file() else _from_depth(given, sources, settings)
-    )
-    division = divide(sources, settings, relations)
+    given = targets_folder(inputs, "ordinal")
+    store, relations = _annotated(given, inputs, settings) if given.is_file() else _from_depth(given, inputs, settings)
+    split = split_images(inputs, settings, relations)
     LOG.info("%d pairs of points in %d images", sum(len(r.relation) for r in relations.values()), len(relations))
-    return Training(
+    return TrainingData(
         train=OrdinalObjective(
-            store, division.train, augmentation_of(settings), relations=relations, gain=settings.ordinal_gain
+            store, split.train, augmentation_of(settings), relations=relations, gain=settings.ordinal.gain
         ),
-        val=OrdinalObjective(store, division.val, Augmentation(), relations=relations, gain=settings.ordinal_gain),
-        held_out=division.held_out,
+        val=OrdinalObjective(store, split.val, Augmentation(), relations=relations, gain=settings.ordinal.gain),
+        held_out=split.held_out,
         store=store,
-        images=division.train,
-        works=division.works,
+        images=split.train,
+        works=split.works,
         signed=True,
     )
 
 
 def _from_depth(
-    folder: Path, sources: Sources, settings: DepthSettings
+    folder: Path, inputs: TrainingInputs, settings: TrainSettings
 ) -> tuple[CropStore, dict[str, PointRelations]]:
     """Crops, and pairs of points drawn from true depth by the image's id, so that they stay the same."""
-    store = crops_of(sources, settings, target_files(sources.root, folder)[0])
-    targets = TargetStore(folder, store, sources.threads, settings.cache_mb, sources.scratch)
+    store = crops_of(inputs, settings, target_files(inputs.root, folder)[0])
+    targets = TargetStore(folder, store, inputs.threads, settings.runtime.cache_mb, inputs.scratch)
     relations = {}
     for image_id, row in store.index.items():
         if targets.known[row] >= SMALLEST:
-            random = np.random.default_rng(stable_seed(sources.seed, "ordinal", image_id))
-            drawn = draw_relations(targets.values[row], settings.ordinal_pairs, settings.ordinal_margin, random)
+            random = np.random.default_rng(stable_seed(inputs.seed, "ordinal", image_id))
+            drawn = draw_relations(targets.values[row], settings.ordinal.pairs, settings.ordinal.margin, random)
             if len(drawn.relation):
                 relations[image_id] = drawn
     return store, relations
 
 
-def _annotated(path: Path, sources: Sources, settings: DepthSettings) -> tuple[CropStore, dict[str, PointRelations]]:
+def _annotated(
+    path: Path, inputs: TrainingInputs, settings: TrainSettings
+) -> tuple[CropStore, dict[str, PointRelations]]:
     """Crops, and the annotated pairs of points that lie in them."""
     pairs: dict[str, list[PointPair]] = defaultdict(list)
     for pair in read_diw(path):
         pairs[Path(pair.image).stem].append(pair)
     columns = ["image_id", "image_url", "status", "width", "height"]
-    table = read_table(sources.root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
+    table = read_table(inputs.root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
     images = {row["image_id"]: row for row in table if row["status"] == "ok" and Path(row["image_url"]).stem in pairs}
     missing = len(pairs) - len({Path(row["image_url"]).stem for row in images.values()})
     if missing:
-        LOG.warning("%d of %d annotated images are not in %s", missing, len(pairs), sources.root)
-    store = crops_of(sources, settings, images)
+        LOG.warning("%d of %d annotated images are not in %s", missing, len(pairs), inputs.root)
+    store = crops_of(inputs, settings, images)
     relations = {}
     for image_id, row in store.index.items():
         image = images[image_id]
         known = pairs[Path(image["image_url"]).stem]
         found = PointRelations(
-            *in_crop(known, (image["width"], image["height"]), store.boxes[row], settings.image_size)
+            *in_crop(known, (image["width"], image["height"]), store.boxes[row], settings.input.image_size)
         )
         if len(found.relation):
             relations[image_id] = found

@@ -22,8 +22,10 @@ from liftnet.core.ids import stable_seed
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import PairRow
-from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training, correspondences
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.objectives import TrainingData, TrainingInputs, correspondences
+from liftnet.depth.settings import PhotometricSettings, TrainSettings
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import IntArray, Networks
 from liftnet.models.depth_input import network_input
 
 DEPTH_RANGE = 0.9
@@ -45,11 +47,6 @@ class ViewBatch(NamedTuple):
     target: Tensor
     source: Tensor
     changes: Changes = Changes()
-
-    def to(self, device: torch.device) -> ViewBatch:
-        """The batch on a device."""
-        target, source = (part.to(device, non_blocking=True) for part in self[:2])
-        return ViewBatch(target, source, self.changes.to(device))
 
     def network_images(self) -> tuple[Tensor, Tensor]:
         """Target and source as the networks want them, (B, 3, S, S) in [-1, 1], changed alike."""
@@ -78,8 +75,8 @@ def second_differences(disparity: Tensor) -> Tensor:
 
 
 def photometric_terms(
-    target: Tensor, source: Tensor, depth: Tensor, motion: Tensor, logit: Tensor | None, settings: DepthSettings
-) -> Terms:
+    target: Tensor, source: Tensor, depth: Tensor, motion: Tensor, logit: Tensor | None, settings: PhotometricSettings
+) -> LossTerms:
     """The loss of each pair, averaged over scales, each of half the size of the one before.
 
     Args:
@@ -98,22 +95,22 @@ def photometric_terms(
     """
     disparity = 1 / depth
     sums: dict[str, list[Tensor]] = {"loss": [], "photometric": [], "smoothness": [], "valid_share": []}
-    for scale in range(settings.photometric_scales):
+    for scale in range(settings.scales):
         step = 2**scale
         if disparity.shape[-1] // step < 4:
             break
         small = avg_pool2d(disparity[:, None], step)[:, 0]
         small_source, small_target = avg_pool2d(source, step), avg_pool2d(target, step)
-        warped, valid = inverse_warp(small_source, 1 / small, motion, settings.photometric_focal)
+        warped, valid = inverse_warp(small_source, 1 / small, motion, settings.focal)
         error = (torch.where(valid[:, None], warped, small_source) - small_target).abs().mean(1)
         loss = torch.zeros_like(depth[:, 0, 0])
         if logit is not None:
             pooled = avg_pool2d(logit, step)[:, 0]
             error = error * pooled.sigmoid()
-            loss = -settings.photometric_explainability * logsigmoid(pooled).mean((1, 2))
+            loss = -settings.explainability * logsigmoid(pooled).mean((1, 2))
         photometric = error.mean((1, 2))
         smoothness = second_differences(small)
-        sums["loss"].append(photometric + settings.photometric_smoothness / step * smoothness + loss)
+        sums["loss"].append(photometric + settings.smoothness / step * smoothness + loss)
         sums["photometric"].append(photometric.detach())
         sums["smoothness"].append(smoothness.detach())
         sums["valid_share"].append(valid.float().mean((1, 2)))
@@ -130,7 +127,7 @@ class PhotometricObjective:
     rows: list[PairRow]
     store: CropStore
     augmentation: Augmentation
-    settings: DepthSettings
+    settings: TrainSettings
     directions: int = 2
 
     @property
@@ -152,24 +149,24 @@ class PhotometricObjective:
         images = self.store.images
         return ViewBatch(torch.from_numpy(images[target]), torch.from_numpy(images[source]), changes)
 
-    def terms(self, networks: Networks, batch: ViewBatch, generator: torch.Generator) -> Terms:
+    def terms(self, networks: Networks, batch: ViewBatch, generator: torch.Generator) -> LossTerms:
         """Predict depth and motion and compare the warped source with the target; nothing is random."""
         target, source = batch.network_images()
         depth = camera_depth(networks["depth"](target).float())
         motion, logit = networks["pose"](target, source)
         logit = None if logit is None else logit.float()
-        return photometric_terms(target, source, depth, motion.float(), logit, self.settings)
+        return photometric_terms(target, source, depth, motion.float(), logit, self.settings.photometric)
 
 
-def load(sources: Sources, settings: DepthSettings) -> Training:
+def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
     """Read the list of pairs and decode their images.
 
     Raises:
         LiftnetError: No pair to train or to validate on.
     """
-    pairs = correspondences.load(sources, settings)
+    pairs = correspondences.load(inputs, settings)
     # colours must agree in both photographs, so they are not changed
-    augmentation = Augmentation(settings.flip, settings.rotation, settings.zoom)
+    augmentation = Augmentation(**settings.augment.model_dump(exclude={"colour_jitter"}))
     train, val = pairs.train, pairs.val
     assert isinstance(train, correspondences.CorrespondenceObjective)
     assert isinstance(val, correspondences.CorrespondenceObjective)
@@ -177,7 +174,7 @@ def load(sources: Sources, settings: DepthSettings) -> Training:
         pairs,
         train=PhotometricObjective(train.loader.rows, pairs.store, augmentation, settings),
         val=PhotometricObjective(val.loader.rows, pairs.store, Augmentation(), settings),
-        networks={"pose": build_pose_network(settings.photometric_explainability > 0, sources.seed)},
+        networks={"pose": build_pose_network(settings.photometric.explainability > 0, inputs.seed)},
         signed=True,
     )
 

@@ -19,12 +19,14 @@ from liftnet.depth.data.single_images import (
     ImageItems,
     augmentation_of,
     crops_of,
-    divide,
+    split_images,
     targets_folder,
 )
 from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets, target_files
-from liftnet.depth.objectives import IntArray, Networks, Sources, Terms, Training
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.objectives import TrainingData, TrainingInputs
+from liftnet.depth.settings import TrainSettings
+from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import IntArray, Networks
 
 
 class AlignedError(NamedTuple):
@@ -117,7 +119,7 @@ class RegressionObjective(ImageItems):
         images, changes = self.read(rows, seed)
         return ImageBatch(images, torch.from_numpy(self.targets.values[rows]), torch.empty(len(rows), 0), changes)
 
-    def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> Terms:
+    def terms(self, networks: Networks, batch: ImageBatch, generator: torch.Generator) -> LossTerms:
         """Predict depth and compare it with the targets; nothing is random."""
         depth = networks["depth"](batch.network_images()).float()
         error = aligned_error(depth, change_targets(batch.targets, batch.changes), self.signed)
@@ -130,24 +132,24 @@ class RegressionObjective(ImageItems):
         }
 
 
-def load(sources: Sources, settings: DepthSettings) -> Training:
+def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
     """Read images and targets.
 
     Raises:
         LiftnetError: No folder of targets, or none that belongs to an image.
     """
-    folder = targets_folder(sources, "regression")
-    store = crops_of(sources, settings, target_files(sources.root, folder)[0])
-    targets = TargetStore(folder, store, sources.threads, settings.cache_mb, sources.scratch)
+    folder = targets_folder(inputs, "regression")
+    store = crops_of(inputs, settings, target_files(inputs.root, folder)[0])
+    targets = TargetStore(folder, store, inputs.threads, settings.runtime.cache_mb, inputs.scratch)
     usable = {image for image, row in store.index.items() if targets.known[row] >= SMALLEST}
-    division = divide(sources, settings, usable)
-    changed, signed = augmentation_of(settings), settings.regression_signed
-    return Training(
-        train=RegressionObjective(store, division.train, changed, targets=targets, signed=signed),
-        val=RegressionObjective(store, division.val, Augmentation(), targets=targets, signed=signed),
-        held_out=division.held_out,
+    split = split_images(inputs, settings, usable)
+    changed, signed = augmentation_of(settings), settings.regression.signed
+    return TrainingData(
+        train=RegressionObjective(store, split.train, changed, targets=targets, signed=signed),
+        val=RegressionObjective(store, split.val, Augmentation(), targets=targets, signed=signed),
+        held_out=split.held_out,
         store=store,
-        images=division.train,
-        works=division.works,
+        images=split.train,
+        works=split.works,
         signed=signed,
     )

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from liftnet.depth.reprojection.affine import CameraFit, fit_camera, fit_camera_by_svd
 from liftnet.depth.reprojection.orthographic import fit_orthographic, orthography_defect
-from liftnet.depth.reprojection.ransac import DRAWS, ransac_inliers
+from liftnet.depth.reprojection.ransac import RANSAC_ITERATIONS, ransac_inliers
 
 
 class CorrespondenceLoss(NamedTuple):
@@ -57,12 +57,12 @@ class CameraModel:
             half the mean squared residual of RANSAC's inliers, saturating at tau^2 (Geman and McClure 1985). Which
             points are outliers, and what they cost, stays the affine camera's matter: at first depth is sheared, and
             all points lie far from an orthographic camera.
-        calibration: Weight of the affine camera's defect (`orthography_defect`) in the loss, px^2; 0 in the paper.
+        orthography_weight: Weight of the affine camera's defect (`orthography_defect`) in the loss, px^2; paper: 0.
         unit: Pixels of the source a unit of depth, which makes depth and x, y one space; half the image's side.
     """
 
     kind: Literal["affine", "affine by svd", "orthographic"] = "affine"
-    calibration: float = 0.0
+    orthography_weight: float = 0.0
     unit: float = 1.0
 
     def fit(self, source_xy: Tensor, depth: Tensor, target_xy: Tensor, weight: Tensor) -> CameraFit:
@@ -72,6 +72,23 @@ class CameraModel:
 
 
 AFFINE = CameraModel()
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What a camera is judged by.
+
+    Attributes:
+        threshold: RANSAC's inlier distance T, px.
+        tau: Distance at which the robust cost saturates, px; `inf` for no robust cost.
+        ransac_iterations: Four-point samples that RANSAC tries.
+        camera: The camera and what is asked of it.
+    """
+
+    threshold: float
+    tau: float
+    ransac_iterations: int = RANSAC_ITERATIONS
+    camera: CameraModel = AFFINE
 
 
 def robust_cost(squared_error: Tensor, tau: float) -> Tensor:
@@ -108,12 +125,12 @@ def correspondence_loss(
         mask: (B, N) bool, False for rows that only fill up the batch.
         threshold: RANSAC's inlier distance T, px.
         tau: Distance at which the robust cost saturates, px; `inf` for no robust cost.
-        generator: Source of the RANSAC draws.
+        generator: Source of the RANSAC samples.
 
     Returns:
         (B,) px^2. A row without correspondences has loss 0 and gradient 0.
     """
-    return correspondence_terms(source_xy, depth, target_xy, mask, threshold, tau, generator).loss
+    return correspondence_terms(source_xy, depth, target_xy, mask, generator, Criterion(threshold, tau)).loss
 
 
 def correspondence_terms(
@@ -121,11 +138,8 @@ def correspondence_terms(
     depth: Tensor,
     target_xy: Tensor,
     mask: Tensor,
-    threshold: float,
-    tau: float,
     generator: torch.Generator,
-    draws: int = DRAWS,
-    camera: CameraModel = AFFINE,
+    criterion: Criterion,
 ) -> CorrespondenceLoss:
     """`correspondence_loss` with the figures that training logs.
 
@@ -134,13 +148,12 @@ def correspondence_terms(
         depth: (B, N).
         target_xy: (B, N, 2), px.
         mask: (B, N) bool.
-        threshold: Inlier distance, px.
-        tau: Saturation of the robust cost, px.
-        generator: Source of the RANSAC draws.
-        draws: Number of RANSAC draws.
-        camera: The camera and what is asked of it.
+        generator: Source of the RANSAC samples.
+        criterion: Which points agree, what the others cost, and what is asked of the camera.
     """
-    inliers = ransac_inliers(source_xy, depth.detach(), target_xy, mask, threshold, generator, draws)
+    threshold, tau, camera = criterion.threshold, criterion.tau, criterion.camera
+    iterations = criterion.ransac_iterations
+    inliers = ransac_inliers(source_xy, depth.detach(), target_xy, mask, threshold, generator, iterations)
     # rows that only fill up the batch may hold anything, even NaN: keep them out of every sum
     source_xy, target_xy = (points.masked_fill(~mask[..., None], 0) for points in (source_xy, target_xy))
     depth = depth.masked_fill(~mask, 0)
@@ -150,8 +163,8 @@ def correspondence_terms(
     count = mask.sum(1).clamp_min(1)
     loss = robust_cost(squared, tau).masked_fill(~mask, 0).sum(1) / count
     defect = orthography_defect(fit.camera, camera.unit)
-    if camera.calibration:
-        loss = loss + camera.calibration * defect
+    if camera.orthography_weight:
+        loss = loss + camera.orthography_weight * defect
     if camera.kind == "orthographic":
         constrained = fit_orthographic(source_xy, depth, target_xy, weight, fit.camera.detach(), camera.unit)
         excess = 0.5 * (weight * (constrained.residual.square().sum(1) - squared)).sum(1) / count

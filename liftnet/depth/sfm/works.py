@@ -27,7 +27,7 @@ from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
 from liftnet.depth.data.targets import SMALLEST
 from liftnet.depth.metrics import align_as_paper
-from liftnet.depth.settings import DepthSettings
+from liftnet.depth.settings import SfmSettings
 from liftnet.depth.sfm.colmap import SfmImage, SfmModel, load_pycolmap, reconstruct
 
 LOG = get_logger("depth")
@@ -66,14 +66,14 @@ class SfmInputs:
     threads: int
 
 
-def reconstruct_works(inputs: SfmInputs, settings: DepthSettings, seed: int) -> None:
+def reconstruct_works(inputs: SfmInputs, settings: SfmSettings, seed: int) -> None:
     """Write the sparse depth of all works that COLMAP can reconstruct, and tables/sfm.*; a stopped run goes on.
 
     Raises:
         LiftnetError: pycolmap or the manifest is missing, no work has two images, or a folder cannot be written.
     """
     pycolmap = load_pycolmap()
-    works = list_works(inputs.root, inputs.splits, settings.sfm_masks)
+    works = list_works(inputs.root, inputs.splits, settings.masks)
     truths = truth_files(inputs.truth) if inputs.truth else {}
 
     def work_rows(work: Work) -> tuple[Row, list[Row]]:
@@ -118,12 +118,12 @@ def list_works(root: Path, splits: tuple[str, ...], masks: bool) -> list[Work]:
 
 
 def _do_work(
-    pycolmap: ModuleType, work: Work, out: Path, settings: DepthSettings, seed: int, truths: dict[str, Path]
+    pycolmap: ModuleType, work: Work, out: Path, settings: SfmSettings, seed: int, truths: dict[str, Path]
 ) -> tuple[Row, list[Row]]:
     """The row of a work and those of its images with depth, from its journal where it was done before."""
     journal = out / "journal" / f"{work.work_id}.json"
     names = [[image.image_id, image.mask is not None] for image in work.images]
-    asked = json.dumps([names, settings.sfm_min_images, seed, pycolmap.__version__, sorted(truths)])
+    asked = json.dumps([names, settings.min_images, seed, pycolmap.__version__, sorted(truths)])
     identity = hashlib.sha256(asked.encode()).hexdigest()
     if journal.exists():
         done = read_json(journal)
@@ -137,9 +137,9 @@ def _do_work(
     except (RuntimeError, ValueError) as error:
         row |= {"status": "colmap_failed", "reason": f"COLMAP stopped: {error}"}
     else:
-        row |= _judge(models, settings.sfm_min_images)
+        row |= _judge(models, settings.min_images)
         if row["status"] == "ok":
-            views, errors = _keep(models, work, out, settings.sfm_min_images, truths)
+            views, errors = _keep(models, work, out, settings.min_images, truths)
             row |= errors
     write_json(journal, {"identity": identity, "row": row, "views": views})
     return row, views
@@ -228,12 +228,12 @@ def sfm_table(works: pd.DataFrame, measured: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def caption(settings: DepthSettings, measured: bool) -> str:
+def caption(settings: SfmSettings, measured: bool) -> str:
     """What tables/sfm.* shows."""
-    masks = "features on the mask" if settings.sfm_masks else "no masks"
+    masks = "features on the mask" if settings.masks else "no masks"
     text = (
         f"Works that COLMAP (incremental, its defaults, {masks},"
-        f" one camera an image) reconstructs. A work fails without a model of {settings.sfm_min_images} images (paper:"
+        f" one camera an image) reconstructs. A work fails without a model of {settings.min_images} images (paper:"
         " 77 % of its clusters failed). no_model_share: works without any model; below_half_share: works whose largest"
         " model has fewer than half of the images; registered_share: images in the largest models kept."
     )

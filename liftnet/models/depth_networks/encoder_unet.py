@@ -53,7 +53,7 @@ class EncoderUNet(DepthNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict depth of (B, 3, S, S) images: (B, S, S)."""
-        self.check_size(images)
+        self.check_side(*images.shape[-2:])
         logits: Tensor = self.unet(((images + 1) / 2 - self.mean) / self.deviation)
         return torch.tanh(logits[:, 0])
 

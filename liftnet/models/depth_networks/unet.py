@@ -60,7 +60,7 @@ class LiftNet(DepthNetwork):
         Returns:
             (B, S, S) depth in [-1, 1], growing away from the camera up to the sign that the loss leaves free.
         """
-        self.check_size(images)
+        self.check_side(*images.shape[-2:])
         features = [images]
         for block in self.down:
             features.append(block(features[-1]))
