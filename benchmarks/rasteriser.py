@@ -23,7 +23,7 @@ from rasteriser_scene import SIDE, SIGMAS, VIEWS, sphere
 from torch import Tensor
 
 from liftnet.drkfs import MetricSettings, hemisphere
-from liftnet.rasteriser import Cameras, Light, SoftImages, Softness, bin_triangles, numba_kernels, render_soft
+from liftnet.rasteriser import CameraBatch, Light, SoftImages, Softness, bin_triangles, numba_kernels, render_soft
 from liftnet.rasteriser.reference import aggregate, coverage_and_depth
 from liftnet.rasteriser.render import _scenes
 
@@ -50,14 +50,14 @@ def fastest(draw: Callable[[], SoftImages], vertices: Tensor, runs: int) -> tupl
     return forward, back, results[0][2], results[0][3]
 
 
-def pair_list(mesh: Mesh, cameras: Cameras, sigma: float) -> tuple[float, float, SoftImages]:
+def pair_list(mesh: Mesh, cameras: CameraBatch, sigma: float) -> tuple[float, float, SoftImages]:
     """The specification in float32, one view after the other so that its pairs fit into memory."""
     vertices, faces = mesh
     slopes = [torch.randn(len(cameras), SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)]
     forward, back, views = 0.0, 0.0, []
     for view in range(len(cameras)):
         start = spent()
-        images = render_soft(vertices, faces, cameras[view : view + 1], SIDE, sigma, backend="reference")
+        images = render_soft(vertices, faces, cameras[view : view + 1], SIDE, Softness(sigma), backend="reference")
         middle = spent()
         given = [slope[view : view + 1] for slope in slopes]
         torch.autograd.grad([images.gray, images.silhouette], vertices, given)
@@ -66,7 +66,7 @@ def pair_list(mesh: Mesh, cameras: Cameras, sigma: float) -> tuple[float, float,
     return forward, back, SoftImages(*(torch.cat(parts) for parts in zip(*views, strict=True)))
 
 
-def dense(mesh: Mesh, cameras: Cameras, sigma: float) -> tuple[float, float]:
+def dense(mesh: Mesh, cameras: CameraBatch, sigma: float) -> tuple[float, float]:
     """CPU seconds of every triangle at every pixel, from `PIXELS` random pixels of one view."""
     vertices, faces = mesh
     softness = Softness(sigma)
@@ -85,12 +85,12 @@ def dense(mesh: Mesh, cameras: Cameras, sigma: float) -> tuple[float, float]:
     return (middle - start) * factor, (spent() - middle) * factor
 
 
-def comparison(mesh: Mesh, cameras: Cameras, runs: int) -> pd.DataFrame:
+def comparison(mesh: Mesh, cameras: CameraBatch, runs: int) -> pd.DataFrame:
     """Ours, the pair list and the dense form at two softnesses."""
     rows = []
     for sigma in SIGMAS:
         truth = exact_view(mesh, cameras, sigma)
-        forward, back, ours, _ = fastest(lambda: render_soft(*mesh, cameras, SIDE, sigma), mesh[0], runs)  # noqa: B023
+        forward, back, ours, _ = fastest(lambda: render_soft(*mesh, cameras, SIDE, Softness(sigma)), mesh[0], runs)  # noqa: B023
         pairs_forward, pairs_back, theirs = pair_list(mesh, cameras, sigma)
         for name, there, way_back, images in (
             ("liftnet, numba", forward, back, ours),
@@ -109,15 +109,15 @@ def comparison(mesh: Mesh, cameras: Cameras, runs: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["sigma", "what", *seconds, "times ours", "largest error"])
 
 
-def exact_view(mesh: Mesh, cameras: Cameras, sigma: float) -> tuple[Tensor, Tensor]:
+def exact_view(mesh: Mesh, cameras: CameraBatch, sigma: float) -> tuple[Tensor, Tensor]:
     """Gray and silhouette (S, S) of the first view by the specification in float64."""
     vertices, faces = mesh
     with torch.no_grad():
-        images = render_soft(vertices.double(), faces, cameras[:1], SIDE, sigma, backend="reference")
+        images = render_soft(vertices.double(), faces, cameras[:1], SIDE, Softness(sigma), backend="reference")
     return images.gray[0], images.silhouette[0]
 
 
-def steps(mesh: Mesh, cameras: Cameras, sigma: float, runs: int) -> dict[str, float]:
+def steps(mesh: Mesh, cameras: CameraBatch, sigma: float, runs: int) -> dict[str, float]:
     """CPU seconds of the steps of our way there and back; the rest is autograd's."""
     softness = Softness(sigma)
     scene = next(_scenes([mesh], cameras, Light(), softness.near))
@@ -137,20 +137,20 @@ def steps(mesh: Mesh, cameras: Cameras, sigma: float, runs: int) -> dict[str, fl
     return {"sigma": sigma, "entries of tiles": len(tiles.triangle), **seconds}
 
 
-def rules(mesh: Mesh, cameras: Cameras) -> pd.DataFrame:
+def rules(mesh: Mesh, cameras: CameraBatch) -> pd.DataFrame:
     """How far SoftRas' truncated gradient lies from the exact one, relative to its length."""
     vertices, faces = mesh
     rows = []
     for sigma in (1e-5, 1e-4, 1e-3):
         with torch.no_grad():
             smooth = torch.nn.functional.normalize(vertices, dim=1) * 0.45
-            target = render_soft(smooth, faces, cameras, SIDE, sigma)
+            target = render_soft(smooth, faces, cameras, SIDE, Softness(sigma))
         slopes = {"random": [], "squared": []}
         for rule in ("exact", "truncated"):
             slopes["random"].append(
-                both_ways(lambda: render_soft(*mesh, cameras, SIDE, sigma, gradient=rule), vertices)[3]  # noqa: B023
+                both_ways(lambda: render_soft(*mesh, cameras, SIDE, Softness(sigma, gradient=rule)), vertices)[3]  # noqa: B023
             )
-            images = render_soft(*mesh, cameras, SIDE, sigma, gradient=rule)
+            images = render_soft(*mesh, cameras, SIDE, Softness(sigma, gradient=rule))
             loss = sum((a - b).square().mean() for a, b in zip(images[:2], target[:2], strict=True))
             slopes["squared"].append(torch.autograd.grad(loss, vertices)[0])
         row: list[float] = [sigma]

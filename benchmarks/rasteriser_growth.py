@@ -57,12 +57,12 @@ def measure(backend: str, faces: int, views: int, size: int) -> dict[str, float]
 
     def run() -> float:
         moving = vertices.clone().requires_grad_()
-        images = render_soft(moving, triangles, cameras, size, SIGMA, backend=backend)  # type: ignore[arg-type]
+        images = render_soft(moving, triangles, cameras, size, Softness(SIGMA), backend=backend)  # type: ignore[arg-type]
         (images.gray.sum() + images.silhouette.sum()).backward()
         return float(moving.grad.norm())  # type: ignore[union-attr]
 
     with one_thread():
-        render_soft(vertices[:3], triangles[:1] * 0, cameras[:1], 16, SIGMA, backend=backend)  # type: ignore[arg-type]
+        render_soft(vertices[:3], triangles[:1] * 0, cameras[:1], 16, Softness(SIGMA), backend=backend)  # type: ignore[arg-type]
         forget_the_most()
         before = held("VmRSS")
         gradient, seconds, _ = measured(run, 3, enough=20)

@@ -16,8 +16,8 @@ from liftnet.drkfs.settings import MetricSettings
 from liftnet.models.patch_descriptors import PatchDescriptor, load_network
 from liftnet.models.point_detector import load_detector
 from liftnet.models.weights import SHIPPED
-from liftnet.rasteriser import render_soft
-from liftnet.rasteriser.cameras import Cameras, look_at
+from liftnet.rasteriser import Softness, render_soft
+from liftnet.rasteriser.camera_batch import CameraBatch, look_at
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
@@ -50,7 +50,7 @@ class DRKFS(nn.Module):
         self,
         settings: MetricSettings | None = None,
         *,
-        cameras: Cameras | None = None,
+        cameras: CameraBatch | None = None,
         detector: nn.Module | None = None,
         descriptor: nn.Module | None = None,
         options: Options | None = None,
@@ -152,13 +152,20 @@ class DRKFS(nn.Module):
         score = sum(float((w * d).sum()) for w, d in zip(weights, distances, strict=True))
         return Differences(views[0], target.views[0], (shape.maps[0], target.maps[0]), distances, weights, score)
 
-    def render(self, vertices: Sequence[Tensor], faces: Sequence[Tensor], cameras: Cameras | None = None) -> Tensor:
+    def render(
+        self, vertices: Sequence[Tensor], faces: Sequence[Tensor], cameras: CameraBatch | None = None
+    ) -> Tensor:
         """Views (B, V, S, S) of B placed meshes, gray values in [0, 1]; differentiable."""
         chosen, options = self.settings, self.options
         soft = render_soft(
-            list(vertices), list(faces), cameras or self.cameras, chosen.image_size, chosen.sigma, chosen.gamma,
-            light=options.light, gradient=options.gradient, backend=options.backend,
-        )  # fmt: skip
+            list(vertices),
+            list(faces),
+            cameras or self.cameras,
+            chosen.image_size,
+            Softness(chosen.sigma, chosen.gamma, gradient=options.gradient),
+            options.light,
+            options.backend,
+        )
         return soft.shaded if chosen.shaded else soft.coverage  # gray alone hardly sees outlines move
 
     def describe(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -174,7 +181,7 @@ class DRKFS(nn.Module):
         to_target, to_shape = match_patches(own_features, features, self.settings.neighbourhood)
         return (own_weights * to_target).sum((1, 2)) + (weights * to_shape).sum((1, 2))
 
-    def _views(self, meshes: Meshes, target: Target, cameras: Cameras) -> Tensor:
+    def _views(self, meshes: Meshes, target: Target, cameras: CameraBatch) -> Tensor:
         self._check_target(len(meshes), target)
         normalisation = meshes.normalisation() if self.options.align == "each" else target.normalisation
         return self.render(_placed(meshes, normalisation), meshes.faces, cameras)
@@ -204,7 +211,7 @@ def _placed(meshes: Meshes, normalisation: Normalisation | None) -> Sequence[Ten
     return meshes.vertices if normalisation is None else normalisation.apply(meshes)
 
 
-def hemisphere(settings: MetricSettings | None = None) -> Cameras:
+def hemisphere(settings: MetricSettings | None = None) -> CameraBatch:
     """Cameras on a hemisphere that look at the origin.
 
     The eyes are a Fibonacci lattice: camera i is i golden angles around the vertical axis, and each stands in the

@@ -11,17 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from liftnet.rasteriser.cameras import Cameras, look_at
-    from liftnet.rasteriser.function import SoftImages, rasterise
+    from liftnet.rasteriser.camera_batch import CameraBatch, look_at
     from liftnet.rasteriser.hard import HardImages, render_nearest, render_silhouettes
     from liftnet.rasteriser.light import Light
     from liftnet.rasteriser.render import render_soft
+    from liftnet.rasteriser.soft_images import SoftImages, rasterise
     from liftnet.rasteriser.softness import Softness
     from liftnet.rasteriser.tiles import TileLists, bin_triangles
 
 _HOMES = {
-    "cameras": ("Cameras", "look_at"),
-    "function": ("SoftImages", "rasterise"),
+    "camera_batch": ("CameraBatch", "look_at"),
+    "soft_images": ("SoftImages", "rasterise"),
     "hard": ("HardImages", "render_nearest", "render_silhouettes"),
     "light": ("Light",),
     "render": ("render_soft",),
@@ -31,7 +31,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Cameras",
+    "CameraBatch",
     "HardImages",
     "Light",
     "SoftImages",

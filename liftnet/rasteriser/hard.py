@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from liftnet.core.types import BoolArray, Float32Array, Float64Array, Int32Array, UInt8Array, UInt32Array
-from liftnet.rasteriser.cameras import Cameras
+from liftnet.rasteriser.camera_batch import CameraBatch
 
 _Views = tuple[Float64Array, UInt32Array, Float64Array, Float64Array]
 _SHIFT = 8  # bits of a corner's position within a pixel
@@ -41,7 +41,7 @@ class HardImages:
 
 
 def render_silhouettes(
-    vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: Cameras, image_size: int = 256, threads: int = 1
+    vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: CameraBatch, image_size: int = 256, threads: int = 1
 ) -> BoolArray:
     """Which pixels a mesh covers.
 
@@ -72,7 +72,7 @@ def render_silhouettes(
 
 
 def render_nearest(
-    vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: Cameras, image_size: int = 256, threads: int = 1
+    vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: CameraBatch, image_size: int = 256, threads: int = 1
 ) -> HardImages:
     """The nearest face in each pixel, and its depth there; arguments and errors as `render_silhouettes`.
 
@@ -91,7 +91,7 @@ def render_nearest(
     return images
 
 
-def _projection(cameras: Cameras) -> tuple[float, bool]:
+def _projection(cameras: CameraBatch) -> tuple[float, bool]:
     return cameras.half_width, cameras.orthographic
 
 
@@ -104,7 +104,7 @@ def _for_each(render: Callable[[int], None], count: int, threads: int) -> None:
         list(pool.map(render, range(count)))
 
 
-def _checked(vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: Cameras) -> _Views:
+def _checked(vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: CameraBatch) -> _Views:
     """Vertices, faces, rotations and translations as contiguous numpy arrays."""
     points = np.ascontiguousarray(vertices, np.float64)
     triangles = np.asarray(faces)

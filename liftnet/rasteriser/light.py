@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from liftnet.rasteriser.cameras import Cameras
+from liftnet.rasteriser.camera_batch import CameraBatch
+
+MARGIN = 8.0  # the gradient of 1 / |n| overflows where |n|^2 falls to the largest number to the power of -2/3
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Light:
                 "a wrapped light needs as much ambient as directional light, or some faces are below black"
             )
 
-    def shade(self, corners: Tensor, cameras: Cameras) -> Tensor:
+    def shade(self, corners: Tensor, cameras: CameraBatch) -> Tensor:
         """Gray values of faces; differentiable.
 
         Args:
@@ -65,8 +67,14 @@ class Light:
 
 
 def face_normals(corners: Tensor) -> Tensor:
-    """Unit normals (F, 3) of faces (F, 3, 3), right-handed; zero, also in gradient, where a face has no area."""
+    """Unit normals (F, 3) of faces (F, 3, 3), right-handed; zero where a face has no area.
+
+    Faces so small that the gradient would overflow on its way (in float32 of sides below about 6e-7, which marching
+    cubes makes) have none: no pixel sees them turn.
+    """
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1)
     squared = normals.square().sum(-1, keepdim=True)
-    seen = squared > 0
-    return torch.where(seen, normals * torch.where(seen, squared, 1).rsqrt(), 0)
+    seen, steady = squared > 0, squared > torch.finfo(squared.dtype).max ** (-2 / 3) * MARGIN
+    units = (normals * torch.where(seen, squared, 1).rsqrt()).detach()
+    turning = normals * torch.where(steady, squared, 1).rsqrt()
+    return torch.where(steady, turning, torch.where(seen, units, 0))

@@ -21,7 +21,7 @@ Values = tuple[Any, ...]
 def forward(
     triangles: Tensor, shades: Tensor, tiles: TileLists, count: int, image_size: int, softness: Softness
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw triangles; see `liftnet.rasteriser.function.Kernels`."""
+    """Draw triangles; see `liftnet.rasteriser.soft_images.Kernels`."""
     gray, silhouette, depth = (torch.empty(count, image_size, image_size) for _ in range(3))
     kept = torch.empty(3, count, image_size, image_size)
     images = gray.numpy(), silhouette.numpy(), depth.numpy(), kept.numpy()
@@ -39,7 +39,7 @@ def backward(
     images: tuple[Tensor, Tensor, Tensor],
     gradients: tuple[Tensor, Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of triangles and shades; see `liftnet.rasteriser.function.Kernels`."""
+    """Gradients of triangles and shades; see `liftnet.rasteriser.soft_images.Kernels`."""
     rows, totals = torch.empty(len(tiles.triangle), 10), torch.zeros(len(triangles), 10)
     by_entry = rows.numpy()
     given, lists, rule = _given(triangles, shades, tiles, softness)

@@ -15,6 +15,8 @@ from torch.nn.functional import logsigmoid
 from liftnet.rasteriser.softness import FLAT, Softness
 from liftnet.rasteriser.tiles import pixel_boxes
 
+SHORT = 1e-20  # squared length of an edge that counts as a point; the fast backends draw the line there, too
+
 
 def rasterise(
     triangles: Tensor, shades: Tensor, image: Tensor, count: int, image_size: int, softness: Softness
@@ -77,9 +79,9 @@ def aggregate(
 
 
 def _squared_distance(point: Tensor, start: Tensor, edge: Tensor) -> Tensor:
-    """(P,) squared distances of points from segments; of an edge without length, from its start."""
+    """(P,) squared distances of points from segments; of an edge of next to no length, from its start."""
     length = edge.square().sum(-1)
-    share = ((point - start) * edge).sum(-1) / torch.where(length > 0, length, 1)
+    share = ((point - start) * edge).sum(-1) / torch.where(length > SHORT, length, 1)
     return (point - start - share.clamp(0, 1)[:, None] * edge).square().sum(-1)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from liftnet.rasteriser.cameras import Cameras
+from liftnet.rasteriser.camera_batch import CameraBatch
 from liftnet.rasteriser.clipping import clip_near
-from liftnet.rasteriser.function import Backend, SoftImages, rasterise
 from liftnet.rasteriser.light import Light
-from liftnet.rasteriser.softness import Gradient, Softness
+from liftnet.rasteriser.soft_images import Backend, SoftImages, rasterise
+from liftnet.rasteriser.softness import Softness
 
 AT_ONCE = 2_000_000  # triangles, counted once per view, that are drawn together: bounds what is held besides results
 
@@ -30,16 +30,10 @@ class _Scene:
 def render_soft(
     vertices: Tensor | Sequence[Tensor],
     faces: Tensor | Sequence[Tensor],
-    cameras: Cameras,
+    cameras: CameraBatch,
     image_size: int = 256,
-    sigma: float = 1e-5,
-    gamma: float = 1e-4,
-    *,
-    near: float = 1.0,
-    far: float = 100.0,
-    background: float = 0.0,
+    softness: Softness = Softness(),  # noqa: B008 (frozen)
     light: Light = Light(),  # noqa: B008 (frozen)
-    gradient: Gradient = "exact",
     backend: Backend | None = None,
 ) -> SoftImages:
     """Draw meshes softly from all cameras; differentiable with respect to the vertices.
@@ -57,13 +51,9 @@ def render_soft(
         faces: (F, 3) int64 indices of vertices, or B of them.
         cameras: N cameras, the same for all meshes.
         image_size: Side S of the images, px.
-        sigma: Softness of edges, squared image distance; the image spans [-1, 1].
-        gamma: Softness of the order in depth, as a share of the distance from near to far.
-        near: Depth at which faces are cut, world units.
-        far: What lies beyond this depth is not seen; the depth of the background.
-        background: Gray value where nothing is seen.
+        softness: Softness of edges and depth, the planes between which faces are seen, the background, the rule of the
+            gradient. Whether depth or its inverse is linear in the image follows from the cameras.
         light: Where the light comes from.
-        gradient: "exact", or "truncated", SoftRas' own rule (see `Softness`).
         backend: "reference" (plain torch, any precision), "numba" (CPU) or "triton"; by default the fast one.
 
     Returns:
@@ -73,14 +63,14 @@ def render_soft(
     Raises:
         ValueError: Tensors of other shapes, indices of vertices that do not exist, or coordinates that are not finite.
     """
-    softness = Softness(sigma, gamma, near, far, background, gradient, perspective=not cameras.orthographic)
+    softness = replace(softness, perspective=not cameras.orthographic)
     single = isinstance(vertices, Tensor) and isinstance(faces, Tensor)
     meshes: list[tuple[Tensor, Tensor]] = [(vertices, faces)] if single else list(zip(vertices, faces, strict=True))  # type: ignore[list-item]
     for mesh in meshes:
         _check(*mesh)
     groups = [
         rasterise(scene.triangles, scene.shades, scene.image, scene.count, image_size, softness, backend)
-        for scene in _scenes(meshes, cameras, light, near)
+        for scene in _scenes(meshes, cameras, light, softness.near)
     ]
     shape = (len(cameras),) if single else (len(meshes), len(cameras))
     images = [
@@ -90,7 +80,7 @@ def render_soft(
     return SoftImages(*images)
 
 
-def _scenes(meshes: list[tuple[Tensor, Tensor]], cameras: Cameras, light: Light, near: float) -> Iterator[_Scene]:
+def _scenes(meshes: list[tuple[Tensor, Tensor]], cameras: CameraBatch, light: Light, near: float) -> Iterator[_Scene]:
     """Meshes and views in order, as many at once as `AT_ONCE` allows."""
     waiting: list[_Scene] = []
     for vertices, faces in meshes:
@@ -115,7 +105,7 @@ def _together(scenes: list[_Scene]) -> _Scene:
     return _Scene(triangles, shades, torch.cat(images), count)
 
 
-def _seen(vertices: Tensor, faces: Tensor, cameras: Cameras, light: Light, near: float) -> _Scene:
+def _seen(vertices: Tensor, faces: Tensor, cameras: CameraBatch, light: Light, near: float) -> _Scene:
     """The faces before the cameras, view by view, cut at the near plane."""
     cameras = cameras.to(vertices)
     count = len(cameras)
@@ -128,7 +118,7 @@ def _seen(vertices: Tensor, faces: Tensor, cameras: Cameras, light: Light, near:
     return _Scene(_to_image(triangles, cameras), shades[source], image[source], count)
 
 
-def _to_image(points: Tensor, cameras: Cameras) -> Tensor:
+def _to_image(points: Tensor, cameras: CameraBatch) -> Tensor:
     """Image coordinates and depth of points in camera coordinates (..., 3)."""
     depth = points[..., 2:]
     scale = cameras.half_width if cameras.orthographic else cameras.half_width * depth

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from liftnet.rasteriser.triton_programs import clip, coverage, depth_at, pixels, to_edge, weights
+from liftnet.rasteriser.triton_programs import clip, fragment, pixels, to_edge
 
 
 @triton.jit
@@ -108,12 +108,11 @@ def backward(
         distance, share, ex, ey, third = _closer(distance, share, ex, ey, other)
         second = second & ~third
         first = ~(second | third)
-        w0, w1, w2, inside = weights(entry, aside0, aside1, other[4])
+        w0, w1, w2, inside, z, rate, seen, covered, clear = fragment(
+            entry, distance, aside0, aside1, other[4], inverse_sigma, reach, far, PERSPECTIVE
+        )
         c0, c1, c2 = clip(w0), clip(w1), clip(w2)
-        z, rate = depth_at(entry, c0, c1, c2, PERSPECTIVE)
         a0, a1, a2 = tl.load(entry + 24), tl.load(entry + 25), tl.load(entry + 26)
-        seen = (inside | (distance < reach)) & (z <= far)
-        covered, clear = coverage(distance, inside, inverse_sigma)
         weight = tl.where(seen, covered * tl.exp(tl.minimum((nearest - z) * depth_rate, 0.0)), 0.0)
         change = (on_gray * tl.load(entry + 27) + on_depth * z - blended) * weight
         of_logit = tl.where(seen, of_through * covered, 0.0) + change * clear

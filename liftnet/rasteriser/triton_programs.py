@@ -166,6 +166,42 @@ def coverage(distance: tl.tensor, inside: tl.tensor, inverse_sigma: tl.tensor) -
 
 
 @triton.jit
+def fragment(
+    entry: tl.tensor,
+    distance: tl.tensor,
+    aside0: tl.tensor,
+    aside1: tl.tensor,
+    aside2: tl.tensor,
+    inverse_sigma: tl.tensor,
+    reach: tl.tensor,
+    far: tl.tensor,
+    PERSPECTIVE: tl.constexpr,
+) -> tuple[tl.tensor, ...]:
+    """What a triangle is at the pixels, on both ways: the core of `forward` and of the gradients.
+
+    Args:
+        entry: Its 32 numbers.
+        distance: Squared, from the nearest of its edges.
+        aside0: Distance from the line of its first edge.
+        aside1: Of its second.
+        aside2: Of its third.
+        inverse_sigma: 1 / sigma.
+        reach: Squared distance up to which it is seen beyond its edges.
+        far: Depth up to which it is seen.
+        PERSPECTIVE: Whether the inverse of depth is linear in the image.
+
+    Returns:
+        Barycentric coordinates, which pixels lie inside, depth, the factor by which it changes with the coordinates'
+        clipped values, where it is seen, coverage, and one minus coverage.
+    """
+    w0, w1, w2, inside = weights(entry, aside0, aside1, aside2)
+    z, rate = depth_at(entry, clip(w0), clip(w1), clip(w2), PERSPECTIVE)
+    seen = (inside | (distance < reach)) & (z <= far)
+    covered, clear = coverage(distance, inside, inverse_sigma)
+    return w0, w1, w2, inside, z, rate, seen, covered, clear
+
+
+@triton.jit
 def forward(
     table: tl.tensor,
     start: tl.tensor,
@@ -199,10 +235,9 @@ def forward(
         _, aside2, beyond2 = to_edge(entry + 16, x, y)
         distance = tl.minimum(aside0 * aside0 + beyond0 * beyond0, aside1 * aside1 + beyond1 * beyond1)
         distance = tl.minimum(distance, aside2 * aside2 + beyond2 * beyond2)
-        w0, w1, w2, inside = weights(entry, aside0, aside1, aside2)
-        z, _ = depth_at(entry, clip(w0), clip(w1), clip(w2), PERSPECTIVE)
-        seen = (inside | (distance < reach)) & (z <= far)
-        covered, clear = coverage(distance, inside, inverse_sigma)
+        _, _, _, _, z, _, seen, covered, clear = fragment(
+            entry, distance, aside0, aside1, aside2, inverse_sigma, reach, far, PERSPECTIVE
+        )
         through *= tl.where(seen, clear, 1.0)
         closer = seen & (z < nearest)
         fade = tl.exp(-tl.abs(z - nearest) * depth_rate)

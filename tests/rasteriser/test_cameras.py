@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from liftnet.geometry.cameras import Camera
-from liftnet.rasteriser.cameras import Cameras, look_at
+from liftnet.rasteriser.camera_batch import CameraBatch, look_at
 
 EYES = torch.tensor([[2.0, 1.0, -1.5], [0.0, 3.0, 0.0], [-1.0, 0.2, 2.0]], dtype=torch.float64)
 
@@ -50,6 +50,6 @@ def test_bad_cameras_are_refused() -> None:
     with pytest.raises(ValueError, match="target"):
         look_at(torch.zeros(1, 3))
     with pytest.raises(ValueError, match="half width"):
-        Cameras(torch.eye(3)[None], torch.zeros(1, 3), 0.0)
+        CameraBatch(torch.eye(3)[None], torch.zeros(1, 3), 0.0)
     with pytest.raises(ValueError, match="rotations"):
-        Cameras(torch.eye(3), torch.zeros(1, 3), 1.0)
+        CameraBatch(torch.eye(3), torch.zeros(1, 3), 1.0)

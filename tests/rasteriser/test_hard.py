@@ -10,9 +10,9 @@ import torch
 from matplotlib.path import Path as Polygon
 from scipy.spatial import Delaunay
 
-from liftnet.rasteriser import Cameras, look_at, render_nearest, render_silhouettes, render_soft
+from liftnet.rasteriser import CameraBatch, Softness, look_at, render_nearest, render_silhouettes, render_soft
 
-FORWARD = Cameras(torch.eye(3, dtype=torch.float64)[None], torch.zeros(1, 3, dtype=torch.float64), 1.0, True)
+FORWARD = CameraBatch(torch.eye(3, dtype=torch.float64)[None], torch.zeros(1, 3, dtype=torch.float64), 1.0, True)
 """Sees x and y as they are, y down, from z = 0."""
 
 
@@ -90,7 +90,7 @@ def test_spheres_have_the_area_of_discs() -> None:
 
 @pytest.mark.parametrize("orthographic", [True, False])
 def test_depth_is_that_of_the_plane(orthographic: bool) -> None:
-    camera = Cameras(torch.eye(3)[None], torch.zeros(1, 3), 1.0, orthographic)
+    camera = CameraBatch(torch.eye(3)[None], torch.zeros(1, 3), 1.0, orthographic)
     corners = np.array([[-4.0, -3], [5, -2], [0, 6]])
     normal, offset = np.array([0.2, -0.3]), 5.0  # z = offset + normal . (x, y)
     vertices = np.column_stack([corners, offset + corners @ normal])
@@ -131,7 +131,7 @@ def test_the_soft_rasteriser_agrees_at_small_sigma() -> None:
     vertices = vertices * [1, 0.6, 0.3] + [0.2, 0, 0]
     cameras = look_at(torch.tensor([[2.0, 1, 2], [0, 0.5, 3], [-1, -2, 2]], dtype=torch.float64), half_angle=20)
     shape = torch.from_numpy(vertices), torch.from_numpy(faces)
-    soft = render_soft(*shape, cameras, 64, sigma=1e-9, gamma=1e-4, backend="reference")
+    soft = render_soft(*shape, cameras, 64, Softness(1e-9, 1e-4), backend="reference")
     hard = render_silhouettes(vertices, faces, cameras, 64)
     agree = (soft.silhouette.numpy() > 0.5) == hard
     assert (~agree).sum() <= 2  # centres nearer to an edge than the 1/256 px to which corners are snapped

@@ -41,7 +41,7 @@ def test_gradient_of_all_images_by_finite_differences(orthographic: bool) -> Non
     cameras = look_at(EYES * 0.9, half_width=0.6 if orthographic else None)  # one is cut by the near plane
 
     def mixed(points: torch.Tensor, backend: str) -> torch.Tensor:
-        images = render_soft(points, faces, cameras, 12, 1e-2, 1e-3, near=1.9, far=9, backend=backend)
+        images = render_soft(points, faces, cameras, 12, Softness(1e-2, 1e-3, near=1.9, far=9), backend=backend)
         weight = torch.linspace(-1, 1, images.gray.numel(), dtype=points.dtype).view_as(images.gray)
         return sum((image * weight * scale).sum() for image, scale in zip(images, (1, 1, 0.1), strict=True))
 
@@ -73,7 +73,7 @@ def test_shaded_images_have_the_gradient_of_outlines_that_gray_lacks() -> None:
     square = torch.tensor([[-0.4, -0.4, 0], [0.4, -0.4, 0], [0.4, 0.4, 0], [-0.4, 0.4, 0]])
     faces, cameras = torch.tensor([[0, 1, 2], [0, 2, 3]]), look_at(torch.tensor([[0.0, 0, 2]]))
     larger = torch.ones(1, requires_grad=True)
-    images = render_soft(square * larger, faces, cameras, 128, 1e-3)
+    images = render_soft(square * larger, faces, cameras, 128, Softness(1e-3))
     side = 0.8 / (2 * cameras.half_width) * 128 / 2  # px; the area grows by 2 side^2 times the shade
     expected = 2 * side**2 * images.gray[0, 64, 70].detach()
     of_gray, of_shaded = (
@@ -97,7 +97,7 @@ def test_near_plane_cuts_exactly() -> None:
     cameras = look_at(torch.tensor([[0.0, 0, 0]], dtype=torch.float64), target=(0, 0, 1), half_angle=40)
     size, faces = 33, torch.tensor([[0, 1, 2]])
     for backend in ("reference", "numba"):
-        images = render_soft(vertices, faces, cameras, size, 1e-10, 1e-8, near=0.5, far=50, backend=backend)
+        images = render_soft(vertices, faces, cameras, size, Softness(1e-10, 1e-8, near=0.5, far=50), backend=backend)
         centres = (2 * np.arange(size) + 1 - size) / size * cameras.half_width
         x, y = np.meshgrid(centres, centres)
         corners = cameras.in_camera(vertices)[0].numpy()
@@ -157,7 +157,7 @@ def test_what_is_not_seen_gives_background_and_no_gradient(shift: list[float]) -
     vertices, faces = octahedron(torch.float32)
     vertices = (vertices + torch.tensor(shift)).requires_grad_()
     cameras = look_at(torch.tensor([[0.0, 0, -2.5]]))
-    images = render_soft(vertices, faces, cameras, 16, background=0.5)
+    images = render_soft(vertices, faces, cameras, 16, Softness(background=0.5))
     for values, expected in zip(images, (0.5, 0.0, 100.0), strict=True):
         torch.testing.assert_close(values, torch.full_like(values, expected))
     sum(values.sum() for values in images).backward()
@@ -172,7 +172,7 @@ def test_a_million_faces_look_like_a_few() -> None:
         vertices = torch.stack([x, y, x / 3], -1).view(-1, 3).requires_grad_()
         corner = (torch.arange(count - 1)[:, None] * count + torch.arange(count - 1)).flatten()
         faces = torch.cat([corner[:, None] + torch.tensor(side) for side in ([0, 1, count], [1, count + 1, count])])
-        images.append(render_soft(vertices, faces, look_at(torch.tensor([[0.0, 0, 3]])), 48, 1e-4))
+        images.append(render_soft(vertices, faces, look_at(torch.tensor([[0.0, 0, 3]])), 48, Softness(1e-4)))
     assert len(faces) > 1_000_000
     seen = images[0].silhouette.detach() > 0.99
     torch.testing.assert_close(images[0].gray[seen], images[1].gray[seen], atol=0.02, rtol=0)
@@ -180,6 +180,48 @@ def test_a_million_faces_look_like_a_few() -> None:
     (slope,) = torch.autograd.grad(images[1].depth.sum(), vertices)
     assert bool(torch.isfinite(slope).all())
     assert float(slope.abs().max()) > 0
+
+
+SIDES = [10.0**-power for power in range(3, 21)]
+
+
+def slivers(dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """(T, 3, 3) triangles with sides from 1e-3 to 1e-20, as thin as marching cubes makes them, about the origin."""
+    shapes = torch.tensor([[[0, 0, 0], [1, 0.2, 0.1], [0.3, 1, 0.5]], [[0, 0, 0], [1, 0, 0.5], [1, 1e-3, 0.5]]])
+    return torch.cat([shapes.to(dtype) * side for side in SIDES])
+
+
+def test_normals_of_slivers_are_right_and_their_gradients_finite() -> None:
+    corners = slivers().requires_grad_()
+    normals = face_normals(corners)
+    (slope,) = torch.autograd.grad(normals.sum(), corners)
+    assert bool(torch.isfinite(slope).all())
+    truth = slivers(torch.double).requires_grad_()
+    true_normals = face_normals(truth)
+    seen = normals.detach().norm(dim=-1) > 0  # where single precision has an area at all
+    assert int(seen.sum()) > 12
+    torch.testing.assert_close(normals[seen].double(), true_normals[seen], atol=1e-2, rtol=0)
+    (true_slope,) = torch.autograd.grad(true_normals.sum(), truth)
+    large = [number for number, side in enumerate(SIDES) for _ in range(2) if side > 1e-5]
+    rows = torch.arange(len(large))
+    torch.testing.assert_close(
+        slope[rows].double(), true_slope[rows], rtol=1e-3, atol=1e-3 * float(true_slope[rows].abs().max())
+    )
+    still = [2 * number for number, side in enumerate(SIDES) if side < 1e-7]
+    assert float(slope[still].abs().max()) == 0  # no gradient rather than an infinite one
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_slivers_give_finite_gradients_through_the_images(backend: str) -> None:
+    corners = slivers()
+    square = torch.tensor([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
+    vertices = torch.cat([square, corners.view(-1, 3) + torch.tensor([0.0, 0.0, 0.01])]).requires_grad_()
+    faces = torch.cat([torch.tensor([[0, 1, 2], [0, 2, 3]]), 4 + torch.arange(3 * len(corners)).view(-1, 3)])
+    images = render_soft(vertices, faces, look_at(EYES.float()), 24, Softness(1e-3), backend=backend)  # type: ignore[arg-type]
+    loss = images.gray.square().sum() + images.silhouette.sum() + images.depth.sum()
+    (slope,) = torch.autograd.grad(loss, vertices)
+    assert bool(torch.isfinite(slope).all())
+    assert float(slope[:4].abs().max()) > 0
 
 
 def test_vertices_in_double_precision_and_without_faces() -> None:

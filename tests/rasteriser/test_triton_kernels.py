@@ -16,7 +16,7 @@ import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.rasteriser import Softness, rasterise, render_soft
-from liftnet.rasteriser.cameras import look_at
+from liftnet.rasteriser.camera_batch import look_at
 
 OUTPUTS = ("gray", "silhouette", "depth")
 RULES = {
@@ -75,7 +75,7 @@ def meshes():
 def rendered(backend, device):
     vertices, faces, cameras = meshes()
     vertices, faces = [part.to(device) for part in vertices], [part.to(device) for part in faces]
-    return torch.stack(render_soft(vertices, faces, cameras, 16, 1e-3, 1e-3, backend=backend)).cpu().numpy()
+    return torch.stack(render_soft(vertices, faces, cameras, 16, Softness(1e-3, 1e-3), backend=backend)).cpu().numpy()
 
 
 def draw_all(path, device):

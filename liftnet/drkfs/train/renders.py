@@ -25,7 +25,7 @@ from liftnet.drkfs.train.quadruplets import CLEAR, CUT, PATCH, Pool, UInt8s, cut
 from liftnet.drkfs.train.tracks import Floats
 from liftnet.mesh.placement import normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
-from liftnet.rasteriser import Cameras, look_at, render_soft
+from liftnet.rasteriser import CameraBatch, look_at, render_soft
 
 VIEWS = MetricSettings()  # renders are such as DR-KFS sees
 SIZE = VIEWS.image_size
@@ -94,7 +94,7 @@ def render_pool(meshes: Sequence[tuple[str, Path]], count: int, seed: int) -> Po
     return Pool(first[chosen], second[chosen], np.arange(len(chosen)), empty[free])
 
 
-def _cameras(rng: np.random.Generator) -> Cameras:
+def _cameras(rng: np.random.Generator) -> CameraBatch:
     """PAIRS pairs of cameras; those of a pair stand 5 to 20 degrees apart in azimuth, a little in elevation."""
     azimuth, elevation = rng.uniform(0, 360, PAIRS), rng.uniform(0, 70, PAIRS)
     apart = rng.uniform(5, 20, PAIRS) * rng.choice([-1, 1], PAIRS)
@@ -115,7 +115,7 @@ def _view(gray: Floats, depth: Floats) -> _View:
     return _View(gray, minimum_filter(depth, 3), points, suspects)
 
 
-def _common(a: _View, b: _View, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _common(a: _View, b: _View, cameras: CameraBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Corners that two views share, (N, 2) px in each, and (N,) radians by which the second is turned."""
     turn = np.zeros(len(a.corners))
     column, row = a.corners.astype(np.int64).T
@@ -132,7 +132,7 @@ def _common(a: _View, b: _View, cameras: Cameras) -> tuple[np.ndarray, np.ndarra
     return a.corners[kept], b.corners[nearest[kept]], turn[kept]
 
 
-def _moved(pixels: np.ndarray, depth: np.ndarray, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
+def _moved(pixels: np.ndarray, depth: np.ndarray, cameras: CameraBatch) -> tuple[np.ndarray, np.ndarray]:
     """Where the second of two cameras sees what the first sees at pixels (N, 2) and depths (N,): px and depth."""
     rotation, translation = (values.double().numpy() for values in (cameras.rotation, cameras.translation))
     image = (2 * pixels + 1 - SIZE) / SIZE

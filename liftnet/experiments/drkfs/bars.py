@@ -24,7 +24,7 @@ from liftnet.experiments.drkfs.local_features import maxima_distance, sift_dista
 from liftnet.experiments.drkfs.pictures import Panel, Row, write_panels
 from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.result_cache import Memory
-from liftnet.rasteriser import look_at, render_soft
+from liftnet.rasteriser import Softness, look_at, render_soft
 
 LOG = get_logger("drkfs")
 CHANGES = ("shift up", "shift down", "deletion")
@@ -100,8 +100,8 @@ def images_of(case: Case, shift_px: int, seed: int) -> Tensor:
             [torch.as_tensor(mesh.vertices, dtype=torch.float32) for mesh in meshes],
             [torch.as_tensor(mesh.faces) for mesh in meshes],
             camera,
-            image_size=case.size,
-            sigma=1e-7,
+            case.size,
+            Softness(1e-7),
         )
     return (found.silhouette[:, 0] > 0.5).float()
 

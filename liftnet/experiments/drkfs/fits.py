@@ -17,7 +17,7 @@ from liftnet.experiments.drkfs.mesh_fitting import Fit, FitOptions, fit, geodesi
 from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
 from liftnet.experiments.result_cache import Arrays, Memory
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.rasteriser import render_soft
+from liftnet.rasteriser import Softness, render_soft
 
 START = 0.35  # radius of the sphere; targets lie in one of .5
 FRAMES = 8
@@ -70,14 +70,9 @@ class ViewLoss:
 
     def _render(self, vertices: Tensor, faces: Tensor, views: Tensor, stage: int) -> Tensor:
         metric = self.metric
-        soft = render_soft(
-            vertices,
-            faces,
-            metric.cameras[views],
-            *self.stages[stage],
-            metric.settings.gamma,
-            light=metric.options.light,
-        )
+        size, sigma = self.stages[stage]
+        softness = Softness(sigma, metric.settings.gamma)
+        soft = render_soft(vertices, faces, metric.cameras[views], size, softness, metric.options.light)
         return soft.shaded if self.shaded else soft.silhouette  # gray alone hardly sees outlines move
 
 

@@ -111,7 +111,7 @@ def looks(
     """
     import torch
 
-    from liftnet.rasteriser import Light, look_at, render_soft
+    from liftnet.rasteriser import Light, Softness, look_at, render_soft
 
     turn, rise = np.radians(azimuth), np.radians(20.0)
     eye = [np.sin(turn) * np.cos(rise), np.sin(rise), np.cos(turn) * np.cos(rise)]
@@ -120,6 +120,6 @@ def looks(
         corners = torch.as_tensor(np.asarray(vertices), dtype=torch.float32)
         indices = torch.as_tensor(np.asarray(faces), dtype=torch.int64)
         light = Light(direction=(0.6, 1.0, 0.8), ambient=0.25, directional=0.65)
-        found = render_soft(corners, indices, camera, image_size=size, sigma=5e-6, light=light)
+        found = render_soft(corners, indices, camera, size, Softness(5e-6), light)
     picture: FloatArray = (found.gray + 1 - found.silhouette)[0].clamp(0, 1).numpy()
     return picture

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
-from liftnet.rasteriser.cameras import Cameras, look_at
+from liftnet.rasteriser.camera_batch import CameraBatch, look_at
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -74,6 +74,6 @@ def view_directions() -> FloatArray:
     return np.stack([rotation.apply(view_axes()) for rotation in light_field_rotations()])
 
 
-def light_field_cameras(directions: FloatArray) -> Cameras:
+def light_field_cameras(directions: FloatArray) -> CameraBatch:
     """Orthographic cameras that show [-1, 1], +y up, from each of the directions (..., 3)."""
     return look_at(torch.from_numpy(np.ascontiguousarray(directions.reshape(-1, 3))), half_width=1.0)

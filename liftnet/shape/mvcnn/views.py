@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.rasteriser import Light, render_soft
-from liftnet.rasteriser.cameras import Cameras, look_at
+from liftnet.rasteriser import Light, Softness, render_soft
+from liftnet.rasteriser.camera_batch import CameraBatch, look_at
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 
 HALF_ANGLE = 15.0  # degrees; from this distance the unit sphere just fills the image
@@ -20,7 +20,7 @@ LIGHT = Light(ambient=0.3, directional=0.7)
 UInt8Array = npt.NDArray[np.uint8]
 
 
-def ring_of_cameras(count: int, elevation: float) -> Cameras:
+def ring_of_cameras(count: int, elevation: float) -> CameraBatch:
     """`count` cameras at equal steps of azimuth that look down on the origin; the first stands before it, towards +z.
 
     Args:
@@ -55,7 +55,7 @@ def shaded_views(mesh: TriangleMesh, settings: MvcnnSettings) -> UInt8Array:
             torch.from_numpy(mesh.faces),
             cameras,
             settings.image_size,
-            SOFTNESS,
-            light=LIGHT,
+            Softness(SOFTNESS),
+            LIGHT,
         )
     return images.gray.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()

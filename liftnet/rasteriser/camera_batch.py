@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, repr=False)
-class Cameras:
+class CameraBatch:
     """N cameras that look along their z axis at square images.
 
     The image spans [-1, 1] in both of its coordinates, x right and y down; the centre of pixel i of S lies at
@@ -41,14 +41,14 @@ class Cameras:
 
     def __repr__(self) -> str:
         kind = "orthographic" if self.orthographic else "perspective"
-        return f"Cameras({len(self)} {kind}, half width {self.half_width:.4g})"
+        return f"CameraBatch({len(self)} {kind}, half width {self.half_width:.4g})"
 
-    def __getitem__(self, index: slice | Tensor | list[int]) -> Cameras:
-        return Cameras(self.rotation[index], self.translation[index], self.half_width, self.orthographic)
+    def __getitem__(self, index: slice | Tensor | list[int]) -> CameraBatch:
+        return CameraBatch(self.rotation[index], self.translation[index], self.half_width, self.orthographic)
 
-    def to(self, like: Tensor) -> Cameras:
+    def to(self, like: Tensor) -> CameraBatch:
         """The same cameras with the device and the type of `like`."""
-        return Cameras(self.rotation.to(like), self.translation.to(like), self.half_width, self.orthographic)
+        return CameraBatch(self.rotation.to(like), self.translation.to(like), self.half_width, self.orthographic)
 
     def project(self, points: Tensor) -> Tensor:
         """Project world points; differentiable.
@@ -76,7 +76,7 @@ def look_at(
     half_width: float | None = None,
     target: tuple[float, float, float] = (0.0, 0.0, 0.0),
     up: tuple[float, float, float] = (0.0, 1.0, 0.0),
-) -> Cameras:
+) -> CameraBatch:
     """Cameras at `eyes` that look at `target`.
 
     Args:
@@ -104,5 +104,5 @@ def look_at(
     rotation = torch.stack([right, torch.linalg.cross(forward, right, dim=-1), forward], 1)
     translation = -torch.einsum("nij,nj->ni", rotation, eyes)
     if half_width is not None:
-        return Cameras(rotation, translation, half_width, orthographic=True)
-    return Cameras(rotation, translation, math.tan(math.radians(half_angle)))
+        return CameraBatch(rotation, translation, half_width, orthographic=True)
+    return CameraBatch(rotation, translation, math.tan(math.radians(half_angle)))
