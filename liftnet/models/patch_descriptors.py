@@ -9,7 +9,7 @@ gradient goes through them, so that the metric's gradient is its derivative.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import Settings
+from liftnet.models.folder import ModelKind
 from liftnet.models.weights import SHIPPED, read_weights
 
 PATCH = 32  # px, side of the patches that the networks take
@@ -122,6 +124,15 @@ def hardnet() -> nn.Module:
     from kornia.feature import HardNet
 
     return HardNet(pretrained=False).eval()
+
+
+class HardnetSettings(Settings):
+    """HardNet has one form."""
+
+
+HARDNET: ModelKind[HardnetSettings, Any] = ModelKind(
+    "hardnet", HardnetSettings, lambda _: hardnet(), "drkfs train descriptor"
+)
 
 
 def hardtfeat() -> nn.Module:

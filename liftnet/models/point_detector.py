@@ -13,8 +13,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from liftnet.core.settings import Settings
+from liftnet.models.folder import ModelKind
 from liftnet.models.weights import read_weights
 
 WINDOW = 25  # px, side of the filters
@@ -144,6 +147,21 @@ def _signs(responses: Tensor) -> Tensor:
     places = torch.arange(responses.shape[1], device=responses.device)
     signs = 1 - 2 * (places % 2)
     return signs.to(responses.dtype) if responses.is_floating_point() else signs
+
+
+class PointDetectorSettings(Settings):
+    """What a detector's filters are for."""
+
+    sums: int = Field(SUMS, ge=1, description="terms of equation 1")
+    maxima: int = Field(MAXIMA, ge=1, description="filters under the maximum of each")
+
+
+POINT_DETECTOR: ModelKind[PointDetectorSettings, PointDetector] = ModelKind(
+    "points",
+    PointDetectorSettings,
+    lambda settings: PointDetector(settings.sums, settings.maxima),
+    "drkfs train detector",
+)
 
 
 def load_detector(path: str | Path, sha256: str | None = None) -> PointDetector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from torch import Tensor, nn
+from torch import nn
 
-from liftnet.core.files import write_bytes, write_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
 from liftnet.core.settings import Settings
 from liftnet.data.dataset import read_pairs
 from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings
-from liftnet.drkfs.train.card import write_card
 from liftnet.drkfs.train.detector import peak_scores, train_detector, untrained_detector
 from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
 from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision, separation
@@ -27,13 +24,71 @@ from liftnet.drkfs.train.quadruplets import Pool, joined, load_pool
 from liftnet.drkfs.train.renders import render_pools
 from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
 from liftnet.learn.checkpoint import Checkpoint
-from liftnet.models.point_detector import PointDetector
+from liftnet.models.card import Card, paragraph, settings_table, table
+from liftnet.models.folder import ModelKind, SavedModel, read_config, save_model
+from liftnet.models.patch_descriptors import HARDNET, HardnetSettings
+from liftnet.models.point_detector import POINT_DETECTOR, PointDetector, PointDetectorSettings
 
 LOG = get_logger("drkfs")
-FORMAT = 1
 HELD_OUT_SPLIT = "test"
 HELD_OUT_SHARE = 4  # held-out points of the detector are fewer by this
 MOST_PATCHES = 20_000  # described for the card's figures
+
+
+@dataclass(frozen=True)
+class CardText:
+    """What the card of one of the two networks says whatever it learnt from.
+
+    Attributes:
+        title: Of the page.
+        tag: As model hubs have it.
+        what: What the network is.
+        recipe: How it is trained.
+        measures: What the figures mean.
+    """
+
+    title: str
+    tag: str
+    what: str
+    recipe: str
+    measures: str
+
+
+DETECTOR_TEXT = CardText(
+    title="Detector of points of interest for DR-KFS",
+    tag="keypoint-detection",
+    what="""The detector of LIFT (Yi et al., ECCV 2016) in its form: a convolution of 25 x 25 pixels with 16 outputs,
+        joined by generalised hinging hyperplanes, 10,016 numbers. Its sigmoid is the probability that a pixel is a
+        point of interest. Input: gray values in [0, 1].""",
+    recipe="""Quadruplets of patches as in LIFT: two of one point, one of another point, one without a point, at the
+        scale that SIFT found, drawn in proportion to it. Squared hinge on the soft maximum of each score map, and the
+        overlap of windows around the soft positions in the two patches of a point and around the point itself; Adam,
+        the learning rate falling linearly to 0. Filters have no mean. The background is masked out where the run has
+        masks. In the end scale and shift of the score are fitted on held-out patches, so that the sigmoid of a patch's
+        highest score is the probability that it holds a point, where half of all patches do.""",
+    measures="""`separation` is how often the highest score of a patch with a point is above that of a patch without
+        one (chance: 0.5); the probabilities are means of the sigmoid of these scores.""",
+)
+HARDNET_TEXT = CardText(
+    title="HardNet trained on photographs of sculptures",
+    tag="local-descriptor",
+    what="""HardNet (Mishchuk et al., NIPS 2017) in kornia's architecture and names of weights: 128 numbers of unit
+        length for a gray patch of 32 x 32 pixels, whose mean and standard deviation do not matter.""",
+    recipe="""The published recipe: triplet margin 1 with the hardest negative in the batch and anchor swap,
+        stochastic gradient descent with momentum and dampening .9, the learning rate falling linearly to 0, weight
+        decay 1e-4, dropout .3, orthogonal weights at first, quarter turns and mirror images. Patches are cut at
+        64 x 64 pixels in SIFT's scale and direction and halved. Batch and number of steps are smaller than the
+        published 1,024 and about 49,000.""",
+    measures="""`fpr95` is the share of wrong pairs of patches that are as close as 95 % of the right ones (0 is
+        best); `matching_ap` the mean average precision of nearest neighbours between two images (1 is best). SIFT
+        found the points, so they are such as SIFT can match.""",
+)
+RENDERS = """Up to half of the patches come from gray renders of generated meshes (`render shapes`), without texture
+    as DR-KFS's views: corners of one view that another, by its true depth, sees at the same place and has a corner
+    at. One mesh in five is held out: half of their points calibrate, the others are measured on."""
+LIMITS = """It has seen nothing but the data above: other subjects, cameras and kinds of images may be worse served.
+    Points come from matches of SIFT that an affine epipolar geometry verified; what SIFT does not find was not
+    learnt."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +130,10 @@ def run_descriptor(inputs: TrainingInputs, settings: DescriptorSettings, seed: i
         network = network.half().float()  # measured as it is stored
     unseen, name = _unseen(inputs, validation)
     measures = _measured_descriptor(network, unseen, patches_of(unseen, inputs.root, settings), seed)
-    config = _config("hardnet", inputs, settings, (train, unseen), state)
-    config |= {"seed": seed, "measured_on": name, "measures": measures}
-    _save(inputs, network, config)
+    notes = _notes(inputs, settings, (train, unseen), state)
+    notes |= {"seed": seed, "measured_on": name, "measures": measures}
+    save_model(inputs.model, HARDNET, SavedModel(network, HardnetSettings(), notes), inputs.half)
+    _write_card(inputs.model, HARDNET, HARDNET_TEXT)
 
 
 def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) -> None:
@@ -106,9 +162,10 @@ def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) 
         for what, pool in ({"photographs": pools[2]} | renders).items()
         for label, tried in (("trained", detector), ("untrained", untrained))
     }
-    config = _config("points", inputs, settings, (train, unseen), state)
-    config |= {"seed": seed, "measured_on": name, "measures": measures}
-    _save(inputs, detector, config)
+    notes = _notes(inputs, settings, (train, unseen), state)
+    notes |= {"seed": seed, "measured_on": name, "measures": measures}
+    save_model(inputs.model, POINT_DETECTOR, SavedModel(detector, PointDetectorSettings(), notes), inputs.half)
+    _write_card(inputs.model, POINT_DETECTOR, DETECTOR_TEXT)
 
 
 def _measured_detector(detector: PointDetector, pool: Pool, seed: int) -> dict[str, float]:
@@ -144,18 +201,14 @@ def _measured_descriptor(network: nn.Module, points: PointSet, patches: Patches,
     return measures
 
 
-def _config(
-    model: str,
-    inputs: TrainingInputs,
-    settings: Settings,
-    points: tuple[PointSet, PointSet],
-    state: Checkpoint,
+def _notes(
+    inputs: TrainingInputs, settings: Settings, points: tuple[PointSet, PointSet], state: Checkpoint
 ) -> dict[str, Any]:
+    """What config.json says besides what the weights are of."""
     train, unseen = points
     return {
-        "format": FORMAT,
-        "model": model,
         "licence": inputs.licence,
+        "precision": "float16" if inputs.half else "float32",
         "settings": settings.model_dump(mode="json"),
         "training": {
             "steps": state.step,
@@ -181,20 +234,36 @@ def _licences(root: Path, images: tuple[str, ...]) -> dict[str, int]:
     return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in wanted).items()))
 
 
-def _save(inputs: TrainingInputs, network: nn.Module, config: dict[str, Any]) -> None:
-    """Write weights, config.json and the card."""
-    from safetensors.torch import save
-
-    weights = {name: _stored(tensor, inputs.half) for name, tensor in network.state_dict().items()}
-    data = save({name: tensor for name, tensor in weights.items() if not name.endswith("num_batches_tracked")})
-    write_bytes(inputs.model / "model.safetensors", data)
-    config |= {"precision": "float16" if inputs.half else "float32", "sha256": hashlib.sha256(data).hexdigest()}
-    write_json(inputs.model / "config.json", config)
-    write_card(inputs.model, config)
-    took = duration(config["training"]["cpu_seconds"])
-    LOG.info("trained for %d steps in %s of one core; %s", config["training"]["steps"], took, inputs.model)
-
-
-def _stored(tensor: Tensor, half: bool) -> Tensor:
-    kept = tensor.detach().cpu().contiguous()
-    return kept.half() if half and kept.is_floating_point() else kept
+def _write_card(folder: Path, kind: ModelKind[Any, Any], text: CardText) -> None:
+    """Write README.md from what config.json holds."""
+    config = read_config(folder, kind.name, f"Train it again with `{kind.command}`")
+    training, held_out, measures = config["training"], config["held_out"], config["measures"]
+    licences = ", ".join(f"{name}: {count:,}" for name, count in training["licences_of_images"].items())
+    parts = [
+        paragraph(text.what),
+        "## Data",
+        paragraph(
+            f"{training['points']:,} points with {training['observations']:,} patches, joined from verified"
+            f" correspondences between {training['images']:,} images of {training['works']:,} works."
+            + (f" Licences of the images: {licences}." if licences else "")
+        ),
+        "## Recipe",
+        paragraph(text.recipe),
+        settings_table(config["settings"]),
+        paragraph(RENDERS) if config["renders"] else "",
+        f"{training['steps']:,} steps, {training['cpu_seconds']:,} CPU seconds, seed {config['seed']}.",
+        "## Figures",
+        paragraph(
+            f"On {config['measured_on']}: {held_out['points']:,} points in {held_out['images']:,} images of"
+            f" {held_out['works']:,} works that were not trained on. {text.measures}"
+        ),
+        table([{"weights": name, **values} for name, values in measures.items() if isinstance(values, dict)]),
+        "## Limits",
+        paragraph(LIMITS),
+        "## Licence",
+        f"The weights: {config['licence']}. SHA-256 of the weights' file ({config['precision']}):",
+        f"`{config['sha256']}`",
+    ]
+    Card(text.title, config["licence"], (text.tag, "sculpture", "pytorch"), parts).write(folder)
+    took = duration(training["cpu_seconds"])
+    LOG.info("trained for %d steps in %s of one core; %s", training["steps"], took, folder)
