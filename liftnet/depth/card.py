@@ -144,7 +144,7 @@ def _dataset_name(name: str, row: pd.Series) -> str:
 
 def _what(config: dict[str, Any]) -> str:
     network, options = config["network"], config["input"]
-    shape = ", ".join(f"{name} {value}" for name, value in sorted(network.items()))
+    shape = f"{network['architecture']}, width {network['width']}"
     size = options["image_size"]
     crop = "the square around the mask" if options["crop"] == "mask" else "the square around the whole image"
     margin = f", with a margin of {options['margin']:.0%} on each side" if options["crop"] == "mask" else ""

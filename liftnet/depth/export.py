@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import itertools
 import json
@@ -264,8 +265,9 @@ def load_model_file(path: Path) -> DepthModel:
         raise LiftnetError(path, f"is damaged ({error})", remedy) from error
     if CONFIG_KEY not in metadata:
         raise LiftnetError(path, "does not carry the configuration of a model", remedy)
+    config = json.loads(metadata[CONFIG_KEY]) | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     with tempfile.TemporaryDirectory() as name:
-        write_json(Path(name) / "config.json", json.loads(metadata[CONFIG_KEY]))
+        write_json(Path(name) / "config.json", config)
         (Path(name) / "model.safetensors").symlink_to(path.resolve())
         return load_model(Path(name))
 

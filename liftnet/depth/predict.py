@@ -12,18 +12,21 @@ import cv2
 import numpy as np
 import torch
 
+from liftnet.core.devices import choose_device
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.folders import InputImage, find_images
-from liftnet.data.masks import read_mask
+from liftnet.data.masks import read_mask, write_mask
 from liftnet.data.pictures import read_image
-from liftnet.depth.automask import MASK_ENDING, default_segmenter, run_segmenter
 from liftnet.depth.outputs import FORMATS, Prediction, endings, folder_mask, write_prediction
 from liftnet.models.depth_input import CropBox, cut_input
 from liftnet.models.liftnet import DepthModel, load_model
+from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmenter import Segmenter, mask_image, shows_foreground
 
 LOG = get_logger("depth")
+MASK_ENDING = "mask.png"
 LONG = 60.0  # seconds of work from which an estimate is given
 CV2_NO_MEMORY = -4  # cv::Error::StsNoMem
 
@@ -53,9 +56,10 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class _Job:
-    """A model with what it is to do."""
+    """A model with what it is to do, and the segmenter for `--mask auto`."""
 
     model: DepthModel
+    segmenter: Segmenter | None
     model_folder: Path
     out: Path
     options: PredictOptions
@@ -102,11 +106,9 @@ def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: Pred
     pending = [p for p in places if options.force or not all(p.result(ending).exists() for ending in wanted)]
     failed = 0
     if pending:
-        device = checked_device(options.device)
-        job = _Job(load_model(model_folder, str(device)), model_folder, out, options, device)
-        if options.mask == "auto":
-            segmenter = options.segmenter or default_segmenter(model_folder)
-            run_segmenter(segmenter, inputs, out, device.type, options.threads, options.force)
+        device = choose_device(options.device)
+        segmenter = _segmenter(model_folder, options, device) if options.mask == "auto" else None
+        job = _Job(load_model(model_folder, str(device)), segmenter, model_folder, out, options, device)
         for reason in progress(_outcomes(pending, job), "depth", "predicting depth", len(pending)):
             if reason:
                 failed += 1
@@ -116,20 +118,17 @@ def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: Pred
     return 1 if failed else 0
 
 
-def checked_device(name: str) -> torch.device:
-    """The torch device of that name; "auto" is a GPU if there is one.
+def _segmenter(model_folder: Path, options: PredictOptions, device: torch.device) -> Segmenter:
+    """The segmenter that the options name, or that of the run that trained the model, which lies beside it.
 
     Raises:
-        LiftnetError: There is no such device.
+        LiftnetError: There is none, or it cannot be read.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise LiftnetError(f"--device {name}", "is not there", "Use `--device cpu`") from error
-    return device
+    folder = options.segmenter or model_folder.resolve().parent / "segmenter"
+    if not (folder / "model.safetensors").exists():
+        remedy = "Name one with `--segmenter`, or give `--mask FOLDER` or `--mask none`"
+        raise LiftnetError(folder, "holds no segmenter for `--mask auto`", remedy)
+    return Segmenter.load(folder, str(device))
 
 
 def _outcomes(pending: list[InputImage], job: _Job) -> Iterator[str | None]:
@@ -180,7 +179,9 @@ def _try_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> 
 
 def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> list[str | None]:
     """Read, predict and write a batch; the reason for each image that could not be read."""
-    prepared = list(pool.map(lambda place: _prepare(place, job), batch))
+    read = list(pool.map(_read, batch))
+    prepare_all = map if job.segmenter else pool.map  # the segmenter takes torch's threads itself
+    prepared = list(prepare_all(lambda place, image: _prepare(place, image, job), batch, read))
     ready = [item for item in prepared if isinstance(item, _Ready)]
     if ready:
         depths = _run_network(ready, job)
@@ -190,32 +191,53 @@ def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor)
         ]
         for write in writes:
             write.result()
-    return [item if isinstance(item, str) else None for item in prepared]
+    return [f"{item.what}: {item.reason}" if isinstance(item, BadImageError) else None for item in prepared]
 
 
-def _prepare(place: InputImage, job: _Job) -> _Ready | str:
-    """Decode and cut an image; the reason if it or its mask cannot be read."""
+def _read(place: InputImage) -> UInt8Array | BadImageError:
     try:
-        image = read_image(place.image, upright=True)
-        mask_file = _mask_file(place, job)
+        return read_image(place.image, upright=True)
+    except BadImageError as error:
+        return error
+
+
+def _prepare(place: InputImage, image: UInt8Array | BadImageError, job: _Job) -> _Ready | BadImageError:
+    """Cut an image out around its mask; why it or its mask cannot be read if one cannot."""
+    if isinstance(image, BadImageError):
+        return image
+    mask_file = _mask_file(place, image, job)
+    try:
         mask = read_mask(mask_file, (image.shape[1], image.shape[0])) if mask_file else None
     except BadImageError as error:
-        return f"{error.what}: {error.reason}"
+        return error
     return _Ready(place, image, mask, mask_file, *cut_input(image, mask, job.model.input))
 
 
-def _mask_file(place: InputImage, job: _Job) -> Path | None:
+def _mask_file(place: InputImage, image: UInt8Array, job: _Job) -> Path | None:
     """The mask of an image; None, with a word in the log, if there is none."""
     if job.options.mask == "none":
         return None
-    if job.options.mask == "auto":
-        file = place.result(MASK_ENDING)
-        found = file if file.exists() else None
-    else:
+    if job.segmenter is None:
         found = folder_mask(place, Path(job.options.mask), job.out)
+    else:
+        found = _auto_mask(place, image, job.segmenter, job.options.force)
     if found is None:
         LOG.warning("%s has no mask; the whole image is taken", place.image)
     return found
+
+
+def _auto_mask(place: InputImage, image: UInt8Array, segmenter: Segmenter, force: bool) -> Path | None:
+    """The mask beside the results, by the segmenter where it is not there yet; None without foreground."""
+    file = place.result(MASK_ENDING)
+    if file.exists() and not force:
+        return file
+    settings = PredictionSettings()
+    mask, _ = mask_image(segmenter, image, settings)
+    if not shows_foreground(mask, settings.min_coverage):
+        file.unlink(missing_ok=True)
+        return None
+    write_mask(file, mask)
+    return file
 
 
 def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:

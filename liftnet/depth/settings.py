@@ -93,19 +93,13 @@ class RuntimeSettings(Settings):
     tensorboard: bool = Field(False, description="also write TensorBoard logs (needs tensorboard)")
 
 
-class DepthOptimiserSettings(OptimiserSettings):
+class DepthOptimiserSettings(OptimiserSettings, defaults={"clip_value": 5.0}):
     """Adam with a linear schedule; the paper's is sgd with a constant learning rate of 1e-5."""
 
-    clip_value: float | None = Field(5.0, gt=0, description="gradient values are clamped to +- this; null: not")
 
-
-class TrainSettings(TrainingSettings):
+class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "patience": 10}):
     """What decides a trained model, but for `runtime`. Pixels are those of the network's square input."""
 
-    iterations: int = Field(2000, ge=1, description="steps at most")
-    patience: int | None = Field(
-        10, ge=1, description="stop after so many validations without a better one; null: never early"
-    )
     optimiser: DepthOptimiserSettings = Field(
         DepthOptimiserSettings(), description="how the weights follow the gradient (paper: sgd, 1e-5, constant)"
     )

@@ -5,25 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json, write_bytes, write_json
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.models import depth_networks
 from liftnet.models.depth_input import cut_input, network_input, put_back
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.depth_priors import inflated_depth
+from liftnet.models.folder import CONFIG, ModelKind, SavedModel, build_architecture, model_folder
+from liftnet.models.folder import load_model as load_network
+from liftnet.models.folder import save_model as save_network
 
-FORMAT = 2
 Float32Array = npt.NDArray[np.float32]
 
 
@@ -32,14 +31,11 @@ class DepthNetwork(nn.Module):
 
     Attributes:
         side_multiple: The side of its input must be a multiple of this.
+        settings: What `network_from` built it from.
     """
 
     side_multiple: int
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Those `NetworkSettings` that rebuild the network."""
-        raise NotImplementedError
+    settings: NetworkSettings
 
     def load_pretrained(self, sources: Sequence[str]) -> None:
         """Start from weights that others trained, where the network knows any."""
@@ -61,8 +57,12 @@ class DepthNetwork(nn.Module):
 
 def network_from(settings: NetworkSettings) -> DepthNetwork:
     """The network that the settings describe, with random weights."""
-    network: DepthNetwork = import_module(f"{depth_networks.__name__}.{settings.architecture}").build(settings)
+    network: DepthNetwork = build_architecture(depth_networks, settings.architecture, settings)
+    network.settings = settings
     return network
+
+
+LIFTNET: ModelKind[NetworkSettings, DepthNetwork] = ModelKind("liftnet", NetworkSettings, network_from, "depth train")
 
 
 def initial_network(settings: NetworkSettings, seed: int) -> DepthNetwork:
@@ -176,20 +176,8 @@ def blend_mask_prior(depth: Float32Array, mask: BoolArray, weight: float) -> Flo
 
 def save_model(folder: Path, model: DepthModel) -> None:
     """Write model.safetensors and config.json, each atomically."""
-    from safetensors.torch import save
-
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    config = {
-        "format": FORMAT,
-        "model": "liftnet",
-        "network": model.network.config,
-        "input": model.input.model_dump(),
-        "sign": model.sign,
-        "mask_prior_weight": model.mask_prior_weight,
-        **model.notes,
-    }
-    write_json(folder / "config.json", config)
-    write_bytes(folder / "model.safetensors", save(weights))  # `save_file` lets only its owner read the file
+    own = {"input": model.input.model_dump(), "sign": model.sign, "mask_prior_weight": model.mask_prior_weight}
+    save_network(folder, LIFTNET, SavedModel(model.network, model.network.settings, model.notes | own))
 
 
 def load_model(folder: Path, device: str = "cpu") -> DepthModel:
@@ -198,24 +186,14 @@ def load_model(folder: Path, device: str = "cpu") -> DepthModel:
     Raises:
         LiftnetError: A file is missing, damaged or of another version.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    config = read_json(folder / "config.json")
-    weights = folder / "model.safetensors"
-    again = "Train it again with `depth train`"
-    if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("model") != "liftnet":
-        raise LiftnetError(folder / "config.json", f"does not describe a LiftNet of format {FORMAT}", again)
+    saved = load_network(folder, LIFTNET, device)
+    notes = saved.notes
     try:
-        network = network_from(NetworkSettings(**config["network"]))
-        network.load_state_dict(load_file(weights))
-        seen = InputSettings(**config["input"])
-        known = ("format", "model", "network", "input", "sign", "mask_prior_weight")
-        notes = {name: value for name, value in config.items() if name not in known}
-        weight = float(config["mask_prior_weight"])
-        return DepthModel(network.to(device).eval(), seen, int(config["sign"]), notes, weight)
-    except FileNotFoundError as error:
-        raise LiftnetError(weights, "does not exist", again) from error
-    except (SafetensorError, KeyError, TypeError, ValidationError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise LiftnetError(weights, f"does not fit its config.json or is damaged ({reason})", again) from error
+        seen = InputSettings.model_validate(notes.pop("input"))
+        sign, weight = int(notes.pop("sign")), float(notes.pop("mask_prior_weight"))
+    except (KeyError, TypeError, ValueError) as error:  # pydantic's error is a ValueError
+        reason = f"does not say what the network sees, or its sign ({str(error).splitlines()[0]})"
+        raise LiftnetError(
+            model_folder(folder) / CONFIG, reason, f"Train it again with `{LIFTNET.command}`"
+        ) from error
+    return DepthModel(saved.network, seen, sign, notes, weight)

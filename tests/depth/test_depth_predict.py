@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -121,7 +122,7 @@ def test_what_is_there_is_skipped_unless_forced(photos, model_folder, tmp_path):
 
 
 def test_an_unknown_device_is_named(photos, model_folder, tmp_path):
-    with pytest.raises(LiftnetError, match="--device nonsense"):
+    with pytest.raises(LiftnetError, match="device 'nonsense'"):
         predict([photos / "bust.jpg"], model_folder, tmp_path, PredictOptions(device="nonsense"))
 
 
@@ -171,7 +172,8 @@ def test_a_thin_mask_gives_a_mesh_without_triangles():
 
 
 def test_the_command_line_trains_evaluates_and_predicts(run_folder, photos, tmp_path, capsys):
-    network = ["--image-size=32", "--levels=3", "--width=4", "--iterations=2", "--validate-every=2", "--threads=1"]
+    network = ["--input.image-size=32", "--network.levels=3", "--network.width=4"]
+    network += ["--iterations=2", "--validate-every=2", "--threads=1"]
     data = ["--root", str(run_folder), "--dataset", str(run_folder / "dataset"), "--model", str(tmp_path / "model")]
     assert command_line(["depth", "train", *data, *network]) == 0
     tables = ["--tables", str(tmp_path / "tables"), "--museum", str(run_folder / "museum"), "--n-examples=1"]
@@ -181,7 +183,7 @@ def test_the_command_line_trains_evaluates_and_predicts(run_folder, photos, tmp_
     assert command_line(["depth", "predict", str(photos / "bust.jpg"), "--mask=none", *model, *out]) == 0
     assert (tmp_path / "out" / "bust.mesh.glb").exists()
     assert command_line(["depth", "predict", str(tmp_path / "none.jpg"), *model, *out]) == 1
-    assert command_line(["depth", "train", *data, "--image-size=40"]) == 1
+    assert command_line(["depth", "train", *data, "--input.image-size=40"]) == 1
 
 
 def test_a_photograph_of_a_turned_camera_is_read_upright(photos, model_folder, tmp_path):
@@ -342,12 +344,38 @@ def test_masks_come_from_the_segmenter(photos, model_folder, segmenter_folder, t
     np.testing.assert_array_equal(np.isfinite(np.load(out / "bust.depth.npy")), mask > 0)
 
 
+def test_the_mask_is_that_of_segment_images_and_force_makes_it_anew(photos, model_folder, segmenter_folder, tmp_path):
+    out, image = tmp_path / "out", photos / "bust.jpg"
+    command = ["segment", "images", str(image), "--model", str(segmenter_folder), "--out", str(tmp_path / "masks")]
+    assert command_line([*command, "--device", "cpu"]) == 0
+    options = PredictOptions("auto", segmenter_folder, ("npy",), device="cpu")
+    predict([image], model_folder, out, options)
+    expected = (tmp_path / "masks" / "bust.png").read_bytes()
+    assert (out / "bust.mask.png").read_bytes() == expected
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(out / "bust.mask.png")
+    predict([image], model_folder, out, replace(options, force=True))
+    assert (out / "bust.mask.png").read_bytes() == expected
+
+
+def test_an_image_in_which_the_segmenter_sees_no_foreground_is_taken_whole(
+    photos, model_folder, segmenter_folder, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(
+        "liftnet.depth.predict.mask_image", lambda _, image, __: (np.zeros(image.shape[:2], bool), 0.0)
+    )
+    options = PredictOptions("auto", segmenter_folder, ("npy",), device="cpu")
+    assert predict([photos / "bust.jpg"], model_folder, tmp_path, options) == 0
+    assert "bust.jpg has no mask; the whole image is taken" in caplog.text
+    assert not (tmp_path / "bust.mask.png").exists()
+    assert np.isfinite(np.load(tmp_path / "bust.depth.npy")).all()
+
+
 def test_without_a_segmenter_the_other_ways_are_named(photos, model_folder, tmp_path):
     with pytest.raises(LiftnetError, match=r"segmenter: holds no segmenter .* `--mask none`"):
         predict([photos], model_folder, tmp_path / "out", PredictOptions("auto"))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.safetensors").touch()
-    with pytest.raises(LiftnetError, match="the segmenter stopped with status 1"):
+    with pytest.raises(LiftnetError, match=r"broken/config\.json: does not exist"):
         predict([photos], model_folder, tmp_path / "out", PredictOptions("auto", tmp_path / "broken"))
 
 

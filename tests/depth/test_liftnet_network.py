@@ -95,12 +95,12 @@ def test_the_encoder_sees_what_its_weights_were_trained_on():
     torch.testing.assert_close(white, torch.ones(3))
 
 
-def test_networks_are_rebuilt_from_their_config():
-    unet = {"architecture": "unet", "levels": 3, "width": 4, "align_corners": True}
-    for config in (unet, {"architecture": "encoder_unet", "encoder": "resnet18", "width": 4}):
-        network = initial_network(NetworkSettings(**config, encoder_weights=[]), 0)
-        assert network.config == config
-        network_from(NetworkSettings(**network.config)).load_state_dict(network.state_dict())
+def test_networks_are_rebuilt_from_their_settings():
+    unet = NetworkSettings(levels=3, width=4, align_corners=True)
+    for settings in (unet, pretrained(encoder="resnet18", width=4, encoder_weights=[])):
+        network = initial_network(settings, 0)
+        assert network.settings == settings
+        network_from(network.settings).load_state_dict(network.state_dict())
 
 
 def test_an_unknown_architecture_is_refused():

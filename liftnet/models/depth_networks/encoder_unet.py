@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +40,6 @@ class EncoderUNet(DepthNetwork):
         self.unet = _encoder_unet(encoder, [width * min(2**k, CHANNEL_LIMIT) for k in reversed(range(LEVELS))])
         for name, values in zip(("mean", "deviation"), encoder_normalisation(encoder), strict=True):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What rebuilds the network."""
-        return {"architecture": "encoder_unet", "encoder": self.encoder, "width": self.width}
 
     def load_pretrained(self, sources: Sequence[str]) -> None:
         """Start the encoder from the first of `sources` that can be had: see `start_encoder`."""

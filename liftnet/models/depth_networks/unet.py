@@ -8,7 +8,6 @@ Xavier initialisation) follows the U-Net that its first author published in the 
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,12 +43,6 @@ class LiftNet(DepthNetwork):
             for k in reversed(range(levels))
         )
         self.apply(_initialise)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What rebuilds the network."""
-        own = {"levels": self.levels, "width": self.width, "align_corners": self.align_corners}
-        return {"architecture": "unet", **own}
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict depth.
