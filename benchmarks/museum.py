@@ -18,6 +18,7 @@ import pandas as pd
 from measuring import OURS, PEER, machine, new_figure, one_thread, save_figure, shown, spent, tidy, write_report
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
 from liftnet.verify.evaluate import evaluate
@@ -50,7 +51,7 @@ def measure(run: Path, works: list[str], match: dict, verify: dict) -> tuple[pd.
         for work in works:
             match_work(root, work, root / f"matches/{work}.parquet", MatchSettings(**match))
             matches, pairs = (root / f"{folder}/{work}.parquet" for folder in ("matches", "pairs"))
-            verify_matches(root, matches, pairs, VerifySettings(**verify))
+            verify_matches(root, matches, pairs, changed(VerifySettings(), **verify))
         seconds = spent() - start
         evaluate(root, run / "museum", root / "tables")
         table = pd.read_csv(root / "tables/correspondences_truth.csv")

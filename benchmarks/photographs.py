@@ -40,12 +40,13 @@ from openmvg_programs import Scene
 from reference_cameras import load, read_correspondences, reconstruct
 
 from liftnet.core.files import atomic_path
+from liftnet.core.settings import changed
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import work_images
-from liftnet.verify.inputs import ImageRow, MaskFolder, read_images
+from liftnet.verify.inputs import MaskFolder, StoredImage, read_images
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import verify_matches
 
@@ -109,7 +110,7 @@ def ours(run: Path, masks: Path | None, work: str, folder: Path) -> dict[str, Re
             matching[key] = path, spent() - start
         path, seconds = matching[key]
         cpu, start = {"features": features, "matching": seconds}, spent()
-        own = VerifySettings(foreground=masks is not None, **verify)
+        own = changed(VerifySettings(), foreground=masks is not None, **verify)
         verify_matches(folder, path, folder / "pairs.parquet", own)
         cpu["geometry"] = spent() - start
         results[name] = Result(kept_pairs(folder / "pairs.parquet"), cpu, len(images))
@@ -160,7 +161,7 @@ def openmvg(run: Path, programs: Path, cache: Path, work: str) -> Result:
         return Result(found, json.loads(str(data["cpu"])), len(images))
 
 
-def on_foreground(found: Found, images: dict[str, ImageRow], masks: MaskFolder | None) -> Found:
+def on_foreground(found: Found, images: dict[str, StoredImage], masks: MaskFolder | None) -> Found:
     """The correspondences on the masks of both images, each place to place once."""
     kept = {}
     for (a, b), points in found.items():
@@ -172,7 +173,7 @@ def on_foreground(found: Found, images: dict[str, ImageRow], masks: MaskFolder |
     return {pair: points for pair, points in kept.items() if len(points)}
 
 
-def calibrated(photos: Path, images: Iterable[ImageRow]) -> Distances:
+def calibrated(photos: Path, images: Iterable[StoredImage]) -> Distances:
     """Distances from the epipolar lines of cameras that stand beside the photographs."""
     cameras = {}
     for image in images:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from measuring import fundamental_of, machine, one_thread, peer, shown, spent, write_report
 
+from liftnet.core.settings import changed
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry import (
     Search,
@@ -36,7 +37,7 @@ from liftnet.geometry.perspective import fundamental_residuals
 from liftnet.geometry.subspaces import fit_subspace, joint_points
 from liftnet.verify.decide import reasons
 from liftnet.verify.fits import PairNumbers, View, fit_pair
-from liftnet.verify.inputs import ImageRow, MaskFolder, Matches, MatchTable, read_images
+from liftnet.verify.inputs import MaskFolder, Matches, MatchTable, StoredImage, read_images
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import transfer_errors
 
@@ -57,7 +58,9 @@ class Case:
     image_px: float
 
 
-def cases(run: Path, every: int, truth: Callable[[ImageRow, ImageRow, Matches], np.ndarray | None]) -> Iterator[Case]:
+def cases(
+    run: Path, every: int, truth: Callable[[StoredImage, StoredImage, Matches], np.ndarray | None]
+) -> Iterator[Case]:
     """The pairs of a run that have a truth."""
     images, masks = read_images(run), MaskFolder(run / "masks")
     for path in sorted((run / "matches").glob("*.parquet"))[::every]:
@@ -76,12 +79,12 @@ def cases(run: Path, every: int, truth: Callable[[ImageRow, ImageRow, Matches], 
                 yield Case(*points, true[used], views, side, float(np.mean([max(i.width, i.height) for i in (a, b)])))
 
 
-def museum_truth(run: Path) -> Callable[[ImageRow, ImageRow, Matches], np.ndarray | None]:
+def museum_truth(run: Path) -> Callable[[StoredImage, StoredImage, Matches], np.ndarray | None]:
     """Within TRUE_PX of the true and visible position."""
     files = truth_files(run / "museum")
     view = lru_cache(64)(lambda url: load_truth(files[url]))
 
-    def true(a: ImageRow, b: ImageRow, pair: Matches) -> np.ndarray | None:
+    def true(a: StoredImage, b: StoredImage, pair: Matches) -> np.ndarray | None:
         if a.image_url not in files or b.image_url not in files:
             return None
         distance, visible = transfer_errors(view(a.image_url), view(b.image_url), pair.points_a, pair.points_b)
@@ -90,10 +93,10 @@ def museum_truth(run: Path) -> Callable[[ImageRow, ImageRow, Matches], np.ndarra
     return true
 
 
-def camera_truth(folder: Path) -> Callable[[ImageRow, ImageRow, Matches], np.ndarray | None]:
+def camera_truth(folder: Path) -> Callable[[StoredImage, StoredImage, Matches], np.ndarray | None]:
     """Within TRUE_PX of the epipolar geometry of the calibrated cameras."""
 
-    def true(a: ImageRow, b: ImageRow, pair: Matches) -> np.ndarray | None:
+    def true(a: StoredImage, b: StoredImage, pair: Matches) -> np.ndarray | None:
         files = [folder / f"{Path(image.image_url).stem}.txt" for image in (a, b)]
         if not all(file.is_file() for file in files):
             return None
@@ -173,7 +176,7 @@ def compare_settings(name: str, pairs: list[Case], variants: dict[str, VerifySet
         for seed, case in enumerate(pairs):
             rng, known = np.random.default_rng(seed), PairNumbers(len(case.true), len(case.true), len(case.true))
             fits = fit_pair(case.points_a, case.points_b, case.views, known, rng, settings)
-            if reasons({key: [value] for key, value in vars(fits.numbers).items()}, settings)[0] != "kept":
+            if reasons({key: [value] for key, value in vars(fits.numbers).items()}, settings.thresholds)[0] != "kept":
                 continue
             n_pairs, kept = n_pairs + 1, kept + fits.numbers.n_inliers
             true += int((fits.inliers & case.true).sum())
@@ -199,18 +202,18 @@ def variants() -> dict[str, VerifySettings]:
     defaults = VerifySettings()
 
     def but(**changes: object) -> VerifySettings:
-        return VerifySettings(**{**defaults.model_dump(), **changes})
+        return changed(defaults, **changes)
 
     found = {"affine (default)": defaults, "perspective": but(model="perspective")}
     found["perspective, projective check"] = but(model="perspective", projective_check=True)
     for share in (0.0025, 0.004, 0.008, 0.01):
-        found[f"affine, {share:.2%} of the object"] = but(threshold_share=share)
+        found[f"affine, {share:.2%} of the object"] = but(threshold_fraction=share)
     for share in (0.0025, 0.004):
-        found[f"affine, {share:.2%} of the image"] = but(threshold_share=share, threshold_of="image")
+        found[f"affine, {share:.2%} of the image"] = but(threshold_fraction=share, threshold_of="image")
     for noise in (1.0, 2.0):
         found[f"affine, noise {noise:g} px"] = but(min_threshold_px=noise)
     found["affine, noise 2 px, 0.25% of the image"] = but(
-        min_threshold_px=2.0, threshold_share=0.0025, threshold_of="image"
+        min_threshold_px=2.0, threshold_fraction=0.0025, threshold_of="image"
     )
     return found
 

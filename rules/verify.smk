@@ -25,12 +25,12 @@ rule verify_work:
         runtime=minutes_of_work,
     params:
         seed=config["seed"],
-        settings=settings("verify"),
+        settings=section("verify"),
         version=2,
     shell:
         """
         python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \
-            --out {output.pairs:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --out {output.pairs:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -53,12 +53,12 @@ rule verify_across:
         runtime=minutes_across,
     params:
         seed=config["seed"],
-        settings=settings("verify"),
+        settings=section("verify"),
         version=1,
     shell:
         """
         python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \
-            --out {output.pairs:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --out {output.pairs:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -114,10 +114,10 @@ rule count_cuts:
         runtime=60,
     params:
         museum=museum_option(),
-        settings=settings("verify"),
+        settings=section("verify"),
         version=1,
     shell:
         """
-        python -m liftnet verify cuts --root "$(dirname {input.manifest:q})" {params.museum} {params.settings} \
+        python -m liftnet verify cuts --root "$(dirname {input.manifest:q})" {params.museum} --settings {params.settings:q} \
             --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
         """

@@ -85,6 +85,31 @@ def group_of(field: FieldInfo) -> type[Settings] | None:
     return kind if isinstance(kind, type) and issubclass(kind, Settings) else None
 
 
+def changed(settings: SettingsType, /, **values: Any) -> SettingsType:
+    """The same settings with other values, by the name of a setting or, where several groups have one, by dotted name.
+
+    >>> class Network(Settings):
+    ...     width: int = 16
+    >>> class Train(Settings):
+    ...     network: Network = Network()
+    >>> changed(Train(), width=32).network.width
+    32
+
+    Raises:
+        LiftnetError: There is no such setting, or several.
+        pydantic.ValidationError: A value is not allowed.
+    """
+    tree = settings.model_dump()
+    paths = {".".join(path): path for path, _ in leaves(type(settings))}
+    for name, value in values.items():
+        found = [name] if name in paths else [dotted for dotted in paths if dotted.endswith(f".{name}")]
+        if len(found) != 1:
+            reason = f"names several settings: {', '.join(found)}" if found else f"is no setting{nearest(name, paths)}"
+            raise LiftnetError(name, reason, "Give its dotted name")
+        _put(tree, paths[found[0]], value)
+    return type(settings).model_validate(tree)
+
+
 def add_settings_arguments(
     parser: argparse.ArgumentParser, settings: type[Settings], only: tuple[str, ...] = ()
 ) -> None:

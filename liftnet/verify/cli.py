@@ -21,7 +21,7 @@ def add_commands(stages: Subparsers) -> None:
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, matches/ and pairs/")
     evaluate.add_argument("--museum", type=Path, help="museum with the true depth and cameras of the images")
     evaluate.add_argument("--tables", type=Path, required=True, help="folder for the tables")
-    cuts = add_command(commands, "cuts", _cuts, "count what other cuts would keep", VerifySettings)
+    cuts = add_command(commands, "cuts", _sweep, "count what other thresholds would keep", VerifySettings)
     cuts.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and pairs/")
     cuts.add_argument("--museum", type=Path, help="museum with the truth, to measure the precision")
     cuts.add_argument("--tables", type=Path, required=True, help="folder for the tables")
@@ -40,8 +40,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     evaluate(arguments.root, arguments.museum, arguments.tables, arguments.threads)
 
 
-def _cuts(arguments: argparse.Namespace) -> None:
-    from liftnet.verify.sweep import write_cuts
+def _sweep(arguments: argparse.Namespace) -> None:
+    from liftnet.verify.sweep import write_sweep
 
     settings = settings_from(arguments, VerifySettings)
-    write_cuts(arguments.root, arguments.museum, arguments.tables, settings, arguments.threads)
+    write_sweep(arguments.root, arguments.museum, arguments.tables, settings, arguments.threads)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from liftnet.data.codes import PairReason
 from liftnet.geometry.affine import distinct_locations
 from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, fit_pair
-from liftnet.verify.settings import VerifySettings
+from liftnet.verify.settings import ThresholdSettings, VerifySettings
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
@@ -47,52 +47,59 @@ class PairDecision:
         return f"PairDecision({self.reason}: {n.n_putative} putative, {n.n_used} used, {n.n_inliers} inliers{rho})"
 
 
-def verify_pair(
-    points_a: FloatArray,
-    points_b: FloatArray,
-    score: FloatArray,
-    on_foreground: npt.NDArray[np.bool_] | None,
-    views: tuple[View, View],
-    rng: np.random.Generator,
-    settings: VerifySettings,
-) -> PairDecision:
-    """Keep or reject the putative matches of one pair of images.
+@dataclass(frozen=True, eq=False)
+class PutativePair:
+    """What is known of a pair of images before any model is fitted.
 
-    Args:
+    Attributes:
         points_a: (N, 2) px in image a.
         points_b: (N, 2) px in image b.
         score: (N,) higher is better; decides between matches that share a location.
         on_foreground: (N,) whether a match lies on the foreground of both images; None without a mask.
         views: The images: their sizes and the object's.
+    """
+
+    points_a: FloatArray
+    points_b: FloatArray
+    score: FloatArray
+    on_foreground: npt.NDArray[np.bool_] | None
+    views: tuple[View, View]
+
+
+def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySettings) -> PairDecision:
+    """Keep or reject the putative matches of one pair of images.
+
+    Args:
+        pair: The matches and the images.
         rng: Source of the samples.
-        settings: Thresholds.
+        settings: How models are fitted, and which pairs are kept.
 
     Returns:
         The decision. Its models are estimated as soon as there are enough matches, also where the pair is rejected
-        for another reason, so that a cut can be moved without computing again.
+        for another reason, so that a threshold can be moved without computing again.
     """
-    n = len(points_a)
+    points_a, points_b, n = pair.points_a, pair.points_b, len(pair.points_a)
     if not (np.isfinite(points_a).all() and np.isfinite(points_b).all()):
         return PairDecision(PairReason.BAD_MATCHES, PairNumbers(n))
-    if on_foreground is None:
-        few = n < settings.min_inliers
+    if pair.on_foreground is None:
+        few = n < settings.thresholds.min_inliers
         return PairDecision(PairReason.FEW_PUTATIVE if few else PairReason.NO_MASK, PairNumbers(n))
-    masked = np.flatnonzero(on_foreground)
-    used = masked[distinct_locations(points_a[masked], points_b[masked], score[masked])]
+    masked = np.flatnonzero(pair.on_foreground)
+    used = masked[distinct_locations(points_a[masked], points_b[masked], pair.score[masked])]
     known = PairNumbers(n, len(masked), len(used))
     if len(used) < MIN_USED:
-        return PairDecision(_reason(known, settings), known)
-    fits = fit_pair(points_a[used], points_b[used], views, known, rng, settings)
-    reason = _reason(fits.numbers, settings)
+        return PairDecision(_reason(known, settings.thresholds), known)
+    fits = fit_pair(points_a[used], points_b[used], pair.views, known, rng, settings)
+    reason = _reason(fits.numbers, settings.thresholds)
     return PairDecision(reason, fits.numbers, fits, used[fits.inliers], fits.residuals[fits.inliers])
 
 
-def reasons(numbers: Mapping[str, npt.ArrayLike], settings: VerifySettings) -> npt.NDArray[np.str_]:
+def reasons(numbers: Mapping[str, npt.ArrayLike], thresholds: ThresholdSettings) -> npt.NDArray[np.str_]:
     """Why pairs are kept or not, from their stored numbers alone.
 
     Args:
         numbers: The columns of PAIRS named in DECIDING, one value for each pair; NaN where not known.
-        settings: Where the cuts lie; `model`, `foreground` and thresholds are of no matter here.
+        thresholds: What they must reach.
 
     Returns:
         (N,) codes of `PairReason`. Of a pair without usable matches the first of the questions that it fails, although
@@ -106,14 +113,15 @@ def reasons(numbers: Mapping[str, npt.ArrayLike], settings: VerifySettings) -> n
     with np.errstate(invalid="ignore", divide="ignore"):
         rho, rho_projective, marked = (part / inliers for part in (column["n_h"], column["n_ph"], still))
         questions = {
-            PairReason.FEW_PUTATIVE: column["n_putative"] < settings.min_inliers,
-            PairReason.FEW_MASKED: column["n_used"] < settings.min_inliers,
-            PairReason.FEW_INLIERS: inliers < settings.min_inliers,
-            PairReason.CHANCE: inliers < settings.floor_factor * floor,
-            PairReason.DUPLICATE: column["n_duplicate"] / column["n_used"] > settings.max_duplicate,
-            PairReason.WATERMARK: marked > settings.max_watermark,
-            PairReason.AFFINE_HOMOGRAPHY: rho > settings.max_rho,
-            PairReason.PROJECTIVE_HOMOGRAPHY: settings.projective_check & (rho_projective > settings.max_rho),
+            PairReason.FEW_PUTATIVE: column["n_putative"] < thresholds.min_inliers,
+            PairReason.FEW_MASKED: column["n_used"] < thresholds.min_inliers,
+            PairReason.FEW_INLIERS: inliers < thresholds.min_inliers,
+            PairReason.CHANCE: inliers < thresholds.min_inlier_ratio_over_chance * floor,
+            PairReason.DUPLICATE: column["n_duplicate"] / column["n_used"] > thresholds.max_duplicate_fraction,
+            PairReason.WATERMARK: marked > thresholds.max_watermark_fraction,
+            PairReason.AFFINE_HOMOGRAPHY: rho > thresholds.max_planar_fraction,
+            PairReason.PROJECTIVE_HOMOGRAPHY: thresholds.projective_check
+            & (rho_projective > thresholds.max_planar_fraction),
         }
     return np.select(list(questions.values()), list(questions), PairReason.KEPT)
 
@@ -134,6 +142,6 @@ DECIDING = (
 """The columns of PAIRS from which a decision can be taken again."""
 
 
-def _reason(numbers: PairNumbers, settings: VerifySettings) -> str:
+def _reason(numbers: PairNumbers, thresholds: ThresholdSettings) -> str:
     values: dict[str, Any] = {name: [value] for name, value in vars(numbers).items()}
-    return str(reasons(values, settings)[0])
+    return str(reasons(values, thresholds)[0])

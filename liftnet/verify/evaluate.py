@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from liftnet.core.parallel import map_threads
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.schemas import PAIRS, read_table
-from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.verify.inputs import ImageRow, MaskFolder, list_values, read_images, read_matches
-from liftnet.verify.recall import CORRECT_PX, NEARBY_SHARE, KeypointFolder, Oracle, Recall
-from liftnet.verify.truth import transfer_errors
+from liftnet.verify.inputs import MaskFolder, StoredImage, list_values, read_images, read_matches
+from liftnet.verify.recall import NEARBY_FRACTION, KeypointFolder, Oracle, Recall
+from liftnet.verify.truth import CORRECT_PX, TrueViews, transfer_errors
 
 FloatArray = npt.NDArray[np.floating]
 LOG = get_logger("verify")
@@ -40,10 +38,9 @@ TRUTH_CAPTION = (
     "the other image, median distance (px) of those on the object, and share off the object. Matching recall: of the "
     f"keypoints whose true position can be seen in the other image and has a keypoint within {CORRECT_PX:g} px, the "
     "share that was matched there; empty without cached features. Surface recall: of the surface seen in both images, "
-    f"the share with a match within {CORRECT_PX:g} px of the truth no further away than {NEARBY_SHARE:.0%} of the "
+    f"the share with a match within {CORRECT_PX:g} px of the truth no further away than {NEARBY_FRACTION:.0%} of the "
     "image's long side. Both over all pairs of images of a work."
 )
-VIEWS_IN_MEMORY = 64  # of one work at a time; about 2 MB each
 
 ImagePair = tuple[str, str]
 Points = tuple[FloatArray, FloatArray]  # (N, 2) px in image a and in image b
@@ -119,23 +116,9 @@ def count_by_reason(pairs: pd.DataFrame) -> pd.DataFrame:
     return table.astype(dict.fromkeys([*names, "all"], "int64")).rename_axis("reason").reset_index()
 
 
-class _Truth:
-    """The true views of a museum, by image id."""
-
-    def __init__(self, museum: Path, images: dict[str, ImageRow]) -> None:
-        files = truth_files(museum)
-        self.files = {image.image_id: files[image.image_url] for image in images.values() if image.image_url in files}
-        self.view = lru_cache(VIEWS_IN_MEMORY)(self._load)
-        if not self.files:
-            raise LiftnetError(museum, "knows none of the images in the manifest", "Name the museum they come from")
-
-    def _load(self, image_id: str) -> TrueView:
-        return load_truth(self.files[image_id])
-
-
 def _against_truth(root: Path, museum: Path, files: list[Path], threads: int) -> pd.DataFrame:
     images = read_images(root)
-    truth = _Truth(museum, images)
+    truth = TrueViews(museum, images.values())
     masks = MaskFolder(root / "masks") if (root / "masks").is_dir() else None
 
     def measure(file: Path) -> MeasuredSteps:
@@ -153,15 +136,15 @@ def _against_truth(root: Path, museum: Path, files: list[Path], threads: int) ->
 
 
 def _measure_work(
-    work: str, steps: StepMatches, images: dict[str, ImageRow], truth: _Truth, features: Path
+    work: str, steps: StepMatches, images: dict[str, StoredImage], truth: TrueViews, features: Path
 ) -> MeasuredSteps:
     """Every pair of a work's images with a truth, by split and step; a pair without matches has found nothing."""
-    known = sorted(name for name, image in images.items() if image.work_id == work and name in truth.files)
+    known = sorted(name for name, image in images.items() if image.work_id == work and name in truth)
     keypoints = KeypointFolder(features, _some_points(steps))
     measured: MeasuredSteps = defaultdict(list)
     nothing = np.empty((0, 2))
     for a, b in combinations(known, 2):
-        views = truth.view(a), truth.view(b)
+        views = truth[a], truth[b]
         oracle = Oracle(*views, keypoints.keypoints(a)[0], keypoints.keypoints(b)[1])
         for step, matches in steps.items():
             points_a, points_b = matches.get((a, b), (nothing, nothing))
@@ -177,7 +160,7 @@ def _some_points(steps: StepMatches) -> dict[str, FloatArray]:
     return next(({a: points_a, b: points_b} for (a, b), (points_a, points_b) in pairs), {})
 
 
-def _steps(pairs: Path, matches: Path, images: dict[str, ImageRow], masks: MaskFolder | None) -> StepMatches:
+def _steps(pairs: Path, matches: Path, images: dict[str, StoredImage], masks: MaskFolder | None) -> StepMatches:
     """The matched points that are left after each step, by pair of images."""
     steps: StepMatches = {"epipolar": {}, "kept": {}}
     table = read_table(pairs, PAIRS).combine_chunks()
@@ -216,10 +199,10 @@ def _row(split: str, step: str, measured: list[Measured]) -> dict[str, Any]:
     row["off_object"] = float((~on_object).mean()) if n else float("nan")
     recalls = [pair.recall for pair in measured]
     known = [recall for recall in recalls if recall.matchable is not None]
-    row["matching_recall"] = _share(sum(r.matched for r in known), sum(r.matchable or 0 for r in known))
-    row["surface_recall"] = _share(sum(r.covered for r in recalls), sum(r.surface for r in recalls))
+    row["matching_recall"] = _fraction(sum(r.matched for r in known), sum(r.matchable or 0 for r in known))
+    row["surface_recall"] = _fraction(sum(r.covered for r in recalls), sum(r.surface for r in recalls))
     return row
 
 
-def _share(part: int, whole: int) -> float:
+def _fraction(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")

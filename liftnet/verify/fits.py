@@ -18,7 +18,7 @@ from liftnet.geometry.chance import chance_floor, joint_extent
 from liftnet.geometry.perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
 from liftnet.geometry.ransac import Search
 from liftnet.verify.copies import count_copied, count_stationary, count_watermark
-from liftnet.verify.settings import VerifySettings
+from liftnet.verify.settings import FitSettings, VerifySettings
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -116,13 +116,14 @@ def fit_pair(
     Returns:
         All models and numbers.
     """
-    streams, search = rng.spawn(6), Search(settings.confidence, settings.max_hypotheses)
-    threshold, noise = inlier_threshold(points_a, points_b, views, settings), settings.min_threshold_px
+    fit = settings.fit
+    streams, search = rng.spawn(6), Search(fit.confidence, fit.max_ransac_iterations)
+    threshold, noise = inlier_threshold(points_a, points_b, views, fit), fit.min_threshold_px
     affine = estimate_affine_fundamental(points_a, points_b, threshold, streams[0], search)
     perspective = estimate_fundamental(points_a, points_b, noise, streams[1], search)
-    chosen = affine if settings.model == "affine" else perspective
+    chosen = affine if fit.model == "affine" else perspective
     a, b = points_a[chosen.inliers], points_b[chosen.inliers]
-    short = Search(settings.confidence, homography_samples(settings))
+    short = Search(fit.confidence, homography_samples(fit, settings.thresholds.max_planar_fraction))
     homography = estimate_affine_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[2], short)
     projective = estimate_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[3], short)
     n, n_inliers, extent = len(points_a), chosen.n_inliers, joint_extent(points_a, points_b)
@@ -132,8 +133,8 @@ def fit_pair(
         n_putative=known.n_putative,
         n_masked=known.n_masked,
         n_used=n,
-        model=settings.model,
-        object_px=object_side(points_a, points_b, views),
+        model=fit.model,
+        object_px=mean_object_side(points_a, points_b, views),
         extent_px=extent,
         threshold_px=threshold,
         noise_px=noise,
@@ -147,7 +148,7 @@ def fit_pair(
         n_h=n_h,
         rho=n_h / n_inliers if n_inliers else None,
         median_residual_h=float(np.median(homography.residuals)) if homography.found else None,
-        gric_difference=_gric(chosen.residuals[chosen.inliers], homography, settings),
+        gric_difference=_gric(chosen.residuals[chosen.inliers], homography, fit),
         n_ph=max(_explained(projective, n_inliers), n_h),
         n_duplicate=count_copied(points_a, points_b, streams[4], short),
         n_watermark=count_watermark(a, b, sizes, streams[5]),
@@ -157,20 +158,20 @@ def fit_pair(
 
 
 def inlier_threshold(
-    points_a: FloatArray, points_b: FloatArray, views: tuple[View, View], settings: VerifySettings
+    points_a: FloatArray, points_b: FloatArray, views: tuple[View, View], settings: FitSettings
 ) -> float:
-    """The threshold of the affine model, in px: a share of the long side of the objects or images, or the noise.
+    """The threshold of the affine model, in px: a fraction of the long side of objects or images, or the noise.
 
-    A share, because what an affine camera leaves unexplained grows with the size of the object in the image.
+    A fraction, because what an affine camera leaves unexplained grows with the size of the object in the image.
     """
     if settings.threshold_of == "object":
-        long_side = object_side(points_a, points_b, views)
+        long_side = mean_object_side(points_a, points_b, views)
     else:
         long_side = sum(max(view.width, view.height) for view in views) / 2
-    return max(settings.min_threshold_px, settings.threshold_share * long_side)
+    return max(settings.min_threshold_px, settings.threshold_fraction * long_side)
 
 
-def object_side(points_a: FloatArray, points_b: FloatArray, views: tuple[View, View]) -> float:
+def mean_object_side(points_a: FloatArray, points_b: FloatArray, views: tuple[View, View]) -> float:
     """The mean long side of the object in the two images, px; without masks that of the box around the matches."""
     sides = [
         float(np.ptp(points, axis=0).max()) if view.object_px is None else view.object_px
@@ -179,16 +180,16 @@ def object_side(points_a: FloatArray, points_b: FloatArray, views: tuple[View, V
     return sum(sides) / 2
 
 
-def homography_samples(settings: VerifySettings) -> int:
-    """How many samples of three find a homography that reaches the lowest rho of interest.
+def homography_samples(settings: FitSettings, max_planar_fraction: float) -> int:
+    """How many samples of three find a homography that explains the lowest fraction of interest.
 
     A homography that explains fewer inliers rejects nothing, so it need not be found (COLMAP's budget).
     """
-    share = min(settings.max_rho, settings.lowest_rho)
-    if share <= 0:
-        return settings.max_hypotheses
-    needed = np.log(1 - settings.confidence) / np.log1p(-min(share**3, 1 - 1e-12))
-    return int(np.clip(np.ceil(needed), 1, settings.max_hypotheses))
+    fraction = min(max_planar_fraction, settings.min_planar_fraction_kept)
+    if fraction <= 0:
+        return settings.max_ransac_iterations
+    needed = np.log(1 - settings.confidence) / np.log1p(-min(fraction**3, 1 - 1e-12))
+    return int(np.clip(np.ceil(needed), 1, settings.max_ransac_iterations))
 
 
 def _explained(homography: AffineHomography | Homography, n_inliers: int) -> int:
@@ -196,7 +197,7 @@ def _explained(homography: AffineHomography | Homography, n_inliers: int) -> int
     return homography.n_inliers if homography.found else n_inliers
 
 
-def _gric(residuals: FloatArray, homography: AffineHomography, settings: VerifySettings) -> float | None:
+def _gric(residuals: FloatArray, homography: AffineHomography, settings: FitSettings) -> float | None:
     if not homography.found:
         return None
     sigma = settings.min_threshold_px / THRESHOLD_PER_SIGMA

@@ -23,7 +23,7 @@ MASKS_IN_MEMORY = 256  # about 1 MB each; pairs come sorted by their first image
 
 
 @dataclass(frozen=True)
-class ImageRow:
+class StoredImage:
     """What the manifest says of a stored image."""
 
     image_id: str
@@ -69,7 +69,7 @@ class Matches:
         )
 
 
-def read_images(root: Path, ids: Collection[str] | None = None) -> dict[str, ImageRow]:
+def read_images(root: Path, ids: Collection[str] | None = None) -> dict[str, StoredImage]:
     """The stored images by id, from `root`/manifest.parquet; only those of `ids` where they are given."""
     path = root / "manifest.parquet"
     columns = ["image_id", "image_url", "artist_id", "work_id", "split", "width", "height", "status"]
@@ -78,7 +78,7 @@ def read_images(root: Path, ids: Collection[str] | None = None) -> dict[str, Ima
     else:
         table = read_rows(path, MANIFEST, columns, "image_id", ids)
     rows = table.to_pylist()
-    return {row["image_id"]: ImageRow(**row) for row in rows if row.pop("status") == "ok"}
+    return {row["image_id"]: StoredImage(**row) for row in rows if row.pop("status") == "ok"}
 
 
 class MatchTable:
@@ -143,7 +143,7 @@ class MaskFolder:
         self._sides: dict[str, float | None] = {}
         self._read = lru_cache(MASKS_IN_MEMORY)(self._read_uncached)
 
-    def on_foreground(self, image: ImageRow, points: FloatArray) -> BoolArray | None:
+    def on_foreground(self, image: StoredImage, points: FloatArray) -> BoolArray | None:
         """Whether each point, rounded to its pixel, lies on the image's mask; off the image counts as background.
 
         Args:
@@ -156,19 +156,19 @@ class MaskFolder:
         mask = self._read(image.image_id, image.width, image.height)
         return None if mask is None else points_on_mask(mask, points)
 
-    def both_on_foreground(self, pair: Matches, a: ImageRow, b: ImageRow) -> BoolArray | None:
+    def both_on_foreground(self, pair: Matches, a: StoredImage, b: StoredImage) -> BoolArray | None:
         """Whether each match of a pair lies on the masks of both its images, (N,); None where one has no mask."""
         on_a, on_b = self.on_foreground(a, pair.points_a), self.on_foreground(b, pair.points_b)
         return None if on_a is None or on_b is None else on_a & on_b
 
-    def object_side(self, image: ImageRow) -> float | None:
+    def object_side(self, image: StoredImage) -> float | None:
         """The long side of the box around the object, px; None where the mask is not usable or empty.
 
         The box holds all but the outermost hundredth of the mask on each side, so that a stray spot changes little.
         """
         if image.image_id not in self._sides:
             mask = self._read(image.image_id, image.width, image.height)
-            self._sides[image.image_id] = None if mask is None else object_side(mask)
+            self._sides[image.image_id] = None if mask is None else mask_long_side(mask)
         return self._sides[image.image_id]
 
     def _read_uncached(self, image_id: str, width: int, height: int) -> BoolArray | None:
@@ -179,7 +179,7 @@ class MaskFolder:
             return None
 
 
-def object_side(mask: BoolArray) -> float | None:
+def mask_long_side(mask: BoolArray) -> float | None:
     """The long side, px, of the box that holds all but 1 % of a (H, W) mask on each of its sides; None if empty."""
     sides = []
     for counts in (mask.sum(axis=0), mask.sum(axis=1)):

@@ -17,11 +17,10 @@ from scipy.spatial import KDTree
 
 from liftnet.data.features import read_features
 from liftnet.data.truth import TrueView
-from liftnet.verify.truth import true_positions
+from liftnet.verify.truth import CORRECT_PX, true_positions
 
 FloatArray = npt.NDArray[np.floating]
-CORRECT_PX = 2.0  # a match this near the true position is correct; a keypoint this near could have been matched
-NEARBY_SHARE = 0.02  # of the long side of image a: a correct match covers the surface this far around it
+NEARBY_FRACTION = 0.02  # of the long side of image a: a correct match covers the surface this far around it
 SAMPLES_ALONG = 120  # samples of the surface along the long side of image a
 IMAGES_IN_MEMORY = 64
 
@@ -58,7 +57,7 @@ class Oracle:
         self, view_a: TrueView, view_b: TrueView, keypoints_a: FloatArray | None, keypoints_b: KDTree | None
     ) -> None:
         long_side = max(view_a.depth.shape)
-        self.radius = NEARBY_SHARE * long_side
+        self.radius = NEARBY_FRACTION * long_side
         self.surface = visible_surface(view_a, view_b, long_side / SAMPLES_ALONG)
         self.matchable = None
         if keypoints_a is not None and keypoints_b is not None:

@@ -1,9 +1,8 @@
-"""`verify cuts`: what other cuts would keep, from the numbers stored of every pair. No model is estimated again."""
+"""`verify cuts`: what other thresholds would keep, from the numbers stored of every pair. Nothing is fitted again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,31 +14,33 @@ import pyarrow as pa
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.settings import changed
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP
-from liftnet.data.truth import TrueView, load_truth, truth_files
 from liftnet.verify.decide import DECIDING, reasons
 from liftnet.verify.inputs import list_values, read_images
-from liftnet.verify.settings import VerifySettings
-from liftnet.verify.truth import transfer_errors
+from liftnet.verify.settings import ThresholdSettings, VerifySettings
+from liftnet.verify.truth import CORRECT_PX, TrueViews, transfer_errors
 
 LOG = get_logger("verify")
-MIN_INLIERS, MAX_RHO, FLOOR_FACTOR = (10, 20, 30, 50), (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (1.0, 1.5, 2.0)
-CUTS = ("min_inliers", "max_rho", "floor_factor")
-CORRECT_PX = 2.0
-VIEWS_IN_MEMORY = 64
+GRID = {
+    "min_inliers": (10, 20, 30, 50),
+    "max_planar_fraction": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    "min_inlier_ratio_over_chance": (1.0, 1.5, 2.0),
+}
+COLUMNS = ("min_inliers", "max_rho", "floor_factor")  # of the table, for the thresholds of the grid
 
 
-def write_cuts(root: Path, museum: Path | None, tables: Path, settings: VerifySettings, threads: int = 1) -> None:
-    """Write `cuts` as CSV, Markdown and LaTeX: a row for each combination of cuts, and one for those of the run.
+def write_sweep(root: Path, museum: Path | None, tables: Path, settings: VerifySettings, threads: int = 1) -> None:
+    """Write `cuts` as CSV, Markdown and LaTeX: a row for each combination of thresholds, and one for those of the run.
 
     Args:
         root: Folder with manifest.parquet and pairs/.
         museum: Museum with the truth of the images, for the precision.
         tables: Folder to write to.
-        settings: The cuts of the run; those that the grid does not vary hold in all rows.
+        settings: Those of the run; thresholds that the grid does not vary hold in all rows.
         threads: Worker threads, parallel over works.
 
     Raises:
@@ -48,13 +49,13 @@ def write_cuts(root: Path, museum: Path | None, tables: Path, settings: VerifySe
     files = sorted((root / "pairs").glob("*.parquet"))
     if not files:
         raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
-    truth = None if museum is None else _Truth(root, museum)
+    truth = None if museum is None else TrueViews(museum, read_images(root).values())
 
     def numbers(file: Path) -> pd.DataFrame:
         return read_numbers(file, settings, truth)
 
     pairs = pd.concat(map_threads(numbers, files, threads, "verify", "reading pairs"), ignore_index=True)
-    table = count_cuts(pairs, settings)
+    table = sweep(pairs, settings.thresholds)
     caption = (
         "Pairs and correspondences that each combination of cuts keeps, counted from the stored numbers of all pairs. "
         "min_inliers: least inliers; floor_factor: least inliers over what random matches reach; max_rho: largest "
@@ -65,7 +66,7 @@ def write_cuts(root: Path, museum: Path | None, tables: Path, settings: VerifySe
     write_tables(table, tables / "cuts", caption)
     own = table[table["this_run"]].iloc[0]
     LOG.info(
-        "%d combinations of cuts on %d pairs, this run's keeps %d with %d correspondences; table written to %s",
+        "%d combinations of thresholds on %d pairs, this run's keeps %d with %d correspondences; table written to %s",
         len(table),
         len(pairs),
         own["pairs"],
@@ -74,34 +75,34 @@ def write_cuts(root: Path, museum: Path | None, tables: Path, settings: VerifySe
     )
 
 
-def count_cuts(pairs: pd.DataFrame, settings: VerifySettings) -> pd.DataFrame:
-    """Pairs and correspondences that are left at each combination of cuts.
+def sweep(pairs: pd.DataFrame, thresholds: ThresholdSettings) -> pd.DataFrame:
+    """Pairs and correspondences that are left at each combination of the thresholds of GRID.
 
     Args:
         pairs: The columns DECIDING, `split` and, with a truth, `correct` and `measured` (correspondences
             within CORRECT_PX, and those with a truth).
-        settings: The run's cuts.
+        thresholds: Those of the run.
 
     Returns:
-        One row for each combination, the run's own included once: the cuts, `this_run`, `pairs` and `correspondences`
+        One row for each combination, the run's own included once: COLUMNS, `this_run`, `pairs` and `correspondences`
         of all and by split, and with a truth `within_2_px`.
     """
     numbers = {name: pairs[name].to_numpy() for name in DECIDING}
-    own = (settings.min_inliers, settings.max_rho, settings.floor_factor)
-    grid = sorted({*product(MIN_INLIERS, MAX_RHO, FLOOR_FACTOR), own})
+    own = tuple(getattr(thresholds, name) for name in GRID)
+    grid = sorted({*product(*GRID.values()), own})
     rows = []
     for values in grid:
-        cuts = settings.model_copy(update=dict(zip(CUTS, values, strict=True)))
-        kept = pairs[reasons(numbers, cuts) == PairReason.KEPT]
-        rows.append({**dict(zip(CUTS, values, strict=True)), "this_run": values == own, **_counts(kept)})
+        moved = changed(thresholds, **dict(zip(GRID, values, strict=True)))
+        kept = pairs[reasons(numbers, moved) == PairReason.KEPT]
+        rows.append({**dict(zip(COLUMNS, values, strict=True)), "this_run": values == own, **_counts(kept)})
     return pd.DataFrame(rows)
 
 
-def read_numbers(path: Path, settings: VerifySettings, truth: _Truth | None = None) -> pd.DataFrame:
+def read_numbers(path: Path, settings: VerifySettings, truth: TrueViews | None = None) -> pd.DataFrame:
     """The numbers of every pair of a table from which a decision can be taken, and how many matches are correct.
 
     Raises:
-        LiftnetError: The file is not a table of pairs, or was made with another model than `settings.model`.
+        LiftnetError: The file is not a table of pairs, or was made with another model than `settings.fit.model`.
     """
     columns = ["split", "image_a", "image_b", *DECIDING, *(("x1", "y1", "x2", "y2") if truth else ())]
     frames = [_no_pairs(columns)]
@@ -109,42 +110,29 @@ def read_numbers(path: Path, settings: VerifySettings, truth: _Truth | None = No
         table = pa.Table.from_batches([batch])
         frame = table.select(["split", *DECIDING]).to_pandas()
         if truth is not None:
-            frame["correct"], frame["measured"] = zip(*truth.count(table), strict=True) if len(frame) else ((), ())
+            counts = list(count_correct(table, truth))
+            frame["correct"], frame["measured"] = zip(*counts, strict=True) if counts else ((), ())
         frames.append(frame)
     pairs = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-    others = set(pairs["model"].dropna()) - {settings.model}
+    others = set(pairs["model"].dropna()) - {settings.fit.model}
     if others:
         remedy = "Run `verify run` again, or give the settings it ran with"
-        raise LiftnetError(path, f"was made with the {others.pop()} model, not the {settings.model} one", remedy)
+        raise LiftnetError(path, f"was made with the {others.pop()} model, not the {settings.fit.model} one", remedy)
     return pairs
 
 
-class _Truth:
-    """How many stored correspondences are right, by the museum's truth."""
-
-    def __init__(self, root: Path, museum: Path) -> None:
-        files = truth_files(museum)
-        images = read_images(root).values()
-        self.files = {image.image_id: files[image.image_url] for image in images if image.image_url in files}
-        self._view = lru_cache(VIEWS_IN_MEMORY)(self._load)
-        if not self.files:
-            raise LiftnetError(museum, "knows none of the images in the manifest", "Name the museum they come from")
-
-    def count(self, table: pa.Table) -> Iterator[tuple[int, int]]:
-        """For each pair the correspondences within CORRECT_PX of the truth, and those that have a truth."""
-        lists = (list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2"))
-        for a, b, x1, y1, x2, y2 in zip(
-            table.column("image_a").to_pylist(), table.column("image_b").to_pylist(), *lists, strict=True
-        ):
-            if not len(x1) or a not in self.files or b not in self.files:
-                yield 0, 0
-                continue
-            points = np.column_stack([x1, y1]), np.column_stack([x2, y2])
-            distance, visible = transfer_errors(self._view(a), self._view(b), *points)
-            yield int(np.count_nonzero(visible & (distance <= CORRECT_PX))), len(x1)
-
-    def _load(self, image_id: str) -> TrueView:
-        return load_truth(self.files[image_id])
+def count_correct(table: pa.Table, truth: TrueViews) -> Iterator[tuple[int, int]]:
+    """For each pair of a table the correspondences within CORRECT_PX of the truth, and those that have a truth."""
+    lists = (list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2"))
+    for a, b, x1, y1, x2, y2 in zip(
+        table.column("image_a").to_pylist(), table.column("image_b").to_pylist(), *lists, strict=True
+    ):
+        if not len(x1) or a not in truth or b not in truth:
+            yield 0, 0
+            continue
+        points = np.column_stack([x1, y1]), np.column_stack([x2, y2])
+        distance, visible = transfer_errors(truth[a], truth[b], *points)
+        yield int(np.count_nonzero(visible & (distance <= CORRECT_PX))), len(x1)
 
 
 def _no_pairs(columns: list[str]) -> pd.DataFrame:

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.data.truth import TrueView
+from liftnet.core.errors import LiftnetError
+from liftnet.data.truth import TrueView, load_truth, truth_files
+from liftnet.verify.inputs import StoredImage
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-SAME_SURFACE = 0.01  # depths that differ by less than this share lie on one surface
+SAME_SURFACE = 0.01  # depths that differ by less than this fraction lie on one surface
+CORRECT_PX = 2.0  # a match this near the true position is correct; a keypoint this near could have been matched
+VIEWS_IN_MEMORY = 64  # about 2 MB each
+
+
+class TrueViews:
+    """The true views of a museum, by image id; the last ones read stay in memory.
+
+    Attributes:
+        files: The file of each image that the museum knows.
+
+    Raises:
+        LiftnetError: The museum cannot be read, or knows none of the images.
+    """
+
+    def __init__(self, museum: Path, images: Iterable[StoredImage]) -> None:
+        files = truth_files(museum)
+        self.files = {image.image_id: files[image.image_url] for image in images if image.image_url in files}
+        self._read = lru_cache(VIEWS_IN_MEMORY)(load_truth)
+        if not self.files:
+            raise LiftnetError(museum, "knows none of the images in the manifest", "Name the museum they come from")
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self.files
+
+    def __getitem__(self, image_id: str) -> TrueView:
+        return self._read(self.files[image_id])
 
 
 def transfer_errors(

@@ -13,9 +13,9 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import PairReason
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
-from liftnet.verify.decide import PairDecision, verify_pair
+from liftnet.verify.decide import PairDecision, PutativePair, verify_pair
 from liftnet.verify.fits import PairNumbers, View
-from liftnet.verify.inputs import ImageRow, MaskFolder, Matches, MatchTable, read_images
+from liftnet.verify.inputs import MaskFolder, Matches, MatchTable, StoredImage, read_images
 from liftnet.verify.settings import VerifySettings
 
 Row = dict[str, Any]
@@ -61,7 +61,7 @@ def verify_matches(
 
 
 def _row(
-    pair: Matches, images: dict[str, ImageRow], masks: MaskFolder | None, settings: VerifySettings, seed: int
+    pair: Matches, images: dict[str, StoredImage], masks: MaskFolder | None, settings: VerifySettings, seed: int
 ) -> Row:
     a, b = images.get(pair.image_a), images.get(pair.image_b)
     decision = _decide(pair, a, b, masks, settings, seed)
@@ -84,8 +84,8 @@ def _row(
 
 def _decide(
     pair: Matches,
-    a: ImageRow | None,
-    b: ImageRow | None,
+    a: StoredImage | None,
+    b: StoredImage | None,
     masks: MaskFolder | None,
     settings: VerifySettings,
     seed: int,
@@ -100,10 +100,11 @@ def _decide(
     on_foreground = masks.both_on_foreground(pair, a, b) if masks else np.ones(n, np.bool_)
     views = _view(a, masks), _view(b, masks)
     rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
-    return verify_pair(pair.points_a, pair.points_b, pair.score, on_foreground, views, rng, settings)
+    putative = PutativePair(pair.points_a, pair.points_b, pair.score, on_foreground, views)
+    return verify_pair(putative, rng, settings)
 
 
-def _view(image: ImageRow, masks: MaskFolder | None) -> View:
+def _view(image: StoredImage, masks: MaskFolder | None) -> View:
     return View(image.width, image.height, masks.object_side(image) if masks else None)
 
 

@@ -1,6 +1,7 @@
 """`verify cuts`: other cuts from the stored numbers, equal to what the run itself decides at those cuts."""
 
 import argparse
+import math
 from collections import Counter
 
 import numpy as np
@@ -8,10 +9,11 @@ import pandas as pd
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.verify.cli import add_commands
-from liftnet.verify.settings import VerifySettings
-from liftnet.verify.sweep import FLOOR_FACTOR, MAX_RHO, MIN_INLIERS, count_cuts, read_numbers
+from liftnet.verify.settings import ThresholdSettings, VerifySettings
+from liftnet.verify.sweep import COLUMNS, GRID, read_numbers, sweep
 from liftnet.verify.verify import verify_matches
 
 
@@ -43,18 +45,19 @@ def matched(run, tools):
 
 def verified(run, matches, **settings):
     out = run.root / "pairs" / "balls.parquet"
-    verify_matches(run.root, matches, out, VerifySettings(**settings))
+    verify_matches(run.root, matches, out, changed(VerifySettings(), **settings))
     return read_table(out, PAIRS).to_pandas()
 
 
 @pytest.mark.parametrize("model", ["affine", "perspective"])
 def test_every_row_is_what_a_run_with_those_cuts_keeps(run, matched, model):
     verified(run, matched, model=model)
-    table = count_cuts(read_numbers(run.root / "pairs/balls.parquet", VerifySettings(model=model)), VerifySettings())
-    assert len(table) == len(MIN_INLIERS) * len(MAX_RHO) * len(FLOOR_FACTOR)
+    settings = changed(VerifySettings(), model=model)
+    table = sweep(read_numbers(run.root / "pairs/balls.parquet", settings), settings.thresholds)
+    assert len(table) == math.prod(map(len, GRID.values()))
     different = set()
     for row in table.iloc[:: 7 if model == "affine" else 19].to_dict("records"):
-        cuts = {name: row[name] for name in ("min_inliers", "max_rho", "floor_factor")}
+        cuts = {name: row[column] for name, column in zip(GRID, COLUMNS, strict=True)}
         again = verified(run, matched, model=model, **cuts)
         kept = again[again["kept"]]
         assert (row["pairs"], row["correspondences"]) == (len(kept), kept["n_inliers"].sum()), cuts
@@ -64,12 +67,12 @@ def test_every_row_is_what_a_run_with_those_cuts_keeps(run, matched, model):
 
 
 def test_row_of_the_run_equals_the_run_and_precision_is_measured(run, matched):
-    pairs = verified(run, matched, min_inliers=17, max_rho=0.77)
+    pairs = verified(run, matched, min_inliers=17, max_planar_fraction=0.77)
     tables = run.root / "tables"
-    options = ["--min-inliers", 17, "--max-rho", 0.77]
+    options = ["--thresholds.min-inliers", 17, "--thresholds.max-planar-fraction", 0.77]
     command("verify", "cuts", "--root", run.root, "--museum", run.museum, "--tables", tables, *options)
     table = pd.read_csv(tables / "cuts.csv")
-    assert len(table) == len(MIN_INLIERS) * len(MAX_RHO) * len(FLOOR_FACTOR) + 1
+    assert len(table) == math.prod(map(len, GRID.values())) + 1
     (own,) = table[table["this_run"]].to_dict("records")
     kept = pairs[pairs["kept"]]
     assert own["pairs"] == own["pairs_test"] == len(kept) > 0
@@ -82,7 +85,7 @@ def test_row_of_the_run_equals_the_run_and_precision_is_measured(run, matched):
 
 def test_stricter_cuts_keep_less(run, matched):
     verified(run, matched)
-    table = count_cuts(read_numbers(run.root / "pairs/balls.parquet", VerifySettings()), VerifySettings())
+    table = sweep(read_numbers(run.root / "pairs/balls.parquet", VerifySettings()), ThresholdSettings())
     for name, sign in (("min_inliers", -1), ("floor_factor", -1), ("max_rho", 1)):
         others = [other for other in ("min_inliers", "floor_factor", "max_rho") if other != name]
         for _, group in table.sort_values(name).groupby(others):
@@ -106,7 +109,7 @@ def test_pairs_without_a_mask_cannot_be_kept_by_any_cut(run, tools):
     (run.root / "masks" / "v1.png").unlink()
     assert verified(run, run.match("balls", [tools.row("v0", "v1", a, b)]))["reason"].tolist() == ["no_mask"]
     pairs = read_numbers(run.root / "pairs/balls.parquet", VerifySettings())
-    assert (count_cuts(pairs, VerifySettings())["pairs"] == 0).all()
+    assert (sweep(pairs, ThresholdSettings())["pairs"] == 0).all()
 
 
 def test_another_model_and_missing_tables_are_named(run, matched, tmp_path):

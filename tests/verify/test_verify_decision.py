@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from liftnet.core.settings import changed
 from liftnet.data.codes import PairReason
-from liftnet.verify.decide import reasons, verify_pair
+from liftnet.verify.decide import PutativePair, reasons, verify_pair
 from liftnet.verify.fits import PairNumbers, View, fit_pair, homography_samples, inlier_threshold
-from liftnet.verify.settings import VerifySettings
+from liftnet.verify.settings import FitSettings, VerifySettings
 
 SETTINGS = VerifySettings()
 VIEW = View(800, 800, 600.0)
@@ -20,7 +21,7 @@ def decide(a, b, on_foreground=True, views=(VIEW, VIEW), settings=SETTINGS, seed
     if isinstance(on, bool):
         on = np.full(len(a), on)
     score = np.zeros(len(a)) if score is None else score
-    return verify_pair(a, b, score, on, views, np.random.default_rng(seed), settings)
+    return verify_pair(PutativePair(a, b, score, on, views), np.random.default_rng(seed), settings)
 
 
 def statue(rng, n, degrees, relief=1.0, noise=0.7, outliers=0.3, radius=300):
@@ -77,7 +78,7 @@ def test_pair_explained_by_an_affine_homography_is_rejected(kind):
     assert numbers.n_f > 320
     assert numbers.median_residual_h < 1
     assert (numbers.n_duplicate > 320) == (kind in COPIES)
-    without = VerifySettings(max_duplicate=1)
+    without = changed(SETTINGS, max_duplicate_fraction=1)
     assert decide(a, b, settings=without).reason == "affine_homography"
 
 
@@ -117,10 +118,10 @@ def test_plane_in_perspective_is_refused_where_that_is_asked():
     decision = decide(a, b)
     assert decision.kept, decision
     assert decision.numbers.n_ph > 0.95 * decision.numbers.n_inliers
-    checked = decide(a, b, settings=VerifySettings(projective_check=True))
+    checked = decide(a, b, settings=changed(SETTINGS, projective_check=True))
     assert checked.reason == "projective_homography"
     statue_a, statue_b = statue(np.random.default_rng(4), 400, 20)
-    assert decide(statue_a, statue_b, settings=VerifySettings(projective_check=True)).kept
+    assert decide(statue_a, statue_b, settings=changed(SETTINGS, projective_check=True)).kept
 
 
 def near_views(rng, n=300, outliers=0.2):
@@ -136,7 +137,7 @@ def near_views(rng, n=300, outliers=0.2):
 
 def test_model_decides_whose_inliers_are_kept_and_both_are_counted():
     a, b = near_views(np.random.default_rng(5))
-    found = {model: decide(a, b, settings=VerifySettings(model=model)) for model in ("affine", "perspective")}
+    found = {model: decide(a, b, settings=changed(SETTINGS, model=model)) for model in ("affine", "perspective")}
     for model, decision in found.items():
         assert decision.kept, decision
         numbers = decision.numbers
@@ -148,14 +149,13 @@ def test_model_decides_whose_inliers_are_kept_and_both_are_counted():
     assert perspective.chance_floor_p == affine.chance_floor_p
     assert perspective.median_residual_p < affine.median_residual_f
     assert np.mean(found["perspective"].inliers >= 60) > 0.97
-    assert found["perspective"].residuals.max() < SETTINGS.min_threshold_px
+    assert found["perspective"].residuals.max() < SETTINGS.fit.min_threshold_px
 
 
 def test_each_model_is_held_to_its_own_chance():
     numbers = vars(PairNumbers(100, 100, 100, n_f=30, n_p=30, n_inliers=30, chance_floor=15.0, chance_floor_p=22.0))
-    found = reasons(
-        {name: [value] * 2 for name, value in numbers.items()} | {"model": ["affine", "perspective"]}, SETTINGS
-    )
+    columns = {name: [value] * 2 for name, value in numbers.items()} | {"model": ["affine", "perspective"]}
+    found = reasons(columns, SETTINGS.thresholds)
     assert found.tolist() == ["kept", "chance"]
 
 
@@ -177,17 +177,23 @@ def test_models_are_estimated_below_the_least_number_too():
     assert decision.numbers.n_f >= 8
     assert len(decision.inliers) == decision.numbers.n_inliers
     assert decision.numbers.rho is not None
-    lower = VerifySettings(min_inliers=5, floor_factor=0, max_rho=1, max_duplicate=1)
+    lower = changed(
+        VerifySettings(),
+        min_inliers=5,
+        min_inlier_ratio_over_chance=0,
+        max_planar_fraction=1,
+        max_duplicate_fraction=1,
+    )
     assert decide(a, b, settings=lower).kept
     assert decide(a[:4], b[:4]).fits is None
     assert decide(a[:5], b[:5]).numbers.n_f >= 4
 
 
 def test_budget_of_the_homography_follows_from_the_share_it_must_reach():
-    assert homography_samples(VerifySettings(max_rho=0.8, lowest_rho=0.8)) == 10
-    assert homography_samples(VerifySettings(max_rho=0.8, lowest_rho=0.5)) == 52
-    assert homography_samples(VerifySettings(max_rho=0.0)) == SETTINGS.max_hypotheses
-    assert homography_samples(VerifySettings(max_rho=1.0, lowest_rho=1.0)) == 1
+    assert homography_samples(FitSettings(min_planar_fraction_kept=0.8), 0.8) == 10
+    assert homography_samples(FitSettings(min_planar_fraction_kept=0.5), 0.8) == 52
+    assert homography_samples(FitSettings(), 0.0) == FitSettings().max_ransac_iterations
+    assert homography_samples(FitSettings(min_planar_fraction_kept=1.0), 1.0) == 1
 
 
 @pytest.mark.parametrize("rho", [0.55, 0.7, 0.85])
@@ -199,7 +205,7 @@ def test_budget_suffices(rho):
         flat = rng.permutation(200) < 200 * rho
         b[flat] = a[flat] @ np.array([[0.9, 0.1], [0, 1]]).T + rng.normal(size=(flat.sum(), 2)) * 0.2
         short = fit_pair(a, b, (VIEW, VIEW), PairNumbers(200), np.random.default_rng(seed), SETTINGS).homography
-        patient = SETTINGS.model_copy(update={"lowest_rho": 0.2, "confidence": 0.999999})
+        patient = changed(SETTINGS, min_planar_fraction_kept=0.2, confidence=0.999999)
         long = fit_pair(a, b, (VIEW, VIEW), PairNumbers(200), np.random.default_rng(seed), patient).homography
         assert short.n_inliers >= 0.95 * long.n_inliers
 
@@ -211,7 +217,7 @@ def test_points_on_one_line_are_never_kept(noise):
     for seed in range(10):
         rng = np.random.default_rng(seed)
         a, b = line + rng.normal(size=line.shape) * noise, line + 30 + rng.normal(size=line.shape) * noise
-        decision = decide(a, b, settings=VerifySettings(floor_factor=0))
+        decision = decide(a, b, settings=changed(SETTINGS, min_inlier_ratio_over_chance=0))
         assert decision.reason in ("few_inliers", "affine_homography")
 
 
@@ -228,7 +234,7 @@ def test_chance_beats_the_fixed_number_on_a_small_object():
     rng = np.random.default_rng(2)
     a, b = rng.uniform(0, 150, (2, 500, 2))
     decision = decide(a, b)
-    assert decision.numbers.n_f >= SETTINGS.min_inliers
+    assert decision.numbers.n_f >= SETTINGS.thresholds.min_inliers
     assert decision.reason == "chance"
     assert len(decision.inliers) == decision.numbers.n_f == len(decision.residuals)
 
@@ -276,13 +282,13 @@ def test_threshold_grows_with_the_object_or_the_image():
     rng = np.random.default_rng(6)
     a, b = rng.uniform(0, 1000, (2, 500, 2))
     views = View(1600, 900, 700.0), View(1200, 800, 500.0)
-    assert inlier_threshold(a, b, views, SETTINGS) == pytest.approx(0.006 * 600)
-    of_image = VerifySettings(threshold_of="image", threshold_share=0.0025)
-    assert inlier_threshold(a, b, views, of_image) == pytest.approx(0.0025 * 1400)
-    assert inlier_threshold(a, b, (View(100, 90, 80.0),) * 2, SETTINGS) == SETTINGS.min_threshold_px
+    assert inlier_threshold(a, b, views, SETTINGS.fit) == pytest.approx(0.006 * 600)
+    of_image = changed(SETTINGS, threshold_of="image", threshold_fraction=0.0025)
+    assert inlier_threshold(a, b, views, of_image.fit) == pytest.approx(0.0025 * 1400)
+    assert inlier_threshold(a, b, (View(100, 90, 80.0),) * 2, SETTINGS.fit) == SETTINGS.fit.min_threshold_px
     unknown = View(1600, 900), View(1200, 800)
-    assert inlier_threshold(a, b, unknown, SETTINGS) == pytest.approx(6, rel=0.02)  # the box around the matches
-    assert inlier_threshold(a, b / 4, unknown, SETTINGS) == pytest.approx(6 * 5 / 8, rel=0.02)
+    assert inlier_threshold(a, b, unknown, SETTINGS.fit) == pytest.approx(6, rel=0.02)  # the box around the matches
+    assert inlier_threshold(a, b / 4, unknown, SETTINGS.fit) == pytest.approx(6 * 5 / 8, rel=0.02)
 
 
 def test_background_around_an_object_changes_nothing():
@@ -292,7 +298,7 @@ def test_background_around_an_object_changes_nothing():
     one, other = decide(a, b), decide(a + 900, b + 900, views=wide)
     assert one.numbers.threshold_px == other.numbers.threshold_px
     assert one.inliers.tolist() == other.inliers.tolist()
-    of_image = VerifySettings(threshold_of="image", threshold_share=0.0025)
+    of_image = changed(SETTINGS, threshold_of="image", threshold_fraction=0.0025)
     assert decide(a, b, settings=of_image).numbers.threshold_px == 2
     assert decide(a, b, views=wide, settings=of_image).numbers.threshold_px == 7.5
 
@@ -302,9 +308,12 @@ def test_decision_can_be_taken_again_from_the_numbers():
     pairs = [statue(rng, int(rng.integers(10, 120)), degrees) for degrees in rng.uniform(0, 40, 30)]
     rows = [vars(decide(a, b).numbers) for a, b in pairs]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    for settings in (SETTINGS, VerifySettings(min_inliers=10, max_rho=0.6, floor_factor=1.0)):
+    for settings in (
+        SETTINGS,
+        changed(SETTINGS, min_inliers=10, max_planar_fraction=0.6, min_inlier_ratio_over_chance=1.0),
+    ):
         again = [decide(a, b, settings=settings).reason for a, b in pairs]
-        assert reasons(columns, settings).tolist() == again
+        assert reasons(columns, settings.thresholds).tolist() == again
     assert len(set(again)) > 2
 
 
@@ -326,7 +335,7 @@ def test_counts_add_up(n, kind, masked, seed, no_mask):
     elif kind == "repeated":
         a, b = np.round(a, -2), np.round(b, -2)
     on = None if no_mask else rng.uniform(size=n) < masked
-    decision = decide(a, b, on, seed=seed, settings=VerifySettings(min_inliers=5))
+    decision = decide(a, b, on, seed=seed, settings=changed(SETTINGS, min_inliers=5))
     assert decision.reason in {*PairReason}
     numbers = decision.numbers
     assert numbers.n_putative == n >= numbers.n_masked >= numbers.n_used >= numbers.n_inliers >= numbers.n_h >= 0
@@ -344,6 +353,13 @@ def test_counts_add_up(n, kind, masked, seed, no_mask):
 
 
 def test_settings_refuse_impossible_values():
-    for bad in ({"max_rho": 1.5}, {"min_inliers": 2}, {"confidence": 1.0}, {"threshold_of": "moon"}, {"unknown": 1}):
+    for bad in (
+        {"max_planar_fraction": 1.5},
+        {"min_inliers": 2},
+        {"confidence": 1.0},
+        {"threshold_of": "moon"},
+    ):
         with pytest.raises(ValueError, match="validation error"):
-            VerifySettings(**bad)
+            changed(SETTINGS, **bad)
+    with pytest.raises(ValueError, match="validation error"):
+        VerifySettings(unknown=1)

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from liftnet.core.settings import changed
 from liftnet.data.pictures import read_image
-from liftnet.verify.decide import verify_pair
+from liftnet.verify.decide import PutativePair, verify_pair
 from liftnet.verify.fits import View
 from liftnet.verify.settings import VerifySettings
 
@@ -60,7 +61,8 @@ VIEW = View(1024, 576, 600.0)
 def decide(points_a, points_b, score, seed=0, views=(VIEW, VIEW), **settings):
     everywhere = np.ones(len(score), bool)
     rng = np.random.default_rng(seed)
-    return verify_pair(points_a, points_b, score, everywhere, views, rng, VerifySettings(**settings))
+    pair = PutativePair(points_a, points_b, score, everywhere, views)
+    return verify_pair(pair, rng, changed(VerifySettings(), **settings))
 
 
 def keypoints_of(picture):

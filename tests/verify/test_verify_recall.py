@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from liftnet.data.features import Features, write_features
 from liftnet.verify.cli import add_commands
-from liftnet.verify.recall import NEARBY_SHARE, Oracle, count_matchable, visible_surface
+from liftnet.verify.recall import NEARBY_FRACTION, Oracle, count_matchable, visible_surface
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import true_positions
 from liftnet.verify.verify import verify_matches
@@ -85,7 +85,7 @@ def test_surface_recall_is_the_share_of_samples_near_a_correct_match(run, tools)
     correct = np.arange(40) < 15
     found = oracle.recall(a, correct)
     distance = np.hypot(*(oracle.surface[:, None] - a[correct]).transpose(2, 0, 1)).min(axis=1)
-    assert found.covered == (distance <= NEARBY_SHARE * 400).sum()
+    assert found.covered == (distance <= NEARBY_FRACTION * 400).sum()
     assert 0 < found.covered < found.surface == len(oracle.surface)
     assert found.matched == 15
     assert found.matchable is None

@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.codes import PairReason
 from liftnet.data.masks import write_mask
 from liftnet.data.schemas import PAIRS, read_table, write_table
 from liftnet.verify.cli import add_commands
-from liftnet.verify.inputs import MatchTable, object_side, points_on_mask
+from liftnet.verify.inputs import MatchTable, mask_long_side, points_on_mask
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import _row, verify_matches
 
@@ -37,7 +38,7 @@ def noisy_matches(run, tools, image_a, image_b, n=200, wrong=60, off=50):
 def pairs_of(run, rows, threads=1, seed=0, **settings):
     matches = run.match("balls", rows)
     out = run.root / "pairs" / "balls.parquet"
-    verify_matches(run.root, matches, out, VerifySettings(**settings), seed, threads)
+    verify_matches(run.root, matches, out, changed(VerifySettings(), **settings), seed, threads)
     return read_table(out, PAIRS).to_pylist()
 
 
@@ -147,10 +148,11 @@ def test_command_writes_the_table_and_takes_settings(run, tools):
     a, b = noisy_matches(run, tools, "v0", "v1")
     matches = run.match("balls", [tools.row("v0", "v1", a, b)])
     out = run.root / "pairs" / "balls.parquet"
-    command("verify", "run", "--root", run.root, "--matches", matches, "--out", out, "--max-rho", "0.01")
+    words = ["verify", "run", "--root", run.root, "--matches", matches, "--out", out]
+    command(*words, "--thresholds.max-planar-fraction", "0.01")
     assert read_table(out, PAIRS).to_pylist()[0]["reason"] == "affine_homography"
-    with pytest.raises(LiftnetError, match="--max-rho"):
-        command("verify", "run", "--root", run.root, "--matches", matches, "--out", out, "--max-rho", "7")
+    with pytest.raises(LiftnetError, match=r"--thresholds\.max-planar-fraction"):
+        command(*words, "--thresholds.max-planar-fraction", "7")
 
 
 def test_damaged_and_wrong_tables_are_named(run, tools, tmp_path):
@@ -219,9 +221,9 @@ def test_table_damaged_in_the_middle_leaves_no_output(run, tools):
 
 def test_side_of_the_object_ignores_stray_spots():
     mask = np.zeros((300, 400), bool)
-    assert object_side(mask) is None
+    assert mask_long_side(mask) is None
     mask[50:150, 100:300] = True
-    assert object_side(mask) == pytest.approx(200, abs=5)
+    assert mask_long_side(mask) == pytest.approx(200, abs=5)
     mask[290:293, 390:393] = True
-    assert object_side(mask) == pytest.approx(200, abs=5)
-    assert object_side(mask.T) == object_side(mask)
+    assert mask_long_side(mask) == pytest.approx(200, abs=5)
+    assert mask_long_side(mask.T) == mask_long_side(mask)

@@ -159,7 +159,7 @@ def test_snakemakes_own_report_works_offline(finished):
 
 def test_changing_the_cut_verifies_again_but_does_not_match_again(finished):
     workflow, _ = finished
-    workflow.configure(verify={"max_rho": 0.75})
+    workflow.configure(verify={"thresholds": {"max_planar_fraction": 0.75}})
     jobs = scheduled(workflow.run("--dry-run"))
     workflow.configure()
     assert jobs["verify_work"] >= 3
