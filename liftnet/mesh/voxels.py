@@ -8,7 +8,7 @@ import numpy as np
 from liftnet.core.types import BoolArray, FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
 
-MISWOUND = 0.01  # share of edges run through twice in one direction, above which the winding means nothing
+MISWOUND = 0.01  # fraction of edges run through twice in one direction, above which the winding means nothing
 UNIT = (-0.5, 0.5)
 
 
@@ -33,7 +33,7 @@ def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
     """
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"points must be (N, 3), not {points.shape}")
-    wound = miswound_share(mesh) <= MISWOUND
+    wound = miswound_fraction(mesh) <= MISWOUND
     votes = np.zeros(len(points), np.int64)
     for axis in range(3):
         order = [axis, (axis + 1) % 3, (axis + 2) % 3]
@@ -43,8 +43,8 @@ def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
     return votes > 3
 
 
-def miswound_share(mesh: TriangleMesh) -> float:
-    """Share of directed edges that an earlier face has run through in the same direction; 0 if wound consistently."""
+def miswound_fraction(mesh: TriangleMesh) -> float:
+    """Fraction of directed edges that an earlier face has run through in the same direction; 0 if all agree."""
     edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
     keys = np.sort(edges[:, 0] * len(mesh.vertices) + edges[:, 1])
     return float((keys[1:] == keys[:-1]).sum() / len(keys))

@@ -174,8 +174,8 @@ def plan_works(artists: int, works_per_artist: int, seed: int) -> list[Work]:
         titles: set[str] = set()
         for i in range(works_per_artist):
             family = style.families[(i + generation) % len(style.families)]
-            dice = np.random.default_rng(stable_seed(seed, artist, str(i)))
-            title = str(dice.choice(SUBJECTS[family]))
+            rng = np.random.default_rng(stable_seed(seed, artist, str(i)))
+            title = str(rng.choice(SUBJECTS[family]))
             if title in titles:
                 title = f"{title}, No. {i + 1}"
             titles.add(title)

@@ -18,6 +18,7 @@ from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.mesh.mesh import BadMeshError
 
+LOG = get_logger("render")
 UNIT = "cm"
 PRIMESENSE = {"fx": 525.0, "fy": 525.0, "cx": 319.5, "cy": 239.5}  # nominal, as stated with the recordings
 MM_PER_CM = 10.0
@@ -42,7 +43,7 @@ class Recording:
             try:
                 yield name, *self._frame(name)
             except BadImageError as error:
-                get_logger("render").warning("%s: frame %s left out: %s", self.folder.name, name, error)
+                LOG.warning("%s: frame %s left out: %s", self.folder.name, name, error)
 
     def _frame(self, name: str) -> tuple[UInt8Array, TrueView]:
         image = read_image(_picture(self.folder / "rgb", name))

@@ -26,6 +26,7 @@ from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
 from liftnet.render.recordings import Recording, is_recording, open_recording
 from liftnet.render.settings import SetSettings
 
+LOG = get_logger("render")
 READING = ReadingSettings(max_faces=5_000_000)
 EXTENT = (1e-9, 1e9)  # longest side of a mesh that is rendered; beyond, something went wrong with its units
 CREASE = 40.0  # degrees: faces that meet at a larger angle keep a sharp edge
@@ -368,7 +369,7 @@ def write_shapes(out: Path, classes: Sequence[str], count: int, seed: int) -> pd
         rows.append((shape.class_name, shape.shape_id, shape.split, len(surface.faces)))
     table = pd.DataFrame(rows, columns=["class", "name", "split", "faces"])
     write_text(out / "shapes.csv", table.to_csv(index=False, lineterminator="\n"))
-    get_logger("render").info("%d meshes of %d classes: %s", len(table), table["class"].nunique(), out)
+    LOG.info("%d meshes of %d classes: %s", len(table), table["class"].nunique(), out)
     return table
 
 

@@ -55,7 +55,7 @@ def test_source_list_names_what_is_there(small_museum):
     assert (good.assign(given=good["mask"] != "").groupby("artist")["given"].mean() == 0.5).all()
 
 
-def test_troubles_are_what_they_claim(small_museum):
+def test_faults_are_what_they_claim(small_museum):
     sources = pd.read_csv(small_museum / "sources.csv", keep_default_na=False)
     by_name = {Path(path).name: small_museum / path for path in sources["image"]}
     copies = [path for path in small_museum.rglob("*.jpg") if path.read_bytes() == by_name["copy.jpg"].read_bytes()]

@@ -1,4 +1,4 @@
-"""Distances between point sets, voxels and inside tests, beside outside implementations and known solids."""
+"""Distances between point sets, beside outside implementations and known solids."""
 
 import numpy as np
 import ot
@@ -9,7 +9,6 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.mesh import voxels
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.sampling import sample_surface
 from liftnet.shape import distances
@@ -136,97 +135,3 @@ def test_gradient_of_the_chamfer_distance_in_single_precision():
     for wrong in (torch.zeros(0, 3), torch.zeros(4, 2), torch.zeros(2, 4, 3)):
         with pytest.raises(ValueError, match="N, 3"):
             chamfer(points, wrong)
-
-
-# --- inside and outside -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("resolution", [16, 32, 50])
-def test_a_box_fills_exactly_its_voxels(resolution):
-    grid = voxels.voxelise(box(0.5), resolution)
-    centres = np.abs(voxels.grid_centres(resolution)).reshape(resolution, resolution, resolution, 3)
-    surely, surely_not = (centres < 0.25 - 1e-9).all(-1), (centres > 0.25 + 1e-9).any(-1)
-    assert grid[surely].all()
-    assert not grid[surely_not].any()
-
-
-def test_volumes_of_known_solids():
-    for solid, volume in (
-        (ball(0.4), trimesh.creation.icosphere(4, radius=0.4).volume),
-        (mesh_of(trimesh.creation.torus(0.3, 0.15)), trimesh.creation.torus(0.3, 0.15).volume),
-        (mesh_of(trimesh.creation.annulus(0.2, 0.4, 0.5)), trimesh.creation.annulus(0.2, 0.4, 0.5).volume),
-        (mesh_of(trimesh.creation.capsule(0.5, 0.2)), trimesh.creation.capsule(0.5, 0.2).volume),
-    ):
-        middle = TriangleMesh(solid.vertices - (solid.vertices.max(0) + solid.vertices.min(0)) / 2, solid.faces)
-        assert voxels.voxelise(middle, 48).mean() == pytest.approx(volume, rel=0.02)
-
-
-def test_points_are_inside_as_trimesh_says():
-    shape = trimesh.creation.torus(0.3, 0.1).apply_transform(trimesh.transformations.rotation_matrix(0.8, [1, 2, 3]))
-    points = np.random.default_rng(0).uniform(-0.5, 0.5, (3000, 3))
-    np.testing.assert_array_equal(voxels.contains(mesh_of(shape), points), shape.contains(points))
-
-
-def test_points_at_a_known_distance_from_the_surface_of_a_ball():
-    directions = np.random.default_rng(1).normal(size=(20_000, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    mesh = ball(1.0)  # its faces lie between .998 and 1
-    assert voxels.contains(mesh, directions * 0.997).all()
-    assert not voxels.contains(mesh, directions * 1.0001).any()
-
-
-def test_rays_through_edges_and_corners_meet_one_face():
-    shape = trimesh.creation.box(extents=(1, 1, 1)).subdivide().subdivide()
-    grid = np.stack(np.meshgrid(*[np.arange(-0.375, 0.5, 0.125)] * 3), -1).reshape(-1, 3)  # on lines of the faces
-    assert voxels.contains(mesh_of(shape), grid).all()
-    assert not voxels.contains(mesh_of(shape), grid + np.array([0, 1, 0])).any()
-    octahedron = mesh_of(trimesh.creation.icosphere(0))
-    assert voxels.contains(octahedron, np.zeros((1, 3))).all()
-
-
-@pytest.mark.parametrize("inside_out", [False, True])
-def test_winding_of_a_whole_mesh_does_not_matter(inside_out):
-    mesh = ball(0.4, subdivisions=2)
-    turned = TriangleMesh(mesh.vertices, mesh.faces[:, ::-1] if inside_out else mesh.faces)
-    np.testing.assert_array_equal(voxels.voxelise(turned, 16), voxels.voxelise(mesh, 16))
-
-
-def test_faces_wound_at_random_are_counted_by_parity():
-    mesh = ball(0.4, subdivisions=3)
-    flipped = np.random.default_rng(0).random(len(mesh.faces)) < 0.5
-    faces = np.where(flipped[:, None], mesh.faces[:, ::-1], mesh.faces)
-    assert voxels.miswound_share(mesh) == 0
-    assert voxels.miswound_share(TriangleMesh(mesh.vertices, faces)) > 0.1
-    np.testing.assert_array_equal(voxels.voxelise(TriangleMesh(mesh.vertices, faces)), voxels.voxelise(mesh))
-
-
-def test_overlapping_parts_are_one_solid_and_a_shell_wound_inwards_is_a_hole():
-    shapes = [trimesh.creation.box(extents=(0.6, 0.6, 0.6)).apply_translation([x, 0, 0]) for x in (-0.1, 0.1)]
-    both = voxels.voxelise(mesh_of(trimesh.util.concatenate(shapes)), 40)
-    assert both.mean() == pytest.approx(0.8 * 0.6 * 0.6, rel=1e-9)
-    outer, inner = trimesh.creation.icosphere(4, radius=0.45), trimesh.creation.icosphere(4, radius=0.3)
-    inner.invert()
-    hollow = voxels.voxelise(mesh_of(trimesh.util.concatenate([outer, inner])), 48)
-    assert hollow.mean() == pytest.approx(outer.volume + inner.volume, rel=0.01)
-
-
-def test_a_statue_without_a_bottom_is_solid():
-    whole = trimesh.creation.icosphere(4, radius=0.45)
-    kept = whole.triangles_center[:, 1] > -0.35
-    open_below = TriangleMesh(whole.vertices.view(np.ndarray), whole.faces.view(np.ndarray)[kept])
-    grid, full = voxels.voxelise(open_below, 40), voxels.voxelise(mesh_of(whole), 40)
-    assert voxels.iou(grid, full) > 0.93
-    along_y = voxels.grid_centres(40).reshape(40, 40, 40, 3)[..., 1]
-    above = along_y > -0.33  # below the rim nothing is closed
-    np.testing.assert_array_equal(grid[above], full[above])
-
-
-def test_intersection_over_union_of_shifted_cubes():
-    grids = [voxels.voxelise(box(0.5, (shift, 0, 0)), 32) for shift in (-0.125, 0.125)]
-    assert voxels.iou(*grids) == pytest.approx(1 / 3)  # half of each is shared
-    points = np.random.default_rng(0).uniform(-0.5, 0.5, (100_000, 3))
-    answers = [voxels.contains(box(0.5, (shift, 0, 0)), points) for shift in (-0.125, 0.125)]
-    assert voxels.iou(*answers) == pytest.approx(1 / 3, abs=0.01)
-    assert np.isnan(voxels.iou(np.zeros(3, bool), np.zeros(3, bool)))
-    with pytest.raises(ValueError, match="N, 3"):
-        voxels.contains(box(1), np.zeros((4, 2)))

@@ -12,6 +12,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.experiments.drkfs.chairs import Frame, chair_of
 from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
+from liftnet.mesh.isosurface import isosurface
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
 
@@ -65,15 +66,13 @@ def body(
 
     The distances of single limbs are joined by a smooth minimum and meshed by marching cubes.
     """
-    from skimage.measure import marching_cubes
-
     spacing = 0.025
     low = np.array([-0.6, -0.75, -0.8])
     axes = [np.arange(start, -start + spacing, spacing) for start in low]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     distances = np.stack([_to_limb(points, np.array(a), np.array(b), *radii) for a, b, *radii in limbs])
     joined = -MERGE * np.logaddexp.reduce(-distances / MERGE, axis=0)
-    vertices, faces, _, _ = marching_cubes(joined, 0.0, spacing=(spacing,) * 3, gradient_direction="descent")
+    vertices, faces = isosurface(joined, spacing, degenerate=True)
     return TriangleMesh(vertices.astype(np.float64) + low, faces.astype(np.int64))
 
 
