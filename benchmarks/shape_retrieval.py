@@ -29,8 +29,8 @@ from liftnet.mesh.sampling import sample_surface
 from liftnet.shape import light_field, mvcnn
 from liftnet.shape import shape_google as google
 from liftnet.shape.collection import labelled_meshes
-from liftnet.shape.mvcnn.model import Mvcnn, untrained_mvcnn
-from liftnet.shape.mvcnn.views import shaded_views
+from liftnet.shape.mvcnn.model import Mvcnn, shaded_views, untrained_mvcnn
+from liftnet.shape.mvcnn.settings import MvcnnSettings, ViewSettings
 from liftnet.shape.retrieval import retrieval
 
 CAD = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "cad"  # z up
@@ -82,8 +82,8 @@ def main() -> None:
 
 def _methods(network: Mvcnn, vocabulary: Path | None) -> list[Method]:
     words = google.load_vocabulary(vocabulary)
-    untrained = untrained_mvcnn(network.settings)
-    random = untrained_mvcnn(network.settings.model_copy(update={"init_from": []}))
+    views = network.settings.model_dump(include=set(ViewSettings.model_fields))
+    untrained, random = untrained_mvcnn(MvcnnSettings(**views)), untrained_mvcnn(MvcnnSettings(**views, init_from=[]))
     euclidean, city = (lambda a, b, kind=kind: cdist(a, b, kind) for kind in ("euclidean", "cityblock"))
     return [
         Method("Light field descriptor", light_field.describe, light_field.distances),

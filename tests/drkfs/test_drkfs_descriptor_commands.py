@@ -9,7 +9,7 @@ from liftnet.shape.shape_google import load_vocabulary
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     out = tmp_path_factory.mktemp("shapes")
-    assert main(["render", "shapes", "--out", str(out), "--count", "2", "--classes", "lamp", "table"]) == 0
+    assert main(["render", "shapes", "--out", str(out), "--meshes-per-class", "2", "--classes", "lamp", "table"]) == 0
     return out
 
 
@@ -28,8 +28,8 @@ def test_an_unusable_folder_or_setting_is_one_plain_line(shapes, tmp_path, capsy
     command = ["drkfs", "train", "mvcnn", "--model", str(tmp_path / "model"), "--meshes"]
     assert main([*command, str(tmp_path)]) == 1
     assert "no mesh" in capsys.readouterr().err
-    assert main([*command, str(shapes), "--batch", "0"]) == 1
-    assert "--batch" in capsys.readouterr().err
+    assert main([*command, str(shapes), "--batch-size", "0"]) == 1
+    assert "--batch-size" in capsys.readouterr().err
 
 
 def test_the_vocabulary_of_the_package_is_that_of_the_published_recipe():

@@ -9,16 +9,18 @@ import torch
 import trimesh
 
 from liftnet.core.errors import LiftnetError
+from liftnet.learn import loop
+from liftnet.learn.checkpoint import read_checkpoint
+from liftnet.learn.task import Part
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import labelled_meshes
 from liftnet.shape.mvcnn import classify, describe, distance, load_mvcnn, train_mvcnn
 from liftnet.shape.mvcnn import train as module
-from liftnet.shape.mvcnn.model import untrained_mvcnn
+from liftnet.shape.mvcnn.model import ring_of_cameras, shaded_views, untrained_mvcnn
 from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.mvcnn.views import ring_of_cameras, shaded_views
 
-TINY = MvcnnSettings(init_from=[], views=3, step_views=2, image_size=32, single_epochs=1, multi_epochs=1)
+TINY = MvcnnSettings(init_from=[], views=3, step_views=2, image_size=32, single_epochs=2, multi_epochs=2, batch_size=3)
 WEDGE = TriangleMesh(
     np.array([[0, 0, 0], [2, 0, 0], [0, 1, 0], [0, 0, 0.6]], float),
     np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
@@ -117,12 +119,14 @@ def test_training_writes_a_model_that_tells_its_classes_apart(folder, trained):
         "metrics.csv",
         "README.md",
         "checkpoint.pt",
+        "single-checkpoint.pt",
     }
     metrics = pd.read_csv(trained / "metrics.csv")
-    assert metrics["stage"].tolist() == ["single", "multi"]
+    assert metrics["stage"].tolist() == ["single", "single", "multi", "multi"]
+    assert metrics["epoch"].tolist() == [0, 1, 2, 3]
     assert metrics["loss"].iloc[-1] < metrics["loss"].iloc[0]
     config = json.loads((trained / "config.json").read_text())
-    assert config["classes"] == ["ball", "box"]
+    assert config["network"]["classes"] == ["ball", "box"]
     model = load_mvcnn(trained)
     assert "ball, box" in (trained / "README.md").read_text()
     assert set(classify(WEDGE, model)) == {"ball", "box"}
@@ -130,37 +134,71 @@ def test_training_writes_a_model_that_tells_its_classes_apart(folder, trained):
     assert np.array_equal(describe(WEDGE, model), describe(WEDGE, again))
 
 
-def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(folder, trained, tmp_path, monkeypatch):
-    keep = module._keep
+@pytest.mark.parametrize("stage", ["single", "multi"])
+def test_a_training_that_was_killed_resumes_as_if_it_had_not_been(folder, trained, tmp_path, monkeypatch, stage):
+    save = loop.save
 
-    def killed(*arguments):
-        keep(*arguments)
-        raise KeyboardInterrupt
+    def killed(training):
+        save(training)
+        if training.task.stage == stage:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_keep", killed)
+    monkeypatch.setattr(loop, "save", killed)
     with pytest.raises(KeyboardInterrupt):
         train_mvcnn(folder, tmp_path, TINY, seed=1)
     assert not (tmp_path / "model.safetensors").exists()
-    monkeypatch.setattr(module, "_keep", keep)
+    monkeypatch.setattr(loop, "save", save)
     train_mvcnn(folder, tmp_path, TINY, seed=1)
-    for name in ("model.safetensors", "metrics.csv"):
+    for name in ("model.safetensors", "metrics.csv", "README.md"):
         assert (tmp_path / name).read_bytes() == (trained / name).read_bytes(), name
 
 
 def test_other_settings_do_not_go_on_from_an_old_checkpoint(folder, trained):
-    shapes = labelled_meshes(folder)
+    known = [shape for shape in labelled_meshes(folder) if shape.split != "test"]
+    views = module.ViewSet(np.zeros((3, 3, 32, 32), np.uint8), torch.zeros(3, dtype=torch.int64))
     other = TINY.model_copy(update={"learning_rate": 1e-2})
-    _, _, same = module._begin(trained, TINY, ("ball", "box"), [s for s in shapes if s.split != "test"], 1)
-    _, _, new = module._begin(trained, other, ("ball", "box"), [s for s in shapes if s.split != "test"], 1)
-    assert (same.epoch, new.epoch) == (2, 0)
+    for settings, same in ((TINY, True), (other, False)):
+        task = module.MvcnnTask(ViewNetwork("efficientnet_lite0", 2), views, views, settings, 1, "multi")
+        held = read_checkpoint(trained / "checkpoint.pt")
+        assert (held.identity == module.run_of(task, trained, known).identity) is same
+
+
+def test_an_epoch_shows_each_shape_once_and_the_next_in_another_order():
+    """Views are told apart by their value; a shape that is left alone in its step is left out."""
+    views = np.arange(5 * 3, dtype=np.uint8).reshape(5, 3, 1, 1) * np.ones((32, 32), np.uint8)
+    shapes = module.ViewSet(views, torch.arange(5))
+    settings = TINY.model_copy(update={"batch_size": 2})
+    orders = []
+    for stage, size in (("multi", (2, 2, 32, 32)), ("single", (4, 1, 32, 32))):
+        task = module.MvcnnTask(ViewNetwork("efficientnet_lite0", 5), shapes, shapes, settings, 1, stage)
+        assert task.steps == 2
+        for epoch in range(2):
+            batches = [task.batch(2 * epoch + step, Part()) for step in range(2)]
+            assert all(shown.shape == size for shown, _ in batches)
+            for shown, labels in batches:
+                of_shape = shown.flatten(1)[:, 0] // 3  # a view of shape n has a value from 3 n to 3 n + 2
+                assert torch.equal(of_shape.long(), labels)
+            seen = torch.cat([labels for _, labels in batches]).tolist()
+            assert len(set(seen)) == 4
+            orders.append(tuple(dict.fromkeys(seen)))
+    assert len(set(orders)) > 1
+    again = task.batch(2, Part())
+    assert all(torch.equal(*pair) for pair in zip(again, batches[0], strict=True))
 
 
 def test_what_cannot_be_trained_or_loaded_is_refused(folder, trained, tmp_path):
     (tmp_path / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes()[:5000])
-    with pytest.raises(LiftnetError, match="no trained MVCNN"):
+    (tmp_path / "config.json").write_bytes((trained / "config.json").read_bytes())
+    with pytest.raises(LiftnetError, match="is damaged"):
         load_mvcnn(tmp_path)
-    with pytest.raises(LiftnetError, match="does not exist"):
-        load_mvcnn(tmp_path / "none.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(LiftnetError, match=r"model.safetensors: does not exist.*drkfs train mvcnn"):
+        load_mvcnn(tmp_path)
+    with pytest.raises(LiftnetError, match=r"config.json"):
+        load_mvcnn(tmp_path / "none")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(LiftnetError, match="does not describe a mvcnn"):
+        load_mvcnn(tmp_path / "model.safetensors")
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "box").symlink_to(folder / "box", target_is_directory=True)
     lone = tmp_path / "lone" / "box"

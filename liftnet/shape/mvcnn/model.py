@@ -1,27 +1,77 @@
-"""A trained MVCNN: from shapes to descriptors and classes, and its file."""
+"""MVCNN as it is used: the views of a shape, a trained network, descriptors and classes."""
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from liftnet.core.errors import LiftnetError
-from liftnet.core.files import write_bytes
-from liftnet.core.types import FloatArray, UInt8Array
-from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.mesh import FloatArray, TriangleMesh
+from liftnet.models.folder import WEIGHTS, ModelKind, SavedModel, load_model, save_model
 from liftnet.models.mvcnn import ViewNetwork
-from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.mvcnn.views import shaded_views
+from liftnet.rasteriser import Light, Softness, render_soft
+from liftnet.rasteriser.camera_batch import CameraBatch, look_at
+from liftnet.shape.mvcnn.settings import MvcnnSettings, NetworkSettings, ViewSettings
 
-REMEDY = "Train one with `python -m liftnet drkfs train mvcnn`"
+HALF_ANGLE = 15.0  # degrees; from this distance the unit sphere just fills the image
+DISTANCE = 1 / math.sin(math.radians(HALF_ANGLE))
+SOFTNESS = 3e-5  # squared image distance: a quarter of a pixel at 112 px, against steps at edges
+LIGHT = Light(ambient=0.3, directional=0.7)
+UInt8Array = npt.NDArray[np.uint8]
+MVCNN: ModelKind[NetworkSettings, ViewNetwork] = ModelKind(
+    "mvcnn",
+    NetworkSettings,
+    lambda settings: ViewNetwork(settings.backbone, len(settings.classes)),
+    "drkfs train mvcnn",
+)
+
+
+def ring_of_cameras(count: int, elevation: float) -> CameraBatch:
+    """`count` cameras at equal steps of azimuth that look down on the origin; the first stands before it, towards +z.
+
+    Args:
+        count: Number of cameras.
+        elevation: Degrees above the horizon.
+    """
+    azimuth = 2 * math.pi * torch.arange(count) / count
+    up = math.radians(elevation)
+    eyes = torch.stack(
+        [torch.sin(azimuth) * math.cos(up), torch.full_like(azimuth, math.sin(up)), torch.cos(azimuth) * math.cos(up)],
+        dim=1,
+    )
+    return look_at(DISTANCE * eyes, HALF_ANGLE)
+
+
+def shaded_views(mesh: TriangleMesh, settings: ViewSettings) -> UInt8Array:
+    """Render a shape as the network sees it.
+
+    The shape is moved so that the middle of its bounding box is the origin, and scaled into the unit sphere. The
+    background is black.
+
+    Returns:
+        (V, S, S) uint8 gray views, in the order of the ring.
+    """
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    placed = mesh.vertices - (low + high) / 2
+    placed = placed / np.linalg.norm(placed, axis=1).max()
+    cameras = ring_of_cameras(settings.views, settings.elevation)
+    with torch.no_grad():
+        images = render_soft(
+            torch.from_numpy(placed).float(),
+            torch.from_numpy(mesh.faces),
+            cameras,
+            settings.image_size,
+            Softness(SOFTNESS),
+            LIGHT,
+        )
+    return images.gray.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,13 +80,16 @@ class Mvcnn:
 
     Attributes:
         network: In evaluation mode.
-        settings: The views it expects, and its backbone.
-        classes: Names of its classes.
+        settings: The views it expects, its backbone and its classes.
     """
 
     network: ViewNetwork
-    settings: MvcnnSettings
-    classes: tuple[str, ...]
+    settings: NetworkSettings
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its classes."""
+        return tuple(self.settings.classes)
 
     def __repr__(self) -> str:
         return f"Mvcnn({self.settings.backbone}, {len(self.classes)} classes)"
@@ -48,46 +101,31 @@ class Mvcnn:
         descriptor = nn.functional.normalize(described[0], dim=0)
         return descriptor.numpy(), self.network.classifier(described)[0].softmax(0).numpy()
 
-    def save(self, path: Path | str) -> None:
-        """Write the weights with settings and classes as safetensors, atomically."""
-        from safetensors.torch import save
-
-        recipe = {"settings": self.settings.model_dump(), "classes": self.classes}
-        tensors = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        write_bytes(path, save(tensors, metadata={"recipe": json.dumps(recipe, sort_keys=True)}))
+    def save(self, folder: Path, notes: dict[str, object]) -> None:
+        """Write weights and config.json, atomically."""
+        save_model(folder, MVCNN, SavedModel(self.network, self.settings, notes))
 
 
 def load_mvcnn(path: Path | str) -> Mvcnn:
     """Read a trained network.
 
     Args:
-        path: The file model.safetensors, or the folder that holds it.
+        path: Its folder, or model.safetensors in it.
 
     Raises:
-        LiftnetError: The file is missing, damaged or no MVCNN.
+        LiftnetError: A file is missing, damaged or of another model.
     """
     path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    if not path.is_file():
-        raise LiftnetError(path, "does not exist", REMEDY)
-    return _read(path, path.stat().st_mtime_ns)
+    folder = path.parent if path.name == WEIGHTS else path
+    weights = folder / WEIGHTS
+    return _read(folder, weights.stat().st_mtime_ns if weights.exists() else 0)
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, changed: int) -> Mvcnn:
-    """Read a file once; again when it has changed."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as opened:
-            recipe = json.loads((opened.metadata() or {})["recipe"])
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
-        settings, classes = MvcnnSettings(**recipe["settings"]), tuple(recipe["classes"])
-        network = ViewNetwork(settings.backbone, len(classes))
-        network.load_state_dict(weights)
-    except (SafetensorError, KeyError, TypeError, ValueError, ValidationError, RuntimeError, OSError) as error:
-        raise LiftnetError(path, f"is no trained MVCNN ({str(error).splitlines()[0]})", REMEDY) from error
-    return Mvcnn(network.eval(), settings, classes)
+def _read(folder: Path, changed: int) -> Mvcnn:
+    """Read a folder once; again when it has changed."""
+    saved = load_model(folder, MVCNN)
+    return Mvcnn(saved.network, saved.settings)
 
 
 def untrained_mvcnn(settings: MvcnnSettings, classes: Sequence[str] = ("none",), seed: int = 0) -> Mvcnn:
@@ -96,7 +134,12 @@ def untrained_mvcnn(settings: MvcnnSettings, classes: Sequence[str] = ("none",),
         torch.manual_seed(seed)
         network = ViewNetwork(settings.backbone, len(classes))
     network.start(settings.init_from)
-    return Mvcnn(network.eval(), settings, tuple(classes))
+    return Mvcnn(network.eval(), network_settings(settings, classes))
+
+
+def network_settings(settings: ViewSettings, classes: Sequence[str]) -> NetworkSettings:
+    """What a network is that sees such views and knows such classes."""
+    return NetworkSettings(**settings.model_dump(include=set(ViewSettings.model_fields)), classes=list(classes))
 
 
 def describe(mesh: TriangleMesh, model: Mvcnn) -> FloatArray:

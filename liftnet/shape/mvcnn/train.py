@@ -1,63 +1,40 @@
-"""Training MVCNN in its two stages: views one by one, then views together. It can be killed and goes on."""
+"""Training MVCNN in its two stages: views one by one, then views together. It can be killed and resumes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import pickle
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, write_json, write_text
 from liftnet.core.ids import stable_seed
-from liftnet.core.log import get_logger, meter, progress
+from liftnet.core.log import get_logger, progress
+from liftnet.learn import loop
+from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, Row, identity
+from liftnet.learn.loop import Run
+from liftnet.learn.metrics import LossTerms, mean_terms, write_metrics
+from liftnet.learn.settings import OptimiserSettings, TrainingSettings
+from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.models.card import Card, paragraph, table
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.mvcnn.card import write_card
-from liftnet.shape.mvcnn.model import Mvcnn
+from liftnet.shape.mvcnn.model import Mvcnn, UInt8Array, network_settings, shaded_views
 from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.mvcnn.views import UInt8Array, shaded_views
 
 LOG = get_logger("drkfs")
-STAGES = ("single", "multi")
+Stage = Literal["single", "multi"]
+USE = """```python
+from liftnet.mesh.reading import load_mesh
+from liftnet.shape.mvcnn import describe, distance, load_mvcnn
 
-
-@dataclass
-class State:
-    """All that a run needs to go on.
-
-    Attributes:
-        identity: Fingerprint of settings, seed and meshes.
-        start: What the backbone started from, in words.
-        epoch: Epochs done, of both stages together.
-        best: Epoch of the best validation; -1 before the first.
-        best_accuracy: Its accuracy.
-        best_loss: Its loss.
-        metrics: A row for each epoch.
-        network: Weights now.
-        optimiser: State of Adam.
-        best_network: Weights at the best validation.
-    """
-
-    identity: str
-    start: str = "none"
-    epoch: int = 0
-    best: int = -1
-    best_accuracy: float = 0.0
-    best_loss: float = math.inf
-    metrics: list[dict[str, Any]] = field(default_factory=list)
-    network: dict[str, Tensor] = field(default_factory=dict)
-    optimiser: dict[str, Any] = field(default_factory=dict)
-    best_network: dict[str, Tensor] = field(default_factory=dict)
+model = load_mvcnn("FOLDER OF THIS FILE")
+print(distance(describe(load_mesh("a.obj"), model), describe(load_mesh("b.obj"), model)))
+```"""
 
 
 @dataclass(frozen=True)
@@ -71,12 +48,101 @@ class ViewSet:
         return len(self.labels)
 
 
+class MvcnnTask(Task):
+    """One of the two stages.
+
+    Args:
+        network: What is trained.
+        train: Shapes to learn from.
+        val: Shapes that are validated on.
+        settings: Shapes in a step, views of each.
+        seed: Of the order of shapes, of views and mirror images.
+        stage: "single": each view is a shape of one view. "multi": the views of a shape are seen together.
+    """
+
+    headline = "val_accuracy"
+
+    def __init__(
+        self, network: ViewNetwork, train: ViewSet, val: ViewSet, settings: MvcnnSettings, seed: int, stage: Stage
+    ) -> None:
+        self.networks = {"mvcnn": network}
+        self.train, self.val, self.settings, self.seed, self.stage = train, val, settings, seed, stage
+        self.name = f"MVCNN on {'single' if stage == 'single' else 'all'} views"
+        self.epochs = settings.single_epochs if stage == "single" else settings.multi_epochs
+        self.first = 0 if stage == "single" else settings.single_epochs  # epochs before this stage
+        self.steps = len(self._drawn(0))
+        self._epoch: tuple[int, list[tuple[Tensor, Tensor, Tensor]]] = (0, self._drawn(0))
+
+    def batch(self, step: int, part: Part) -> tuple[Tensor, Tensor]:
+        """Views (B, V, S, S) and classes (B,): shapes in random order with some of their views each."""
+        epoch, within = divmod(step, self.steps)
+        if epoch != self._epoch[0]:
+            self._epoch = epoch, self._drawn(epoch)
+        group, chosen, mirrored = (drawn[part.rank :: part.processes] for drawn in self._epoch[1][within])
+        views = torch.from_numpy(self.train.views[group.numpy()[:, None], chosen.numpy()])
+        views, labels = torch.where(mirrored[:, None, None, None], views.flip(-1), views), self.train.labels[group]
+        if self.stage == "multi":
+            return views, labels
+        return views.flatten(0, 1)[:, None], labels.repeat_interleave(views.shape[1])
+
+    def _drawn(self, epoch: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """For each step of an epoch: its shapes (B,), their views (B, V), and which of them are mirrored (B,)."""
+        generator = torch.Generator().manual_seed(stable_seed(self.seed, "epoch", str(self.first + epoch)))
+        order = torch.randperm(len(self.train), generator=generator)
+        total = self.train.views.shape[1]
+        some = min(self.settings.step_views, total)
+        drawn = []
+        for group in order.split(self.settings.batch_size):
+            if len(group) < 2 and len(order) > len(group):
+                continue  # a shape alone has no batch statistics worth the name
+            chosen = torch.rand((len(group), total), generator=generator).argsort(1)[:, :some]
+            drawn.append((group, chosen, torch.rand(len(group), generator=generator) < 0.5))
+        return drawn
+
+    def terms(self, networks: Networks, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> LossTerms:
+        """Cross-entropy."""
+        views, labels = batch
+        return {"loss": nn.functional.cross_entropy(networks["mvcnn"](views), labels)}
+
+    def validate(self, networks: Networks, at: Validation) -> Row:
+        """Accuracy and cross-entropy by all views of each shape."""
+        accuracy, loss = evaluate(networks["mvcnn"], self.val, at.device)
+        return {
+            "epoch": self.first + at.step // self.steps - 1,
+            "stage": self.stage,
+            "loss": mean_terms(at.terms)["loss"],
+            "val_loss": loss,
+            "val_accuracy": accuracy,
+        }
+
+    def score(self, row: Row) -> tuple[float, ...] | None:
+        """Accuracy, then loss, of the stage that comes last; without shapes to validate on the last epoch is kept."""
+        last = self.stage == "multi" or not self.settings.multi_epochs
+        return (row["val_accuracy"], -row["val_loss"]) if last and not math.isnan(row["val_loss"]) else None
+
+    def plan(self) -> TrainingSettings:
+        """The settings of the loop: Adam with a cosine over the stage, a validation after each epoch."""
+        chosen = self.settings
+        optimiser = OptimiserSettings(
+            name="adam",
+            learning_rate=chosen.learning_rate,
+            schedule="cosine",
+            weight_decay=chosen.weight_decay,
+        )
+        return TrainingSettings(
+            iterations=self.epochs * self.steps,
+            batch_size=chosen.batch_size,
+            validate_every=self.steps,
+            optimiser=optimiser,
+        )
+
+
 def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 0) -> Mvcnn:
     """Train on the shapes of a folder and write model.safetensors, config.json, metrics.csv and README.md.
 
     The first stage classifies single views, the second the maximum over the views of a shape (Su et al., section 4).
     The best epoch of the second stage on the shapes of `val` is kept. After each epoch the state is written, and the
-    same command goes on from it.
+    same command resumes from it.
 
     Args:
         meshes: Folder of `<class>/<name>.ply`, as `render shapes` writes it.
@@ -92,30 +158,42 @@ def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 
     if len(classes) < 2:
         raise LiftnetError(meshes, f"has {len(classes)} classes to train on", "Give at least two folders of meshes")
     known = [shape for shape in shapes if shape.label in classes]
-    network, optimiser, state = _begin(model, settings, classes, known, seed)
-    epochs = settings.single_epochs + settings.multi_epochs
-    if state.epoch < epochs:
-        train, val = (render_all(known, classes, settings, split) for split in ("train", "val"))
-        with meter("drkfs", "training MVCNN, epochs", epochs - state.epoch) as advance:
-            while state.epoch < epochs:
-                row = _epoch(network, optimiser, state, train, val, settings, seed)
-                _keep(model, state, network, optimiser, row, settings)
-                advance(f", accuracy {row['val_accuracy']:.3f}")
-    network.load_state_dict(state.best_network or network.state_dict())
-    trained = Mvcnn(network.eval(), settings, classes)
-    trained.save(model / "model.safetensors")
-    about = {"classes": classes, "seed": seed, "start": state.start, "best_epoch": state.best}
-    config = settings.model_dump() | about
-    write_json(model / "config.json", config)
-    write_card(model / "README.md", trained, pd.DataFrame(state.metrics), config, *_sizes(known))
-    LOG.info("MVCNN of %d classes, accuracy on val %.3f: %s", len(classes), state.best_accuracy, model)
+    train, val = (render_all(known, classes, settings, split) for split in ("train", "val"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed(seed, "mvcnn"))
+        network = ViewNetwork(settings.backbone, len(classes))
+    start = network.start(settings.init_from)
+    metrics: list[Row] = []
+    best = -1
+    for stage in ("single", "multi"):
+        task = MvcnnTask(network, train, val, settings, seed, stage)
+        if task.epochs:
+            state = loop.train(task, task.plan(), run_of(task, model, known))
+            metrics += state.metrics
+            best = _best_epoch(state)
+    write_metrics(model, metrics)
+    trained = Mvcnn(network.eval(), network_settings(settings, classes))
+    counts = {split: sum(shape.split == split for shape in known) for split in ("train", "val")}
+    about = {"settings": settings.model_dump(), "seed": seed, "start": start, "best_epoch": best, "shapes": counts}
+    trained.save(model, about)
+    _card(trained, settings, metrics, about).write(model)
+    accuracy = next((row["val_accuracy"] for row in metrics if row["epoch"] == best), math.nan)
+    LOG.info("MVCNN of %d classes, accuracy on val %.3f: %s", len(classes), accuracy, model)
     return trained
 
 
-def _sizes(shapes: list[LabelledMesh]) -> tuple[int, int]:
-    """How many of the shapes train and how many validate."""
-    train = sum(shape.split == "train" for shape in shapes)
-    return train, len(shapes) - train
+def run_of(task: MvcnnTask, folder: Path, shapes: list[LabelledMesh]) -> Run:
+    """The training of a stage: which settings, seed and meshes decide it, and its checkpoint."""
+    names = [f"{shape.label}/{shape.name} {shape.split} {shape.path.stat().st_size}" for shape in shapes]
+    key = identity(task.settings, task.seed, [task.stage, *names])
+    checkpoint = CHECKPOINT if task.stage == "multi" else f"single-{CHECKPOINT}"
+    return Run("drkfs", folder, task.seed, key, device="cpu", checkpoint=checkpoint)
+
+
+def _best_epoch(state: Checkpoint) -> int:
+    """The epoch whose weights were kept: the best by validation, else the last."""
+    row = state.best_row or state.metrics[-1]
+    return int(row["epoch"])
 
 
 def render_all(shapes: list[LabelledMesh], classes: tuple[str, ...], settings: MvcnnSettings, split: str) -> ViewSet:
@@ -132,129 +210,35 @@ def render_all(shapes: list[LabelledMesh], classes: tuple[str, ...], settings: M
     return ViewSet(views[: len(labels)], torch.tensor(labels, dtype=torch.int64))
 
 
-def _begin(
-    folder: Path, settings: MvcnnSettings, classes: tuple[str, ...], shapes: list[LabelledMesh], seed: int
-) -> tuple[ViewNetwork, torch.optim.Adam, State]:
-    """The network, its optimiser and the state: new, or as an earlier run of the same training left them."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed(seed, "mvcnn"))
-        network = ViewNetwork(settings.backbone, len(classes))
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    about = [settings.model_dump(), seed, [(s.label, s.name, s.split, s.path.stat().st_size) for s in shapes]]
-    identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    state = _read(folder / "checkpoint.pt", identity)
-    if state is None:
-        return network, optimiser, State(identity, network.start(settings.init_from))
-    network.load_state_dict(state.network)
-    optimiser.load_state_dict(state.optimiser)
-    LOG.info("going on after epoch %d", state.epoch)
-    return network, optimiser, state
-
-
-def _epoch(
-    network: ViewNetwork,
-    optimiser: torch.optim.Adam,
-    state: State,
-    train: ViewSet,
-    val: ViewSet,
-    settings: MvcnnSettings,
-    seed: int,
-) -> dict[str, Any]:
-    """One pass over the shapes, then the validation with all views; a row of metrics."""
-    single = state.epoch < settings.single_epochs
-    length = settings.single_epochs if single else settings.multi_epochs
-    done = state.epoch if single else state.epoch - settings.single_epochs
-    generator = torch.Generator().manual_seed(stable_seed(seed, "epoch", str(state.epoch)))
-    batches = list(_batches(train, settings, generator))
-    network.train()
-    losses = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed(seed, "dropout", str(state.epoch)))
-        for step, (views, labels) in enumerate(batches):
-            share = (done + step / len(batches)) / length
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-            if single:  # each view is a shape of one view
-                views, labels = views.flatten(0, 1)[:, None], labels.repeat_interleave(views.shape[1])
-            loss = nn.functional.cross_entropy(network(views), labels)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            losses.append(float(loss.detach()))
-    accuracy, val_loss = evaluate(network, val)
-    return {
-        "epoch": state.epoch,
-        "stage": STAGES[0 if single else 1],
-        "loss": float(np.mean(losses)),
-        "val_loss": val_loss,
-        "val_accuracy": accuracy,
-    }
-
-
-def _batches(train: ViewSet, settings: MvcnnSettings, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shapes in random order with some of their views each, half of the shapes mirrored."""
-    order = torch.randperm(len(train), generator=generator)
-    total = train.views.shape[1]
-    some = min(settings.step_views, total)
-    groups = [order[i : i + settings.batch] for i in range(0, len(order), settings.batch)]
-    for group in groups:
-        if len(group) < 2 and len(groups) > 1:
-            continue  # a shape alone has no batch statistics worth the name
-        chosen = torch.rand((len(group), total), generator=generator).argsort(1)[:, :some]
-        mirrored = torch.rand(len(group), generator=generator) < 0.5
-        views = torch.from_numpy(train.views[group.numpy()[:, None], chosen.numpy()])
-        yield torch.where(mirrored[:, None, None, None], views.flip(-1), views), train.labels[group]
-
-
 @torch.inference_mode()
-def evaluate(network: ViewNetwork, shapes: ViewSet) -> tuple[float, float]:
+def evaluate(network: nn.Module, shapes: ViewSet, device: torch.device | None = None) -> tuple[float, float]:
     """Accuracy and cross-entropy of shapes by all of their views; 0 and NaN without shapes."""
     if not len(shapes):
         return 0.0, math.nan
     network.eval()
-    logits = torch.cat([network(torch.from_numpy(shapes.views[i : i + 4])) for i in range(0, len(shapes), 4)])
+    logits = torch.cat(
+        [network(torch.from_numpy(shapes.views[i : i + 4]).to(device)).cpu() for i in range(0, len(shapes), 4)]
+    )
     loss = nn.functional.cross_entropy(logits, shapes.labels)
     return float((logits.argmax(1) == shapes.labels).float().mean()), float(loss)
 
 
-def _keep(
-    folder: Path,
-    state: State,
-    network: ViewNetwork,
-    optimiser: torch.optim.Adam,
-    row: dict[str, Any],
-    settings: MvcnnSettings,
-) -> None:
-    """Take an epoch into the state and write it."""
-    state.metrics.append(row)
-    weights = {name: value.clone() for name, value in network.state_dict().items()}
-    counts = row["stage"] == "multi" or not settings.multi_epochs
-    loss = math.inf if math.isnan(row["val_loss"]) else row["val_loss"]
-    better = (row["val_accuracy"], -loss) > (state.best_accuracy, -state.best_loss)
-    if counts and (better or state.best < 0 or math.isinf(loss)):
-        state.best, state.best_accuracy, state.best_loss = state.epoch, row["val_accuracy"], loss
-        state.best_network = weights
-    state.epoch += 1
-    state.network, state.optimiser = weights, optimiser.state_dict()
-    write_text(folder / "metrics.csv", pd.DataFrame(state.metrics).to_csv(index=False, lineterminator="\n"))
-    with atomic_path(folder / "checkpoint.pt") as temporary:
-        torch.save(vars(state), temporary)
-
-
-def _read(path: Path, identity: str) -> State | None:
-    """The state of the same training; None where there is none.
-
-    Raises:
-        LiftnetError: The file is damaged.
-    """
-    if not path.exists():
-        return None
-    try:
-        state = State(**torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LiftnetError(path, f"is not a readable checkpoint ({reason})", "Delete it to train anew") from error
-    if state.identity != identity:
-        LOG.info("settings or meshes have changed since %s was written; training starts anew", path)
-        return None
-    return state
+def _card(model: Mvcnn, settings: MvcnnSettings, metrics: list[Row], about: dict[str, Any]) -> Card:
+    """What it is, how it was trained, how to use it, its metrics."""
+    classes, counts = model.classes, about["shapes"]
+    facts = [
+        f"Backbone: {settings.backbone}, started from {about['start']}.",
+        f"Views: {settings.image_size} px, {settings.elevation:g} degrees above the horizon, gray before black.",
+        f"Classes: {', '.join(classes)}.",
+        f"Trained on {counts['train']} shapes, seed {about['seed']}: {settings.single_epochs} epochs on single views, "
+        f"{settings.multi_epochs} on {min(settings.step_views, settings.views)} views of a shape together, Adam at "
+        f"{settings.learning_rate:g}. The best epoch of the second stage by {counts['val']} shapes of val is kept: "
+        f"epoch {about['best_epoch']}.",
+        "The descriptor knows what tells these classes apart. What lies outside them it was not asked to tell.",
+    ]
+    what = f"""A network that describes a 3D shape by {settings.views} shaded views from around it, after Su et al.,
+        Multi-view Convolutional Neural Networks for 3D Shape Recognition (ICCV 2015). The features of the views, the
+        largest over all views, scaled to length 1, are the shape's descriptor; two shapes are compared by the
+        Euclidean distance of their descriptors."""
+    parts = [paragraph(what), "\n".join(f"- {fact}" for fact in facts), USE, table(metrics)]
+    return Card(f"MVCNN of {len(classes)} classes", "other", ("3d-shape-retrieval", "mvcnn"), parts)

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import FloatArray
+from liftnet.models.card import Card, paragraph
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
 from liftnet.shape.shape_google.settings import ShapeGoogleSettings
 from liftnet.shape.shape_google.vocabulary import Vocabulary, cluster_words, drawn_signatures
 
-CARD = """---
-library_name: liftnet
-license: other
-tags:
-- 3d-shape-retrieval
-- shape-google
----
-# Geometric words of Shape Google
-
-{words} words for the bags of features of Bronstein et al., Shape Google (TOG 2011): the centres of k-means over heat
-kernel signatures of {shapes} shapes (those of the split train); seed {seed}.
-
-- Classes: {names}.
-- Signature: {times} times from {first:g} to {last:g} in units of the shape's area, from {pairs} eigenfunctions of the
-  Laplacian on {points} points drawn from the surface.
-- Width of a word: sigma = {sigma:.4g}, {softness:g} times the median radius of the clusters.
-- `vocabulary.safetensors` holds `words`, `sigma` and, in its metadata, these settings; descriptors of two shapes
-  can be compared where both come from one vocabulary.
-"""
+VOCABULARY = "vocabulary.safetensors"
 
 
 def train_vocabulary(
@@ -60,20 +42,26 @@ def train_vocabulary(
 
     found = map_threads(signatures, shapes, threads, "drkfs", "signatures of shapes")
     vocabulary = cluster_words([drawn for drawn in found if drawn is not None], settings, seed)
-    vocabulary.save(model / "vocabulary.safetensors")
-    text = CARD.format(
-        words=len(vocabulary.words),
-        shapes=vocabulary.shapes,
-        names=", ".join(sorted({shape.label for shape in shapes})),
-        seed=seed,
-        times=settings.times,
-        first=settings.first_time,
-        last=settings.last_time,
-        pairs=settings.eigenpairs,
-        points=settings.points,
-        sigma=vocabulary.sigma,
-        softness=settings.softness,
-    )
-    write_text(model / "README.md", text)
+    vocabulary.save(model / VOCABULARY)
+    _card(vocabulary, sorted({shape.label for shape in shapes}), seed).write(model)
     get_logger("drkfs").info("%d words of %d shapes: %s", len(vocabulary.words), len(shapes), model)
     return vocabulary
+
+
+def _card(vocabulary: Vocabulary, classes: list[str], seed: int) -> Card:
+    settings = vocabulary.settings
+    what = f"""{len(vocabulary.words)} words for the bags of features of Bronstein et al., Shape Google (TOG 2011): the
+        centres of k-means over heat kernel signatures of {vocabulary.shapes} shapes (those of the split train); seed
+        {seed}."""
+    facts = [
+        f"Classes: {', '.join(classes)}.",
+        f"Signature: {settings.times} times from {settings.first_time:g} to {settings.last_time:g} in units of the "
+        f"shape's area, from {settings.eigenpairs} eigenfunctions of the Laplacian on {settings.points} points drawn "
+        "from the surface.",
+        f"Width of a word: sigma = {vocabulary.sigma:.4g}, {settings.softness:g} times the median radius of the "
+        "clusters.",
+        f"`{VOCABULARY}` holds `words`, `sigma` and, in its metadata, these settings; descriptors of two shapes can "
+        "be compared where both come from one vocabulary.",
+    ]
+    parts = [paragraph(what), "\n".join(f"- {fact}" for fact in facts)]
+    return Card("Geometric words of Shape Google", "other", ("3d-shape-retrieval", "shape-google"), parts)
