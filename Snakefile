@@ -7,7 +7,6 @@ configfile: f"{workflow.current_basedir.get_path_or_uri(secret_free=True)}/confi
 
 
 include: "rules/common.smk"
-include: "rules/common_experiments.smk"
 
 
 pathvars:
@@ -79,7 +78,7 @@ rule depth:
 rule depth_tables:
     """The experiments of the paper: Tables 2 to 5 and our own, Figures 4 and 5; not part of `all`."""
     input:
-        experiment_outputs(),
+        DEPTH_EXPERIMENTS.outputs(),
 
 
 rule drkfs:
@@ -91,7 +90,7 @@ rule drkfs:
 rule drkfs_tables:
     """The experiments of the DR-KFS paper that need no reconstruction network; not part of `all`."""
     input:
-        expand("<results>/tables/drkfs_{experiment}.csv", experiment=DRKFS_EXPERIMENTS),
+        experiments.drkfs_outputs(RESULTS, DRKFS_PLAN),
 
 
 rule report:

@@ -18,9 +18,9 @@ from liftnet.collect.catalogues import KINDS, options_of
 from liftnet.collect.settings import CollectSettings
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings, group_of
-from liftnet.depth.settings import DepthSettings, ExperimentSettings
+from liftnet.depth.settings import DepthSettings
 from liftnet.drkfs.settings import DrkfsSettings
-from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
+from liftnet.experiments.settings import ExperimentsSettings
 from liftnet.match.settings import MatchSettings
 from liftnet.render.settings import RenderSettings
 from liftnet.report.settings import ReportSettings
@@ -60,12 +60,6 @@ class SourceEntry(Settings):
         return {"type": "object", "required": ["name", "kind"], "properties": own, "allOf": branches}
 
 
-class ExperimentsSettings(ExperimentSettings):
-    """The experiments of both papers."""
-
-    drkfs: ShapeExperimentSettings = Field(ShapeExperimentSettings(), description="of the DR-KFS paper")
-
-
 class Config(Settings):
     """Everything a run can be told; as shipped in config.yaml it is the demo."""
 
@@ -88,8 +82,8 @@ class Config(Settings):
     verify: VerifySettings = Field(VerifySettings(), description="affine verification")
     shard: ShardSettings = Field(ShardSettings(), description="the dataset")
     depth: DepthSettings = Field(DepthSettings(), description="LiftNet")
-    experiments: ExperimentsSettings = Field(ExperimentsSettings(), description="the experiments of the papers")
     drkfs: DrkfsSettings = Field(DrkfsSettings(), description="visual similarity of shapes")
+    experiments: ExperimentsSettings = Field(ExperimentsSettings(), description="the experiments of the papers")
     report: ReportSettings = Field(ReportSettings(), description="the report page")
 
     @model_validator(mode="after")

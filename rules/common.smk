@@ -28,17 +28,17 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
 )
 
-from liftnet.workflow import configuration, jobs, outputs, sources
+from liftnet.workflow import configuration, experiments, jobs, outputs, sources
 
-config = configuration.load_configuration(
-    config, HOME / "workflow" / "schemas" / "config.schema.yaml"
-)
+SCHEMA = HOME / "workflow" / "schemas" / "config.schema.yaml"
+config = configuration.load_configuration(config, SCHEMA)
 
 RESULTS = config["results"].rstrip("/")
 SOURCES = sources.Sources(RESULTS, config["photos"], tuple(config["sources"]))
 MUSEUM = SOURCES.is_museum
 MUSEUM_FOLDER = SOURCES.museum_folder
 RUN_CONFIG = f"{RESULTS}/run_config.yaml"
+PLANS = HOME / config["experiments"]["plans"]
 
 # How `collect` asks is a resource of its jobs, not a parameter: it changes nothing in the files, so it runs no job
 # again.
@@ -85,7 +85,6 @@ COLLECT_MANIFEST = (
     ),
 )
 
-DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
 MATCH_ACROSS = ("across_coarse", "across_neighbours")  # of `match --across` alone
 MATCH_WORK = tuple(key for key in config["match"] if key not in MATCH_ACROSS)
 
@@ -289,3 +288,25 @@ def drkfs_outputs():
 
 
 outputs.check_shapes(config["drkfs"]["shapes"], config["drkfs"]["shape_targets"])
+
+
+DEPTH_EXPERIMENTS = experiments.DepthExperiments(
+    experiments.read_plan(PLANS / "depth.yaml"),
+    experiments.Configured(
+        results=RESULTS,
+        has_museum=MUSEUM,
+        seeds=range(
+            config["seed"], config["seed"] + config["experiments"]["depth"]["seeds"]
+        ),
+        scans=config["experiments"]["depth"]["scans"],
+        training=config["depth"]["train"],
+        prior=config["depth"]["train"]["input"],
+        overrides=config["experiments"]["depth"]["overrides"],
+    ),
+)
+DEPTH_EXPERIMENTS.check_overrides(
+    yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["depth"][
+        "properties"
+    ]["train"]
+)
+DRKFS_PLAN = experiments.read_plan(PLANS / "drkfs.yaml")

@@ -1,5 +1,5 @@
 """
-The papers' experiments: what is trained, scored, tabled and drawn, by the plan workflow/experiments.yaml.
+The papers' experiments: what is trained, scored, tabled and drawn, by the plans in workflow/experiments/.
 
 NEEDS   <results>/manifest.parquet, dataset/, images/, masks/, <results>/renders/<set>/, <results>/sfm/
 GIVES   <results>/models/<run>-s<seed>/, <results>/scores/<run>-s<seed>/<set>.parquet,
@@ -10,7 +10,7 @@ GIVES   <results>/models/<run>-s<seed>/, <results>/scores/<run>-s<seed>/<set>.pa
 
 rule train_run:
     input:
-        sources_of_run,
+        lambda wildcards: DEPTH_EXPERIMENTS.training_inputs(wildcards.run),
     output:
         model="<results>/models/{run}-s{seed}/model.safetensors",
     log:
@@ -25,19 +25,19 @@ rule train_run:
         mem_mb=16000,
         runtime=1440,
     params:
-        settings=settings_of_run,
-        sources=source_options_of_run,
-        version=1,
+        model=subpath(output.model, parent=True),
+        settings=lambda wildcards: DEPTH_EXPERIMENTS.training_settings(wildcards.run),
+        sources=lambda wildcards: DEPTH_EXPERIMENTS.training_options(wildcards.run),
     shell:
         """
-        python -m liftnet depth train {params.sources} --model "$(dirname {output.model:q})" \
-            --threads {threads} --seed {wildcards.seed} {params.settings} 2>&1 | tee {log:q}
+        python -m liftnet depth train {params.sources} --model {params.model:q} \
+            --threads {threads} --seed {wildcards.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
 rule score_run:
     input:
-        sources_of_scores,
+        lambda wildcards: DEPTH_EXPERIMENTS.score_inputs(*wildcards),
     output:
         scores="<results>/scores/{run}-s{seed}/{set}.parquet",
     log:
@@ -51,18 +51,17 @@ rule score_run:
         mem_mb=8000,
         runtime=60,
     params:
-        options=options_of_scores,
-        version=1,
+        options=lambda wildcards: DEPTH_EXPERIMENTS.score_options(*wildcards),
     shell:
         """
-        python -m liftnet depth score {params.options} --out {output.scores:q} --threads {threads} 2>&1 | tee {log:q}
+        python -m liftnet depth score {params.options} --out {output.scores:q} --threads {threads} --log {log:q}
         """
 
 
 rule compile_depth_table:
     input:
-        plan=PLAN_FILE,
-        scores=scores_of_table,
+        plan=f"{PLANS}/depth.yaml",
+        scores=lambda wildcards: DEPTH_EXPERIMENTS.table_scores(wildcards.table),
     output:
         table=report(
             "<results>/tables/depth_table{table}.csv",
@@ -80,20 +79,19 @@ rule compile_depth_table:
         mem_mb=4000,
         runtime=30,
     params:
+        out=subpath(output.table, strip_suffix=".csv"),
         seed=config["seed"],
-        version=1,
     shell:
         """
-        out={output.table:q}
         python -m liftnet experiments table --table {wildcards.table} --plan {input.plan:q} \
-            --scores {input.scores:q} --out "${{out%.csv}}" --seed {params.seed} 2>&1 | tee {log:q}
+            --scores {input.scores:q} --out {params.out:q} --seed {params.seed} --log {log:q}
         """
 
 
 rule draw_depth_figure:
     input:
-        models=models_of_figure,
-        manifests=manifests_of_figure,
+        models=lambda wildcards: DEPTH_EXPERIMENTS.figure_models(wildcards.figure),
+        manifests=lambda wildcards: DEPTH_EXPERIMENTS.figure_manifests(wildcards.figure),
     output:
         page=report(
             "<results>/figures/depth_figure{figure}.html",
@@ -113,17 +111,18 @@ rule draw_depth_figure:
         mem_mb=8000,
         runtime=60,
     params:
-        options=options_of_figure,
-        version=1,
+        out=subpath(output.page, strip_suffix=".html"),
+        options=lambda wildcards: DEPTH_EXPERIMENTS.figure_options(wildcards.figure),
     shell:
         """
-        out={output.page:q}
         python -m liftnet experiments figure --figure {wildcards.figure} {params.options} \
-            --out "${{out%.html}}" --threads {threads} 2>&1 | tee {log:q}
+            --out {params.out:q} --threads {threads} --log {log:q}
         """
 
 
 rule run_drkfs_experiment:
+    input:
+        plan=f"{PLANS}/drkfs.yaml",
     output:
         table=report(
             "<results>/tables/drkfs_{experiment}.csv",
@@ -142,7 +141,7 @@ rule run_drkfs_experiment:
     benchmark:
         "<benchmarks>/run_drkfs_experiment/{experiment}.tsv"
     wildcard_constraints:
-        experiment="|".join(DRKFS_EXPERIMENTS),
+        experiment="|".join(DRKFS_PLAN["experiments"]),
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -151,10 +150,11 @@ rule run_drkfs_experiment:
         runtime=240,
     params:
         seed=config["seed"],
+        out=subpath(output.table, ancestor=2),
         settings=section("drkfs.metric", "experiments.drkfs"),
-        version=1,
     shell:
         """
-        python -m liftnet experiments drkfs {wildcards.experiment} --out "$(dirname "$(dirname {output.table:q})")" \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet experiments drkfs {wildcards.experiment} --plan {input.plan:q} \
+            --out {params.out:q} --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -147,20 +147,3 @@ class DepthSettings(Settings):
     train: TrainSettings = Field(TrainSettings(), description="how a model is trained")
     evaluate: EvaluateSettings = Field(EvaluateSettings(), description="how it is measured; trains nothing again")
     sfm: SfmSettings = Field(SfmSettings(), description="the baseline COLMAP depth regression")
-
-
-class ExperimentSettings(Settings):
-    """How often and with what settings the experiments of the paper are run; what they are stands in their plan."""
-
-    plan: str = Field(
-        "workflow/experiments.yaml", min_length=1, description="runs, tables and figures, a path below the workflow"
-    )
-    seeds: int = Field(3, ge=1, le=100, description="trainings of each run, with the seeds seed, seed + 1, ...")
-    overrides: dict[str, dict[str, Any]] = Field(
-        {},
-        description="settings of `depth.train` that differ, by training set or run: {sketchfab: {optimiser: "
-        "{learning_rate: 0.001}}}",
-    )
-    scans: str | None = Field(
-        None, description="folder of a rendered set of real meshes on which Table 4 is measured as well"
-    )

@@ -8,9 +8,10 @@ from pathlib import Path
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.data.codes import SPLITS
-from liftnet.experiments.drkfs.settings import ExperimentCommandSettings
+from liftnet.experiments.settings import DrkfsCommandSettings
 
 DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
+PLANS = Path("workflow/experiments")
 
 
 def add_commands(stages: Subparsers) -> None:
@@ -38,17 +39,18 @@ def add_commands(stages: Subparsers) -> None:
         "drkfs",
         _drkfs,
         "Run an experiment of the DR-KFS paper that needs no reconstruction network; a stopped run resumes",
-        ExperimentCommandSettings,
+        DrkfsCommandSettings,
     )
     drkfs.add_argument(
         "name", choices=DRKFS_EXPERIMENTS, help="legs: Figure 2; bars: Table 5; shading: Table 4; sphere: a fit"
     )
     drkfs.add_argument("--out", type=Path, required=True, help="folder of the results: tables/, figures/, drkfs/")
+    drkfs.add_argument("--plan", type=Path, default=PLANS / "drkfs.yaml", help=f"plan (default: {PLANS}/drkfs.yaml)")
 
     page = add_command(commands, "reproduction", _reproduction, "Write the verdicts of docs/reproduction.md")
     page.add_argument("results", type=Path, help="folder of the results")
     page.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="page to fill in")
-    page.add_argument("--plan", type=Path, default=Path("workflow/experiments.yaml"), help="plan of the experiments")
+    page.add_argument("--plans", type=Path, default=PLANS, help=f"folder of the plans (default: {PLANS})")
 
     picture = add_command(commands, "picture", _picture, "Draw held-out predictions beside their truth")
     picture.add_argument("results", type=Path, help="folder of the results")
@@ -72,17 +74,25 @@ def _figure(arguments: argparse.Namespace) -> None:
 
 
 def _drkfs(arguments: argparse.Namespace) -> None:
-    from liftnet.experiments.drkfs.run import Run, run_experiment
+    import importlib
 
-    settings = settings_from(arguments, ExperimentCommandSettings)
-    run = Run(arguments.out, settings.metric, settings.drkfs, arguments.threads, arguments.seed)
-    run_experiment(arguments.name, run)
+    import torch
+
+    from liftnet.drkfs.metric import DRKFS
+    from liftnet.experiments.drkfs.experiment import Experiment
+    from liftnet.experiments.plan import DrkfsPlan, read_plan
+
+    torch.set_num_threads(arguments.threads)
+    settings = settings_from(arguments, DrkfsCommandSettings)
+    plan, metric = read_plan(arguments.plan, DrkfsPlan), DRKFS(settings.metric)
+    experiment = Experiment(arguments.out, plan, settings.drkfs, metric, arguments.seed)
+    importlib.import_module(f"liftnet.experiments.drkfs.{arguments.name}").run(experiment)
 
 
 def _reproduction(arguments: argparse.Namespace) -> None:
     from liftnet.experiments.reproduction import write_reproduction
 
-    write_reproduction(arguments.page, arguments.plan, arguments.results)
+    write_reproduction(arguments.page, arguments.plans, arguments.results)
 
 
 def _picture(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """Means of errors over images, with what chance there is in them: intervals over shapes, spread over seeds.
 
-Views of one shape resemble each other, so the shape is what is drawn again, with all its images (the cluster
-bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
+Views of one shape resemble each other, so the shape is what is drawn again, with all its images: `core.intervals`.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-FloatArray = npt.NDArray[np.floating]
+from liftnet.core.intervals import NONE, mean_interval, percentile_interval, resampled_means
+
 RESAMPLES = 10_000
-COVERAGE = 0.95
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def estimate(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = 
         resamples: Resamples of the shapes.
     """
     shapes = by_shape(scores, metric)
-    low, high = interval(resampled_means(shapes, seed, resamples)) if len(shapes) > 1 else (np.nan, np.nan)
+    low, high = mean_interval(shapes["sum"], shapes["count"], seed, resamples)
     seeds = _seed_means(scores, metric, of_classes=False)
     return Estimate(
         mean=overall_mean(shapes),
@@ -70,7 +68,7 @@ def estimate(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = 
 
 
 def by_shape(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Sum over images (of their mean over seeds) and count of images, a row a shape, in the order of their ids."""
+    """Sum over images (of their mean over seeds) and count of images, one row per shape, in the order of their ids."""
     images = scores.groupby(["work_id", "image_id"])[metric].mean()
     return images.groupby("work_id").agg(["sum", "count"])
 
@@ -78,18 +76,6 @@ def by_shape(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
 def overall_mean(shapes: pd.DataFrame) -> float:
     """The mean over images; NaN without any."""
     return float(shapes["sum"].sum() / shapes["count"].sum()) if len(shapes) else float("nan")
-
-
-def resampled_means(shapes: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> FloatArray:
-    """(resamples,) means over the images of as many shapes, drawn with replacement."""
-    times = np.random.default_rng(seed).multinomial(len(shapes), np.full(len(shapes), 1 / len(shapes)), resamples)
-    return np.asarray((times @ shapes["sum"].to_numpy()) / (times @ shapes["count"].to_numpy()))
-
-
-def interval(means: FloatArray) -> tuple[float, float]:
-    """The percentile interval of resampled means."""
-    low, high = np.quantile(means, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return float(low), float(high)
 
 
 def mean_of_classes(scores: pd.DataFrame, metric: str, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
@@ -102,9 +88,12 @@ def mean_of_classes(scores: pd.DataFrame, metric: str, seed: int = 0, resamples:
         resamples: Resamples of the shapes.
     """
     shapes = {name: by_shape(rows, metric) for name, rows in scores.groupby("class")}
-    draws = [resampled_means(members, seed + k, resamples) for k, members in enumerate(shapes.values())]
+    drawn = [
+        resampled_means(members["sum"], members["count"], seed + k, resamples)
+        for k, members in enumerate(shapes.values())
+    ]
     repeated = any(len(members) > 1 for members in shapes.values())
-    low, high = interval(np.mean(draws, axis=0)) if repeated else (np.nan, np.nan)
+    low, high = percentile_interval(np.mean(drawn, axis=0)) if repeated else NONE
     seeds = _seed_means(scores, metric, of_classes=True)
     return Estimate(
         mean=float(np.mean([overall_mean(members) for members in shapes.values()])),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.experiments.drkfs.chairs import Chair, Frame, chair_of, surface_of_boxes
+from liftnet.experiments.drkfs.chairs import Chair, chair_of, surface_of_boxes
+from liftnet.mesh.placement import normalising
 
 
 def solid(mesh):
@@ -71,9 +72,9 @@ def test_bars_stand_where_they_should():
 def test_an_edited_chair_stays_where_the_reference_lies():
     chair = Chair()
     reference = chair.mesh()
-    frame = Frame.of(reference)
-    placed = frame.place(reference)
+    frame = normalising(reference)
+    placed = frame.mesh(reference)
     assert np.linalg.norm(placed.vertices, axis=1).max() == pytest.approx(0.5)
-    shorter = frame.place(chair.with_legs(longer=0.7).mesh())
+    shorter = frame.mesh(chair.with_legs(longer=0.7).mesh())
     assert shorter.vertices[:, 1].max() == pytest.approx(placed.vertices[:, 1].max())
     assert shorter.vertices[:, 1].min() > placed.vertices[:, 1].min()

@@ -10,10 +10,11 @@ import yaml
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import SCORES, write_table
-from liftnet.experiments.plan import Experiments, read_plan
+from liftnet.experiments.plan import DepthPlan, DrkfsPlan, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "workflow" / "experiments.yaml"
+PLANS = ROOT / "workflow" / "experiments"
+LOWER = {"kind": "lower error", "run": "ours", "than": "theirs", "set": "shapes"}
 PLAN = {
     "sets": {
         "shapes": {"title": "Shapes", "folder": "renders/shapes"},
@@ -161,17 +162,21 @@ def test_a_table_without_scores_is_refused(files, tmp_path, capsys):
         ({"runs": {"ours": {"train": "shapes", "settings": {"iteration": 3}}}}, "iteration"),
         ({"runs": {}}, "not known are"),
         ({"figures": {"9": {"models": ["nobody"], "sets": ["shapes"]}}}, "nobody"),
+        ({"criteria": [{"claim": "c", "paper": "p", "test": {"kind": "similar"}}]}, "criteria"),
+        (
+            {"criteria": [{"claim": "c", "paper": "p", "test": LOWER | {"than": "nobody"}}]},
+            "criterion 'c': not known are nobody",
+        ),
     ],
 )
 def test_a_wrong_plan_is_refused(tmp_path, change, words):
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN | change))
     with pytest.raises(LiftnetError, match=re.escape(words)):
-        read_plan(tmp_path / "plan.yaml")
+        read_plan(tmp_path / "plan.yaml", DepthPlan)
 
 
 def test_the_shipped_plan_has_the_papers_tables():
-    plan = read_plan(SHIPPED)
-    assert isinstance(plan, Experiments)
+    plan = read_plan(PLANS / "depth.yaml", DepthPlan)
     assert {"2", "3", "4", "5"} <= set(plan.tables)
     second = {row.method: row.paper for row in plan.tables["2"].rows}
     assert len(second["LiftNet"]) == len(second["pix2pix"]) == 17
@@ -179,3 +184,20 @@ def test_the_shipped_plan_has_the_papers_tables():
     assert better == 11  # counted in the paper's Table 2
     with pytest.raises(LiftnetError, match="--table 6"):
         plan.table("6")
+
+
+def test_the_shipped_plan_of_dr_kfs_has_the_papers_figures():
+    plan = read_plan(PLANS / "drkfs.yaml", DrkfsPlan)
+    assert plan.experiments == ["legs", "bars", "shading", "sphere"]
+    assert plan.bars.paper["DR-KFS"] == (0.0143, 0.0160, 0.0256)
+    assert {title for title, loss in plan.fits.losses.items() if loss.compared_by == "similarity"} == set(
+        plan.fits.followed
+    )
+
+
+def test_a_plan_of_dr_kfs_names_rows_of_the_paper(tmp_path):
+    plan = yaml.safe_load((PLANS / "drkfs.yaml").read_text())
+    plan["bars"]["rows"]["DR-KFS"] = "nothing"
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(LiftnetError, match="not known are nothing"):
+        read_plan(tmp_path / "plan.yaml", DrkfsPlan)

@@ -1,6 +1,7 @@
 """The experiments in small: random networks, few pixels; what they measure, where the answer is known."""
 
 import dataclasses
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,8 +14,8 @@ from torch import nn
 from liftnet.core.errors import LiftnetError
 from liftnet.drkfs import DRKFS, Meshes, MetricSettings, Options
 from liftnet.experiments.drkfs import bars, legs, shading, sphere
-from liftnet.experiments.drkfs.distances import Measures
-from liftnet.experiments.drkfs.fits import LOSSES, ViewLoss
+from liftnet.experiments.drkfs.distances import ShapeDistances
+from liftnet.experiments.drkfs.experiment import Experiment
 from liftnet.experiments.drkfs.local_features import (
     matched_distance,
     maxima_distance,
@@ -22,20 +23,20 @@ from liftnet.experiments.drkfs.local_features import (
     patches_at,
     sift_distance,
 )
-from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
+from liftnet.experiments.drkfs.mesh_fitting import ViewLoss
 from liftnet.experiments.drkfs.targets import ANIMAL, FIGURE, body, made, targets_of
+from liftnet.experiments.plan import DrkfsPlan, read_plan
+from liftnet.experiments.result_cache import digest_of
+from liftnet.experiments.settings import DrkfsExperimentSettings, EditSettings, FitSettings, TargetSettings
 from liftnet.models.point_detector import PointDetector
 
-TINY = ShapeExperimentSettings(
+PLAN = read_plan(Path(__file__).parents[2] / "workflow" / "experiments" / "drkfs.yaml", DrkfsPlan)
+TINY = DrkfsExperimentSettings(
     chairs=1,
-    strengths=[0.1, 0.2],
     metrics=["chamfer_l1"],
-    target_count=1,
-    fit_steps=3,
-    fit_views=2,
-    fit_frequency=3,
-    fit_sizes=[48],
-    fit_sigmas=[1e-4],
+    legs=EditSettings(strengths=[0.1, 0.2], close_views=0),
+    targets=TargetSettings(count=1),
+    fit=FitSettings(steps=3, views=2, frequency=3, sizes=[48], sigmas=[1e-4], stride=16),
 )
 
 
@@ -51,8 +52,12 @@ def metric():
     )
 
 
+def experiment(folder, metric, plan=PLAN):
+    return Experiment(folder, plan, TINY, metric, points=500)
+
+
 def test_bars_move_by_five_pixels_and_disappear():
-    case = bars.Case(chair=1, bar_width=0.03, azimuth=25.0, elevation=10.0, size=256)
+    case = bars.BarCase(chair=1, bar_width=0.03, azimuth=25.0, elevation=10.0, size=256)
     reference, up, down, deleted = bars.images_of(case, 5, seed=0).numpy().astype(bool)
     assert not (deleted & ~reference).any()
     only_bars = reference & ~deleted
@@ -67,34 +72,34 @@ def test_bars_move_by_five_pixels_and_disappear():
 
 
 def test_cases_of_bars_are_different_and_named_apart():
-    found = bars.cases(ShapeExperimentSettings(chairs=3))
+    found = bars.bar_cases(PLAN.bars, 3)
     assert len({case.name for case in found}) == len(set(found)) == len(found) == 3 * 3 * 2 * 2
 
 
 def test_the_summary_of_bars_says_when_deletion_costs_more():
     rows = [
         {"loss": loss, "shift up": 1.0, "shift down": 3.0, "deletion": deletion, "ratio": deletion / 2}
-        for loss in bars.OURS
+        for loss in PLAN.bars.rows
         for deletion in ((2.0, 4.0, 8.0) if loss == "DR-KFS" else (0.5, 0.5, np.nan))
     ]
-    table = bars.summary(pd.DataFrame(rows)).set_index("loss")
+    table = bars.summary(pd.DataFrame(rows), PLAN.bars).set_index("loss")
     assert table.loc["DR-KFS", ["ratio", "deletion costs more", "n"]].tolist() == [2.0, pytest.approx(2 / 3), 3]
     assert table.loc["MSE of pixels", ["ratio", "deletion costs more", "n"]].tolist() == [0.25, 0.0, 2]
     assert table.loc["DR-KFS", "paper ratio"] == pytest.approx(0.0256 / ((0.0143 + 0.0160) / 2))
 
 
-def test_bars_run_and_go_on(tmp_path, metric, monkeypatch):
-    monkeypatch.setattr(bars, "SIZES", (64,))
-    monkeypatch.setattr(bars, "BAR_WIDTHS", (0.04,))
-    bars.compare_bars(tmp_path, TINY, metric, 0)
+def test_bars_run_and_resume(tmp_path, metric, monkeypatch):
+    small = PLAN.bars.model_copy(update={"sizes": [64], "widths": [0.04]})
+    tiny = experiment(tmp_path, metric, PLAN.model_copy(update={"bars": small}))
+    bars.run(tiny)
     table = pd.read_csv(tmp_path / "tables" / "drkfs_bars.csv")
-    assert table["loss"].tolist() == list(bars.OURS)
+    assert table["loss"].tolist() == list(PLAN.bars.rows)
     pixels = table.set_index("loss").loc["MSE of pixels"]
     assert pixels["shift up"] > pixels["deletion"] > 0
     assert (tmp_path / "figures" / "drkfs_bars.png").stat().st_size > 1000
     monkeypatch.setattr(bars, "draw", lambda *_: None)
     monkeypatch.setattr(bars, "losses_of", lambda *_: pytest.fail("computed again"))
-    bars.compare_bars(tmp_path, TINY, metric, 0)
+    bars.run(tiny)
 
 
 def test_features_are_matched_both_ways():
@@ -155,17 +160,21 @@ def test_the_summary_of_legs_counts_chairs():
     assert legs.shown_strength([0.3]) == 0.3
 
 
-def test_legs_run_and_go_on(tmp_path, metric, monkeypatch):
-    measures = Measures(metric, TINY.metrics, points=500)
-    legs.compare_legs(tmp_path, TINY, measures, 0)
+def test_legs_run_and_resume(tmp_path, metric, monkeypatch):
+    tiny = experiment(tmp_path, metric)
+    legs.run(tiny)
     rows = pd.read_csv(tmp_path / "tables" / "drkfs_legs_chairs.csv")
     assert len(rows) == 1 + 4 * 2
     assert rows[["chamfer_l1", "drkfs"]].gt(0).all(axis=None)
     assert set(pd.read_csv(tmp_path / "tables" / "drkfs_legs.csv")["edit"]) == set(legs.EDITS)
     assert (tmp_path / "figures" / "drkfs_legs.png").stat().st_size > 1000
     monkeypatch.setattr(legs, "draw", lambda *_: None)
-    monkeypatch.setattr(measures, "distances", lambda *_: pytest.fail("computed again"))
-    legs.compare_legs(tmp_path, TINY, measures, 0)
+    monkeypatch.setattr(ShapeDistances, "__call__", lambda *_: pytest.fail("computed again"))
+    legs.run(tiny)
+
+
+def test_the_figure_of_the_plan_shows_edits_that_there_are():
+    assert {edit for row in PLAN.legs.figure for edit in row.edits} == set(legs.EDITS)
 
 
 @pytest.mark.parametrize("limbs", [FIGURE, ANIMAL])
@@ -181,20 +190,20 @@ def test_bodies_are_closed(limbs):
 def test_targets_come_from_a_folder_and_lie_in_the_frame(tmp_path):
     trimesh.creation.box((3, 2, 1)).export(tmp_path / "box.ply")
     (tmp_path / "broken.ply").write_text("ply\n")
-    found = targets_of(TINY.model_copy(update={"targets": str(tmp_path), "target_count": 5}), 0)
+    found = targets_of(TargetSettings(path=str(tmp_path), count=5), 0)
     assert list(found) == ["box"]
     assert np.linalg.norm(found["box"].vertices, axis=1).max() == pytest.approx(0.5)
     (tmp_path / "box.ply").unlink()
     with pytest.raises(LiftnetError, match="no mesh that can be read"):
-        targets_of(TINY.model_copy(update={"targets": str(tmp_path)}), 0)
+        targets_of(TargetSettings(path=str(tmp_path)), 0)
     assert list(made(0)) == ["figure", "chair", "animal"]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PLAN.fits.losses)
 def test_a_loss_is_least_at_the_target_and_has_a_gradient_elsewhere(metric, name):
-    target = targets_of(TINY, 0)["figure"]
+    target = targets_of(TINY.targets, 0)["figure"]
     (vertices,), (faces,) = Meshes.of(target).vertices, Meshes.of(target).faces
-    loss = ViewLoss(name, target, faces, metric, [(32, 1e-3), (48, 1e-4)])
+    loss = ViewLoss(PLAN.fits.losses[name], target, faces, metric, [(32, 1e-3), (48, 1e-4)])
     views = torch.tensor([1])
     for stage in (0, 1):
         assert float(loss(vertices, views, stage)) == pytest.approx(0, abs=1e-6)
@@ -207,21 +216,25 @@ def test_a_loss_is_least_at_the_target_and_has_a_gradient_elsewhere(metric, name
 
 
 def test_shading_and_sphere_run_and_share_their_fits(tmp_path, metric, monkeypatch):
-    measures = Measures(metric, TINY.metrics, points=500)
-    shading.compare_losses(tmp_path, TINY, metric, measures, 0)
+    tiny = experiment(tmp_path, metric)
+    shading.run(tiny)
     table = pd.read_csv(tmp_path / "tables" / "drkfs_shading.csv")
-    assert table["loss"].tolist() == [shading.SPHERE, *LOSSES]
+    assert table["loss"].tolist() == [shading.SPHERE, *PLAN.fits.losses]
     assert table.set_index("loss").loc["DR-KFS, shaded", ["paper LFD", "paper Shape Google"]].tolist() == [4125, 5.48]
     assert table[["Chamfer (L1)", "DR-KFS"]].gt(0).all(axis=None)
     assert (tmp_path / "figures" / "drkfs_shading.png").stat().st_size > 1000
-    monkeypatch.setattr("liftnet.experiments.drkfs.fits.fit", lambda *_: pytest.fail("computed again"))
-    sphere.follow_fit(tmp_path, TINY, metric, measures, 0)
+    monkeypatch.setattr("liftnet.experiments.drkfs.mesh_fitting.fit", lambda *_: pytest.fail("computed again"))
+    sphere.run(tiny)
     steps = pd.read_csv(tmp_path / "tables" / "drkfs_sphere.csv")
     assert steps["step"].tolist() == [0, 1, 2, 3] * 2
     assert (tmp_path / "figures" / "drkfs_sphere.png").stat().st_size > 1000
-    other = dataclasses.replace(metric.options, blank_contrast=0.5)
-    assert Measures(metric, []).about != Measures(_with(metric, other), []).about
 
 
-def _with(metric, options):
-    return DRKFS(metric.settings, detector=metric.detector, descriptor=metric.descriptor, options=options)
+def test_distances_depend_on_how_dr_kfs_compares(metric):
+    def digest(settings=metric.settings, options=metric.options):
+        one = DRKFS(settings, detector=metric.detector, descriptor=metric.descriptor, options=options)
+        return digest_of(ShapeDistances(one, []).contents)
+
+    assert digest() == digest_of(ShapeDistances(metric, []).contents)
+    assert digest(settings=metric.settings.model_copy(update={"sigma": 1e-3})) != digest()
+    assert digest(options=dataclasses.replace(metric.options, blank_contrast=0.5)) != digest()

@@ -1,6 +1,4 @@
-"""A mesh moved by a loss, and results that are remembered."""
-
-import json
+"""A mesh moved by a loss."""
 
 import numpy as np
 import pytest
@@ -8,9 +6,8 @@ import torch
 import trimesh
 
 from liftnet.experiments.drkfs.mesh_fitting import FitOptions, fit, geodesic_sphere, view_batches
-from liftnet.experiments.result_cache import Memory, digest_of
 
-OPTIONS = FitOptions(steps=60, stages=2, views=5, views_a_step=2, rate=0.05, smoothness=5.0, frames=4)
+OPTIONS = FitOptions(steps=60, stages=2, views=5, views_per_step=2, rate=0.05, smoothness=5.0, frames=4)
 
 
 @pytest.mark.parametrize("frequency", [1, 3, 6])
@@ -59,7 +56,7 @@ def test_a_pull_at_one_vertex_moves_those_around_it():
     def loss(moved, views, stage):
         return -moved[top, 1]
 
-    options = FitOptions(steps=3, stages=1, views=1, views_a_step=1, rate=0.5, smoothness=5.0, frames=2)
+    options = FitOptions(steps=3, stages=1, views=1, views_per_step=1, rate=0.5, smoothness=5.0, frames=2)
     rise = fit(vertices, faces, loss, options, seed=0).vertices[:, 1] - vertices[:, 1].numpy()
     others = near.numpy() & (np.arange(len(vertices)) != top)
     assert rise[top] > rise[others].max() > rise[others].min() > rise[~near.numpy()].max() > 0
@@ -70,43 +67,3 @@ def test_every_view_is_seen_before_one_is_seen_again():
     rounds = [torch.cat([next(batches) for _ in range(3)]).tolist() for _ in range(4)]
     assert all(sorted(found) == list(range(6)) for found in rounds)
     assert len(set(map(tuple, rounds))) > 1
-
-
-def test_a_case_is_computed_once_and_again_when_something_else_counts(tmp_path):
-    calls = []
-
-    def row():
-        calls.append("row")
-        return {"value": 1.5, "edit": "none"}
-
-    def arrays():
-        calls.append("arrays")
-        return {"frames": np.arange(6, dtype=np.float32).reshape(2, 3)}
-
-    for _ in range(2):
-        memory = Memory(tmp_path, {"sigma": 1e-5, "strengths": (0.1, 0.2)})
-        assert memory.row("one", row) == {"value": 1.5, "edit": "none"}
-        np.testing.assert_array_equal(memory.arrays("one", arrays)["frames"], arrays()["frames"])
-    assert calls.count("row") == 1
-    assert calls.count("arrays") == 3  # twice by the test itself
-    other = Memory(tmp_path, {"sigma": 1e-4})
-    other.row("one", row)
-    other.arrays("one", arrays)
-    assert calls.count("row") == 2
-    assert calls.count("arrays") == 4
-    (tmp_path / "one.json").write_text("{")  # cut off
-    (tmp_path / "one.safetensors").write_bytes(b"broken")
-    other.row("one", row)
-    other.arrays("one", arrays)
-    assert calls.count("row") == 3
-    assert json.loads((tmp_path / "one.json").read_text())["row"]["value"] == 1.5
-
-
-def test_a_digest_follows_the_weights():
-    torch.manual_seed(0)
-    network = torch.nn.Conv2d(1, 2, 3)
-    before = digest_of(network)
-    assert before == digest_of(network)
-    with torch.no_grad():
-        network.bias[0] += 1e-6
-    assert digest_of(network) != before

@@ -31,14 +31,14 @@ def settings_of(command):
 
 
 def runs_of_the_plan():
-    plan = yaml.safe_load((ROOT / "workflow/experiments.yaml").read_text())
+    plan = yaml.safe_load((ROOT / "workflow/experiments/depth.yaml").read_text())
     used = {row["run"] for table in plan["tables"].values() for row in table["rows"]}
     return plan, {name for name in used if "prior" not in plan["runs"][name]}
 
 
 def test_every_run_score_table_and_figure_is_planned(workflow):
     plan, trained = runs_of_the_plan()
-    workflow.configure(experiments={"seeds": 2})
+    workflow.configure(experiments={"depth": {"seeds": 2}})
     jobs, _ = dry_run(workflow)
     assert jobs["render_set"] == len(SETS)
     assert jobs["train_run"] == 2 * len(trained)
@@ -66,7 +66,7 @@ def test_settings_come_from_the_configuration_then_the_plan_then_the_overrides(w
         "liftnet-sketchfab-50": {"optimiser": {"learning_rate": 0.25}},
     }
     depth = {"train": {**TINY["depth"]["train"], "loss": {"orthography_weight": 3.0}}}
-    workflow.configure(experiments={"seeds": 1, "overrides": overrides}, depth=depth, seed=7)
+    workflow.configure(experiments={"depth": {"seeds": 1, "overrides": overrides}}, depth=depth, seed=7)
     _, text = dry_run(workflow)
     trains = {
         re.search(r"models/([\w-]+)-s7\b", line)[1]: line for line in commands(text, "depth train") if "-s7" in line
@@ -94,7 +94,7 @@ def test_settings_come_from_the_configuration_then_the_plan_then_the_overrides(w
 def test_photographs_leave_out_what_needs_the_museums_truth(workflow):
     (workflow.folder / "photos").mkdir()
     (workflow.folder / "photos" / "sources.csv").write_text("artist,work,image_url\n")
-    workflow.configure(photos="photos", experiments={"seeds": 1})
+    workflow.configure(photos="photos", experiments={"depth": {"seeds": 1}})
     _, text = dry_run(workflow)
     assert "ordinal-sculptures" not in text
     assert "--set sculptures" not in text
@@ -106,7 +106,7 @@ def test_real_scans_are_measured_where_they_are_given(workflow):
     scans.mkdir(parents=True)
     for name in ("manifest", "truth"):
         (scans / f"{name}.parquet").touch()
-    workflow.configure(experiments={"seeds": 1, "scans": str(scans)})
+    workflow.configure(experiments={"depth": {"seeds": 1, "scans": str(scans)}})
     _, text = dry_run(workflow)
     scores = [line for line in commands(text, "depth score") if "--set scans" in line]
     assert scores
@@ -118,11 +118,11 @@ def test_real_scans_are_measured_where_they_are_given(workflow):
     [
         ({"sketchfob": {}}, "'sketchfob' is neither a run nor a training set"),
         ({"sketchfab": {"optimiser": {"learning_rat": 1}}}, "unknown key 'learning_rat'"),
-        ({"sketchfab": 3}, "experiments.overrides.sketchfab"),
+        ({"sketchfab": 3}, "experiments.depth.overrides.sketchfab"),
     ],
 )
 def test_wrong_overrides_stop_before_any_job(workflow, overrides, words):
-    workflow.configure(experiments={"overrides": overrides})
+    workflow.configure(experiments={"depth": {"overrides": overrides}})
     run = workflow.run("--dry-run")
     assert run.returncode != 0
     assert words in run.stdout + run.stderr
@@ -152,10 +152,13 @@ TINY_PLAN = {
 
 
 def test_a_table_and_a_figure_from_nothing(workflow):
-    (workflow.folder / "workflow" / "tiny_plan.yaml").write_text(yaml.safe_dump(TINY_PLAN))
+    (workflow.folder / "workflow" / "experiments" / "depth.yaml").write_text(yaml.safe_dump(TINY_PLAN))
     workflow.configure(
-        experiments={"plan": "workflow/tiny_plan.yaml", "seeds": 2},
-        render={"sculptures": 8, "sculpture_resolution": 32, "view_size": 64, "val_share": 0.25, "test_share": 0.25},
+        experiments={"depth": {"seeds": 2}},
+        render={
+            "sketchfab": {"sculptures": 8, "resolution": 32, "val_fraction": 0.25, "test_fraction": 0.25},
+            "views": {"size": 64},
+        },
         depth={
             "train": {
                 "input": {"image_size": 32},

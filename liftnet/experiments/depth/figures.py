@@ -25,7 +25,7 @@ from liftnet.experiments.figure_page import Panel, Strip, write_page, write_pict
 from liftnet.models.depth_input import CropBox, cut
 from liftnet.models.liftnet import DepthModel, load_model
 
-LOG = get_logger("depth")
+LOG = get_logger("experiments")
 PANEL = 240  # side of a panel, px
 VIEWS = (-50, -25, 25, 50)  # azimuths of the new views, degrees
 CAPTIONS = {

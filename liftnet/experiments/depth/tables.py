@@ -15,9 +15,9 @@ from liftnet.core.tables import write_tables
 from liftnet.data.schemas import SCORES, read_table
 from liftnet.depth.metrics import ALIGNMENT
 from liftnet.experiments.estimates import Estimate, difference, estimate, mean_of_classes
-from liftnet.experiments.plan import METRICS, Experiments, RowPlan, TablePlan, read_plan
+from liftnet.experiments.plan import METRICS, DepthPlan, RowPlan, TablePlan, read_plan
 
-LOG = get_logger("depth")
+LOG = get_logger("experiments")
 MASK = "true foreground"
 MEAN = "mean of the classes"
 HEADS = {"l1": "L1", "rmse": "RMSE", "rel_l1": "rel. L1", "rel_sq": "rel. sq.", "rmse_affine": "RMSE affine"}
@@ -35,7 +35,7 @@ def write_table_of(name: str, plan_file: Path, score_files: Sequence[Path], out:
     Raises:
         LiftnetError: The plan or a score file cannot be read, or there is nothing to compile.
     """
-    plan = read_plan(plan_file)
+    plan = read_plan(plan_file, DepthPlan)
     table = plan.table(name)
     scores = read_scores(score_files)
     make = class_table if table.layout == "classes" else method_table
@@ -61,7 +61,7 @@ def read_scores(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def method_table(
-    table: TablePlan, plan: Experiments, scores: pd.DataFrame, seed: int
+    table: TablePlan, plan: DepthPlan, scores: pd.DataFrame, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row a method and set, as Tables 3, 4 and 5 are: all numbers, and what a reader is shown."""
     full, shown = [], []
@@ -87,7 +87,7 @@ def method_table(
 
 
 def class_table(
-    table: TablePlan, plan: Experiments, scores: pd.DataFrame, seed: int
+    table: TablePlan, plan: DepthPlan, scores: pd.DataFrame, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row a class and the mean of all classes, as Table 2 is (there a class is a column)."""
     here = scores[scores["set"] == table.sets[0]]

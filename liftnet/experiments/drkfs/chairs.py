@@ -119,31 +119,6 @@ def chair_of(seed: int, number: int) -> Chair:
     )
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where shapes are compared: a sphere of diameter 1 about the origin, which a reference just fills.
-
-    What is edited is placed by the reference's frame, so both stay aligned and the rest of a chair keeps its place.
-
-    Attributes:
-        centre: (3,) centre of the reference's bounding box.
-        diameter: Twice the distance of its furthest vertex from there.
-    """
-
-    centre: FloatArray
-    diameter: float
-
-    @classmethod
-    def of(cls, reference: TriangleMesh) -> Frame:
-        """The frame that a reference fills."""
-        centre = (reference.vertices.min(0) + reference.vertices.max(0)) / 2
-        return cls(centre, 2 * float(np.linalg.norm(reference.vertices - centre, axis=1).max()))
-
-    def place(self, mesh: TriangleMesh) -> TriangleMesh:
-        """A mesh in this frame."""
-        return TriangleMesh((mesh.vertices - self.centre) / self.diameter, mesh.faces)
-
-
 def surface_of_boxes(boxes: FloatArray, step: float) -> TriangleMesh:
     """The surface of a union of axis-aligned boxes.
 

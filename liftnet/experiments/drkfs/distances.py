@@ -17,11 +17,12 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape.metrics import METRICS, compare
 from liftnet.shape.settings import ComparisonSettings
 
-LOG = get_logger("drkfs")
+LOG = get_logger("experiments")
+VISUAL = ("lfd", "drkfs", "drkfs_dense")
 CLOSE = 4  # px
 
 
-class Measures:
+class ShapeDistances:
     """Every metric of shapes against targets; what a target needs is computed once.
 
     Args:
@@ -38,18 +39,18 @@ class Measures:
         self._target: tuple[str, dict[str, Target]] | None = None
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What the distances depend on."""
-        about = {name: about_metric(metric) for name, metric in self.metrics.items()}
-        return {"metrics": self.names, "points": self.settings.points, **about}
+    def contents(self) -> dict[str, Any]:
+        """What the distances depend on beside the shapes."""
+        own = {name: metric_contents(metric) for name, metric in self.metrics.items()}
+        return {"metrics": self.names, "settings": self.settings, **own}
 
-    def distances(self, mesh: TriangleMesh, target: TriangleMesh, name: str) -> dict[str, float]:
+    def __call__(self, mesh: TriangleMesh, target: TriangleMesh, name: str) -> dict[str, float]:
         """Distances of a shape to its target, larger for more different shapes; both stay where they are.
 
         Args:
             mesh: The shape.
             target: The target.
-            name: Of the target: targets of one name are one target.
+            name: Of the target, for the log.
 
         Returns:
             Values by name, DR-KFS last; NaN where a metric fails, with a line in the log.
@@ -58,21 +59,28 @@ class Measures:
         for failed, reason in found.reasons.items():
             LOG.warning("%s of %s: %s", title_of(failed), name, reason)
         values = {key: METRICS[key].as_distance(value) for key, value in found.values.items()}
-        if self._target is None or self._target[0] != name:  # one at a time: views are large
-            prepared = {key: metric.prepare(Meshes.of(target)) for key, metric in self.metrics.items()}
-            self._target = name, prepared
         with torch.no_grad():
+            prepared = self._prepared(target)
             for key, metric in self.metrics.items():
-                values[key] = float(metric(Meshes.of(mesh), self._target[1][key]))
+                values[key] = float(metric(Meshes.of(mesh), prepared[key]))
         return values
 
+    def _prepared(self, target: TriangleMesh) -> dict[str, Target]:
+        """What DR-KFS needs of a target; of one at a time, since views are large."""
+        digest = digest_of(target.vertices, target.faces)
+        if self._target is None or self._target[0] != digest:
+            self._target = digest, {key: metric.prepare(Meshes.of(target)) for key, metric in self.metrics.items()}
+        return self._target[1]
 
-def about_metric(metric: DRKFS) -> dict[str, Any]:
-    """What a score of DR-KFS depends on beside the shapes."""
-    names = {"image_size", "sigma", "gamma", "stride", "neighbourhood", "shaded", "precision"}
-    chosen = metric.settings.model_dump(include=names)
-    cameras = metric.cameras.translation.numpy().round(5).tolist()
-    return {"weights": digest_of(metric), "cameras": cameras, "options": str(metric.options), **chosen}
+
+def metric_contents(metric: DRKFS) -> dict[str, Any]:
+    """What a score of DR-KFS depends on beside the shapes: its settings, the contents of its weights, its cameras."""
+    return {
+        "settings": metric.settings,
+        "networks": digest_of(metric),
+        "cameras": metric.cameras,
+        "options": metric.options,
+    }
 
 
 def with_close_patches(metric: DRKFS, views: int | None = None, stride: int = CLOSE) -> DRKFS:

@@ -2,13 +2,13 @@
 
 A lost leg changes the structure of a chair, all others change its measures. Distances in space are said to weigh the
 measures more, visual similarity the structure. Each edit is made at several strengths on several chairs, so that the
-claim is a share of cases and not one picture.
+claim is a fraction of cases and not one picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,25 @@ import pandas as pd
 
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
-from liftnet.experiments.drkfs.chairs import Chair, Frame, chair_of
-from liftnet.experiments.drkfs.distances import Measures, title_of
-from liftnet.experiments.drkfs.pictures import BLUE, GREEN, ORANGE, PINK, Panel, draw_panel, looks, new_figure, save
-from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
-from liftnet.experiments.result_cache import Memory
+from liftnet.experiments.drkfs.chairs import Chair, chair_of
+from liftnet.experiments.drkfs.distances import VISUAL, ShapeDistances, title_of
+from liftnet.experiments.drkfs.experiment import Experiment
+from liftnet.experiments.figure_page import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    Panel,
+    draw_panel,
+    mesh_picture,
+    new_figure,
+    save_figure,
+)
+from liftnet.experiments.plan import LegsPlan
 from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.placement import normalising
 
-LOG = get_logger("drkfs")
+LOG = get_logger("experiments")
 REMOVED = "one leg removed"
 FRONT_LEG = 2  # of chairs.CORNERS
 EDITS: dict[str, Callable[[Chair, float], Chair]] = {
@@ -32,10 +43,6 @@ EDITS: dict[str, Callable[[Chair, float], Chair]] = {
     "legs shorter": lambda chair, by: chair.with_legs(longer=1 - by),
     "legs bent": lambda chair, by: replace(chair, leg_bend=by),
     "back bent": lambda chair, by: replace(chair, back_bend=by),
-}
-CLAIMS = {  # of Figure 2: the distance in space that the paper shows beside LFD
-    "top": ("chamfer_l1", ("legs thicker and longer", "legs shorter")),
-    "bottom": ("iou", ("legs bent", "back bent")),
 }
 CAPTION = (
     "Edits of {chairs} generated chairs, each as a multiple of the same metric's distance for one leg removed (median"
@@ -45,33 +52,59 @@ CAPTION = (
 )
 
 
-def compare_legs(out: Path, settings: ShapeExperimentSettings, measures: Measures, seed: int) -> None:
-    """Write `tables/drkfs_legs.*`, `tables/drkfs_legs_chairs.*` and `figures/drkfs_legs.png` below `out`."""
-    memory = Memory(out / "drkfs" / "legs", {**measures.about, "seed": seed})
-    strengths = sorted(settings.strengths)
-    jobs = [
-        (number, name, strength)
-        for number in range(settings.chairs)
-        for name, strength in [(REMOVED, 0.0), *((edit, s) for edit in EDITS for s in strengths)]
-    ]
+def run(experiment: Experiment) -> None:
+    """Write `tables/drkfs_legs.*`, `tables/drkfs_legs_chairs.*` and `figures/drkfs_legs.png`."""
+    settings = experiment.settings
+    cases = edit_cases(settings.chairs, settings.legs.strengths)
+    scores = score_edits(cases, experiment, experiment.distances(settings.legs.close_views))
+    shown = shown_strength(settings.legs.strengths)
+    each = "Distances of edited chairs to the chairs they come from."
+    write_tables(scores, experiment.table("legs_chairs"), each, 5)
+    caption = CAPTION.format(chairs=settings.chairs, shown=shown)
+    write_tables(summary(scores, shown), experiment.table("legs"), caption, 2)
+    draw(experiment.picture("legs"), experiment.plan.legs, scores, shown, experiment.seed)
+    LOG.info("legs: %d chairs, %d shapes; %s", settings.chairs, len(scores), experiment.table("legs"))
+
+
+@dataclass(frozen=True)
+class EditCase:
+    """A chair, and an edit of it at some strength."""
+
+    chair: int
+    edit: str
+    strength: float
+
+    @property
+    def name(self) -> str:
+        """For a file."""
+        return f"{self.chair}-{self.edit.replace(' ', '-')}-{self.strength:g}"
+
+    def mesh(self, chair: Chair) -> TriangleMesh:
+        """The chair, edited."""
+        return edited(chair, self.edit, self.strength).mesh()
+
+
+def edit_cases(chairs: int, strengths: Sequence[float]) -> list[EditCase]:
+    """Every edit at every strength of every chair, and the lost leg."""
+    edits = [(REMOVED, 0.0), *((edit, strength) for edit in EDITS for strength in sorted(strengths))]
+    return [EditCase(number, edit, strength) for number in range(chairs) for edit, strength in edits]
+
+
+def score_edits(cases: Sequence[EditCase], experiment: Experiment, distances: ShapeDistances) -> pd.DataFrame:
+    """One row per case: distances of the edited chair to its original, both where the latter fills a sphere."""
+    cache = experiment.cache("legs", distances.contents)
     rows = []
-    for number, edit, strength in progress(jobs, "drkfs", "edited chairs"):
+    for case in progress(cases, "experiments", "edited chairs"):
+        chair = chair_of(experiment.seed, case.chair)
 
-        def row(number: int = number, edit: str = edit, strength: float = strength) -> dict[str, Any]:
-            chair = chair_of(seed, number)
-            frame = Frame.of(chair.mesh())
-            reference, changed = frame.place(chair.mesh()), frame.place(edited(chair, edit, strength).mesh())
-            return measures.distances(changed, reference, f"{seed}-{number}")
+        def measure(case: EditCase = case, chair: Chair = chair) -> dict[str, Any]:
+            place = normalising(chair.mesh()).mesh
+            reference, changed = place(chair.mesh()), place(case.mesh(chair))
+            return distances(changed, reference, f"chair {case.chair}")
 
-        name = f"{number}-{edit.replace(' ', '-')}-{strength:g}"
-        rows.append({"chair": number, "edit": edit, "strength": strength} | memory.row(name, row))
-    frame = pd.DataFrame(rows)
-    shown = shown_strength(strengths)
-    stem = out / "tables" / "drkfs_legs"
-    write_tables(frame, f"{stem}_chairs", "Distances of edited chairs to the chairs they come from.", 5)
-    write_tables(summary(frame, shown), stem, CAPTION.format(chairs=settings.chairs, shown=shown), 2)
-    draw(out / "figures" / "drkfs_legs.png", frame, shown, seed)
-    LOG.info("legs: %d chairs, %d shapes; %s", settings.chairs, len(frame), f"{stem}.csv")
+        about = {"chair": case.chair, "edit": case.edit, "strength": case.strength}
+        rows.append(about | cache.of(chair, case).row(case.name, measure))
+    return pd.DataFrame(rows)
 
 
 def edited(chair: Chair, edit: str, strength: float) -> Chair:
@@ -84,14 +117,14 @@ def shown_strength(strengths: Sequence[float]) -> float:
     return sorted(strengths)[:2][-1]
 
 
-def summary(frame: pd.DataFrame, shown: float) -> pd.DataFrame:
-    """A row a metric and edit: medians of its distance over that of a lost leg, and where both are equal."""
-    metrics = [name for name in frame.columns if name not in ("chair", "edit", "strength")]
-    removed = frame[frame["edit"] == REMOVED].set_index("chair")
+def summary(scores: pd.DataFrame, shown: float) -> pd.DataFrame:
+    """One row per metric and edit: medians of its distance over that of a lost leg, and where both are equal."""
+    metrics = [name for name in scores.columns if name not in ("chair", "edit", "strength")]
+    removed = scores[scores["edit"] == REMOVED].set_index("chair")
     rows = []
     for metric in metrics:
         for edit in EDITS:
-            mine = frame[frame["edit"] == edit].pivot(index="chair", columns="strength", values=metric)
+            mine = scores[scores["edit"] == edit].pivot(index="chair", columns="strength", values=metric)
             ratios = mine.div(removed[metric], axis=0)
             if ratios[shown].isna().all():
                 continue
@@ -112,43 +145,44 @@ def equal_strength(strengths: np.ndarray, ratios: np.ndarray) -> float:
     if not len(beyond):
         return float("inf")
     last = int(beyond[0])
-    share = (1 - ratios[last - 1]) / (ratios[last] - ratios[last - 1])
-    return float(strengths[last - 1] + share * (strengths[last] - strengths[last - 1]))
+    fraction = (1 - ratios[last - 1]) / (ratios[last] - ratios[last - 1])
+    return float(strengths[last - 1] + fraction * (strengths[last] - strengths[last - 1]))
 
 
-def draw(path: Path, frame: pd.DataFrame, strength: float, seed: int) -> None:
+def draw(path: Path, plan: LegsPlan, scores: pd.DataFrame, strength: float, seed: int) -> None:
     """Figure 2: the edited chairs, and bars of each metric's distances to the chair they come from."""
     chair = chair_of(seed, 0)
-    place = Frame.of(chair.mesh())
-    extra = {"top": "chamfer_l2", "bottom": "normal_consistency"}
-    visual = [metric for metric in ("lfd", "drkfs", "drkfs_dense") if metric in frame.columns]
-    figure = new_figure(8.2 + 0.9 * (2 + len(visual)), 4.4)
-    axes = figure.subplots(2, 6 + len(visual), width_ratios=[1.25] * 4 + [0.8] * (2 + len(visual)))
-    for line, (name, (spatial, edits)) in zip(axes, CLAIMS.items(), strict=True):
-        all_edits = (*edits, REMOVED)
-        shapes = [chair.mesh(), *(edited(chair, edit, strength).mesh() for edit in all_edits)]
-        titles = ["reference", *(f"{edit}\n{strength:.0%}" if edit != REMOVED else edit for edit in all_edits)]
+    place = normalising(chair.mesh()).mesh
+    visual = [metric for metric in VISUAL if metric in scores.columns]
+    figure = new_figure(8.2 + 0.9 * (2 + len(visual)), 2.2 * len(plan.figure))
+    widths = [1.25] * 4 + [0.8] * (2 + len(visual))
+    axes = figure.subplots(len(plan.figure), len(widths), width_ratios=widths, squeeze=False)
+    for line, row in zip(axes, plan.figure, strict=True):
+        edits = (*row.edits, REMOVED)
+        shapes = [chair.mesh(), *(edited(chair, edit, strength).mesh() for edit in edits)]
+        titles = ["reference", *(f"{edit}\n{strength:.0%}" if edit != REMOVED else edit for edit in edits)]
         for axis, mesh, title, colour in zip(line, shapes, titles, (PINK, BLUE, GREEN, ORANGE), strict=False):
-            draw_panel(axis, Panel(looks(*_arrays(place.place(mesh)), half_width=0.62), title, frame=colour))
-        metrics = [m for m in (spatial, extra[name], *visual) if m in frame.columns]
+            draw_panel(axis, Panel(title, mesh_picture(place(mesh), half_width=0.62), frame=colour))
+        metrics = [metric for metric in (*row.spatial, *visual) if metric in scores.columns]
         for axis, metric in zip(line[4:], metrics, strict=False):
-            _bars(axis, frame, metric, all_edits, strength)
+            _draw_bars(axis, scores, metric, edits, strength)
         for axis in line[4 + len(metrics) :]:
             axis.axis("off")
-    chairs = frame["chair"].nunique()
+    chairs = scores["chair"].nunique()
     figure.suptitle(
         f"Distances to the unchanged chair: mean over {chairs} chairs, points are single chairs. "
         "Blue, green: measures changed; orange: structure changed",
         fontsize=9,
     )
-    save(figure, path)
+    save_figure(figure, path)
 
 
-def _bars(axis: Any, frame: pd.DataFrame, metric: str, edits: Sequence[str], strength: float) -> None:
-    """A bar an edit, and a point a chair."""
+def _draw_bars(axis: Any, scores: pd.DataFrame, metric: str, edits: Sequence[str], strength: float) -> None:
+    """One bar per edit, and one point per chair."""
     for place, (edit, colour) in enumerate(zip(edits, (BLUE, GREEN, ORANGE), strict=True)):
-        mine = frame[(frame["edit"] == edit) & ((frame["strength"] == strength) | (edit == REMOVED))][metric]
-        axis.bar(place, mean_of(mine), color=colour, width=0.75)
+        mine = scores[(scores["edit"] == edit) & ((scores["strength"] == strength) | (edit == REMOVED))][metric]
+        height = float(mine.mean()) if mine.notna().any() else 0.0
+        axis.bar(place, height, color=colour, width=0.75)
         axis.plot([place] * len(mine), mine, ".", color="black", markersize=3, alpha=0.6)
     axis.set_title(title_of(metric).replace(", ", ",\n"), fontsize=8)
     axis.set_xticks([])
@@ -156,12 +190,3 @@ def _bars(axis: Any, frame: pd.DataFrame, metric: str, edits: Sequence[str], str
     axis.spines[["top", "right"]].set_visible(False)
     axis.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
     axis.yaxis.get_offset_text().set_fontsize(6)
-
-
-def mean_of(values: pd.Series) -> float:
-    """The mean of what is there, 0 if nothing is, so that a bar can be drawn."""
-    return float(values.mean()) if values.notna().any() else 0.0
-
-
-def _arrays(mesh: TriangleMesh) -> tuple[np.ndarray, np.ndarray]:
-    return mesh.vertices, mesh.faces

@@ -1,8 +1,8 @@
-"""Mesh optimisation by an image loss, from a sphere to whatever the loss asks for."""
+"""A sphere turned into a target by a loss on its views: the optimisation, the sphere, the losses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from liftnet.core.ids import slug, stable_seed
 from liftnet.core.log import LineMeter
+from liftnet.drkfs.comparison import Target
+from liftnet.drkfs.meshes import Meshes
+from liftnet.drkfs.metric import DRKFS
+from liftnet.experiments.plan import LossPlan
+from liftnet.experiments.result_cache import Arrays, ResultCache
+from liftnet.experiments.settings import FitSettings
+from liftnet.mesh.mesh import TriangleMesh
+from liftnet.rasteriser import Softness, render_soft
 
+Stage = tuple[int, float]  # side of the views, px; softness of edges
 Loss = Callable[[Tensor, Tensor, int], Tensor]  # vertices (V, 3), views (K,), stage -> scalar
 MOMENTS = (0.9, 0.999)  # of Adam
+START = 0.35  # radius of the sphere; targets lie in one of .5
+FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,7 @@ class FitOptions:
         steps: In all stages together.
         stages: Of equal length; what they differ in is the loss's business.
         views: In all.
-        views_a_step: Drawn without repetition until all have been seen.
+        views_per_step: Drawn without repetition until all have been seen.
         rate: Longest step of a coordinate of the smooth parameters, falling to a tenth along half a cosine.
         smoothness: Weight of the Laplacian in the parameters; 0 moves each vertex on its own.
         frames: Meshes kept on the way, the first and the last included.
@@ -33,7 +45,7 @@ class FitOptions:
     steps: int
     stages: int
     views: int
-    views_a_step: int
+    views_per_step: int
     rate: float
     smoothness: float
     frames: int = 6
@@ -60,6 +72,106 @@ class Fit:
         return result
 
 
+@dataclass(frozen=True)
+class TargetFits:
+    """Fits of a sphere to targets by losses, from disk where they are done.
+
+    Attributes:
+        settings: How the sphere is moved.
+        metric: DR-KFS: its gradient is used by losses that compare by it; its cameras, light and softness in depth by
+            all.
+        cache: Of results that depend on the metric and the seed.
+        seed: Of the run.
+    """
+
+    settings: FitSettings
+    metric: DRKFS
+    cache: ResultCache
+    seed: int
+
+    def __call__(self, name: str, title: str, loss: LossPlan, target: TriangleMesh) -> Fit:
+        """Turn the sphere into a target.
+
+        Args:
+            name: Of the target, for the order of views, the file and progress.
+            title: Of the loss.
+            loss: What it compares, and how.
+            target: In a sphere of diameter 1 about the origin.
+        """
+        settings = self.settings
+
+        def compute() -> Arrays:
+            vertices, faces = geodesic_sphere(settings.frequency, START)
+            stages = list(zip(settings.sizes, settings.sigmas, strict=True))
+            options = FitOptions(
+                steps=settings.steps,
+                stages=len(stages),
+                views=len(self.metric.cameras),
+                views_per_step=min(settings.views, len(self.metric.cameras)),
+                rate=settings.rate,
+                smoothness=settings.smoothness,
+                frames=FRAMES,
+            )
+            view_loss = ViewLoss(loss, target, faces, self.metric, stages)
+            found = fit(vertices, faces, view_loss, options, stable_seed(self.seed, name), f"{name} by {title}")
+            return {"frames": found.frames, "steps": found.steps, "losses": found.losses}
+
+        compared = {"images": loss.images, "compared_by": loss.compared_by}
+        cache = self.cache.of(settings, compared, name, target.vertices, target.faces)
+        return Fit(**cache.arrays(f"{name.replace('/', '_')}-{slug(title)}", compute))
+
+
+class ViewLoss:
+    """A loss between the views of a mesh and those of a target, coarse to fine.
+
+    Args:
+        loss: What is rendered, and how it is compared.
+        target: The target.
+        faces: (F, 3) of the mesh.
+        metric: DR-KFS: its cameras, light and softness in depth are used by all losses.
+        stages: Side of the views, px, and softness of edges in each stage; mesh and target have the same.
+    """
+
+    def __init__(
+        self, loss: LossPlan, target: TriangleMesh, faces: Tensor, metric: DRKFS, stages: Sequence[Stage]
+    ) -> None:
+        self.metric, self.faces, self.target, self.stages = metric, faces, Meshes.of(target), stages
+        self.loss = loss
+        self._known: dict[int, Target | Tensor] = {}
+
+    def __call__(self, vertices: Tensor, views: Tensor, stage: int) -> Tensor:
+        """Mean over views, differentiable.
+
+        Args:
+            vertices: (V, 3).
+            views: (K,) indices of cameras.
+            stage: Index of `stages`.
+        """
+        images = self._render(vertices, self.faces, views, stage)
+        target = self._target(stage)
+        if isinstance(target, Tensor):
+            return (images - target[views]).square().mean()
+        return self.metric.compare_images(images[None], target.of_views(views))[0] / len(views)
+
+    def _target(self, stage: int) -> Target | Tensor:
+        """The target of a stage; that of an earlier one is given up."""
+        if stage not in self._known:
+            with torch.no_grad():
+                (vertices,), (faces,) = self.target.vertices, self.target.faces
+                images = self._render(vertices, faces, torch.arange(len(self.metric.cameras)), stage)
+                by_similarity = self.loss.compared_by == "similarity"
+                self._known = {stage: self.metric.prepare_images(images[None]) if by_similarity else images}
+        return self._known[stage]
+
+    def _render(self, vertices: Tensor, faces: Tensor, views: Tensor, stage: int) -> Tensor:
+        metric = self.metric
+        size, sigma = self.stages[stage]
+        softness = Softness(sigma, metric.settings.gamma)
+        soft = render_soft(vertices, faces, metric.cameras[views], size, softness, metric.options.light)
+        # gray alone hardly sees outlines move
+        return soft.shaded if self.loss.images == "shaded" else soft.silhouette
+
+
 def fit(vertices: Tensor, faces: Tensor, loss: Loss, options: FitOptions, seed: int, doing: str = "fitting") -> Fit:
     """Move vertices so that a loss falls.
 
@@ -82,9 +194,9 @@ def fit(vertices: Tensor, faces: Tensor, loss: Loss, options: FitOptions, seed: 
     parameters = torch.linalg.solve(smooth, vertices.detach()).requires_grad_()
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
     kept = np.unique(np.linspace(0, options.steps, options.frames).round().astype(np.int64))
-    frames, losses, meter = [], [], LineMeter("drkfs", doing, options.steps)
+    frames, losses, meter = [], [], LineMeter("experiments", doing, options.steps)
     for step, views in zip(
-        range(options.steps), view_batches(options.views, options.views_a_step, seed), strict=False
+        range(options.steps), view_batches(options.views, options.views_per_step, seed), strict=False
     ):
         if step in kept:
             frames.append((smooth @ parameters).detach().clone())

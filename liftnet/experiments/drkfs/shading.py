@@ -6,34 +6,23 @@ DR-KFS on shaded images. Here each loss moves the vertices of a sphere itself.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
-from liftnet.drkfs.metric import DRKFS
-from liftnet.experiments.drkfs.distances import Measures, title_of
-from liftnet.experiments.drkfs.fits import (
-    DRKFS_SHADED,
-    DRKFS_SILHOUETTE,
-    LOSSES,
-    MSE_SHADED,
-    START,
-    remembered_fit,
-)
-from liftnet.experiments.drkfs.mesh_fitting import geodesic_sphere
-from liftnet.experiments.drkfs.pictures import Panel, Row, looks, write_panels
-from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
+from liftnet.experiments.drkfs.distances import title_of
+from liftnet.experiments.drkfs.experiment import Experiment
+from liftnet.experiments.drkfs.mesh_fitting import START, TargetFits, geodesic_sphere
 from liftnet.experiments.drkfs.targets import targets_of
-from liftnet.experiments.result_cache import Memory
+from liftnet.experiments.figure_page import Panel, Strip, mesh_picture, write_picture
+from liftnet.experiments.plan import FitsPlan
 from liftnet.mesh.mesh import TriangleMesh
 
-LOG = get_logger("drkfs")
+LOG = get_logger("experiments")
 AZIMUTHS = (35.0, -50.0)
 SPHERE = "sphere (start)"
-PAPER = {DRKFS_SILHOUETTE: (6989, 8.98), MSE_SHADED: (5156, 7.33), DRKFS_SHADED: (4125, 5.48)}
 CAPTION = (
     "A sphere turned into {targets} targets by each loss ({steps} steps, {views} views a step of {sizes} px, patches"
     " {stride} px apart): means of the distances of the results, and the paper's figures of its shape generator"
@@ -41,61 +30,69 @@ CAPTION = (
 )
 
 
-def compare_losses(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, measures: Measures, seed: int) -> None:
-    """Write `tables/drkfs_shading.*`, `tables/drkfs_shading_targets.*` and `figures/drkfs_shading.png` below `out`.
+def run(experiment: Experiment) -> None:
+    """Write `tables/drkfs_shading.*`, `tables/drkfs_shading_targets.*` and `figures/drkfs_shading.png`.
 
-    Args:
-        out: Folder of the results.
-        settings: Targets and fits.
-        metric: DR-KFS, whose gradient is used.
-        measures: Of the results.
-        seed: Of the run.
+    Raises:
+        LiftnetError: No target can be read.
     """
-    memory = Memory(out / "drkfs" / "fits", measures.about)
-    start, faces = (part.numpy() for part in geodesic_sphere(settings.fit_frequency, START))
-    targets = targets_of(settings, seed)
+    plan, fit, distances = experiment.plan.fits, experiment.settings.fit, experiment.distances()
+    targets = targets_of(experiment.settings.targets, experiment.seed)
+    results = fitted(experiment, targets)
     rows: list[dict[str, Any]] = []
-    lines: list[Row] = []
     for name, target in targets.items():
-        results = {SPHERE: TriangleMesh(start, faces)}
-        for loss in LOSSES:
-            found = remembered_fit(memory, name, loss, target, settings, metric, seed)
-            results[loss] = TriangleMesh(found.vertices, faces)
-        for loss, result in results.items():
-            row = {"target": name, "loss": loss} | measures.distances(result, target, name)
-            rows.append(row)
-            LOG.info("%s by %s: DR-KFS %.3g", name, loss, row["drkfs"])
-        shown = {"target": target, **{loss: results[loss] for loss in LOSSES}}
-        lines += [
-            Row(
-                name if azimuth == AZIMUTHS[0] else "",
-                [
-                    Panel(looks(mesh.vertices, mesh.faces, azimuth), title if azimuth == AZIMUTHS[0] else "")
-                    for title, mesh in shown.items()
-                ],
-            )
-            for azimuth in AZIMUTHS
-        ]
-    frame = pd.DataFrame(rows)
-    caption = CAPTION.format(
-        targets=len(targets),
-        steps=settings.fit_steps,
-        views=settings.fit_views,
-        sizes=", ".join(map(str, settings.fit_sizes)),
-        stride=settings.fit_stride,
-    )
-    stem = out / "tables" / "drkfs_shading"
-    write_tables(frame, f"{stem}_targets", "Distances of spheres turned into targets by a loss.", 4)
-    write_tables(summary(frame), stem, caption, 4)
-    write_panels(out / "figures" / "drkfs_shading.png", lines, "A sphere turned into a target by a loss on its views")
-    LOG.info("shading: %d targets; %s", len(targets), f"{stem}.csv")
+        for loss, mesh in results[name].items():
+            rows.append({"target": name, "loss": loss} | distances(mesh, target, name))
+            LOG.info("%s by %s: DR-KFS %.3g", name, loss, rows[-1]["drkfs"])
+    scores = pd.DataFrame(rows)
+    sizes = ", ".join(map(str, fit.sizes))
+    caption = CAPTION.format(targets=len(targets), steps=fit.steps, views=fit.views, sizes=sizes, stride=fit.stride)
+    each = "Distances of spheres turned into targets by a loss."
+    write_tables(scores, experiment.table("shading_targets"), each, 4)
+    write_tables(summary(scores, plan), experiment.table("shading"), caption, 4)
+    strips = [strip for name, target in targets.items() for strip in target_strips(name, target, results[name])]
+    write_picture(experiment.picture("shading"), strips, "A sphere turned into a target by a loss on its views")
+    LOG.info("shading: %d targets; %s", len(targets), experiment.table("shading"))
 
 
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a loss: means over targets, and the paper's LFD and Shape Google."""
-    metrics = [name for name in frame.columns if name not in ("target", "loss")]
-    means = frame.groupby("loss", sort=False)[metrics].mean().reset_index()
+def fitted(experiment: Experiment, targets: dict[str, TriangleMesh]) -> dict[str, dict[str, TriangleMesh]]:
+    """By target, the sphere and what each loss turns it into."""
+    start, faces = (part.numpy() for part in geodesic_sphere(experiment.settings.fit.frequency, START))
+    metric = experiment.fit_metric()
+    fits = TargetFits(experiment.settings.fit, metric, experiment.cache("fits"), experiment.seed)
+    return {
+        name: {SPHERE: TriangleMesh(start, faces)}
+        | {
+            title: TriangleMesh(fits(name, title, loss, target).vertices, faces)
+            for title, loss in experiment.plan.fits.losses.items()
+        }
+        for name, target in targets.items()
+    }
+
+
+def summary(scores: pd.DataFrame, plan: FitsPlan) -> pd.DataFrame:
+    """One row per loss: means over targets, and the paper's LFD and Shape Google."""
+    metrics = [name for name in scores.columns if name not in ("target", "loss")]
+    means = scores.groupby("loss", sort=False)[metrics].mean().reset_index()
     means = means.rename(columns={name: title_of(name) for name in metrics})
-    means["paper LFD"] = means["loss"].map(lambda loss: PAPER.get(loss, (None, None))[0]).astype("Int64")
-    means["paper Shape Google"] = means["loss"].map(lambda loss: PAPER.get(loss, (None, None))[1])
+    paper = {title: (loss.paper_lfd, loss.paper_shape_google) for title, loss in plan.losses.items()}
+    means["paper LFD"] = means["loss"].map(lambda loss: paper.get(loss, (None, None))[0]).astype("Int64")
+    means["paper Shape Google"] = means["loss"].map(lambda loss: paper.get(loss, (None, None))[1])
     return means
+
+
+def target_strips(name: str, target: TriangleMesh, results: dict[str, TriangleMesh]) -> list[Strip]:
+    """The target and what each loss leads to, from two sides; titles above the first."""
+    shown = {"target": target, **{loss: mesh for loss, mesh in results.items() if loss != SPHERE}}
+    return [
+        Strip(
+            "",
+            [
+                (
+                    "" if turn else name,
+                    [Panel("" if turn else title, mesh_picture(mesh, azimuth)) for title, mesh in shown.items()],
+                )
+            ],
+        )
+        for turn, azimuth in enumerate(AZIMUTHS)
+    ]

@@ -10,67 +10,76 @@ import pandas as pd
 
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
-from liftnet.drkfs.metric import DRKFS
-from liftnet.experiments.drkfs.distances import Measures
-from liftnet.experiments.drkfs.fits import DRKFS_SHADED, DRKFS_SILHOUETTE, remembered_fit
-from liftnet.experiments.drkfs.mesh_fitting import geodesic_sphere
-from liftnet.experiments.drkfs.pictures import BLUE, ORANGE, Panel, draw_panel, looks, new_figure, save
-from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
+from liftnet.experiments.drkfs.experiment import Experiment
+from liftnet.experiments.drkfs.mesh_fitting import TargetFits, geodesic_sphere
 from liftnet.experiments.drkfs.targets import targets_of
-from liftnet.experiments.result_cache import Memory
+from liftnet.experiments.figure_page import BLUE, ORANGE, Panel, draw_panel, mesh_picture, new_figure, save_figure
 from liftnet.mesh.mesh import TriangleMesh
 
-LOG = get_logger("drkfs")
-COLOURS = {DRKFS_SILHOUETTE: ORANGE, DRKFS_SHADED: BLUE}
+LOG = get_logger("experiments")
+COLOURS = (ORANGE, BLUE)  # of the losses, in the order of the plan
 CAPTION = (
     "A sphere turned into a target ({name}) by DR-KFS on silhouettes and on shaded images: {views} of its views a"
     " step, drawn in rotation; distances of the mesh to the target on the way, over all views."
 )
+Sequences = dict[str, dict[int, TriangleMesh]]  # by loss, meshes by step
 
 
-def follow_fit(out: Path, settings: ShapeExperimentSettings, metric: DRKFS, measures: Measures, seed: int) -> None:
-    """Write `tables/drkfs_sphere.*` and `figures/drkfs_sphere.png` below `out`: the first target's fit.
+def run(experiment: Experiment) -> None:
+    """Write `tables/drkfs_sphere.*` and `figures/drkfs_sphere.png`: the first target's fits.
 
-    Args:
-        out: Folder of the results.
-        settings: Targets and fits; the fit is shared with the experiment `shading`.
-        metric: DR-KFS, whose gradient is used.
-        measures: Of the meshes on the way.
-        seed: Of the run.
+    They are shared with the experiment `shading`.
+
+    Raises:
+        LiftnetError: No target can be read.
     """
-    name, target = next(iter(targets_of(settings, seed).items()))
-    memory = Memory(out / "drkfs" / "fits", measures.about)
-    faces = geodesic_sphere(settings.fit_frequency, 1.0)[1].numpy()
-    rows: list[dict[str, Any]] = []
-    sequences: dict[str, list[TriangleMesh]] = {}
-    for loss in COLOURS:
-        found = remembered_fit(memory, name, loss, target, settings, metric, seed)
-        sequences[loss] = [TriangleMesh(vertices.astype(np.float64), faces) for vertices in found.frames]
-        for step, mesh in zip(found.steps, sequences[loss], strict=True):
-            rows.append({"loss": loss, "step": int(step)} | measures.distances(mesh, target, name))
-    frame = pd.DataFrame(rows)
-    stem = out / "tables" / "drkfs_sphere"
-    write_tables(frame, stem, CAPTION.format(name=name, views=settings.fit_views), 4)
-    draw(out / "figures" / "drkfs_sphere.png", sequences, target, frame)
-    LOG.info("sphere: %s", f"{stem}.csv")
+    name, target = next(iter(targets_of(experiment.settings.targets, experiment.seed).items()))
+    sequences, distances = followed(experiment, name, target), experiment.distances()
+    rows: list[dict[str, Any]] = [
+        {"loss": loss, "step": step} | distances(mesh, target, name)
+        for loss, meshes in sequences.items()
+        for step, mesh in meshes.items()
+    ]
+    scores = pd.DataFrame(rows)
+    caption = CAPTION.format(name=name, views=experiment.settings.fit.views)
+    write_tables(scores, experiment.table("sphere"), caption, 4)
+    draw(experiment.picture("sphere"), sequences, target, scores)
+    LOG.info("sphere: %s", experiment.table("sphere"))
 
 
-def draw(path: Path, sequences: dict[str, list[TriangleMesh]], target: TriangleMesh, frame: pd.DataFrame) -> None:
+def followed(experiment: Experiment, name: str, target: TriangleMesh) -> Sequences:
+    """The meshes on the way to a target, by each loss of the plan that is followed."""
+    plan, settings = experiment.plan.fits, experiment.settings.fit
+    faces = geodesic_sphere(settings.frequency, 1.0)[1].numpy()
+    fits = TargetFits(settings, experiment.fit_metric(), experiment.cache("fits"), experiment.seed)
+    found = {title: fits(name, title, plan.losses[title], target) for title in plan.followed}
+    return {
+        title: {
+            int(step): TriangleMesh(vertices.astype(np.float64), faces)
+            for step, vertices in zip(fit.steps, fit.frames, strict=True)
+        }
+        for title, fit in found.items()
+    }
+
+
+def draw(path: Path, sequences: Sequences, target: TriangleMesh, scores: pd.DataFrame) -> None:
     """The meshes on the way by each loss, the target last, and the scores below."""
     columns = len(next(iter(sequences.values()))) + 1
     figure = new_figure(1.35 * columns + 0.3, 1.5 * len(sequences) + 2.0)
     grid = figure.add_gridspec(len(sequences) + 1, columns, height_ratios=[1] * len(sequences) + [1.2])
-    steps = frame["step"].unique()
     for line, (loss, meshes) in enumerate(sequences.items()):
-        for column, mesh in enumerate([*meshes, target]):
-            title = "" if line else "target" if column == len(meshes) else f"step {steps[column]}"
+        titled = {f"step {step}": mesh for step, mesh in meshes.items()} | {"target": target}
+        for column, (title, mesh) in enumerate(titled.items()):
             axis = figure.add_subplot(grid[line, column])
-            draw_panel(axis, Panel(looks(mesh.vertices, mesh.faces), title))
+            draw_panel(axis, Panel("" if line else title, mesh_picture(mesh)))
             if not column:
                 axis.set_ylabel(loss.replace(", ", ",\n"), fontsize=8)
-    axis = figure.add_subplot(grid[-1, :])
-    for loss, colour in COLOURS.items():
-        mine = frame[frame["loss"] == loss]
+    _draw_scores(figure.add_subplot(grid[-1, :]), scores)
+    save_figure(figure, path)
+
+
+def _draw_scores(axis: Any, scores: pd.DataFrame) -> None:
+    for (loss, mine), colour in zip(scores.groupby("loss", sort=False), COLOURS, strict=False):
         axis.plot(mine["step"], mine["drkfs"], "o-", color=colour, markersize=4, label=f"fitted by {loss}")
     axis.set_xlabel("step", fontsize=8)
     axis.set_ylabel("DR-KFS, shaded, all views", fontsize=8)
@@ -78,4 +87,3 @@ def draw(path: Path, sequences: dict[str, list[TriangleMesh]], target: TriangleM
     axis.tick_params(labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=7, frameon=False, loc="upper right")
-    save(figure, path)

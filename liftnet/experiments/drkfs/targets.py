@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
-from liftnet.experiments.drkfs.chairs import Frame, chair_of
-from liftnet.experiments.drkfs.settings import ShapeExperimentSettings
+from liftnet.experiments.drkfs.chairs import chair_of
+from liftnet.experiments.settings import TargetSettings
 from liftnet.mesh.isosurface import isosurface
 from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.placement import normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
 
-LOG = get_logger("drkfs")
+LOG = get_logger("experiments")
 FloatArray = npt.NDArray[np.floating]
 # limbs of a body: both ends (x, y, z) and the radius at each
 FIGURE = (
@@ -41,16 +42,16 @@ ANIMAL = (
 MERGE = 0.03  # how far limbs run into each other
 
 
-def targets_of(settings: ShapeExperimentSettings, seed: int) -> dict[str, TriangleMesh]:
+def targets_of(settings: TargetSettings, seed: int) -> dict[str, TriangleMesh]:
     """Targets by name, each in a sphere of diameter 1 about the origin; one that cannot be read is left out.
 
     Raises:
         LiftnetError: None can be read.
     """
-    meshes = made(seed) if settings.targets is None else _read(Path(settings.targets), settings)
+    meshes = made(seed) if settings.path is None else _read(Path(settings.path), settings)
     if not meshes:
-        raise LiftnetError(settings.targets, "has no mesh that can be read", "The log says what is wrong with each")
-    return {name: Frame.of(mesh).place(mesh) for name, mesh in list(meshes.items())[: settings.target_count]}
+        raise LiftnetError(settings.path, "has no mesh that can be read", "The log says what is wrong with each")
+    return {name: normalise(mesh) for name, mesh in list(meshes.items())[: settings.count]}
 
 
 def made(seed: int) -> dict[str, TriangleMesh]:
@@ -85,15 +86,15 @@ def _to_limb(points: FloatArray, start: FloatArray, end: FloatArray, first: floa
     return distance
 
 
-def _read(path: Path, settings: ShapeExperimentSettings) -> dict[str, TriangleMesh]:
+def _read(path: Path, settings: TargetSettings) -> dict[str, TriangleMesh]:
     """The meshes of a folder, or a mesh."""
     found = find_meshes(path) if path.is_dir() else {path.stem: path}
     meshes: dict[str, TriangleMesh] = {}
     for name, file in found.items():
-        if len(meshes) == settings.target_count:
+        if len(meshes) == settings.count:
             break
         try:
-            meshes[name] = load_mesh(file, settings.targets_up)
+            meshes[name] = load_mesh(file, settings.up)
         except LiftnetError as error:
             LOG.warning("%s is left out: %s", name, error)
     return meshes

@@ -8,12 +8,15 @@ import pytest
 
 from liftnet.data.schemas import SCORES
 from liftnet.experiments import reproduction
-from liftnet.experiments.plan import read_plan
+from liftnet.experiments.depth import criteria
+from liftnet.experiments.depth.criteria import DepthResults
+from liftnet.experiments.plan import ClassesWon, DepthPlan, LowerError, SimilarError, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-PAGE, PLAN = ROOT / "docs" / "reproduction.md", ROOT / "workflow" / "experiments.yaml"
+PAGE = ROOT / "docs" / "reproduction.md"
+PLAN = read_plan(ROOT / "workflow" / "experiments" / "depth.yaml", DepthPlan)
+PAIR = {"run": "ours", "than": "theirs", "set": "sketchfab"}
 
 
 def scores(run, mean, noise=0.0, seed_shift=0.0, name="sketchfab"):
@@ -29,7 +32,7 @@ def scores(run, mean, noise=0.0, seed_shift=0.0, name="sketchfab"):
 
 
 def found(*frames):
-    return reproduction.Results(ROOT, read_plan(PLAN), pd.concat(frames))
+    return DepthResults(ROOT, PLAN, pd.concat(frames))
 
 
 @pytest.mark.parametrize(
@@ -44,10 +47,10 @@ def found(*frames):
 )
 def test_which_is_lower(ours, theirs, verdict):
     results = found(scores("ours", **ours), scores("theirs", **theirs))
-    text, data, said = reproduction.lower("ours", "theirs", "sketchfab")(results)
-    assert said.endswith(verdict)
-    assert data == "12 views of 12 shapes, SketchFab"
-    assert "beside" in text
+    finding = criteria.find(LowerError(kind="lower error", **PAIR), results)
+    assert finding.verdict.endswith(verdict)
+    assert finding.data == "12 views of 12 shapes, SketchFab"
+    assert "beside" in finding.ours
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_which_is_lower(ours, theirs, verdict):
 )
 def test_what_is_similar(ours, verdict):
     results = found(scores("ours", **ours), scores("theirs", 0.20))
-    assert reproduction.similar("ours", "theirs", "sketchfab")(results)[2].startswith(verdict)
+    assert criteria.find(SimilarError(kind="similar error", **PAIR), results).verdict.startswith(verdict)
 
 
 def test_classes_are_counted():
@@ -66,18 +69,26 @@ def test_classes_are_counted():
             scores(run, mean, name="shapenet").assign(**{"class": kind})
             for run, mean in (("liftnet-shapenet-50", ours), ("pix2pix-shapenet", theirs))
         ]
-    text, _, verdict = reproduction.classes_won(found(*parts))
-    assert text == "2 of 3; beyond chance 2 won, 1 lost"
-    assert verdict == "holds"
+    test = ClassesWon(kind="classes won", run="liftnet-shapenet-50", than="pix2pix-shapenet", set="shapenet")
+    finding = criteria.find(test, found(*parts))
+    assert finding.ours == "2 of 3; beyond chance 2 won, 1 lost"
+    assert finding.verdict == "holds"
 
 
 def test_what_was_not_run_says_so(tmp_path):
     empty = SCORES.empty_table().to_pandas()
-    table = reproduction.claims_table(reproduction.Results(tmp_path, read_plan(PLAN), empty))
-    assert table.count("| not run |") == len(reproduction.CLAIMS)
-    assert len(table.splitlines()) == len(reproduction.CLAIMS) + 2
+    table = reproduction.depth_verdicts(DepthResults(tmp_path, PLAN, empty))
+    assert table.count("| not run |") == len(PLAN.criteria)
+    assert len(table.splitlines()) == len(PLAN.criteria) + 2
 
 
-def test_the_page_has_the_place_for_the_claims():
+def test_the_page_has_the_places_for_what_is_written():
     text = PAGE.read_text()
-    assert text.count(reproduction.BEGIN) == text.count(reproduction.END) == 1
+    for begin, end in reproduction.PARTS.values():
+        assert text.count(begin) == text.count(end) == 1
+
+
+def test_only_what_lies_between_the_markers_is_replaced():
+    begin, end = reproduction.PARTS["errors"]
+    page = f"before\n{begin}\nold\n{end}\nafter\n"
+    assert reproduction.replaced(page, "errors", "new") == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"

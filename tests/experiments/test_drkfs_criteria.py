@@ -1,12 +1,16 @@
 """What is said of the paper's claims, on tables whose answer is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from liftnet.core.files import write_text
-from liftnet.experiments.drkfs import claims
+from liftnet.experiments import reproduction
+from liftnet.experiments.drkfs.criteria import DrkfsTables, find
 from liftnet.experiments.drkfs.legs import EDITS, REMOVED
+from liftnet.experiments.plan import BetterLoss, DeletionCosts, DrkfsPlan, ScoreFalls, StructureOverEdits, read_plan
 
 METRICS = ("chamfer_l1", "chamfer_l2", "iou", "lfd", "drkfs", "drkfs_dense")
 
@@ -32,10 +36,11 @@ def table(folder, name, frame):
 def test_structure_is_told_where_the_visual_metric_reaches_a_lost_leg_later(tmp_path, lfd, verdict):
     equal = dict.fromkeys(METRICS, 0.08) | {"lfd": lfd}
     table(tmp_path, "legs_chairs", legs(equal))
-    text, said = claims.tells_structure("chamfer_l1", "lfd", "legs bent")(claims.Tables(tmp_path))
-    assert said == verdict
-    assert "legs bent: 8% beside" in text
-    assert ("more than measured" in text) == (lfd == 5.0)
+    test = StructureOverEdits(kind="structure over edits", spatial="chamfer_l1", visual="lfd", edits=["legs bent"])
+    found = find(test, DrkfsTables(tmp_path))
+    assert found.verdict == verdict
+    assert "legs bent: 8% beside" in found.ours
+    assert ("more than measured" in found.ours) == (lfd == 5.0)
 
 
 def test_bars_losses_and_the_fit(tmp_path):
@@ -44,24 +49,30 @@ def test_bars_losses_and_the_fit(tmp_path):
         | {"deletion costs more": [0.75, 0.1], "n": [20, 20]}
     )
     table(tmp_path, "bars", bars)
-    known = claims.Tables(tmp_path)
-    assert claims.deletion_against_shift("DR-KFS", more=True)(known)[1] == "holds"
-    assert claims.deletion_against_shift("DR-KFS", more=False)(known)[1] == "does not hold"
-    assert claims.deletion_against_shift("MSE of pixels", more=False)(known) == (
-        "0.60 [0.50, 0.70]; in 90% of 20 cases",
-        "holds",
-    )
+    known = DrkfsTables(tmp_path)
+
+    def deletion(loss, more):
+        return find(DeletionCosts(kind="deletion costs", loss=loss, more=more), known)
+
+    assert deletion("DR-KFS", more=True).verdict == "holds"
+    assert deletion("DR-KFS", more=False).verdict == "does not hold"
+    pixels = deletion("MSE of pixels", more=False)
+    assert (pixels.ours, pixels.verdict) == ("0.60 [0.50, 0.70]; in 90% of 20 cases", "holds")
     shading = pd.DataFrame({"loss": ["a", "b", "c"], "LFD": [3.0, 4.0, 2.0], "Shape Google": [1.0, 2.0, np.nan]})
     table(tmp_path, "shading", shading)
-    assert claims.better_loss("a", "b", "LFD", "Shape Google")(known)[1] == "holds"
-    assert claims.better_loss("a", "c", "LFD", "Shape Google")(known) == ("LFD 3 beside 2", "does not hold")
+    both = BetterLoss(kind="better loss", loss="a", than="b", metrics=["LFD", "Shape Google"])
+    assert find(both, known).verdict == "holds"
+    worse = find(both.model_copy(update={"than": "c"}), known)
+    assert (worse.ours, worse.verdict) == ("LFD 3 beside 2", "does not hold")
     table(
         tmp_path, "sphere", pd.DataFrame({"loss": ["a", "a"], "step": [0, 9], "drkfs": [2.0, 1.0], "iou": [0.6, 0.2]})
     )
-    assert claims.score_falls(known) == ("a: 2 to 1 in 9 steps, IoU 0.40 to 0.80", "holds")
+    falls = find(ScoreFalls(kind="score falls"), known)
+    assert (falls.ours, falls.verdict) == ("a: 2 to 1 in 9 steps, IoU 0.40 to 0.80", "holds")
 
 
 def test_what_was_not_run_says_so(tmp_path):
-    text = claims.claims_table(tmp_path)
-    assert text.count("| not run |") == len(claims.CLAIMS)
-    assert len(text.splitlines()) == len(claims.CLAIMS) + 2
+    plan = read_plan(Path(__file__).parents[2] / "workflow" / "experiments" / "drkfs.yaml", DrkfsPlan)
+    text = reproduction.drkfs_verdicts(plan, tmp_path)
+    assert text.count("| not run |") == len(plan.criteria)
+    assert len(text.splitlines()) == len(plan.criteria) + 2
