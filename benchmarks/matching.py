@@ -37,8 +37,7 @@ from measuring import (
 )
 
 from liftnet.data.pictures import read_image
-from liftnet.match.methods.opencv import extract_sift
-from liftnet.match.settings import MatchSettings
+from liftnet.match.methods.opencv import OpencvSettings, extract_sift
 
 RUNS = 5
 OVERLAP_DEGREES, RIGHT_PX = 45.0, 4.0
@@ -50,7 +49,7 @@ def load_work(photos: Path, quick: bool) -> Work:
     """Extract the features of the calibrated photographs, once for all methods."""
     files = {path.name.split(".")[0]: path for path in sorted((photos / "buddha/images").glob("*.jpg"))}
     files = dict(list(files.items())[:5]) if quick else files
-    features = {name: extract_sift(read_image(path), MatchSettings()) for name, path in files.items()}
+    features = {name: extract_sift(read_image(path), OpencvSettings()) for name, path in files.items()}
     cameras = {name: np.loadtxt(photos / f"buddha/cameras/{path.stem}.txt") for name, path in files.items()}
     return Work(files, features, cameras, list(combinations(sorted(files), 2)))
 

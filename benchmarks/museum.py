@@ -29,13 +29,13 @@ VARIANTS: dict[str, tuple[dict, dict]] = {  # settings of `match` and of `verify
     "liftnet": ({}, {}),
     "liftnet, masks first": ({"mask_first": True}, {}),
     "liftnet, perspective F": ({}, {"model": "perspective"}),
-    "liftnet, upright": ({"upright": True}, {}),
+    "liftnet, upright": ({"features.opencv.upright": True}, {}),
     "liftnet, ratio .9": ({"ratio": 0.9}, {}),
-    "COLMAP features, our matcher": ({"features": "colmap"}, {}),
-    "COLMAP affine-shaped features, our matcher": ({"features": "colmap", "affine_shape": True}, {}),
-    "COLMAP features and matches": ({"features": "colmap", "matcher": "colmap"}, {}),
-    "OpenMVG HIGH, its matches": ({"features": "openmvg", "matcher": "openmvg"}, {}),
-    "OpenMVG ULTRA, its matches": ({"features": "openmvg", "matcher": "openmvg", "openmvg_preset": "ULTRA"}, {}),
+    "COLMAP features, our matcher": ({"extractor": "colmap"}, {}),
+    "COLMAP affine-shaped features, our matcher": ({"extractor": "colmap", "affine_shape": True}, {}),
+    "COLMAP features and matches": ({"extractor": "colmap", "matcher": "colmap"}, {}),
+    "OpenMVG HIGH, its matches": ({"extractor": "openmvg", "matcher": "openmvg"}, {}),
+    "OpenMVG ULTRA, its matches": ({"extractor": "openmvg", "matcher": "openmvg", "preset": "ULTRA"}, {}),
 }
 SHARES = ("within_1_px", "within_2_px", "within_4_px", "matching_recall", "surface_recall")
 STEPS = ("putative", "agree with F", "of kept pairs")
@@ -49,7 +49,7 @@ def measure(run: Path, works: list[str], match: dict, verify: dict) -> tuple[pd.
             (root / entry).symlink_to((run / entry).resolve())
         start = spent()
         for work in works:
-            match_work(root, work, root / f"matches/{work}.parquet", MatchSettings(**match))
+            match_work(root, work, root / f"matches/{work}.parquet", changed(MatchSettings(), **match))
             matches, pairs = (root / f"{folder}/{work}.parquet" for folder in ("matches", "pairs"))
             verify_matches(root, matches, pairs, changed(VerifySettings(), **verify))
         seconds = spent() - start
@@ -64,11 +64,11 @@ def compare(run: Path, works: list[str], programs: Path | None) -> pd.DataFrame:
     measure(run, works[:1], {}, {})  # compiles and loads what is not to be measured
     for name, (match, verify) in VARIANTS.items():
         own = dict(match)
-        if match.get("features") == "openmvg":
+        if match.get("extractor") == "openmvg":
             if programs is None:
                 print("OpenMVG's programs were not given: left out", flush=True)
                 continue
-            own["openmvg_bin"] = str(programs)
+            own["bin"] = str(programs)
         try:
             table, seconds = measure(run, works, own, verify)
         except LiftnetError as error:

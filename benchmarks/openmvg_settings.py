@@ -19,6 +19,7 @@ import pandas as pd
 from measuring import PHOTOS, fundamental_of, line_distances, machine, one_thread, shown, spent, write_report
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.schemas import MANIFEST, MATCHES, PAIRS, read_table
 from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
@@ -26,22 +27,22 @@ from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import verify_matches
 
 RIGHT_PX = 4.0
-MVG = {"features": "openmvg", "matcher": "openmvg"}
-PAPER = MVG | {"openmvg_preset": "NORMAL", "openmvg_method": "AUTO", "openmvg_filter": "f"}
-ULTRA = MVG | {"openmvg_preset": "ULTRA"}
+MVG = {"extractor": "openmvg", "matcher": "openmvg"}
+PAPER = MVG | {"preset": "NORMAL", "method": "AUTO", "filter": "f"}
+ULTRA = MVG | {"preset": "ULTRA"}
 VARIANTS: dict[str, dict[str, str]] = {
     "opencv, exact (defaults)": {},
     "opencv, HNSWL2": {"matcher": "openmvg"},
     "HIGH, HNSWL2": MVG,
     "HIGH, exact": MVG | {"matcher": "exact"},
-    "HIGH, HNSWL2, filter f": MVG | {"openmvg_filter": "f"},
-    "HIGH, BRUTEFORCEL2": MVG | {"openmvg_method": "BRUTEFORCEL2"},
-    "HIGH, AUTO": MVG | {"openmvg_method": "AUTO"},
+    "HIGH, HNSWL2, filter f": MVG | {"filter": "f"},
+    "HIGH, BRUTEFORCEL2": MVG | {"method": "BRUTEFORCEL2"},
+    "HIGH, AUTO": MVG | {"method": "AUTO"},
     "NORMAL, AUTO, filter f (paper.yaml)": PAPER,
     "ULTRA, HNSWL2": ULTRA,
     "ULTRA, exact": ULTRA | {"matcher": "exact"},
-    "ULTRA, BRUTEFORCEL2": ULTRA | {"openmvg_method": "BRUTEFORCEL2"},
-    "ULTRA, HNSWL2, filter f": ULTRA | {"openmvg_filter": "f"},
+    "ULTRA, BRUTEFORCEL2": ULTRA | {"method": "BRUTEFORCEL2"},
+    "ULTRA, HNSWL2, filter f": ULTRA | {"filter": "f"},
 }
 FORMATS = {
     "features CPU s": ".1f",
@@ -70,7 +71,7 @@ def main() -> None:
     with one_thread():
         for work in works:
             for name, changes in VARIANTS.items():
-                settings = MatchSettings(**changes, openmvg_bin=str(arguments.openmvg_bin))
+                settings = changed(MatchSettings(), **changes, bin=str(arguments.openmvg_bin))
                 row = measure(arguments.run, work, settings, cameras)
                 rows.append({"work": work, "features, matcher": name} | row)
                 print(rows[-1], flush=True)

@@ -106,7 +106,7 @@ def ours(run: Path, masks: Path | None, work: str, folder: Path) -> dict[str, Re
         key = json.dumps(match)
         if key not in matching:
             path, start = folder / f"matches-{len(matching)}.parquet", spent()
-            match_work(folder, work, path, MatchSettings(**match))
+            match_work(folder, work, path, changed(MatchSettings(), **match))
             matching[key] = path, spent() - start
         path, seconds = matching[key]
         cpu, start = {"features": features, "matching": seconds}, spent()

@@ -24,7 +24,7 @@ from liftnet.core.ids import stable_id
 from liftnet.data.features import Features, write_features
 from liftnet.data.schemas import MANIFEST, MASKS, table_writer, write_table
 from liftnet.match.feature_cache import recipe
-from liftnet.match.settings import MatchSettings, feature_settings
+from liftnet.match.settings import MatchSettings
 
 WORKS, PAIRS = 1187, 182_000  # of the paper's collection
 SPREAD = 1.0  # of the logarithm of the number of images of a work: from 2 to about 200 of them
@@ -145,7 +145,7 @@ def write_features_of(work: Work, root: Path, settings: MatchSettings) -> None:
     described = np.minimum(rng.gamma(0.6, 50, (POINTS, 128)), 255)
     for image in work.images:
         features = _view(points, described, rng)
-        write_features(folder / f"{image}.safetensors", features, feature_settings(settings))
+        write_features(folder / f"{image}.safetensors", features, settings.of_extractor.model_dump())
 
 
 def _view(points: np.ndarray, described: np.ndarray, rng: np.random.Generator) -> Features:

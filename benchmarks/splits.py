@@ -27,7 +27,7 @@ from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splits.duplicates import detail, same_detail
 from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
-from liftnet.match.cross_split import match_across
+from liftnet.match.cross_split import match_across_splits
 from liftnet.match.settings import MatchSettings
 from liftnet.shard.leakage import LINKING, links_between
 from liftnet.verify.settings import VerifySettings
@@ -164,7 +164,7 @@ def planted(one_view: bool) -> Callable[[list[dict[str, object]]], None]:
 def across(root: Path) -> dict[str, object]:
     """Match and verify across the splits of a run, and count the links."""
     start = spent()
-    match_across(root, root / "across/matches.parquet", MatchSettings(), threads=1)
+    match_across_splits(root, root / "across/matches.parquet", MatchSettings(), threads=1)
     matched = spent()
     verify_matches(root, root / "across/matches.parquet", root / "across/pairs.parquet", VerifySettings(), threads=1)
     verified = spent()
@@ -232,7 +232,7 @@ def main() -> None:
             shown(altered, {"within 6 bits": ".0%", "lowest agreement": ".2f", "dropped": ".0%"}),
             f"## Time of the search\n\nAll near pairs among {SEARCHED:,} random hashes: {seconds:.1f} CPU s. It "
             "grows with the square of their number and runs on all threads.",
-            "## Links between splits\n\n`match --across` and `verify run` with their defaults, features from the "
+            "## Links between splits\n\n`match --cross-split` and `verify run` with their defaults, features from the "
             "cache. A pair is wrong if its images are of two works.",
             shown(found, {"match, CPU s": ".1f", "verify, CPU s": ".1f"}),
         ],

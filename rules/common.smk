@@ -85,9 +85,6 @@ COLLECT_MANIFEST = (
     ),
 )
 
-MATCH_ACROSS = ("across_coarse", "across_neighbours")  # of `match --across` alone
-MATCH_WORK = tuple(key for key in config["match"] if key not in MATCH_ACROSS)
-
 
 wildcard_constraints:
     source=r"[a-z0-9][a-z0-9-]*",
@@ -180,8 +177,8 @@ def found_works():
 
 def match_environment():
     """The conda environment of `match`."""
-    keys = ("features", "matcher", "device")
-    name = jobs.environment_of_match(*(config["match"][key] for key in keys))
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["match"]
+    name = jobs.environment_of_match(config["match"], schema)
     return f"../envs/{name}.yaml"
 
 
@@ -206,8 +203,8 @@ def pairs_of_work(wildcards):
     """About how many image pairs of a work are tried."""
     return jobs.pairs_of_work(
         found_works()[wildcards.work].images,
-        config["match"]["exhaustive_images"],
-        config["match"]["neighbours"],
+        config["match"]["pairs"]["exhaustive_images"],
+        config["match"]["pairs"]["neighbours"],
     )
 
 

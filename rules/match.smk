@@ -11,7 +11,7 @@ rule match_work:
     input:
         manifest="<results>/manifest.parquet",
         masks=branch(
-            config["match"]["mask_first"], then=mask_table_of_work, otherwise=[]
+            config["match"]["search"]["mask_first"], then=mask_table_of_work, otherwise=[]
         ),
     output:
         matches="<results>/matches/{work}.parquet",
@@ -27,12 +27,14 @@ rule match_work:
         runtime=minutes_of_work,
     params:
         seed=config["seed"],
-        settings=settings("match", *MATCH_WORK),
+        settings=section(
+            "match.features", "match.search", "match.pairs", "match.openmvg"
+        ),
         version=2,
     shell:
         """
         python -m liftnet match --root "$(dirname {input.manifest:q})" --work {wildcards.work:q} \
-            --out {output.matches:q} --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+            --out {output.matches:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """
 
 
@@ -56,10 +58,10 @@ rule match_across:
         runtime=minutes_across,
     params:
         seed=config["seed"],
-        settings=settings("match"),
+        settings=section("match"),
         version=1,
     shell:
         """
-        python -m liftnet match --across --root "$(dirname {input.manifest:q})" --out {output.matches:q} \
-            --threads {threads} --seed {params.seed} {params.settings} 2>&1 | tee {log:q}
+        python -m liftnet match --cross-split --root "$(dirname {input.manifest:q})" --out {output.matches:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
         """

@@ -20,17 +20,19 @@ def add_commands(stages: Subparsers) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--work", help="work_id of the work, as in the manifest")
     what.add_argument(
-        "--across", action="store_true", help="images of val and test against those of other splits, on their masks"
+        "--cross-split",
+        action="store_true",
+        help="images of val and test against those of other splits, on their masks",
     )
     parser.add_argument("--out", type=Path, required=True, help="Parquet table to write, one row per image pair")
 
 
 def _run(arguments: argparse.Namespace) -> None:
     settings = settings_from(arguments, MatchSettings)
-    if arguments.across:
-        from liftnet.match.cross_split import match_across
+    if arguments.cross_split:
+        from liftnet.match.cross_split import match_across_splits
 
-        match_across(arguments.root, arguments.out, settings, threads=arguments.threads, seed=arguments.seed)
+        match_across_splits(arguments.root, arguments.out, settings, threads=arguments.threads, seed=arguments.seed)
     else:
         from liftnet.match.match import match_work
 

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.settings import changed
 from liftnet.data.features import Floats
 from liftnet.data.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, in_groups, read_table, table_writer
 from liftnet.match.descriptors import match_descriptors
 from liftnet.match.feature_cache import recipe, work_features
-from liftnet.match.match import Summary, check_settings, load_matcher, table_rows
+from liftnet.match.match import Summary, check_settings, table_rows
 from liftnet.match.retrieval import RATIO, coarsest, sample, vlad, vocabulary
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import MIN_KEYPOINTS, PairMatches, Problem, WorkFeatures, WorkImage
@@ -48,7 +49,7 @@ class SplitImages:
     splits: dict[str, str]
 
 
-def match_across(root: Path, out: Path, settings: MatchSettings, threads: int = 1, seed: int = 0) -> None:
+def match_across_splits(root: Path, out: Path, settings: MatchSettings, threads: int = 1, seed: int = 0) -> None:
     """Match each image of val and test with the images of other splits that it is most like.
 
     Args:
@@ -68,14 +69,14 @@ def match_across(root: Path, out: Path, settings: MatchSettings, threads: int = 
         raise LiftnetError(root / "masks", "is not a folder", "Run `segment predict` first: it is masks that decide")
     known = split_images(root)
     work = masked_features(known, root / "features" / recipe(settings), settings, threads)
-    pairs = pairs_across(work, known.splits, settings, threads, seed)
+    pairs = pairs_across_splits(work, known.splits, settings, threads, seed)
     summary = Summary("across splits", len(known.images))
     matched: Iterator[PairMatches] = iter(())
     if pairs:
-        matched = load_matcher(settings.matcher)(work, pairs, settings, threads, seed)
+        matched = settings.matcher.match(work, pairs, settings, threads, seed)
     with table_writer(out, MATCHES) as write:
         for group in in_groups(matched, ROWS_PER_GROUP):
-            write(table_rows(group, settings.model_copy(update={"mask_first": True}), seed))
+            write(table_rows(group, changed(settings, mask_first=True), seed))
             summary.add(group)
     if work.problems:
         LOG.warning("%d images have no usable mask or features and are not compared", len(work.problems))
@@ -122,13 +123,13 @@ def masked_features(known: SplitImages, cache: Path, settings: MatchSettings, th
     return work
 
 
-def pairs_across(
+def pairs_across_splits(
     work: WorkFeatures, splits: Mapping[str, str], settings: MatchSettings, threads: int = 1, seed: int = 0
 ) -> list[tuple[str, str]]:
     """The pairs of images of two splits, one of them held out, that are worth matching.
 
     For each image of val and test: the images of other splits with the most like aggregated descriptors; of these
-    those with at least `across_coarse` matching coarse features; of these the `across_neighbours` with the most.
+    those with at least `min_coarse_matches` matching coarse features; of these the `partners` with the most.
 
     Args:
         work: The images and their features; those without are noted among its problems.
@@ -224,8 +225,8 @@ def _promising(
     counts = map_threads(count, shortlist, threads, "match", "comparing coarse features")
     of_query: dict[str, list[tuple[int, str]]] = {}
     for (query, other), matches in zip(shortlist, counts, strict=True):
-        if matches >= settings.across_coarse:
+        if matches >= settings.cross_split.min_coarse_matches:
             of_query.setdefault(query, []).append((-matches, other))
     for query, others in of_query.items():
-        for _, other in sorted(others)[: settings.across_neighbours]:
+        for _, other in sorted(others)[: settings.cross_split.partners]:
             yield (query, other) if query < other else (other, query)

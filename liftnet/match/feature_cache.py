@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.features import Features, read_features, write_features
-from liftnet.match.settings import MatchSettings, feature_settings
+from liftnet.core.settings import fingerprint
+from liftnet.data.features import read_features, write_features
+from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import MIN_KEYPOINTS, Problem, WorkFeatures, WorkImage, image_size
-
-CACHE_VERSION = 1  # raised when the features of an extractor change with the same settings
-
-
-class Extractor(Protocol):
-    """Yields what it found in each image, in any order, as soon as it is known."""
-
-    def __call__(
-        self, images: Sequence[WorkImage], settings: MatchSettings, threads: int
-    ) -> Iterator[tuple[WorkImage, Features | Problem]]:
-        """Find features of the whole images, without their masks; the result does not depend on `threads`."""
-
-
-def load_extractor(name: str) -> Extractor:
-    """The function behind the setting `features`; only the one asked for is imported."""
-    if name == "openmvg":
-        from liftnet.match.methods.openmvg import extract_openmvg
-
-        return extract_openmvg
-    if name == "colmap":
-        from liftnet.match.methods.colmap import extract_colmap
-
-        return extract_colmap
-    from liftnet.match.methods.opencv import extract_opencv
-
-    return extract_opencv
 
 
 def recipe(settings: MatchSettings) -> str:
-    """The folder name of features found with these settings: readable, with a hash of all that decides them."""
-    used = feature_settings(settings)
-    text = json.dumps([CACHE_VERSION, used], sort_keys=True)
-    words = [settings.features, settings.openmvg_preset.lower()] if settings.features == "openmvg" else []
-    words = words or [settings.features, f"r{settings.max_side}", f"n{settings.max_keypoints}"]
-    words += [name.split("_")[0] for name in ("upright", "affine_shape") if used.get(name)]
-    return "-".join([*words, hashlib.sha256(text.encode()).hexdigest()[:8]])
+    """The folder name of features found with these settings: the extractor and a fingerprint of its settings."""
+    version = "" if settings.extractor.version == 1 else f"{settings.extractor.version}"
+    return f"{settings.features.extractor}{version}-{fingerprint(settings.of_extractor)}"
 
 
 def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSettings, threads: int = 1) -> WorkFeatures:
@@ -74,11 +42,12 @@ def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSetti
     good = [image for image in images if image.image_id in work.files]
     missing = [image for image in good if not _is_cached(work.files[image.image_id])]
     if missing:
-        for image, found in load_extractor(settings.features)(missing, settings, threads):
+        about = {"features": settings.features.extractor, **settings.of_extractor.model_dump()}
+        for image, found in settings.extractor.find(missing, settings, threads):
             if isinstance(found, Problem):
                 work.problems[image.image_id] = found
             else:
-                write_features(work.files[image.image_id], found, feature_settings(settings))
+                write_features(work.files[image.image_id], found, about)
     get_logger("match").debug("features: %d images from %s, %d found now", len(good), cache, len(missing))
     _count(work, threads)
     return work

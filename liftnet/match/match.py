@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.match.feature_cache import recipe, work_features
-from liftnet.match.settings import MatchSettings, used_settings
+from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import PairMatches, WorkFeatures, work_images
-
-
-class Matcher(Protocol):
-    """Yields the putative matches of each pair, in the order of the pairs."""
-
-    def __call__(
-        self,
-        work: WorkFeatures,
-        pairs: Sequence[tuple[str, str]],
-        settings: MatchSettings,
-        threads: int,
-        seed: int,
-    ) -> Iterator[PairMatches]:
-        """Match pairs (a, b) of usable images, a < b; the result does not depend on `threads`."""
 
 
 def match_work(root: Path, work: str, out: Path, settings: MatchSettings, threads: int = 1, seed: int = 0) -> None:
@@ -49,7 +35,7 @@ def match_work(root: Path, work: str, out: Path, settings: MatchSettings, thread
     """
     check_settings(settings)
     logger = get_logger("match")
-    images = work_images(root, work, settings.mask_first)
+    images = work_images(root, work, settings.search.mask_first)
     if len(images) < 2:
         logger.info("%s has %d usable image(s): no pair to match", work, len(images))
     wanted = images if len(images) > 1 else []
@@ -70,10 +56,10 @@ def check_settings(settings: MatchSettings) -> None:
     Raises:
         LiftnetError: Says which.
     """
-    if settings.affine_shape and settings.features != "colmap":
-        raise LiftnetError("affine_shape", f"is not offered with features {settings.features}", "Set features: colmap")
-    if settings.device == "cuda" and settings.matcher != "exact":
-        raise LiftnetError("device", f"cuda is not offered by the matcher {settings.matcher}", "Set matcher to exact")
+    if settings.search.device == "cuda" and settings.matcher.name != "exact":
+        raise LiftnetError(
+            "device", f"cuda is not offered by the matcher {settings.matcher.name}", "Set matcher to exact"
+        )
 
 
 def match_pairs(work: WorkFeatures, settings: MatchSettings, threads: int, seed: int) -> Iterator[PairMatches]:
@@ -81,39 +67,23 @@ def match_pairs(work: WorkFeatures, settings: MatchSettings, threads: int, seed:
     pairs = pairs_to_try(work, settings, threads, seed)
     matched: Iterator[PairMatches] = iter(())
     if usable := [pair for pair in pairs if work.unmatched(*pair) is None]:
-        matched = load_matcher(settings.matcher)(work, usable, settings, threads, seed)
+        matched = settings.matcher.match(work, usable, settings, threads, seed)
     for pair in pairs:
         yield work.unmatched(*pair) or next(matched)
 
 
 def pairs_to_try(work: WorkFeatures, settings: MatchSettings, threads: int, seed: int) -> list[tuple[str, str]]:
     """All pairs (a, b) of the images, a < b, ascending; in a large work those that look most alike."""
-    if len(work.images) <= settings.exhaustive_images:
+    if len(work.images) <= settings.pairs.exhaustive_images:
         return work.all_pairs()
     from liftnet.match.retrieval import similar_pairs
 
-    return similar_pairs(work, settings.neighbours, threads, seed)
-
-
-def load_matcher(name: str) -> Matcher:
-    """The function behind the setting `matcher`; only the one asked for is imported."""
-    if name == "openmvg":
-        from liftnet.match.methods.openmvg import match_openmvg
-
-        return match_openmvg
-    if name == "colmap":
-        from liftnet.match.methods.colmap import match_colmap
-
-        return match_colmap
-    from liftnet.match.methods.exact import match_exact
-
-    return match_exact
+    return similar_pairs(work, settings.pairs.neighbours, threads, seed)
 
 
 def table_rows(pairs: Iterable[PairMatches], settings: MatchSettings, seed: int) -> list[dict[str, Any]]:
     """The rows of the table of matches."""
-    used = used_settings(settings) | ({"seed": seed} if settings.matcher == "colmap" else {})
-    common = {"matcher": settings.matcher, "settings": json.dumps(used, sort_keys=True)}
+    common = {"matcher": settings.matcher.name, "settings": json.dumps(settings.recorded(seed), sort_keys=True)}
     return [
         {
             "image_a": pair.image_a,

@@ -1,106 +1,144 @@
-"""The settings of the stage `match`."""
+"""The settings of the stage `match`. What each extractor and matcher can be told, its own module declares."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from liftnet.core.settings import Settings
+from liftnet.match.registry import Extractor, Matcher, extractors, matchers
 
 
-class MatchSettings(Settings):
-    """How images of one work are matched; the defaults are those of config.yaml."""
+def _choice(kind: str, known: dict[str, Any], default: str, description: str) -> dict[str, Any]:
+    """The field that names a method, and a group for each method that has settings."""
+    names = Literal[tuple(known)]  # type: ignore[valid-type]
+    environments = {name: method.environment for name, method in known.items()}
+    chosen = Field(default, description=description, json_schema_extra={"environments": environments})
+    groups = {
+        name: (method.settings, Field(method.settings(), description=f"of {name}"))
+        for name, method in known.items()
+        if method.settings is not None
+    }
+    return {kind: (names, chosen), **groups}
 
-    features: Literal["opencv", "colmap", "openmvg"] = Field(
-        "opencv", description="whose SIFT finds and describes keypoints: OpenCV's, COLMAP's or OpenMVG's"
-    )
-    matcher: Literal["exact", "colmap", "openmvg"] = Field(
-        "exact", description="who compares them: the built-in exact search, COLMAP or OpenMVG; all take any features"
-    )
+
+class _Search(Settings):
+    """How the features of two images are compared, whoever does it."""
+
     ratio: float = Field(
-        0.8, gt=0, le=1, description="largest distance to the nearest descriptor over that to the second; 1: no test"
+        0.8, gt=0, le=1, description="max. distance to the nearest descriptor over that to the second; 1: no test"
     )
     mutual: bool = Field(
         True, description="keep a match only if each descriptor is the other's nearest (openmvg: best match per point)"
-    )
-    contrast_threshold: float = Field(
-        0.005, ge=0, le=0.5, description="SIFT contrast threshold of opencv; smooth marble needs a low one"
-    )
-    max_keypoints: int = Field(
-        8000, ge=2, le=65535, description="most keypoints per image, the strongest first (opencv, colmap)"
-    )
-    max_side: int = Field(
-        1600, ge=64, le=16384, description="longest side in px at which features are sought (opencv, colmap)"
-    )
-    octave_layers: int = Field(
-        3, ge=1, le=10, description="scales sought in each octave (opencv); 5 finds more, in more time"
-    )
-    upright: bool = Field(
-        False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
-    )
-    affine_shape: bool = Field(
-        False,
-        description="fit descriptors to the local tilt of the surface (colmap); more matches at wide angles",
     )
     mask_first: bool = Field(
         False,
         description="use only keypoints on the predicted foreground; changes which neighbours are second nearest",
     )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the exact matcher runs; the matches are the same")
+
+
+if TYPE_CHECKING:
+
+    class FeatureSettings(Settings):
+        """Whose features, and the settings of each extractor."""
+
+        extractor: str = ""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    class SearchSettings(_Search):
+        """Who compares features, and how."""
+
+        matcher: str = ""
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    FeatureSettings = create_model(
+        "FeatureSettings",
+        __base__=Settings,
+        **_choice(
+            "extractor",
+            extractors(),
+            "opencv",
+            "whose SIFT finds and describes keypoints: OpenCV's, COLMAP's or OpenMVG's",
+        ),
+    )
+    SearchSettings = create_model(
+        "SearchSettings",
+        __base__=_Search,
+        **_choice(
+            "matcher",
+            matchers(),
+            "exact",
+            "who compares them: the built-in exact search, COLMAP or OpenMVG; all take any features",
+        ),
+    )
+
+
+class PairSettings(Settings):
+    """Which pairs of images of a work are matched."""
+
     exhaustive_images: int = Field(
         300, ge=2, description="images of a work up to which all pairs are tried; above it those most alike"
     )
     neighbours: int = Field(
         50, ge=1, description="how many of the images most like it each image of a larger work is matched with"
     )
-    across_neighbours: int = Field(
-        3, ge=1, le=100, description="images of other splits that each image of val and test is matched with, at most"
+
+
+class CrossSplitSettings(Settings):
+    """Which pairs of images of two splits are matched."""
+
+    partners: int = Field(
+        3, ge=1, le=100, description="max. images of other splits that each image of val and test is matched with"
     )
-    across_coarse: int = Field(
-        8, ge=0, le=500, description="least matches among 500 coarse features for such a pair to be matched"
+    min_coarse_matches: int = Field(
+        8, ge=0, le=500, description="min. matches among 500 coarse features for such a pair to be matched"
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where the exact matcher runs; the matches are the same")
-    openmvg_bin: str = Field("", description="folder of the openMVG_main_* programs; empty: they are found on PATH")
-    openmvg_preset: Literal["NORMAL", "HIGH", "ULTRA"] = Field(
-        "HIGH", description="SIFT preset of OpenMVG; NORMAL finds little on smooth stone"
+
+
+class OpenmvgSettings(Settings):
+    """Where OpenMVG's programs are; nothing here changes what they find."""
+
+    bin: str = Field("", description="folder of the openMVG_main_* programs; empty: they are found on PATH")
+    timeout_minutes: float = Field(240, gt=0, description="minutes after which one OpenMVG program is stopped")
+
+
+class MatchSettings(Settings):
+    """How images of one work are matched; the defaults are those of config.yaml."""
+
+    features: FeatureSettings = Field(FeatureSettings(), description="keypoints and their descriptors")
+    search: SearchSettings = Field(SearchSettings(), description="comparing the features of two images")
+    pairs: PairSettings = Field(PairSettings(), description="which images of a work are compared")
+    cross_split: CrossSplitSettings = Field(
+        CrossSplitSettings(), description="images of different splits, to find one object in two of them"
     )
-    openmvg_method: Literal["HNSWL2", "BRUTEFORCEL2", "ANNL2", "CASCADEHASHINGL2", "FASTCASCADEHASHINGL2", "AUTO"] = (
-        Field("HNSWL2", description="matching method of OpenMVG; cascade hashing is faster and much less precise")
-    )
-    openmvg_filter: Literal["none", "f", "h"] = Field(
-        "none",
-        description="filter of OpenMVG on its matches: f: fundamental matrix, h: homography, none: left to verify",
-    )
-    openmvg_timeout: float = Field(240, gt=0, description="minutes after which one OpenMVG program is stopped")
+    openmvg: OpenmvgSettings = Field(OpenmvgSettings(), description="OpenMVG's programs")
 
+    @property
+    def extractor(self) -> Extractor:
+        """The extractor chosen."""
+        return extractors()[self.features.extractor]
 
-FEATURE_SETTINGS = {
-    "opencv": ("contrast_threshold", "max_keypoints", "max_side", "octave_layers", "upright"),
-    "colmap": ("max_keypoints", "max_side", "upright", "affine_shape"),
-    "openmvg": ("openmvg_preset", "upright"),
-}
-"""The settings that decide the features of each extractor: with the image they are the key of the cache."""
+    @property
+    def matcher(self) -> Matcher:
+        """The matcher chosen."""
+        return matchers()[self.search.matcher]
 
-MATCHER_SETTINGS = {
-    "exact": (),
-    "colmap": (),
-    "openmvg": ("openmvg_method", "openmvg_filter"),
-}
-"""The settings that decide the result of each matcher beside those that hold for all."""
+    @property
+    def of_extractor(self) -> Settings:
+        """The settings of the extractor chosen: with the image all that decides its features."""
+        chosen: Settings = getattr(self.features, self.features.extractor)
+        return chosen
 
-ACROSS_SETTINGS = ("across_coarse", "across_neighbours")
-"""The settings of `match --across` alone."""
-
-_FOR_ALL = ("features", "ratio", "mutual", "mask_first", "exhaustive_images", "neighbours")
-
-
-def feature_settings(settings: MatchSettings) -> dict[str, Any]:
-    """What decides the features of an image."""
-    used = {name: getattr(settings, name) for name in FEATURE_SETTINGS[settings.features]}
-    return {"features": settings.features, **used}
-
-
-def used_settings(settings: MatchSettings) -> dict[str, Any]:
-    """What decides the matches, as recorded in the table of matches."""
-    names = (*_FOR_ALL, *FEATURE_SETTINGS[settings.features], *MATCHER_SETTINGS[settings.matcher])
-    return {name: getattr(settings, name) for name in names}
+    def recorded(self, seed: int) -> dict[str, Any]:
+        """What decides the matches, as recorded in the table of matches."""
+        search = self.search.model_dump(include={"ratio", "mutual", "mask_first"})
+        used = {"features": self.features.extractor, **search, **self.pairs.model_dump()}
+        used |= self.of_extractor.model_dump()
+        if self.matcher.settings is not None:
+            used |= getattr(self.search, self.matcher.name).model_dump()
+        return used | ({"seed": seed} if self.matcher.draws else {})

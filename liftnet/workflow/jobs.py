@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 _MANY_PAIRS = 2000  # image pairs of a work that one thread would take an hour for
 _MANY_IMAGES = 2000
+PLAIN = "vision"  # the environment of stages that look at images
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,16 @@ def minutes_of_set(name: str, renderer: str) -> int:
     return 1440 if renderer == "blender" and name != "scanned" else 60
 
 
-def environment_of_match(features: str, matcher: str, device: str) -> str:
-    """The conda environment of `match`: COLMAP's, that of a graphics card, or the plain one."""
-    if "colmap" in (features, matcher):
-        return "colmap"
-    return "torch" if device == "cuda" else "vision"
+def environment_of_match(match: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The conda environment of `match`: that of its extractor or matcher, that of a graphics card, or the plain one.
+
+    Args:
+        match: The section of the configuration.
+        schema: Its schema, which says what environment each extractor and matcher needs.
+    """
+    chosen = (("features", "extractor"), ("search", "matcher"))
+    needed = {
+        schema["properties"][group]["properties"][key]["environments"][match[group][key]] for group, key in chosen
+    }
+    own = sorted(needed - {PLAIN})
+    return own[0] if own else "torch" if match["search"]["device"] == "cuda" else PLAIN

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.masks import write_mask
 from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
 
 needs_pycolmap = pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")
-COLMAP = MatchSettings(features="colmap", matcher="colmap")
+COLMAP = changed(MatchSettings(), extractor="colmap", matcher="colmap")
 
 
 def run(root, settings=COLMAP, threads=1, out="m.parquet"):
@@ -75,7 +76,7 @@ def test_mask_first(two_views):
         mask = np.zeros((240, 320), bool)
         mask[:, columns] = True
         write_mask(two_views.path / "masks" / f"{image_id}.png", mask)
-    row = run(two_views, MatchSettings(features="colmap", matcher="colmap", mask_first=True))["a0", "b1"]
+    row = run(two_views, changed(MatchSettings(), extractor="colmap", matcher="colmap", mask_first=True))["a0", "b1"]
     assert len(row["x1"]) > 30
     assert min(row["x1"]) > 98.5
     assert max(row["x1"]) < 260.5

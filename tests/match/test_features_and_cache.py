@@ -8,17 +8,18 @@ import pytest
 import torch
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.features import Features, read_features, write_features
 from liftnet.match import batched
 from liftnet.match.feature_cache import recipe
 from liftnet.match.match import match_work
 from liftnet.match.methods import opencv
-from liftnet.match.methods.opencv import extract_sift
+from liftnet.match.methods.opencv import OpencvSettings, extract_sift
 from liftnet.match.settings import MatchSettings
 
 
 def run(root, out="m.parquet", **changes):
-    match_work(root.path, "a-work-123abc", root.path / out, MatchSettings(**changes))
+    match_work(root.path, "a-work-123abc", root.path / out, changed(MatchSettings(), **changes))
     return {(row["image_a"], row["image_b"]): row for row in root.matches(out)}
 
 
@@ -81,12 +82,14 @@ class TestCache:
     def test_other_settings_other_files(self, two_views):
         run(two_views)
         run(two_views, contrast_threshold=0.02)
-        run(two_views, max_side=300)
+        run(two_views, **{"features.opencv.max_side": 300})
         assert len({path.parent for path in cached(two_views)}) == 3
-        assert recipe(MatchSettings()).startswith("opencv-r1600-n8000-")
-        assert recipe(MatchSettings(upright=True)).startswith("opencv-r1600-n8000-upright-")
-        assert recipe(MatchSettings(features="openmvg", max_side=99)) == recipe(MatchSettings(features="openmvg"))
-        assert recipe(MatchSettings(ratio=0.5, matcher="openmvg")) == recipe(MatchSettings())
+        default = recipe(MatchSettings())
+        assert default.startswith("opencv-")
+        assert recipe(changed(MatchSettings(), **{"features.opencv.upright": True})) != default
+        assert recipe(changed(MatchSettings(), extractor="openmvg")).startswith("openmvg-")
+        for other in ({"features.colmap.max_side": 99}, {"preset": "ULTRA"}, {"ratio": 0.5, "matcher": "openmvg"}):
+            assert recipe(changed(MatchSettings(), **other)) == default
 
     def test_a_damaged_file_is_found_again(self, two_views, caplog):
         caplog.set_level(logging.WARNING)
@@ -102,7 +105,7 @@ class TestVariants:
     def test_upright_features_do_not_turn(self, textured):
         image = textured()
         turned = np.ascontiguousarray(np.rot90(image))
-        free, upright = MatchSettings(), MatchSettings(upright=True)
+        free, upright = OpencvSettings(), OpencvSettings(upright=True)
         features = extract_sift(image, upright)
         assert not features.orientations.any()
         places = np.column_stack([features.keypoints, features.scales])
@@ -116,7 +119,7 @@ class TestVariants:
 
     def test_more_layers_find_more(self, textured):
         image = textured()
-        counts = [len(extract_sift(image, MatchSettings(octave_layers=layers))) for layers in (2, 3, 5)]
+        counts = [len(extract_sift(image, OpencvSettings(octave_layers=layers))) for layers in (2, 3, 5)]
         assert counts == sorted(counts)
         assert counts[2] > 1.1 * counts[1]
 
@@ -127,7 +130,7 @@ class TestVariants:
         root.add("b1", cv2.resize(image, (400, 120), interpolation=cv2.INTER_AREA))
         right = {}
         for affine in (False, True):
-            row = run(root, features="colmap", affine_shape=affine)["a0", "b1"]
+            row = run(root, extractor="colmap", affine_shape=affine)["a0", "b1"]
             down = 0.4 * np.array(row["y1"]) - 0.3  # pixel centres: (y + .5) 120 / 300 - .5
             right[affine] = (np.hypot(np.subtract(row["x2"], row["x1"]), row["y2"] - down) < 2).sum()
         assert right[True] > 5 * right[False] > 0
@@ -136,7 +139,7 @@ class TestVariants:
         """A picture of twice the size, turned by a quarter: twice the scales, orientations turned with it."""
         image = textured()
         larger = np.rot90(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), -1)
-        a, b = (extract_sift(np.ascontiguousarray(picture), MatchSettings()) for picture in (image, larger))
+        a, b = (extract_sift(np.ascontiguousarray(picture), OpencvSettings()) for picture in (image, larger))
         matches = batched_matches(a.descriptors, b.descriptors)
         ratio = b.scales[matches[:, 1]] / a.scales[matches[:, 0]]
         turn = np.angle(np.exp(1j * (b.orientations[matches[:, 1]] - a.orientations[matches[:, 0]])))
@@ -153,7 +156,7 @@ class TestCombinations:
     @pytest.mark.parametrize(("features", "matcher"), [("opencv", "colmap"), ("colmap", "exact")])
     def test_any_features_to_any_matcher(self, two_views, motion, features, matcher):
         pytest.importorskip("pycolmap")
-        row = run(two_views, features=features, matcher=matcher)["a0", "b1"]
+        row = run(two_views, extractor=features, matcher=matcher)["a0", "b1"]
         first, second = np.array([row["x1"], row["y1"]]), np.array([row["x2"], row["y2"]])
         errors = np.linalg.norm(motion[:, :2] @ first + motion[:, 2:] - second, axis=0)
         assert len(errors) > 80
@@ -179,8 +182,6 @@ class TestCombinations:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"features": "openmvg", "affine_shape": True}, "affine_shape: is not offered with features openmvg"),
-            ({"affine_shape": True}, "Set features: colmap"),
             ({"matcher": "colmap", "device": "cuda"}, "not offered by the matcher colmap"),
         ],
     )

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from liftnet.core.settings import changed
 from liftnet.data.features import Features, write_features
 from liftnet.match import retrieval
 from liftnet.match.retrieval import best_partners, most_similar, similar_pairs, vlad, vocabulary
@@ -102,11 +103,11 @@ def test_the_limit_decides_between_all_pairs_and_retrieval(two_views, textured, 
     for k in range(4):
         two_views.add(f"c{k}", textured(seed=k // 2)[:, 10 * k :])
     run = {"root": two_views.path, "work": "a-work-123abc", "out": two_views.path / "m.parquet"}
-    match_work(**run, settings=MatchSettings(exhaustive_images=6, neighbours=1))
+    match_work(**run, settings=changed(MatchSettings(), exhaustive_images=6, neighbours=1))
     everything = {(row["image_a"], row["image_b"]): row for row in two_views.matches()}
     assert len(everything) == 15
     monkeypatch.setattr(retrieval, "SHORTLIST", 2)
-    match_work(**run, settings=MatchSettings(exhaustive_images=5, neighbours=1))
+    match_work(**run, settings=changed(MatchSettings(), exhaustive_images=5, neighbours=1))
     chosen = {(row["image_a"], row["image_b"]): row for row in two_views.matches()}
     assert 3 <= len(chosen) < 6
     assert ("c2", "c3") in chosen

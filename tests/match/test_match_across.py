@@ -1,18 +1,15 @@
 """Images of different splits that show one object are found; others are not, nor what lies off the masks."""
 
-import ast
-import re
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.masks import write_mask
-from liftnet.match.cross_split import match_across
-from liftnet.match.settings import ACROSS_SETTINGS, MatchSettings
+from liftnet.match.cross_split import match_across_splits
+from liftnet.match.settings import MatchSettings
 
 SIZE = {"width": 320, "height": 240}
 
@@ -37,7 +34,7 @@ def add(root, textured, motion):
 
 
 def pairs(root, **settings):
-    match_across(root.path, root.path / "across.parquet", MatchSettings(**settings))
+    match_across_splits(root.path, root.path / "across.parquet", changed(MatchSettings(), **settings))
     rows = root.matches("across.parquet")
     assert [(row["image_a"], row["image_b"]) for row in rows] == sorted(
         (row["image_a"], row["image_b"]) for row in rows
@@ -80,16 +77,16 @@ def test_no_more_partners_than_asked_for(root, add):
     add("a0", 1, "test")
     for number in range(1, 4):
         add(f"b{number}", 1, "train", view=1, work=f"work-{number}")
-    assert len(pairs(root, across_neighbours=2)) == 2
-    assert len(pairs(root, across_neighbours=3)) == 3
-    assert not pairs(root, across_coarse=500)
+    assert len(pairs(root, partners=2)) == 2
+    assert len(pairs(root, partners=3)) == 3
+    assert not pairs(root, min_coarse_matches=500)
 
 
 def test_threads_change_nothing(root, add):
     for number in range(6):
         add(f"a{number}", number // 2, ("train", "test", "val")[number % 3], view=number % 2)
-    match_across(root.path, root.path / "one.parquet", MatchSettings(), threads=1)
-    match_across(root.path, root.path / "three.parquet", MatchSettings(), threads=3)
+    match_across_splits(root.path, root.path / "one.parquet", MatchSettings(), threads=1)
+    match_across_splits(root.path, root.path / "three.parquet", MatchSettings(), threads=3)
     assert (root.path / "one.parquet").read_bytes() == (root.path / "three.parquet").read_bytes()
 
 
@@ -105,19 +102,14 @@ def test_images_without_a_mask_or_of_one_split_are_no_error(root, add, caplog):
 def test_masks_are_needed(root, add):
     add("a0", 1, "train", masked=False)
     with pytest.raises(LiftnetError, match="segment predict"):
-        match_across(root.path, root.path / "across.parquet", MatchSettings())
+        match_across_splits(root.path, root.path / "across.parquet", MatchSettings())
 
 
 def test_command(root, add, capsys):
     add("a0", 1, "train")
     add("b1", 1, "test", view=1)
     out = root.path / "across/matches.parquet"
-    assert main(["match", "--across", "--root", str(root.path), "--out", str(out), "--threads", "1"]) in (0, None)
+    assert main(["match", "--cross-split", "--root", str(root.path), "--out", str(out), "--threads", "1"]) in (0, None)
     assert len(root.matches("across/matches.parquet")) == 1
     with pytest.raises(SystemExit):
-        main(["match", "--across", "--work", "w", "--root", str(root.path), "--out", str(out)])
-
-
-def test_the_rules_know_which_settings_are_of_this_command_alone():
-    text = (Path(__file__).resolve().parents[2] / "rules" / "common.smk").read_text()
-    assert ast.literal_eval(re.search(r"^MATCH_ACROSS = (\(.*?\))", text, re.MULTILINE)[1]) == ACROSS_SETTINGS
+        main(["match", "--cross-split", "--work", "w", "--root", str(root.path), "--out", str(out)])

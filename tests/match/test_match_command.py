@@ -16,8 +16,8 @@ from liftnet.data.features import Features
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import write_image
 from liftnet.match.cli import add_commands
-from liftnet.match.methods.opencv import extract_sift, root_sift
-from liftnet.match.settings import MatchSettings, used_settings
+from liftnet.match.methods.opencv import OpencvSettings, extract_sift, root_sift
+from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import distinct_matches
 
 
@@ -48,7 +48,7 @@ def test_matches_lie_where_they_should(two_views, motion, caplog):
     assert all(0.2 <= score <= 1 for score in row["score"])
     recorded = json.loads(row["settings"])
     assert recorded["ratio"] == 0.8
-    assert recorded == used_settings(MatchSettings())
+    assert recorded == MatchSettings().recorded(0)
     assert recorded["contrast_threshold"] == 0.005
     assert "a-work-123abc: 2 images, 1 pairs," in caplog.messages[-1]
     assert "putative matches (median per pair" in caplog.messages[-1]
@@ -63,7 +63,7 @@ def test_no_place_has_two_partners(two_views):
 
 
 def test_shrinking_keeps_the_pixel_convention(two_views, motion):
-    command(two_views, "--max-side", 203)
+    command(two_views, "--features.opencv.max-side", 203)
     (row,) = two_views.matches()
     found = errors(row, motion)
     assert len(found) > 50
@@ -76,7 +76,7 @@ def test_a_blob_is_found_at_its_centre(max_side):
     y, x = np.mgrid[:200, :240]
     distance = (x - 100) ** 2 + (y - 60) ** 2
     image = (30 + 200 * np.exp(-distance / (2 * 8.0**2))).astype(np.uint8)
-    features = extract_sift(image, MatchSettings(max_side=max_side))
+    features = extract_sift(image, OpencvSettings(max_side=max_side))
     nearest = np.linalg.norm(features.keypoints - [100, 60], axis=1).min()
     assert nearest < 0.06 * max(1, 240 / max_side)
 
@@ -184,7 +184,7 @@ def test_a_failed_write_keeps_the_old_table(two_views, monkeypatch):
 
     monkeypatch.setattr("liftnet.data.schemas.pq.ParquetWriter.write_table", full)
     with pytest.raises(LiftnetError, match="disk is full"):
-        command(two_views, "--ratio", 0.7)
+        command(two_views, "--search.ratio", 0.7)
     assert (two_views.path / "m.parquet").read_bytes() == before
     assert not list(two_views.path.glob(".*"))
 
@@ -228,7 +228,7 @@ class TestMaskFirst:
     def test_only_the_foreground_is_matched(self, two_views, motion):
         self.masked(two_views, slice(100, 260), slice(0, 320))
         command(two_views, out="all.parquet")
-        command(two_views, "--mask-first")
+        command(two_views, "--search.mask-first")
         (row,), (everything,) = two_views.matches(), two_views.matches("all.parquet")
         assert 50 < len(row["x1"]) < 0.75 * len(everything["x1"])
         assert min(row["x1"]) >= 99.5
@@ -240,13 +240,13 @@ class TestMaskFirst:
     def test_masks_that_cannot_be_used(self, two_views, textured):
         two_views.add("c2", textured())
         self.masked(two_views, slice(0, 0), slice(0, 320))
-        command(two_views, "--mask-first")
+        command(two_views, "--search.mask-first")
         rows = {(row["image_a"], row["image_b"]): row for row in two_views.matches()}
         assert rows["a0", "b1"]["status"] == "too_few_keypoints"
         assert "on the foreground" in rows["a0", "b1"]["reason"]
         assert rows["b1", "c2"]["status"] == "mask_missing"
         write_image(two_views.path / "masks" / "c2.png", np.zeros((3, 3), np.uint8))
-        command(two_views, "--mask-first")
+        command(two_views, "--search.mask-first")
         assert two_views.matches()[-1]["status"] == "mask_wrong_size"
 
 
@@ -284,7 +284,13 @@ def test_distinct_matches_keep_the_best_of_each_place():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--matcher", "superglue"), ("--ratio", "0"), ("--ratio", "nan"), ("--max-keypoints", "1"), ("--max-side", "x")],
+    [
+        ("--search.matcher", "superglue"),
+        ("--search.ratio", "0"),
+        ("--search.ratio", "nan"),
+        ("--features.opencv.max-keypoints", "1"),
+        ("--features.opencv.max-side", "x"),
+    ],
 )
 def test_impossible_settings_name_the_option(two_views, option, value):
     with pytest.raises(LiftnetError, match=option):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liftnet.core.settings import changed
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, MATCHES, read_table, write_table
 from liftnet.match.match import match_work
@@ -28,7 +29,7 @@ def match(root, files, **changes):
         (root / "images" / f"{name}.jpg").symlink_to(file.resolve())
         rows.append({"image_id": name, "work_id": "w", "status": "ok", "file": f"{name}.jpg"})
     write_table(root / "manifest.parquet", rows, MANIFEST)
-    match_work(root, "w", root / "m.parquet", MatchSettings(**changes), threads=2)
+    match_work(root, "w", root / "m.parquet", changed(MatchSettings(), **changes), threads=2)
     return {(row["image_a"], row["image_b"]): row for row in read_table(root / "m.parquet", MATCHES).to_pylist()}
 
 
@@ -60,7 +61,7 @@ def test_matches_of_neighbouring_views_keep_to_true_lines(tmp_path, features, ma
     if "colmap" in (features, matcher) and importlib.util.find_spec("pycolmap") is None:
         pytest.skip("pycolmap is not installed")
     rows = match(
-        tmp_path, {name: BUDDHA / "images" / f"{name}.jpg" for name in VIEWS}, features=features, matcher=matcher
+        tmp_path, {name: BUDDHA / "images" / f"{name}.jpg" for name in VIEWS}, extractor=features, matcher=matcher
     )
     assert list(rows) == list(combinations(VIEWS, 2))
     distances = epipolar_distance(rows[VIEWS[0], VIEWS[1]])

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.features import read_features
 from liftnet.data.masks import write_mask
 from liftnet.match.match import match_work
@@ -64,8 +65,8 @@ def three(two_views, textured):
 
 
 def run(root, openmvg, out="m.parquet", threads=1, **changes):
-    settings = MatchSettings(
-        **{"features": "openmvg", "matcher": "openmvg", "openmvg_bin": str(openmvg.folder), **changes}
+    settings = changed(
+        MatchSettings(), **{"extractor": "openmvg", "matcher": "openmvg", "bin": str(openmvg.folder), **changes}
     )
     match_work(root.path, "a-work-123abc", root.path / out, settings, threads)
     return {(row["image_a"], row["image_b"]): row for row in root.matches(out)}
@@ -87,7 +88,7 @@ def test_reads_what_the_programs_write(three, openmvg):
         assert row["y1"] == row["y2"] == [20 + 3 * k for k in range(POINTS)]
         assert row["score"] == [1] * POINTS  # equal descriptors: distance 0
     recorded = json.loads(rows["a0", "b1"]["settings"])
-    wanted = {"features": "openmvg", "openmvg_method": "HNSWL2", "openmvg_preset": "HIGH", "openmvg_filter": "none"}
+    wanted = {"features": "openmvg", "method": "HNSWL2", "preset": "HIGH", "filter": "none"}
     assert recorded.items() >= (wanted | {"ratio": 0.75, "mutual": True}).items()
     found = features_of(three, "b1")
     np.testing.assert_array_equal(found.scales, np.full(POINTS, 2.5, np.float32))
@@ -111,13 +112,13 @@ def test_features_are_computed_once(three, openmvg, textured):
     again = run(three, openmvg, ratio=0.9)
     assert len(openmvg.called(FEATURES)) == 4
     assert again["a0", "b1"]["x1"] == first["a0", "b1"]["x1"]
-    run(three, openmvg, upright=True)
+    run(three, openmvg, **{"features.openmvg.upright": True})
     assert len(openmvg.called(FEATURES)) == 8
     assert "-u 1" in openmvg.calls[-3]
 
 
 def test_takes_features_of_any_extractor(three, openmvg):
-    rows = run(three, openmvg, features="opencv")
+    rows = run(three, openmvg, extractor="opencv")
     assert not openmvg.called(FEATURES)
     row, a, b = rows["a0", "b1"], features_of(three, "a0"), features_of(three, "b1")
     assert row["n_keypoints_a"] == len(a) != len(b) == row["n_keypoints_b"]
@@ -140,7 +141,7 @@ def test_without_mutual_a_place_may_match_twice(three, openmvg):
 
 @pytest.mark.parametrize("model", ["f", "h"])
 def test_its_geometric_filter_on_demand(three, openmvg, model):
-    rows = run(three, openmvg, openmvg_filter=model)
+    rows = run(three, openmvg, filter=model)
     assert [len(row["x1"]) for row in rows.values()] == [
         10,
         0,
@@ -203,9 +204,11 @@ def test_silent_failures_of_one_image_become_rows(three, openmvg, faults, status
 
 def test_an_image_that_hangs_it_becomes_a_row(three, openmvg):
     openmvg.do(hang=["b1"])
-    rows = run(three, openmvg, openmvg_timeout=0.05)
+    rows = run(three, openmvg, timeout_minutes=0.05)
     assert rows["a0", "b1"]["status"] == "openmvg_failed"
-    assert "stopped after 0.05 minutes on the image b1. Raise openmvg_timeout" in rows["a0", "b1"]["reason"]
+    assert (
+        "stopped after 0.05 minutes on the image b1. Raise match.openmvg.timeout_minutes" in rows["a0", "b1"]["reason"]
+    )
     assert rows["a0", "c2"]["status"] == "ok"
 
 
@@ -279,7 +282,7 @@ def test_wrong_masks_become_rows(three, openmvg):
 def test_what_cannot_be_trusted_stops_the_command(three, openmvg, faults, message):
     openmvg.do(**faults)
     with pytest.raises(LiftnetError, match=message):
-        run(three, openmvg, openmvg_filter="f")
+        run(three, openmvg, filter="f")
     assert not (three.path / "m.parquet").exists()
 
 
@@ -309,15 +312,15 @@ def test_features_that_cannot_be_handed_over(three, openmvg, monkeypatch):
 
 def test_a_program_that_hangs_is_stopped(three, openmvg):
     openmvg.do(wait=60)
-    with pytest.raises(LiftnetError, match=r"ComputeMatches: was stopped after 0\.05 minutes.*openmvg_timeout"):
-        run(three, openmvg, openmvg_timeout=0.05)
+    with pytest.raises(LiftnetError, match=r"ComputeMatches: was stopped after 0\.05 minutes.*timeout_minutes"):
+        run(three, openmvg, timeout_minutes=0.05)
 
 
 @pytest.mark.parametrize("missing", PROGRAMS)
 def test_a_missing_program_says_how_to_get_it(three, openmvg, missing):
     (openmvg.folder / missing).unlink()
-    with pytest.raises(LiftnetError, match=rf"{missing}: was not found in .*build it from source.*vcpkg.*openmvg_bin"):
-        run(three, openmvg, openmvg_filter="f")
+    with pytest.raises(LiftnetError, match=rf"{missing}: was not found in .*build it from source.*vcpkg.*openmvg.bin"):
+        run(three, openmvg, filter="f")
 
 
 def test_the_filter_is_needed_only_where_it_is_used(three, openmvg):
@@ -327,15 +330,15 @@ def test_the_filter_is_needed_only_where_it_is_used(three, openmvg):
 
 def test_programs_are_found_on_the_path(three, openmvg, monkeypatch):
     monkeypatch.setenv("PATH", str(openmvg.folder), prepend=os.pathsep)
-    assert len(run(three, openmvg, openmvg_bin="")["a0", "b1"]["x1"]) == POINTS
+    assert len(run(three, openmvg, bin="")["a0", "b1"]["x1"]) == POINTS
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(LiftnetError, match="was not found on PATH"):
-        run(three, openmvg, openmvg_bin="", openmvg_preset="ULTRA")
+        run(three, openmvg, bin="", preset="ULTRA")
 
 
 def test_a_relative_folder_of_programs(three, openmvg, monkeypatch):
     monkeypatch.chdir(openmvg.folder.parent)
-    assert len(run(three, openmvg, openmvg_bin="bin")["a0", "b1"]["x1"]) == POINTS
+    assert len(run(three, openmvg, bin="bin")["a0", "b1"]["x1"]) == POINTS
 
 
 def test_a_program_that_cannot_be_run(three, openmvg):

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data import features as cache
 from liftnet.data.pictures import read_image
 from liftnet.match.match import match_work
@@ -41,7 +42,7 @@ pytestmark = [
 
 
 def run(root, out="m.parquet", threads=1, **changes):
-    settings = MatchSettings(**{"features": "openmvg", "matcher": "openmvg", "openmvg_bin": BIN, **changes})
+    settings = changed(MatchSettings(), **{"extractor": "openmvg", "matcher": "openmvg", "bin": BIN, **changes})
     match_work(root.path, "a-work-123abc", root.path / out, settings, threads)
     return {(row["image_a"], row["image_b"]): row for row in root.matches(out)}
 
@@ -65,7 +66,7 @@ def errors(row, motion):
     return np.linalg.norm(motion[:, :2] @ there + motion[:, 2:] - here, axis=0)
 
 
-@pytest.mark.parametrize("changes", [{}, {"matcher": "exact"}, {"features": "opencv"}, {"openmvg_method": "AUTO"}])
+@pytest.mark.parametrize("changes", [{}, {"matcher": "exact"}, {"extractor": "opencv"}, {"method": "AUTO"}])
 def test_matches_follow_the_known_motion(two_views, motion, changes):
     away = errors(run(two_views, **changes)["a0", "b1"], motion)
     assert len(away) > 100
@@ -75,8 +76,8 @@ def test_matches_follow_the_known_motion(two_views, motion, changes):
 
 @pytest.mark.parametrize("model", ["f", "h"])
 def test_its_filter_keeps_the_true_matches(two_views, motion, model):
-    all_of_them = errors(run(two_views, ratio=0.95, openmvg_method="AUTO")["a0", "b1"], motion)
-    kept = errors(run(two_views, ratio=0.95, openmvg_method="AUTO", openmvg_filter=model)["a0", "b1"], motion)
+    all_of_them = errors(run(two_views, ratio=0.95, method="AUTO")["a0", "b1"], motion)
+    kept = errors(run(two_views, ratio=0.95, method="AUTO", filter=model)["a0", "b1"], motion)
     assert (kept < 1).mean() > (all_of_them < 1).mean()
     assert (kept < 1).sum() > 0.9 * (all_of_them < 1).sum()
 
@@ -98,7 +99,7 @@ def test_its_own_pipeline_gives_the_same_matches(root, textured, motion, method)
     program(FILTER, *scene, "-m", "out/m.bin", "-o", "out/f.bin", "-g", "f", cwd=folder)
     points = [read_features(folder / f"out/{name}.feat")[:, :2].tolist() for name in names]
     for filtered, file in (("none", "m.bin"), ("f", "f.bin")):
-        rows = run(root, openmvg_method=method, openmvg_filter=filtered, mutual=False)
+        rows = run(root, method=method, filter=filtered, mutual=False)
         found = read_matches(folder / "out" / file)
         assert len(found) == 3
         for (i, j), matches in found.items():
@@ -113,7 +114,7 @@ def test_runs_and_threads_give_the_same_table(two_views, textured, method, monke
     for k in range(2):
         two_views.add(f"c{k}", textured(seed=k))
     monkeypatch.setattr("liftnet.match.methods.openmvg.match._PAIRS_AT_ONCE", 2)
-    changes = {"openmvg_method": method, "openmvg_filter": "f"}
+    changes = {"method": method, "filter": "f"}
     first = run(two_views, **changes)
     assert sum(len(row["x1"]) for row in first.values()) > 200
     forget_features(two_views)
@@ -130,11 +131,11 @@ def test_upright_and_presets_reach_it(two_views):
 
     counts = {}
     for preset in PRESETS:
-        run(two_views, openmvg_preset=preset)
+        run(two_views, preset=preset)
         counts[preset] = count()
     assert counts["NORMAL"][0] <= counts["HIGH"][0] < counts["ULTRA"][0]
     assert counts["HIGH"][2] > 3
-    run(two_views, upright=True)
+    run(two_views, **{"features.openmvg.upright": True})
     features, places, turn = count()
     assert features == places == counts["HIGH"][1]
     assert turn == 0
@@ -342,8 +343,8 @@ def test_photographs_with_known_cameras(root):
         return np.concatenate(distances) < 4
 
     exact, searched = within(run(root, matcher="exact")), within(run(root))
-    filtered = within(run(root, openmvg_filter="f"))
-    hashed = within(run(root, openmvg_method="AUTO"))
+    filtered = within(run(root, filter="f"))
+    hashed = within(run(root, method="AUTO"))
     assert exact.sum() > 200
     assert 0.9 * exact.sum() < searched.sum() < 1.1 * exact.sum()
     assert filtered.mean() > searched.mean() > hashed.mean()

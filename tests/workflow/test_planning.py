@@ -2,13 +2,16 @@
 
 import os
 import shlex
+from pathlib import Path
 
 import pytest
+import yaml
 
 from liftnet.core.errors import LiftnetError
 from liftnet.workflow import jobs, outputs, sources
 from liftnet.workflow.sources import Sources
 
+SCHEMA = Path(__file__).resolve().parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 TABLE = {"name": "mine", "kind": "table", "file": "theirs.csv"}
 MET = {"name": "met", "kind": "met", "departments": [12]}
 
@@ -124,9 +127,14 @@ def test_only_views_by_blender_take_a_day():
 
 
 def test_the_environment_of_match_is_that_of_its_programs():
-    ask = jobs.environment_of_match
-    assert [ask("colmap", "exact", "cpu"), ask("sift", "colmap", "cuda")] == ["colmap", "colmap"]
-    assert [ask("sift", "exact", "cuda"), ask("sift", "exact", "cpu")] == ["torch", "vision"]
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["match"]
+
+    def ask(extractor, matcher, device):
+        chosen = {"features": {"extractor": extractor}, "search": {"matcher": matcher, "device": device}}
+        return jobs.environment_of_match(chosen, schema)
+
+    assert [ask("colmap", "exact", "cpu"), ask("opencv", "colmap", "cuda")] == ["colmap", "colmap"]
+    assert [ask("opencv", "exact", "cuda"), ask("openmvg", "openmvg", "cpu")] == ["torch", "vision"]
 
 
 def test_hosts_send_slowly_and_files_at_hand_are_decoded_by_eight():

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.workflow
 
 
 def test_large_works_ask_for_threads_and_time(workflow):
-    workflow.configure(photos="photos", match={"exhaustive_images": 300, "neighbours": 50})
+    workflow.configure(photos="photos", match={"pairs": {"exhaustive_images": 300, "neighbours": 50}})
     results = workflow.folder / "results"
     results.mkdir()
     (workflow.folder / "photos").mkdir()

@@ -7,26 +7,44 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import progress
 from liftnet.core.parallel import map_threads
-from liftnet.data.features import Features
+from liftnet.core.settings import Settings
 from liftnet.data.schemas import in_groups
-from liftnet.match.descriptors import score_matches
-from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import PairMatches, Problem, WorkFeatures, WorkImage, link_image
+from liftnet.match.registry import Extractor, Matcher
+
+if TYPE_CHECKING:
+    from liftnet.data.features import Features
+    from liftnet.match.settings import MatchSettings
+    from liftnet.match.work_features import PairMatches, Problem, WorkFeatures, WorkImage
 
 _NEEDED = ("Database", "FeatureExtractionOptions", "FeatureMatchingOptions", "extract_features", "match_image_pairs")
+OTHERS = "match.features.extractor opencv and match.search.matcher exact"
 _HALF_PIXEL = np.float32(0.5)  # COLMAP calls the centre of the top-left pixel (0.5, 0.5)
 _IMAGES_AT_ONCE = 64  # in a database of features: what a killed run has to look at again
 _PAIRS_AT_ONCE = 4096
 
 PairIds = tuple[str, str]
+
+
+class ColmapSettings(Settings):
+    """What decides COLMAP's features."""
+
+    max_keypoints: int = Field(8000, ge=2, le=65535, description="max. keypoints per image, the largest first")
+    max_side: int = Field(1600, ge=64, le=16384, description="max. longest side in px at which features are sought")
+    upright: bool = Field(
+        False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
+    )
+    affine_shape: bool = Field(
+        False, description="fit descriptors to the local tilt of the surface; more matches at wide angles"
+    )
 
 
 def extract_colmap(
@@ -73,7 +91,7 @@ def load_pycolmap() -> ModuleType:
     Raises:
         LiftnetError: It is missing or too old; says how to install it.
     """
-    remedy = "Install it with `pip install 'liftnet[colmap]'`, or set features to opencv and matcher to exact"
+    remedy = f"Install it with `pip install 'liftnet[colmap]'`, or choose {OTHERS}"
     try:
         import pycolmap
     except ImportError as error:
@@ -90,13 +108,16 @@ def _extract_group(
     pycolmap: Any, folder: Path, images: Sequence[WorkImage], settings: MatchSettings, threads: int
 ) -> Iterator[tuple[WorkImage, Features | Problem]]:
     """The features of some images, found in an empty folder."""
+    from liftnet.match.work_features import link_image
+
+    own = settings.features.colmap
     path, image_folder = folder / "database.db", folder / "images"
     image_folder.mkdir()
     names = [link_image(image, image_folder).name for image in images]
     extraction = pycolmap.FeatureExtractionOptions()
-    extraction.max_image_size, extraction.num_threads, extraction.use_gpu = settings.max_side, threads, False
-    extraction.sift.max_num_features = settings.max_keypoints
-    extraction.sift.upright, extraction.sift.estimate_affine_shape = settings.upright, settings.affine_shape
+    extraction.max_image_size, extraction.num_threads, extraction.use_gpu = own.max_side, threads, False
+    extraction.sift.max_num_features = own.max_keypoints
+    extraction.sift.upright, extraction.sift.estimate_affine_shape = own.upright, own.affine_shape
     with _colmap_errors():
         pycolmap.extract_features(
             path,
@@ -113,6 +134,9 @@ def _extract_group(
 
 
 def _read_features(database: Any, image_id: str, numbers: dict[str, int]) -> Features | Problem:
+    from liftnet.data.features import Features
+    from liftnet.match.work_features import Problem
+
     if image_id not in numbers or not database.exists_keypoints(numbers[image_id]):
         return Problem("colmap_no_features", f"COLMAP found no features in the image {image_id}")
     # x, y and the affine shape of the keypoint: columns of the 2x2 matrix from the unit circle to the image
@@ -165,7 +189,7 @@ def _match_group(
     pairing.match_list_path.write_text("".join(f"{a} {b}\n" for a, b in pairs))
     matching = pycolmap.FeatureMatchingOptions()
     matching.num_threads, matching.use_gpu, matching.skip_geometric_verification = threads, False, True
-    matching.sift.max_ratio, matching.sift.cross_check = settings.ratio, settings.mutual
+    matching.sift.max_ratio, matching.sift.cross_check = settings.search.ratio, settings.search.mutual
     matching.sift.cpu_brute_force_matcher = False
     results = []
     with _colmap_errors():
@@ -189,11 +213,17 @@ def _colmap_errors() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise LiftnetError("COLMAP", f"failed ({error})", "Set features to opencv and matcher to exact") from error
+        raise LiftnetError("COLMAP", f"failed ({error})", f"Choose {OTHERS}") from error
 
 
 def _pair_matches(
     pair: PairIds, found: npt.NDArray[np.int64], work: WorkFeatures, settings: MatchSettings
 ) -> PairMatches:
+    from liftnet.match.descriptors import score_matches
+
     a, b = (work.load(image_id).descriptors for image_id in pair)
-    return work.matched(*pair, found, score_matches(a, b, found), one_to_one=settings.mutual)
+    return work.matched(*pair, found, score_matches(a, b, found), one_to_one=settings.search.mutual)
+
+
+EXTRACTOR = Extractor("colmap", ColmapSettings, extract_colmap, environment="colmap")
+MATCHER = Matcher("colmap", match_colmap, environment="colmap", draws=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.core.parallel import map_threads
-from liftnet.core.types import UInt8Array
-from liftnet.match.descriptors import match_with_ratios
-from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import PairMatches, WorkFeatures
+from liftnet.match.registry import Matcher
+
+if TYPE_CHECKING:
+    from liftnet.core.types import UInt8Array
+    from liftnet.match.settings import MatchSettings
+    from liftnet.match.work_features import PairMatches, WorkFeatures
 
 _OPERATIONS_PER_SECOND = 3e10  # of a thread, in the GEMM with the pass over it; for the estimate of time only
 _WORTH_TELLING = 60.0  # seconds
@@ -20,13 +23,14 @@ def match_exact(
     work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings, threads: int, seed: int
 ) -> Iterator[PairMatches]:
     """Match the pairs in order; nothing here is random, so `seed` changes nothing."""
+    from liftnet.match.descriptors import match_with_ratios
 
     def match(pair: tuple[str, str]) -> PairMatches:
         a, b = (work.load(image_id).descriptors for image_id in pair)
-        matches, ratios = match_with_ratios(a, b, settings.ratio, settings.mutual)
-        return work.matched(*pair, matches, 1 - ratios, one_to_one=settings.mutual)
+        matches, ratios = match_with_ratios(a, b, settings.search.ratio, settings.search.mutual)
+        return work.matched(*pair, matches, 1 - ratios, one_to_one=settings.search.mutual)
 
-    if settings.device == "cuda":
+    if settings.search.device == "cuda":
         yield from _match_on_device(work, pairs, settings)
         return
     _tell_duration(work, pairs, threads)
@@ -41,15 +45,19 @@ def _match_on_device(
     from liftnet.match.batched import match_pairs_with_ratios
 
     if not torch.cuda.is_available():
-        raise LiftnetError("device", "cuda was asked for, but torch finds no graphics card", "Set match.device to cpu")
+        raise LiftnetError(
+            "device", "cuda was asked for, but torch finds no graphics card", "Set match.search.device to cpu"
+        )
 
     def descriptors() -> Iterator[tuple[UInt8Array, UInt8Array]]:
         for a, b in pairs:
             yield work.load(a).descriptors, work.load(b).descriptors
 
-    found = match_pairs_with_ratios(descriptors(), settings.ratio, settings.mutual, settings.device)
+    found = match_pairs_with_ratios(
+        descriptors(), settings.search.ratio, settings.search.mutual, settings.search.device
+    )
     for pair, (matches, ratios) in zip(pairs, progress(found, "match", "matching pairs", len(pairs)), strict=True):
-        yield work.matched(*pair, matches, 1 - ratios, one_to_one=settings.mutual)
+        yield work.matched(*pair, matches, 1 - ratios, one_to_one=settings.search.mutual)
 
 
 def _tell_duration(work: WorkFeatures, pairs: Sequence[tuple[str, str]], threads: int) -> None:
@@ -58,3 +66,6 @@ def _tell_duration(work: WorkFeatures, pairs: Sequence[tuple[str, str]], threads
     seconds = operations / _OPERATIONS_PER_SECOND / max(threads, 1)
     if seconds > _WORTH_TELLING:
         get_logger("match").info("matching %d pairs, about %s", len(pairs), duration(seconds))
+
+
+MATCHER = Matcher("exact", match_exact)

@@ -1,52 +1,77 @@
-"""The extractor `opencv`: OpenCV's SIFT, image by image."""
+"""The extractor `opencv`: OpenCV's SIFT keypoints with RootSIFT descriptors, image by image."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from liftnet.core.parallel import map_threads
-from liftnet.core.types import UInt8Array
-from liftnet.data.features import Features
-from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import Problem, WorkImage, load_pixels
+from liftnet.core.settings import Settings
+from liftnet.match.registry import Extractor
+
+if TYPE_CHECKING:
+    import cv2
+
+    from liftnet.core.types import UInt8Array
+    from liftnet.data.features import Features
+    from liftnet.match.settings import MatchSettings
+    from liftnet.match.work_features import Problem, WorkImage
+
+_BLUR_PER_DIAMETER = 0.5  # OpenCV's keypoint size is a diameter, twice the blur at which it was found
+
+
+class OpencvSettings(Settings):
+    """What decides OpenCV's features."""
+
+    contrast_threshold: float = Field(
+        0.005, ge=0, le=0.5, description="SIFT contrast threshold; smooth marble needs a low one"
+    )
+    max_keypoints: int = Field(8000, ge=2, le=65535, description="max. keypoints per image, the strongest first")
+    max_side: int = Field(1600, ge=64, le=16384, description="max. longest side in px at which features are sought")
+    octave_layers: int = Field(3, ge=1, le=10, description="scales sought in each octave; 5 finds more, in more time")
+    upright: bool = Field(
+        False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
+    )
 
 
 def extract_opencv(
     images: Sequence[WorkImage], settings: MatchSettings, threads: int
 ) -> Iterator[tuple[WorkImage, Features | Problem]]:
     """Find the SIFT features of each image, in order."""
+    from liftnet.match.work_features import Problem, load_pixels
 
     def features(image: WorkImage) -> Features | Problem:
         pixels = load_pixels(image)
-        return pixels if isinstance(pixels, Problem) else extract_sift(pixels, settings)
+        return pixels if isinstance(pixels, Problem) else extract_sift(pixels, settings.features.opencv)
 
     with one_opencv_thread():
         found = map_threads(features, images, threads, "match", "extracting features")
         yield from zip(images, found, strict=True)
 
 
-_BLUR_PER_DIAMETER = 0.5  # OpenCV's keypoint size is a diameter, twice the blur at which it was found
-
-
-def extract_sift(image: UInt8Array, settings: MatchSettings) -> Features:
+def extract_sift(image: UInt8Array, settings: OpencvSettings) -> Features:
     """SIFT features (Lowe 2004) of an image, at most `max_side` long while they are sought.
 
     OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down.
 
     Args:
         image: (H, W, 3) uint8 RGB or (H, W) uint8.
-        settings: `max_side`, `max_keypoints`, `contrast_threshold`, `octave_layers` and `upright` are used.
+        settings: How they are sought.
 
     Returns:
         The features in pixels of the image as given, (0, 0) the centre of the top-left pixel. A place with several
         orientations has one feature for each.
     """
+    import cv2
+
+    from liftnet.data.features import Features
+
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) if image.ndim == 3 else image
     small, scale = _shrunk(grey, settings.max_side)
     sift = cv2.SIFT.create(
@@ -90,6 +115,8 @@ def root_sift(descriptors: npt.NDArray[np.number]) -> UInt8Array:
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
     """Keep OpenCV to one thread: the images are spread over the workers instead."""
+    import cv2
+
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -108,6 +135,8 @@ def _upright(found: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
 
 def _shrunk(grey: UInt8Array, max_side: int) -> tuple[UInt8Array, npt.NDArray[np.float64]]:
     """The image at most `max_side` long, and the factors (x, y) back to the given size."""
+    import cv2
+
     height, width = grey.shape
     factor = max_side / max(height, width)
     if factor >= 1:
@@ -115,3 +144,6 @@ def _shrunk(grey: UInt8Array, max_side: int) -> tuple[UInt8Array, npt.NDArray[np
     size = max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return small, np.array([width / size[0], height / size[1]])
+
+
+EXTRACTOR = Extractor("opencv", OpencvSettings, extract_opencv)

@@ -5,7 +5,60 @@ matches it loaded instead of computing new ones. So each call gets an empty fold
 content, and every file is read back and checked before it is used.
 """
 
-from liftnet.match.methods.openmvg.extract import extract_openmvg
-from liftnet.match.methods.openmvg.match import match_openmvg
+from __future__ import annotations
 
-__all__ = ["extract_openmvg", "match_openmvg"]
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from liftnet.core.settings import Settings
+from liftnet.match.registry import Extractor, Matcher
+
+if TYPE_CHECKING:
+    from liftnet.data.features import Features
+    from liftnet.match.settings import MatchSettings
+    from liftnet.match.work_features import PairMatches, Problem, WorkFeatures, WorkImage
+
+
+class OpenmvgFeatureSettings(Settings):
+    """What decides OpenMVG's features."""
+
+    preset: Literal["NORMAL", "HIGH", "ULTRA"] = Field(
+        "HIGH", description="SIFT preset of OpenMVG; NORMAL finds little on smooth stone"
+    )
+    upright: bool = Field(
+        False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
+    )
+
+
+class OpenmvgMatchSettings(Settings):
+    """How OpenMVG compares features."""
+
+    method: Literal["HNSWL2", "BRUTEFORCEL2", "ANNL2", "CASCADEHASHINGL2", "FASTCASCADEHASHINGL2", "AUTO"] = Field(
+        "HNSWL2", description="matching method of OpenMVG; cascade hashing is faster and much less precise"
+    )
+    filter: Literal["none", "f", "h"] = Field(
+        "none",
+        description="filter of OpenMVG on its matches: f: fundamental matrix, h: homography, none: left to verify",
+    )
+
+
+def _extract(
+    images: Sequence[WorkImage], settings: MatchSettings, threads: int
+) -> Iterator[tuple[WorkImage, Features | Problem]]:
+    from liftnet.match.methods.openmvg.extract import extract_openmvg
+
+    return extract_openmvg(images, settings, threads)
+
+
+def _match(
+    work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings, threads: int, seed: int
+) -> Iterator[PairMatches]:
+    from liftnet.match.methods.openmvg.match import match_openmvg
+
+    return match_openmvg(work, pairs, settings, threads, seed)
+
+
+EXTRACTOR = Extractor("openmvg", OpenmvgFeatureSettings, _extract)
+MATCHER = Matcher("openmvg", _match, OpenmvgMatchSettings)

@@ -55,8 +55,8 @@ def extract_openmvg(
 
 class _Extractor:
     def __init__(self, settings: MatchSettings) -> None:
-        self.settings = settings
-        self.programs = Programs((LISTING, FEATURES), settings.openmvg_bin, settings.openmvg_timeout)
+        self.settings = settings.features.openmvg
+        self.programs = Programs((LISTING, FEATURES), settings.openmvg.bin, settings.openmvg.timeout_minutes)
         self._lock = threading.Lock()
         self._proven = False
 
@@ -101,7 +101,7 @@ class _Extractor:
     def _run(self, folder: Path, image_id: str, size: tuple[int, int]) -> Features:
         scene = self.programs.call(LISTING, folder, "-i", "images", "-o", "out", writes="out/sfm_data.json")
         _check_views(_read(read_sfm_data, scene, image_id), image_id, size)
-        options = ("-m", "SIFT", "-p", self.settings.openmvg_preset, "-u", str(int(self.settings.upright)))
+        options = ("-m", "SIFT", "-p", self.settings.preset, "-u", str(int(self.settings.upright)))
         arguments = ("-i", "out/sfm_data.json", "-o", "out", *options, "-f", "1")
         self._check_describer(
             self.programs.call(FEATURES, folder, *arguments, writes="out/image_describer.json"), image_id
@@ -111,7 +111,7 @@ class _Extractor:
     def _check_describer(self, path: Path, image_id: str) -> None:
         """OpenMVG goes by the settings in this file, if there is one, and not by its options."""
         used = _read(read_describer, path, image_id)
-        octave, peak = PRESETS[self.settings.openmvg_preset]
+        octave, peak = PRESETS[self.settings.preset]
         wanted = Describer(octave, peak, self.settings.upright, root_sift=True)
         if replace(used, peak_threshold=peak) != wanted or abs(used.peak_threshold - peak) > 1e-6:
             raise _BadOutput("openmvg_bad_features", f"OpenMVG described {image_id} with {used} instead of {wanted}")

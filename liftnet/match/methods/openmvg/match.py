@@ -42,16 +42,16 @@ def match_openmvg(
     Raises:
         LiftnetError: A program is missing, fails, runs out of time or writes something that cannot be trusted.
     """
-    filtered = settings.openmvg_filter != "none"
+    filtered = settings.search.openmvg.filter != "none"
     programs = Programs(
-        (PAIRS, MATCHES, *([FILTER] if filtered else [])), settings.openmvg_bin, settings.openmvg_timeout
+        (PAIRS, MATCHES, *([FILTER] if filtered else [])), settings.openmvg.bin, settings.openmvg.timeout_minutes
     )
     images = sorted({image_id for pair in pairs for image_id in pair})
     with tempfile.TemporaryDirectory(prefix="liftnet-openmvg-") as name:
         matcher = _Matcher(Path(name), programs, work, settings)
         if len(pairs) == len(images) * (len(images) - 1) // 2:
             matcher.check_exhaustive(images)
-        size = _PAIRS_AT_ONCE_HASHED if settings.openmvg_method in _HASHED else _PAIRS_AT_ONCE
+        size = _PAIRS_AT_ONCE_HASHED if settings.search.openmvg.method in _HASHED else _PAIRS_AT_ONCE
         groups = list(in_groups(pairs, size))
         for group in map_threads(matcher.match, groups, threads, "match", "matching groups of pairs"):
             yield from group
@@ -59,7 +59,7 @@ def match_openmvg(
 
 class _Matcher:
     def __init__(self, folder: Path, programs: Programs, work: WorkFeatures, settings: MatchSettings) -> None:
-        self.folder, self.programs, self.work, self.settings = folder, programs, work, settings
+        self.folder, self.programs, self.work, self.settings = folder, programs, work, settings.search
 
     def check_exhaustive(self, images: Sequence[str]) -> None:
         """Have OpenMVG list the pairs of the images, and see that these are all of them."""
@@ -82,7 +82,7 @@ class _Matcher:
             write_describer(folder / "out/image_describer.json")
             write_pairs(folder / "out/pairs.txt", keys)
             found = self._compute_matches(folder, images, keys)
-            if self.settings.openmvg_filter != "none":
+            if self.settings.openmvg.filter != "none":
                 found = self._filter(folder, images, found)
         none = np.zeros((0, 2), np.uint32)
         return [self._pair_matches(pair, found.get(key, none)) for pair, key in zip(pairs, keys, strict=True)]
@@ -98,7 +98,7 @@ class _Matcher:
 
     def _compute_matches(self, folder: Path, images: Sequence[str], keys: Sequence[Pair]) -> Matches:
         files = ("-i", "out/sfm_data.json", "-p", "out/pairs.txt", "-o", "out/matches.bin")
-        options = ("-r", str(self.settings.ratio), "-n", self.settings.openmvg_method, "-f", "1")
+        options = ("-r", str(self.settings.ratio), "-n", self.settings.openmvg.method, "-f", "1")
         path = self.programs.call(MATCHES, folder, *files, *options, writes="out/matches.bin")
         found = self._read(path, images)
         if unasked := found.keys() - set(keys):
@@ -110,7 +110,7 @@ class _Matcher:
         """The matches that obey one geometry, by OpenMVG's a contrario RANSAC (Moulon et al. 2012)."""
         files = ("-i", "out/sfm_data.json", "-m", "out/matches.bin", "-o", "out/filtered.bin")
         path = self.programs.call(
-            FILTER, folder, *files, "-g", self.settings.openmvg_filter, writes="out/filtered.bin"
+            FILTER, folder, *files, "-g", self.settings.openmvg.filter, writes="out/filtered.bin"
         )
         found = self._read(path, images)
         for (i, j), rows in found.items():

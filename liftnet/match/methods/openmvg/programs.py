@@ -23,8 +23,8 @@ LISTING, FEATURES, PAIRS, MATCHES, FILTER = (
 )
 HOW_TO_GET_IT = (
     "OpenMVG is on neither PyPI, Debian nor conda-forge: build it from source with CMake or its Dockerfile, or "
-    "install it with vcpkg (openmvg[software]) or from nixpkgs (docs/openmvg.md); then name its folder in openmvg_bin "
-    "or put it on PATH. Or set features to opencv and matcher to exact"
+    "install it with vcpkg (openmvg[software]) or from nixpkgs (docs/openmvg.md); then name its folder in "
+    "match.openmvg.bin or put it on PATH. Or choose match.features.extractor opencv and match.search.matcher exact"
 )
 _LAST_LINES = 4
 _LONGEST_WORDS = 600  # characters
@@ -85,7 +85,7 @@ class Programs:
             status = self._run(name, folder, arguments)
         except subprocess.TimeoutExpired as error:
             reason = f"was stopped after {self.minutes:g} minutes"
-            raise ProgramError(name, reason, "Raise openmvg_timeout") from error
+            raise ProgramError(name, reason, "Raise match.openmvg.timeout_minutes") from error
         _check_space(folder)
         if status < 0:
             raise ProgramError(name, f"was ended by signal {-status}", _last_words(folder, name))

@@ -1,0 +1,101 @@
+"""The ways to find features and to compare them. One more is a module of `liftnet.match.methods` that declares itself.
+
+A module says what it offers as `EXTRACTOR` or `MATCHER`, or both. It is imported wherever settings are read, so what
+it needs to work (OpenCV, pycolmap) it imports in its functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+from liftnet.core.settings import Settings
+
+if TYPE_CHECKING:
+    from liftnet.data.features import Features
+    from liftnet.match.settings import MatchSettings
+    from liftnet.match.work_features import PairMatches, Problem, WorkFeatures, WorkImage
+
+
+class Find(Protocol):
+    """Yields what it found in each image, in any order, as soon as it is known."""
+
+    def __call__(
+        self, images: Sequence[WorkImage], settings: MatchSettings, threads: int
+    ) -> Iterator[tuple[WorkImage, Features | Problem]]:
+        """Find features of the whole images, without their masks; the result does not depend on `threads`."""
+
+
+class Compare(Protocol):
+    """Yields the putative matches of each pair, in the order of the pairs."""
+
+    def __call__(
+        self,
+        work: WorkFeatures,
+        pairs: Sequence[tuple[str, str]],
+        settings: MatchSettings,
+        threads: int,
+        seed: int,
+    ) -> Iterator[PairMatches]:
+        """Match pairs (a, b) of usable images, a < b; the result does not depend on `threads`."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A way to find and describe keypoints.
+
+    Attributes:
+        name: What the setting `features.extractor` calls it.
+        settings: Its own settings, `features.<name>`: with the image all that decides the features.
+        find: The function.
+        environment: The conda environment it needs, a file of `envs/`.
+        version: Raised when its features change with the same settings.
+    """
+
+    name: str
+    settings: type[Settings]
+    find: Find
+    environment: str = "vision"
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """A way to compare the features of two images.
+
+    Attributes:
+        name: What the setting `search.matcher` calls it.
+        match: The function.
+        settings: Its own settings, `search.<name>`, all of which decide the matches; None if it has none.
+        environment: The conda environment it needs, a file of `envs/`.
+        draws: Whether its result depends on the seed.
+    """
+
+    name: str
+    match: Compare
+    settings: type[Settings] | None = None
+    environment: str = "vision"
+    draws: bool = False
+
+
+@cache
+def extractors() -> dict[str, Extractor]:
+    """All extractors by name."""
+    return {found.name: found for found in _declared("EXTRACTOR") if isinstance(found, Extractor)}
+
+
+@cache
+def matchers() -> dict[str, Matcher]:
+    """All matchers by name."""
+    return {found.name: found for found in _declared("MATCHER") if isinstance(found, Matcher)}
+
+
+def _declared(name: str) -> Iterator[object]:
+    """What the modules of `liftnet.match.methods` declare under a name, in the order of the modules' names."""
+    package = importlib.import_module("liftnet.match.methods")
+    for module in sorted(found.name for found in pkgutil.iter_modules(package.__path__)):
+        yield getattr(importlib.import_module(f"{package.__name__}.{module}"), name, None)
