@@ -23,6 +23,7 @@ from PIL import Image, ImageFilter
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "collect"))
 
+from collect_settings import collect_settings  # noqa: E402
 from fault_server import FaultServer  # noqa: E402
 from fault_storm import RUN  # noqa: E402
 
@@ -71,7 +72,14 @@ def liftnet(folder: Path, urls: Sequence[str], hosts: Sequence[str], **settings:
     with open(listed, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("artist", "work", "url"), *(("A", "W", url) for url in urls)])
     quick = {"allow_host": list(hosts), "delay_s": 0.0, "per_host": 16, "connections": 32, "robots": False}
-    return [sys.executable, "-c", RUN, str(listed), str(folder / "out"), json.dumps(quick | settings)]
+    return [
+        sys.executable,
+        "-c",
+        RUN,
+        str(listed),
+        str(folder / "out"),
+        collect_settings(**quick | settings).model_dump_json(),
+    ]
 
 
 def img2dataset(python: Path, folder: Path, urls: Sequence[str], **options: Any) -> list[str]:

@@ -17,7 +17,7 @@ from measuring import measured, shown
 from PIL import Image
 
 from liftnet.collect.normalise import normalise, shrunk_size
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import PermissionSettings, PolitenessSettings, QuerySettings
 from liftnet.collect.web.download import Downloader
 from liftnet.core.files import write_bytes
 from liftnet.data.perceptual_hashes import perceptual_hashes
@@ -32,7 +32,8 @@ def steps(work: Path) -> list[str]:
         for source in SOURCES:
             files = pictures(source, 12)
             urls = served(server, files, str(source))
-            settings = CollectSettings(allow_host=list(server.hosts), delay_s=0, robots=False)
+            permissions = PermissionSettings(allow_host=list(server.hosts), robots=False)
+            settings = QuerySettings(politeness=PolitenessSettings(delay_s=0), permissions=permissions)
             downloader = Downloader(settings)
             for side in SIDES:
                 images = [normalise(data, "", side, 64, 10**8) for data in files]

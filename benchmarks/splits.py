@@ -23,7 +23,7 @@ import pandas as pd
 from measuring import machine, measured, one_thread, shown, spent, write_report
 from PIL import Image, ImageEnhance, ImageOps
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import DuplicateSettings
 from liftnet.collect.splits.duplicates import detail, same_detail
 from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
@@ -34,7 +34,7 @@ from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import verify_matches
 
 COPIES, DIVISIONS, SEARCHED = 100, 5, 20_000
-SETTINGS = CollectSettings()
+SETTINGS = DuplicateSettings()
 
 
 def recompressed(quality: int) -> Callable[[Image.Image], Image.Image]:
@@ -84,8 +84,8 @@ def views(name: str, root: Path) -> dict[str, object]:
     rows = stored(root)
     paths = [root / "images" / str(row["file"]) for row in rows]
     bits = as_bits([perceptual_hashes(Image.open(path).convert("RGB")) for path in paths])
-    near = near_pairs(bits, SETTINGS.near_distance)
-    close = near.within(SETTINGS.near_drop)
+    near = near_pairs(bits, SETTINGS.near_image_max_bits)
+    close = near.within(SETTINGS.near_duplicate_max_bits)
     works = np.array([str(row["work_id"]) for row in rows])
     agreement = correlation(paths, close)
     return {
@@ -96,7 +96,7 @@ def views(name: str, root: Path) -> dict[str, object]:
         "within 12 bits": len(near),
         "of two works ": int((works[near.pairs[:, 0]] != works[near.pairs[:, 1]]).sum()),
         "highest agreement": agreement.max() if len(agreement) else np.nan,
-        "dropped": int(same_detail(paths, close, SETTINGS.near_detail).sum()),
+        "dropped": int(same_detail(paths, close, SETTINGS.near_duplicate_min_correlation).sum()),
     }
 
 
@@ -111,10 +111,10 @@ def copies(root: Path, folder: Path) -> pd.DataFrame:
             path, altered = root / "images" / str(rows[index]["file"]), folder / "altered.png"
             change(Image.open(path).convert("RGB")).save(altered)
             hashes = [perceptual_hashes(Image.open(file).convert("RGB")) for file in (path, altered)]
-            near = near_pairs(as_bits(hashes), SETTINGS.near_drop)
+            near = near_pairs(as_bits(hashes), SETTINGS.near_duplicate_max_bits)
             found += len(near)
             agreement += correlation([path, altered], near).tolist()
-        dropped = sum(value >= SETTINGS.near_detail for value in agreement)
+        dropped = sum(value >= SETTINGS.near_duplicate_min_correlation for value in agreement)
         lowest = min(agreement) if agreement else np.nan
         row = {"change": name, "within 6 bits": found / len(drawn), "lowest agreement": lowest}
         table.append(row | {"dropped": dropped / len(drawn)})
@@ -203,7 +203,7 @@ def links(sets: dict[str, Path], folder: Path) -> pd.DataFrame:
 def search_seconds() -> float:
     """CPU seconds to find all near pairs among SEARCHED hashes of eight variants."""
     bits = np.random.default_rng(0).integers(0, 2**64, (SEARCHED, 8), dtype=np.uint64)
-    return measured(lambda: near_pairs(bits, SETTINGS.near_distance), 3)[1]
+    return measured(lambda: near_pairs(bits, SETTINGS.near_image_max_bits), 3)[1]
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import yaml
 from pydantic import ConfigDict, Field, model_validator
 
-from liftnet.collect.catalogues import KINDS, options_of
+from liftnet.collect.catalogues import CATALOGUES, settings_of_entry
 from liftnet.collect.settings import CollectSettings
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings, group_of
@@ -41,7 +41,7 @@ class SourceEntry(Settings):
     @model_validator(mode="after")
     def _options_are_of_its_kind(self) -> Self:
         try:
-            options_of(self.model_dump())
+            settings_of_entry(self.model_dump())
         except LiftnetError as error:
             raise ValueError(str(error)) from error
         return self
@@ -49,10 +49,10 @@ class SourceEntry(Settings):
     @classmethod
     def schema_of_kinds(cls) -> dict[str, Any]:
         """The JSON schema of an entry: which options it may have depends on its kind."""
-        own = {"name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"}, "kind": {"enum": list(KINDS)}}
+        own = {"name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"}, "kind": {"enum": list(CATALOGUES)}}
         branches = []
-        for kind, options in KINDS.items():
-            properties = options.model_json_schema()["properties"]
+        for kind, catalogue in CATALOGUES.items():
+            properties = catalogue.settings_type.model_json_schema()["properties"]
             for option in properties.values():
                 del option["default"]
             then = {"properties": {"name": {}, "kind": {}, **properties}, "additionalProperties": False}

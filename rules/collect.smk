@@ -6,7 +6,8 @@ GIVES   <results>/lists/, a list of images for each entry of `sources:`
 GIVES   <results>/downloads/ (the plan and the journals), <results>/fetched/, one table a job of the plan
 GIVES   <results>/images/, <results>/hand_masks/, <results>/manifest.parquet, <results>/works.tsv, <results>/splits/
 
-A job has hosts of its own, so that a rate limit holds however many cores a run has; `--resources net=2` lets two jobs
+How servers are asked is a resource of the jobs, not a parameter: it changes nothing in the files, so it runs no job
+again. A job has hosts of its own, so that a rate limit holds however many cores a run has; `--resources net=2` lets two jobs
 fetch at a time. Jobs run where Snakemake runs: compute nodes of a cluster often have no network.
 """
 
@@ -24,18 +25,19 @@ rule list_source:
     conda:
         "../envs/collect.yaml"
     resources:
-        asking=asking_option,
+        queries=section("collect.permissions", "collect.politeness"),
         mem_mb=2000,
         net=1,
         runtime=4320,
     params:
         kind=lambda wildcards: SOURCES.entry(wildcards.source)["kind"],
-        settings=list_options,
+        settings=list_settings,
         version=1,
     shell:
         """
-        python -m liftnet collect list {params.kind} --out {output:q} \
-            {params.settings} {resources.asking} 2>&1 | tee {log:q}
+        python -m liftnet collect list {params.kind} --out {output:q} --settings {params.settings:q} \
+            --settings {resources.queries:q} \
+            --host-leases "$(dirname "$(dirname {output:q})")/downloads" 2>&1 | tee {log:q}
         """
 
 
@@ -55,17 +57,17 @@ checkpoint plan_downloads:
     conda:
         "../envs/collect.yaml"
     resources:
-        asking=settings("collect", *COLLECT_ASKING),
+        politeness=section("collect.politeness", named=True),
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings("collect", *COLLECT_FETCHING),
+        settings=section("collect.permissions", "collect.pictures"),
         source=SOURCES.options(),
         version=1,
     shell:
         """
         python -m liftnet collect plan {params.source} --out "$(dirname "$(dirname {output.jobs:q})")" \
-            {params.settings} {resources.asking} 2>&1 | tee {log:q}
+            --settings {params.settings:q} --settings {resources.politeness:q} 2>&1 | tee {log:q}
         """
 
 
@@ -83,17 +85,17 @@ rule fetch_host:
         "../envs/collect.yaml"
     threads: threads_of_job
     resources:
-        asking=settings("collect", *COLLECT_ASKING),
+        politeness=section("collect.politeness", named=True),
         mem_mb=memory_of_job,
         net=1,
         runtime=4320,
     params:
-        settings=settings("collect", *COLLECT_FETCHING),
+        settings=section("collect.permissions", "collect.pictures"),
         version=1,
     shell:
         """
         python -m liftnet collect fetch --out "$(dirname "$(dirname {output.fetched:q})")" --job {wildcards.job} \
-            --threads {threads} {params.settings} {resources.asking} 2>&1 | tee {log:q}
+            --threads {threads} --settings {params.settings:q} --settings {resources.politeness:q} 2>&1 | tee {log:q}
         """
 
 
@@ -101,7 +103,7 @@ checkpoint collect_images:
     input:
         fetched=all_fetched,
         wanted="<results>/downloads/wanted.parquet",
-        splits=sources.split_lists(config["collect"]["splits"]),
+        splits=sources.split_lists(config["collect"]["splits"]["lists"]),
     output:
         manifest="<results>/manifest.parquet",
         works="<results>/works.tsv",
@@ -117,10 +119,10 @@ checkpoint collect_images:
         mem_mb=memory_of_manifest,
         runtime=720,
     params:
-        settings=settings("collect", *COLLECT_MANIFEST),
+        settings=section("collect.pictures", "collect.duplicates", "collect.splits"),
         version=3,
     shell:
         """
         python -m liftnet collect manifest --out "$(dirname {output.manifest:q})" \
-            --threads {threads} {params.settings} 2>&1 | tee {log:q}
+            --threads {threads} --settings {params.settings:q} 2>&1 | tee {log:q}
         """

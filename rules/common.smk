@@ -40,51 +40,6 @@ MUSEUM_FOLDER = SOURCES.museum_folder
 RUN_CONFIG = f"{RESULTS}/run_config.yaml"
 PLANS = HOME / config["experiments"]["plans"]
 
-# How `collect` asks is a resource of its jobs, not a parameter: it changes nothing in the files, so it runs no job
-# again.
-COLLECT_ASKING = (
-    "backoff_s",
-    "connections",
-    "contact",
-    "dead_days",
-    "delay_s",
-    "max_redirects",
-    "max_wait_s",
-    "per_host",
-    "refresh",
-    "retries",
-    "timeout_s",
-    "total_s",
-)
-LIST_ASKING = (
-    "allow_host",
-    "backoff_s",
-    "contact",
-    "delay_s",
-    "max_wait_s",
-    "retries",
-    "timeout_s",
-    "total_s",
-)
-COLLECT_FETCHING = (
-    "allow_host",
-    "max_bytes",
-    "max_pixels",
-    "max_side",
-    "min_side",
-    "opt_out_headers",
-    "robots",
-    "tdm_reservation",
-)
-COLLECT_MANIFEST = (
-    "max_pixels",
-    *(
-        key
-        for key in config["collect"]
-        if key not in (*COLLECT_ASKING, *COLLECT_FETCHING)
-    ),
-)
-
 
 wildcard_constraints:
     source=r"[a-z0-9][a-z0-9-]*",
@@ -98,13 +53,16 @@ wildcard_constraints:
     figure=r"[a-z0-9]+",
 
 
-def section(*paths):
-    """A subtree of the configuration as JSON, for `--settings`; of several, an object of them by their last names."""
+def section(*paths, named=False):
+    """A subtree of the configuration as JSON, for `--settings`; of several, an object of them by their last names.
+
+    `named` makes such an object of one subtree too, for a command that knows it as one of several.
+    """
     trees = {
         path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config)
         for path in paths
     }
-    tree = trees if len(paths) > 1 else next(iter(trees.values()))
+    tree = trees if named or len(paths) > 1 else next(iter(trees.values()))
     return json.dumps(tree, sort_keys=True)
 
 
@@ -118,17 +76,9 @@ def list_inputs(wildcards):
     return sources.files_of_entry(SOURCES.entry(wildcards.source))
 
 
-def list_options(wildcards):
+def list_settings(wildcards):
     """The options of an entry of `sources:`."""
-    return sources.options_of_entry(SOURCES.entry(wildcards.source))
-
-
-def asking_option(wildcards):
-    """Identity and politeness, for kinds that ask a server, and where the jobs of a run share hosts."""
-    if not sources.queries_server(SOURCES.entry(wildcards.source)):
-        return ""
-    turns = shlex.join(["--turns", f"{RESULTS}/downloads"])
-    return f"{turns} {settings('collect', *LIST_ASKING)}"
+    return sources.settings_of_entry(SOURCES.entry(wildcards.source))
 
 
 def once_known(resource):

@@ -58,7 +58,7 @@ rule count_leakage:
     params:
         root=subpath(input.dataset, parent=True),
         tables=subpath(output.table, parent=True),
-        near_bits=config["collect"]["near_drop"],
+        near_bits=config["collect"]["duplicates"]["near_duplicate_max_bits"],
     shell:
         """
         python -m liftnet shard leakage --dataset {input.dataset:q} --root {params.root:q} --tables {params.tables:q} \

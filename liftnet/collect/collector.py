@@ -9,7 +9,7 @@ from liftnet.collect.fetch.plan import plan
 from liftnet.collect.gather import gather
 from liftnet.collect.manifest import CollectResult, check_named_artists
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import Sources
+from liftnet.collect.sources.records import Sources
 
 
 def collect(

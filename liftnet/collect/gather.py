@@ -15,8 +15,8 @@ from liftnet.collect.fetch.jobs import kind_of, read_jobs, request_id
 from liftnet.collect.fetch.journal import Entry, Journal, read_entries
 from liftnet.collect.fetch.requested import read_requested
 from liftnet.collect.manifest import CollectResult, check_named_artists, first_of_each, write_manifest
-from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import Sources
+from liftnet.collect.settings import ManifestSettings
+from liftnet.collect.sources.records import Sources
 from liftnet.core.errors import BadImageError
 from liftnet.core.parallel import default_workers, map_threads
 from liftnet.data.masks import read_mask, shrink_mask, write_mask
@@ -40,7 +40,7 @@ class _Mask:
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
 
 
-def gather(out: Path, settings: CollectSettings | None = None, threads: int | None = None) -> CollectResult:
+def gather(out: Path, settings: ManifestSettings | None = None, threads: int | None = None) -> CollectResult:
     """Write manifest, works and splits of what the jobs of the plan in `out` have fetched.
 
     Args:
@@ -51,7 +51,7 @@ def gather(out: Path, settings: CollectSettings | None = None, threads: int | No
     Raises:
         LiftnetError: There is no plan, or a job's table is missing; `out` cannot be written.
     """
-    settings = settings or CollectSettings()
+    settings = settings or ManifestSettings()
     sources = read_requested(out / "downloads")
     check_named_artists(sources, settings)
     fetched = _fetched(out)
@@ -91,7 +91,7 @@ def _masks(
     sources: Sources,
     images: Sequence[Entry],
     fetched: Mapping[str, Entry],
-    settings: CollectSettings,
+    settings: ManifestSettings,
     threads: int,
     journal: Journal,
 ) -> dict[int, Entry]:
@@ -120,14 +120,14 @@ def _is_done(out: Path, entry: Entry | None) -> bool:
     return path.exists() and path.stat().st_size == entry["stored_bytes"]
 
 
-def _brought(out: Path, mask: _Mask, settings: CollectSettings) -> Entry:
+def _brought(out: Path, mask: _Mask, settings: ManifestSettings) -> Entry:
     """A mask at the size of its stored image."""
     entry: Entry = {"key": mask.key, "asked": mask.raw["asked"]}
     width, height = mask.image["size"]
     shown_width, shown_height = mask.image["shown_size"]
     try:
-        data = (out / mask.raw["raw_file"]).read_bytes()
-        pixels = read_mask(data, (shown_width, shown_height), may_be_empty=False, max_pixels=settings.max_pixels)
+        data, limit = (out / mask.raw["raw_file"]).read_bytes(), settings.pictures.max_pixels
+        pixels = read_mask(data, (shown_width, shown_height), may_be_empty=False, max_pixels=limit)
     except BadImageError as error:
         return entry | {"status": error.status, "reason": error.reason}
     except OSError as error:

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from liftnet.collect.fetch.journal import Entry
-from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import SourceRecord, Sources
+from liftnet.collect.settings import ManifestSettings
+from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.collect.splits.copies import deduplicate
 from liftnet.collect.splits.groups import assign_splits
 from liftnet.collect.splits.identities import identify
@@ -105,7 +105,7 @@ class CollectResult:
         )
 
 
-def check_named_artists(sources: Sources, settings: CollectSettings) -> None:
+def check_named_artists(sources: Sources, settings: ManifestSettings) -> None:
     """Refuse a listed artist or work whom the sources do not know: a slip of the pen would put him into training.
 
     Raises:
@@ -113,18 +113,18 @@ def check_named_artists(sources: Sources, settings: CollectSettings) -> None:
     """
     known = {row.artist for row in sources.rows if row.artist}
     ids = {row.artist_wikidata for row in sources.rows if row.artist_wikidata}
-    given = read_given(settings.splits)
+    given = read_given(settings.splits.lists)
     listed = [(entry.names[0] if entry.names else "", entry.wikidata or "") for entry in given.artists.entries]
     for key, wanted in (
-        ("val_artists", [(name, name) for name in settings.val_artists]),
-        ("test_artists", [(name, name) for name in settings.test_artists]),
-        (settings.splits, listed),
+        ("val_artists", [(name, name) for name in settings.splits.val_artists]),
+        ("test_artists", [(name, name) for name in settings.splits.test_artists]),
+        (settings.splits.lists, listed),
     ):
         unknown = sorted(name or wikidata for name, wikidata in wanted if name not in known and wikidata not in ids)
         if unknown:
             names = ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
             raise LiftnetError(key, f"{unknown[0]!r} is no artist of {sources.origin}", f"They are: {names}")
-    _check_works(sources, given, settings.splits)
+    _check_works(sources, given, settings.splits.lists)
 
 
 def _check_works(sources: Sources, given: SplitLists, folder: str) -> None:
@@ -139,7 +139,7 @@ def _check_works(sources: Sources, given: SplitLists, folder: str) -> None:
 def write_manifest(
     sources: Sources,
     out: Path,
-    settings: CollectSettings,
+    settings: ManifestSettings,
     images: Sequence[Entry],
     masks: Mapping[int, Entry],
     entries: Mapping[str, Entry],
@@ -161,8 +161,8 @@ def write_manifest(
     """
     rows = _rows(sources, images, masks)
     identify(rows)
-    ties = deduplicate(rows, images, out, settings, threads)
-    assign_splits(rows, ties, settings, read_given(settings.splits), out / "splits")
+    ties = deduplicate(rows, images, out, settings.duplicates, threads)
+    assign_splits(rows, ties, settings.splits, read_given(settings.splits.lists), out / "splits")
     with table_writer(out / "manifest.parquet", MANIFEST) as write:
         for group in in_groups(rows, ROWS_PER_GROUP):
             write(group)

@@ -115,13 +115,13 @@ def add_settings_arguments(
 ) -> None:
     """Give `parser` the option --settings for the whole tree as JSON, and a dotted option for each setting in it."""
     group = parser.add_argument_group("settings (the same names and defaults as config.yaml)")
-    if "--settings" not in parser._option_string_actions:
-        group.add_argument(
-            "--settings",
-            dest=_ALL,
-            metavar="JSON",
-            help="all of these settings as one JSON object; options overrule it",
-        )
+    group.add_argument(
+        "--settings",
+        dest=_ALL,
+        action="append",
+        metavar="JSON",
+        help="these settings as a JSON object; several are joined, and options overrule them",
+    )
     for path, field in leaves(settings):
         if only and path[0] not in only:
             continue
@@ -144,7 +144,9 @@ def settings_from(arguments: argparse.Namespace, settings: type[SettingsType]) -
     Raises:
         LiftnetError: A value has the wrong type or is out of range, or --settings is no JSON object of these settings.
     """
-    given = _json_object(getattr(arguments, _ALL, None))
+    given: dict[str, Any] = {}
+    for text in getattr(arguments, _ALL, None) or ():
+        _join(given, _json_object(text))
     for path, field in leaves(settings):
         if hasattr(arguments, _ONE + ".".join(path)):
             _put(given, path, _from_text(getattr(arguments, _ONE + ".".join(path)), field))
@@ -169,9 +171,7 @@ def _in_plain_words(error: ValidationError, settings: type[Settings]) -> Liftnet
     return LiftnetError(key, f"{first['msg']} (given: {first.get('input')!r}){hint}", "See --help for what is allowed")
 
 
-def _json_object(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
+def _json_object(text: str) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:
@@ -179,6 +179,15 @@ def _json_object(text: str | None) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise LiftnetError("--settings", "is not a JSON object", "Give an object, as in '{\"a\": 1}'")
     return given
+
+
+def _join(tree: dict[str, Any], further: dict[str, Any]) -> None:
+    """Put `further` into `tree`, group by group; what stands in both is taken from `further`."""
+    for name, value in further.items():
+        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+            _join(tree[name], value)
+        else:
+            tree[name] = value
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

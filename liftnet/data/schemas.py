@@ -123,7 +123,7 @@ MANIFEST = _schema(
     ("sha256_raw", pa.string()),  # of the bytes as received
     ("sha256", pa.string()),  # of the stored file
     ("phash", pa.string()),  # 64 bits in hex, of the stored pixels
-    ("near_image", pa.string()),  # another image that looks much like it: see collect.near_distance; logged only
+    ("near_image", pa.string()),  # another image that looks much like it: see collect.duplicates
     ("near_distance", pa.int32()),  # bits of the perceptual hash, least over flips and quarter turns
     ("etag", pa.string()),
     ("last_modified", pa.string()),

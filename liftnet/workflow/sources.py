@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from liftnet.core.errors import LiftnetError
-
-_LOCAL_KINDS = frozenset({"name_that_sculpture", "sculptures6k", "shape_attributes", "table", "tanks_and_temples"})
 
 
 @dataclass(frozen=True)
@@ -91,22 +90,15 @@ class Sources:
         return listed if listed.is_file() else photos
 
 
-def queries_server(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of `sources:` asks a server; the others are read from the user's files."""
-    return entry["kind"] not in _LOCAL_KINDS
-
-
 def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
     """The files that an entry of `sources:` is read from, so that its list follows them."""
     named = (entry.get(key) for key in ("file", "works", "dump"))
     return [path for path in named if path and Path(path).is_file()]
 
 
-def options_of_entry(entry: Mapping[str, Any]) -> str:
-    """The options of an entry of `sources:`; an empty list is told too, since a default may not be empty."""
-    own = {key: entry[key] for key in entry if key not in ("name", "kind")}
-    empty = [f"--{key.replace('_', '-')}" for key in sorted(own) if own[key] == []]
-    return " ".join(filter(None, [options_of(own), *empty]))
+def settings_of_entry(entry: Mapping[str, Any]) -> str:
+    """The options of an entry of `sources:` as JSON, for `--settings`."""
+    return json.dumps({key: entry[key] for key in entry if key not in ("name", "kind")}, sort_keys=True)
 
 
 def options_of(section: Mapping[str, Any], keys: Sequence[str] = ()) -> str:

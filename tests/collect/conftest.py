@@ -1,9 +1,8 @@
 """A threaded faulty server, and settings that do not wait."""
 
 import pytest
+from collect_settings import collect_settings
 from pytest_httpserver import HTTPServer
-
-from liftnet.collect.settings import CollectSettings
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +16,7 @@ def quick():
     """Settings that reach the test server and hardly wait."""
 
     def make(**changes):
-        return CollectSettings(
+        return collect_settings(
             **{
                 "allow_host": ["localhost", "127.0.0.1"],
                 "backoff_s": 0.01,

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import itertools
-import json
 import random
 import signal
 import subprocess
@@ -23,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from collect_settings import collect_settings
 from fault_answers import page
 from fault_catalogue import ELSEWHERE, FAULTS, GOOD, INSIDE
 from fault_server import FaultServer
 from PIL import Image
+
+from liftnet.collect.settings import CollectSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARE = 20  # one URL in so many has a fault of each group
@@ -56,7 +58,7 @@ import json, sys
 from pathlib import Path
 from liftnet.collect.collector import collect
 from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import read_csv
+from liftnet.collect.sources.lists import read_csv
 settings = CollectSettings.model_validate(json.loads(sys.argv[3]))
 collect(read_csv(Path(sys.argv[1])), Path(sys.argv[2]), settings, 2)
 """
@@ -87,22 +89,22 @@ class Storm:
     per_host: int = 2
     delay_s: float = 0.02
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> CollectSettings:
         """Settings that reach the server and do not wait long."""
-        return {
-            "allow_host": [host for host in self.server.hosts if host != "127.0.0.1"],
-            "backoff_s": 0.02,
-            "connections": 100,
-            "delay_s": self.delay_s,
-            "max_bytes": 1_000_000,
-            "max_redirects": 4,
-            "max_wait_s": 5.0,
-            "min_side": 32,
-            "per_host": self.per_host,
-            "retries": 2,
-            "timeout_s": 0.8,
-            "total_s": 1.5,
-        }
+        return collect_settings(
+            allow_host=[host for host in self.server.hosts if host != "127.0.0.1"],
+            backoff_s=0.02,
+            connections=100,
+            delay_s=self.delay_s,
+            max_bytes=1_000_000,
+            max_redirects=4,
+            max_wait_s=5.0,
+            min_side=32,
+            per_host=self.per_host,
+            retries=2,
+            timeout_s=0.8,
+            total_s=1.5,
+        )
 
     def images(self) -> dict[str, bytes]:
         """The good images by the name they must be stored under."""
@@ -121,7 +123,7 @@ class Storm:
 
     def command(self, listed: Path, out: Path) -> list[str]:
         """The run as a process of its own."""
-        return [sys.executable, "-c", RUN, str(listed), str(out), json.dumps(self.settings())]
+        return [sys.executable, "-c", RUN, str(listed), str(out), self.settings().model_dump_json()]
 
 
 def small_images(seed: int) -> Iterator[bytes]:

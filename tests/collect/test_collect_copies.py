@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.collector import collect
-from liftnet.collect.sources import read_csv
+from liftnet.collect.sources.lists import read_csv
 from liftnet.collect.splits.duplicates import choose_kept, detail, same_detail
 from liftnet.data.perceptual_hashes import SYMMETRIES, as_bits, near_pairs, perceptual_hashes
 
@@ -139,7 +139,7 @@ def test_copies_tie_their_artists_into_one_group(tmp_path, write_csv, quick, pho
     rows = [{"artist": name, "image": f"{n}.jpg"} for n, name in enumerate("ABCD")]
     rows.append({"artist": "E", "work": "Other", "image": "copy.jpg"})
     rows.append({"artist": "E", "work": "Own", "image": "3.jpg"})  # the same file as D's
-    found = collected(tmp_path, write_csv, quick, pictures, rows, val_share=0.4, test_share=0.4)
+    found = collected(tmp_path, write_csv, quick, pictures, rows, val_fraction=0.4, test_fraction=0.4)
     groups = {row["artist"]: row["group_id"] for row in found}
     assert groups["A"] == groups["E"] == groups["D"]
     assert len({groups[name] for name in "ABC"}) == 3

@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
+from collect_settings import collect_settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from liftnet.collect.settings import CollectSettings
 from liftnet.collect.web.download import Downloader, Stopped
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.policies import Policy
@@ -23,7 +23,8 @@ def downloader(quick):
     made = []
 
     def make(**changes):
-        made.append(Downloader(quick(**changes)))
+        settings = quick(**changes)
+        made.append(Downloader(settings, settings.pictures.max_bytes))
         return made[-1]
 
     yield make
@@ -286,16 +287,16 @@ def test_redirects_into_the_local_network_are_refused(httpserver, downloader, ta
 )
 def test_loopback_is_refused_in_every_spelling(httpserver, host):
     httpserver.expect_request("/x").respond_with_data(b"secret")
-    downloader = Downloader(CollectSettings(retries=0, delay_s=0, robots=False))
+    downloader = Downloader(collect_settings(retries=0, delay_s=0, robots=False))
     assert failure(downloader, f"http://{host}:{httpserver.port}/x").status == "ssrf_blocked"
     assert httpserver.log == []
 
 
 def test_a_host_may_be_allowed_with_one_port_only(httpserver):
     httpserver.expect_request("/x").respond_with_data(b"here")
-    right = Downloader(CollectSettings(delay_s=0, robots=False), (f"localhost:{httpserver.port}",))
+    right = Downloader(collect_settings(delay_s=0, robots=False), allowed=(f"localhost:{httpserver.port}",))
     assert right.fetch(f"http://localhost:{httpserver.port}/x").data == b"here"
-    wrong = Downloader(CollectSettings(delay_s=0, robots=False), ("localhost:1",))
+    wrong = Downloader(collect_settings(delay_s=0, robots=False), allowed=("localhost:1",))
     assert failure(wrong, f"http://localhost:{httpserver.port}/x").status == "ssrf_blocked"
 
 

@@ -19,7 +19,7 @@ from fault_server import FaultServer, addresses
 
 from liftnet.collect.collector import collect
 from liftnet.collect.normalise import normalise
-from liftnet.collect.sources import read_csv
+from liftnet.collect.sources.lists import read_csv
 from liftnet.collect.web.download import Downloader, Response
 from liftnet.collect.web.errors import FetchError
 from liftnet.data.schemas import MANIFEST, read_table

@@ -12,7 +12,7 @@ from PIL import Image
 
 from liftnet.collect.collector import collect
 from liftnet.collect.normalise import normalise
-from liftnet.collect.sources import read_csv
+from liftnet.collect.sources.lists import read_csv
 from liftnet.data.schemas import MANIFEST, read_table
 
 LARGEST = 500 * 1024  # bytes of a robots.txt that must be read; RFC 9309, section 2.5

@@ -11,7 +11,7 @@ from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
 
 from liftnet.collect.collector import collect
 from liftnet.collect.fetch.plan import plan
-from liftnet.collect.sources import read_csv
+from liftnet.collect.sources.lists import read_csv
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, read_table
 
@@ -63,7 +63,14 @@ def test_jobs_side_by_side_share_the_host_they_are_sent_to(tmp_path, quick, writ
         out, settings = tmp_path / "out", quick(allow_host=list(server.hosts), per_host=1, delay_s=0.05)
         jobs = plan(read_csv(write_csv([{"url": url} for url in urls])), out, settings)["job"].unique()
         assert len(jobs) > 1
-        options = ["--per-host", "1", "--delay-s", "0.05", "--allow-host", *server.hosts]
+        options = [
+            "--politeness.per-host",
+            "1",
+            "--politeness.delay-s",
+            "0.05",
+            "--permissions.allow-host",
+            *server.hosts,
+        ]
         command = [sys.executable, "-m", "liftnet", "collect", "fetch", "--out", str(out), *options, "--job"]
         running = [subprocess.Popen([*command, job], cwd=ROOT) for job in jobs]
         assert [process.wait() for process in running] == [0] * len(jobs)

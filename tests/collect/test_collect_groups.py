@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import SplitSettings
 from liftnet.collect.splits.groups import assign_splits
 from liftnet.collect.splits.identities import identify, plain_name, same_artists, same_works
 from liftnet.collect.splits.lists import Entry, SplitLists, read_given, read_lists
@@ -18,7 +18,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id
 from liftnet.data.schemas import MANIFEST
 
-SHARES = CollectSettings(val_share=0.3, test_share=0.3)
+FRACTIONS = SplitSettings(val_fraction=0.3, test_fraction=0.3)
 NAMES = ("Rodin", "rodin", "Auguste Rodin", "Rodin, Auguste", "Claudel", "Arp", "Zadkine", "Moore")
 
 
@@ -74,7 +74,7 @@ class Folder:
 
 def divide(rows, ties, folder, lists=None):
     identify(rows)
-    assign_splits(rows, ties, SHARES, lists or SplitLists(), folder)
+    assign_splits(rows, ties, FRACTIONS, lists or SplitLists(), folder)
     return rows
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from liftnet.collect.collector import collect
-from liftnet.collect.sources import read_csv
+from liftnet.collect.sources.lists import read_csv
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 

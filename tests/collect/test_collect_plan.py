@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from collect_settings import collect_settings
 from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
@@ -33,8 +34,9 @@ from liftnet.collect.fetch.journal import Journal
 from liftnet.collect.fetch.plan import MEAN_BYTES, plan, shown
 from liftnet.collect.fetch.requested import read_requested, write_requested
 from liftnet.collect.gather import gather
-from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import Location, SourceRecord, Sources, read_csv, read_directory
+from liftnet.collect.sources.folder import read_directory
+from liftnet.collect.sources.lists import read_csv
+from liftnet.collect.sources.records import Location, SourceRecord, Sources
 from liftnet.collect.web.download import Downloader
 from liftnet.collect.web.host_lease import Lease, SharedHostLease
 from liftnet.collect.web.policies import KNOWN, Policy
@@ -129,7 +131,7 @@ def test_the_commons_budget(tmp_path):
         SourceRecord("A", "W", Location(f"https://upload.wikimedia.org/{number}.jpg"), expected_bytes=300_000)
         for number in range(10_000)
     )
-    table = plan(Sources("list", Path("l"), rows), tmp_path, CollectSettings(per_host=16, delay_s=0), write=False)
+    table = plan(Sources("list", Path("l"), rows), tmp_path, collect_settings(per_host=16, delay_s=0), write=False)
     (row,) = table.to_dict("records")
     assert row["hours"] == pytest.approx(10_000 * 300_000 * 8 / 25e6 / 3600)
     assert (row["connections"], row["mbit_s"], row["left"], row["robots"]) == (2, 25, 10_000, "unknown")
@@ -137,7 +139,7 @@ def test_the_commons_budget(tmp_path):
 
 
 def test_a_delay_counts_where_it_takes_longer(tmp_path):
-    table = plan(sources_of(many("collectionapi.metmuseum.org", 3600)), tmp_path, CollectSettings(), write=False)
+    table = plan(sources_of(many("collectionapi.metmuseum.org", 3600)), tmp_path, collect_settings(), write=False)
     assert table["hours"].tolist() == [1.0]
     assert table["expected_mb"].tolist() == [3600 * MEAN_BYTES / 1e6]
 
@@ -193,7 +195,8 @@ def test_commands_in_their_order_give_what_one_process_gives(tmp_path, jpeg, htt
     (tmp_path / "4.jpg").write_bytes(jpeg(4))
     rows = [{"url": httpserver.url_for(f"/{number}.jpg")} for number in (0, 1, 2, 3)] + [{"url": "4.jpg"}]
     listed = write_csv(rows)
-    options = ["--allow-host", "localhost", "--no-robots", "--delay-s", "0", "--retries", "0"]
+    options = ["--permissions.allow-host", "localhost", "--no-permissions.robots"]
+    options += ["--politeness.delay-s", "0", "--politeness.retries", "0"]
     command("plan", "--csv", listed, "--out", tmp_path / "a", *options)
     with pytest.raises(LiftnetError, match="fetched"):
         command("manifest", "--out", tmp_path / "a")
@@ -247,7 +250,8 @@ def test_two_processes_share_a_host(tmp_path, jpeg, httpserver):
     program = (
         "import sys; from pathlib import Path; from concurrent.futures import ThreadPoolExecutor\n"
         "from liftnet.collect.web.download import Downloader; from liftnet.collect.settings import CollectSettings\n"
-        "s = CollectSettings(allow_host=['localhost'], robots=False, per_host=2, delay_s=0.02)\n"
+        "s = CollectSettings(permissions={'allow_host': ['localhost'], 'robots': False}, "
+        "politeness={'per_host': 2, 'delay_s': 0.02})\n"
         "d = Downloader(s, (), Path(sys.argv[1]))\n"
         "with ThreadPoolExecutor(4) as pool: list(pool.map(d.fetch, [sys.argv[2]] * 15))\n"
     )

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import PolitenessSettings
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.optout import directives, reserved
 from liftnet.collect.web.policies import KNOWN, known_policy, policy_of
@@ -199,13 +199,13 @@ def test_a_kept_header_can_be_shown():
 
 
 def test_settings_only_ever_make_a_policy_stricter():
-    eager = CollectSettings(per_host=16, delay_s=0)
+    eager = PolitenessSettings(per_host=16, delay_s=0)
     for host, known in KNOWN.items():
         policy = policy_of(host, eager)
         assert policy.connections <= known.connections
         assert policy.delay_s >= known.delay_s
         assert policy.mbit_s == known.mbit_s
-    patient = policy_of("upload.wikimedia.org", CollectSettings(per_host=1, delay_s=5))
+    patient = policy_of("upload.wikimedia.org", PolitenessSettings(per_host=1, delay_s=5))
     assert (patient.connections, patient.delay_s, patient.mbit_s) == (1, 5, 25)
     assert policy_of("example.org", eager).connections == 16
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from collect_settings import collect_settings
 from PIL import Image
 from werkzeug import Response
 
@@ -22,8 +23,8 @@ from liftnet.collect.collector import collect
 from liftnet.collect.fetch.jobs import bundle_of
 from liftnet.collect.fetch.journal import Journal
 from liftnet.collect.museum_server import serve
-from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import read_csv, read_directory, read_museum
+from liftnet.collect.sources.folder import read_directory
+from liftnet.collect.sources.lists import read_csv, read_museum
 from liftnet.core import files
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id
@@ -291,8 +292,9 @@ def test_a_url_asked_for_twice_is_fetched_once(tmp_path, httpserver, jpeg, quick
 
 
 RUN = "import sys; from pathlib import Path; from liftnet.collect.collector import collect\n"
-RUN += "from liftnet.collect.sources import read_csv; from liftnet.collect.settings import CollectSettings\n"
-RUN += "settings = CollectSettings(allow_host=['localhost'], delay_s=0, robots=False)\n"
+RUN += "from liftnet.collect.sources.lists import read_csv; from liftnet.collect.settings import CollectSettings\n"
+RUN += "permissions = {'allow_host': ['localhost'], 'robots': False}\n"
+RUN += "settings = CollectSettings(permissions=permissions, politeness={'delay_s': 0})\n"
 RUN += "collect(read_csv(Path(sys.argv[1])), Path(sys.argv[2]), settings)"
 
 
@@ -378,7 +380,7 @@ def test_the_museum_is_scraped_over_http(tmp_path, jpeg, encode):
     put(tmp_path, "secret.jpg", jpeg(99))
     tables = []
     for name in ("a", "b"):
-        collect(read_museum(museum), tmp_path / name, CollectSettings(retries=0))
+        collect(read_museum(museum), tmp_path / name, collect_settings(retries=0))
         rows = rows_of(tmp_path / name)
         check_stored(tmp_path / name, rows)
         tables.append([row | {"fetched_at": None} for row in rows])
@@ -463,7 +465,9 @@ def test_the_command_ends_with_a_summary(tmp_path, jpeg, caplog):
     put(tmp_path / "photos", "A/W/1.jpg", jpeg(1))
     put(tmp_path / "photos", "A/W/2.jpg", b"")
     with caplog.at_level("INFO"):
-        assert not command("run", "--directory", tmp_path / "photos", "--out", tmp_path / "out", "--max-side", 64)
+        assert not command(
+            "run", "--directory", tmp_path / "photos", "--out", tmp_path / "out", "--pictures.max-side", 64
+        )
     assert "1 of 2 images of 1 works by 1 artists" in caplog.messages[-1]
     assert "1 empty_file" in caplog.messages[-1]
     assert rows_of(tmp_path / "out")[0]["width"] == 64
@@ -474,13 +478,22 @@ def test_the_command_reaches_loopback_only_if_allowed(tmp_path, httpserver, jpeg
     path = write_csv([{"url": f"http://127.0.0.1:{httpserver.port}/x.jpg"}])
     command("run", "--csv", path, "--out", tmp_path / "out")
     assert rows_of(tmp_path / "out")[0]["status"] == "ssrf_blocked"
-    command("run", "--csv", path, "--out", tmp_path / "out", "--allow-host", "127.0.0.1", "--no-robots")
+    command(
+        "run",
+        "--csv",
+        path,
+        "--out",
+        tmp_path / "out",
+        "--permissions.allow-host",
+        "127.0.0.1",
+        "--no-permissions.robots",
+    )
     assert rows_of(tmp_path / "out")[0]["status"] == "ok"
 
 
 def test_the_command_refuses_wrong_settings(tmp_path):
-    with pytest.raises(LiftnetError, match="--max-side"):
-        command("run", "--directory", tmp_path, "--out", tmp_path / "out", "--max-side", 9000)
+    with pytest.raises(LiftnetError, match=r"--pictures\.max-side"):
+        command("run", "--directory", tmp_path, "--out", tmp_path / "out", "--pictures.max-side", 9000)
 
 
 def test_the_stored_bytes_are_those_received(tmp_path, jpeg, quick, write_csv):

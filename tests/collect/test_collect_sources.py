@@ -5,17 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from liftnet.collect.options import add_source_options, sources_from
-from liftnet.collect.sources import (
-    Location,
-    SourceRecord,
-    join_sources,
-    read_csv,
-    read_directory,
-    read_list,
-    read_museum,
-    write_list,
-)
+from liftnet.collect.cli import add_sources, sources_from
+from liftnet.collect.sources.folder import read_directory
+from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
+from liftnet.collect.sources.records import Location, SourceRecord, join_sources
 from liftnet.core.errors import LiftnetError
 from liftnet.data.pictures.formats import SUFFIXES
 
@@ -273,7 +266,7 @@ def test_lists_are_joined_in_their_order_but_a_museum_stands_alone(tmp_path):
 
 def options(*words):
     parser = argparse.ArgumentParser()
-    add_source_options(parser)
+    add_sources(parser)
     return sources_from(parser.parse_args(list(map(str, words))))
 
 

@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 from werkzeug import Response
 
-from liftnet.collect.catalogues import (
-    ArticSettings,
-    ClevelandSettings,
-    CommonsSettings,
-    MetSettings,
-    SmithsonianSettings,
-)
-from liftnet.collect.sources import read_list
+from liftnet.collect.catalogues.artic import Artic, ArticSettings
+from liftnet.collect.catalogues.cleveland import Cleveland, ClevelandSettings
+from liftnet.collect.catalogues.commons import Commons, CommonsSettings
+from liftnet.collect.catalogues.met import Met, MetSettings
+from liftnet.collect.catalogues.smithsonian import Smithsonian, SmithsonianSettings
+from liftnet.collect.listing import make_list
 from liftnet.collect.sources.client import Client
-from liftnet.collect.sources.listing import make_list
+from liftnet.collect.sources.lists import read_list
 from liftnet.collect.web.errors import FetchError
 from liftnet.core.errors import LiftnetError
 
@@ -76,7 +74,6 @@ def listed(quick):
 
 @pytest.fixture
 def commons(replay):
-    from liftnet.collect.sources.commons import Commons
 
     def make(**options):
         server = replay("commons")
@@ -147,7 +144,7 @@ def test_commons_without_wikidata_needs_an_artist(commons, listed):
 
 
 def test_commons_needs_a_contact_and_a_category(commons, quick):
-    with Client(quick()) as client, pytest.raises(LiftnetError, match="--contact"):
+    with Client(quick()) as client, pytest.raises(LiftnetError, match=r"--politeness\.contact"):
         next(commons()[0].rows(client))
     with pytest.raises(LiftnetError, match="categories"):
         commons(categories=[])
@@ -196,7 +193,6 @@ def test_commons_follows_items_that_were_merged(commons, listed):
 
 @pytest.fixture
 def met(replay):
-    from liftnet.collect.sources.met import Met
 
     def make(**options):
         server = replay("met")
@@ -253,7 +249,6 @@ def test_met_asks_department_by_department(met, listed):
 
 @pytest.fixture
 def cleveland(replay):
-    from liftnet.collect.sources.cleveland import Cleveland
 
     def make(**options):
         server = replay("cleveland")
@@ -323,7 +318,6 @@ def test_answers_of_another_form_are_told(cleveland, listed, body, message):
 
 @pytest.fixture
 def artic(replay):
-    from liftnet.collect.sources.artic import Artic
 
     def make(**options):
         server = replay("artic")
@@ -377,7 +371,6 @@ def test_artic_reads_its_dump(artic, quick, tmp_path):
 
 @pytest.fixture
 def smithsonian(replay):
-    from liftnet.collect.sources.smithsonian import Smithsonian
 
     def make(**options):
         server = replay("smithsonian")
@@ -500,11 +493,11 @@ def test_a_list_that_was_killed_goes_on_where_it_was(met, tmp_path):
 
     server.changes["/met/objects/3"] = hang
     asking = [
-        "--allow-host",
+        "--permissions.allow-host",
         "localhost",
-        "--retries",
+        "--politeness.retries",
         "1",
-        "--backoff-s",
+        "--politeness.backoff-s",
         "0",
         "--api",
         source.settings.api,

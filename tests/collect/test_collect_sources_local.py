@@ -9,20 +9,19 @@ import pytest
 import yaml
 
 from liftnet.__main__ import build_parser, main
-from liftnet.collect.catalogues import (
-    KINDS,
+from liftnet.collect.catalogues import CATALOGUES, catalogue_of, settings_of_entry
+from liftnet.collect.catalogues.public_sets import (
     NameThatSculptureSettings,
     Sculptures6kSettings,
     ShapeAttributesSettings,
-    TableSettings,
     TanksAndTemplesSettings,
-    options_of,
 )
-from liftnet.collect.sources import read_list
+from liftnet.collect.catalogues.table import TableSettings
+from liftnet.collect.listing import make_list
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.dumps import CHUNK, csv_records, json_list
 from liftnet.collect.sources.fields import address, text, without_html
-from liftnet.collect.sources.listing import kind_of, make_list
+from liftnet.collect.sources.lists import read_list
 from liftnet.collect.sources.records import size, wikidata_id, year
 from liftnet.config import Config
 from liftnet.core.errors import LiftnetError
@@ -40,7 +39,7 @@ def touch(folder, *names):
 
 def rows_of(settings):
     with Client() as client:
-        return {row.image.given: row for row in kind_of(settings).rows(client)}, client.skipped
+        return {row.image.given: row for row in catalogue_of(settings).rows(client)}, client.skipped
 
 
 def test_sculptures_6k_are_read_by_their_names(tmp_path):
@@ -103,11 +102,11 @@ def test_tanks_and_temples_in_either_layout(tmp_path):
 def test_a_set_of_another_layout_says_what_was_expected(tmp_path, kind):
     touch(tmp_path / "set", "0001.jpg", "notes.txt")
     with pytest.raises(LiftnetError, match=r"not laid out as this set is.*Expected was"):
-        rows_of(KINDS[kind](folder=str(tmp_path / "set")))
+        rows_of(CATALOGUES[kind].settings_type(folder=str(tmp_path / "set")))
     with pytest.raises(LiftnetError, match=r"is not a folder"):
-        rows_of(KINDS[kind](folder=str(tmp_path / "none")))
+        rows_of(CATALOGUES[kind].settings_type(folder=str(tmp_path / "none")))
     with pytest.raises(LiftnetError, match=r"Give --folder"):
-        rows_of(KINDS[kind]())
+        rows_of(CATALOGUES[kind].settings_type())
 
 
 def test_the_list_of_a_set_finds_its_files_from_wherever_it_lies(tmp_path):
@@ -258,7 +257,7 @@ def test_fields_of_other_types_are_nothing():
     assert [size(v) for v in ("12", 12, "0", "-1", "1e9", "9" * 40, None)] == [12, 12, None, None, None, None, None]
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(CATALOGUES))
 def test_every_kind_is_a_class_with_help_and_a_place(kind):
     if kind not in (
         "commons",
@@ -268,17 +267,17 @@ def test_every_kind_is_a_class_with_help_and_a_place(kind):
         "shape_attributes",
         "tanks_and_temples",
     ):
-        assert hasattr(kind_of(KINDS[kind]()), "rows")
-    assert KINDS[kind].__doc__
-    assert all(field.description for field in KINDS[kind].model_fields.values())
+        assert hasattr(catalogue_of(CATALOGUES[kind].settings_type()), "rows")
+    assert CATALOGUES[kind].settings_type.__doc__
+    assert all(field.description for field in CATALOGUES[kind].settings_type.model_fields.values())
 
 
 def test_entries_of_the_configuration_are_checked():
-    assert options_of({"name": "a", "kind": "met", "limit": 5}).limit == 5
-    with pytest.raises(LiftnetError, match=r"'louvre'.*Known are commons, met"):
-        options_of({"name": "a", "kind": "louvre"})
+    assert settings_of_entry({"name": "a", "kind": "met", "limit": 5}).limit == 5
+    with pytest.raises(LiftnetError, match=r"'louvre'.*Known are artic, cleveland, commons, met"):
+        settings_of_entry({"name": "a", "kind": "louvre"})
     with pytest.raises(LiftnetError, match=r"sources: a: width.*Options are"):
-        options_of({"name": "a", "kind": "commons", "width": 1000})
+        settings_of_entry({"name": "a", "kind": "commons", "width": 1000})
 
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
@@ -286,17 +285,17 @@ EXAMPLES = re.findall(r"^    .*?python -m liftnet (collect list (?:.*\\\n)*.*)$"
 
 
 def test_every_kind_has_an_example():
-    assert {shlex.split(example)[2] for example in EXAMPLES} == set(KINDS)
+    assert {shlex.split(example)[2] for example in EXAMPLES} == set(CATALOGUES)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_of_the_document_are_valid(example):
     words = shlex.split(example.replace("\\\n", " "))
     arguments = build_parser().parse_args(words)
-    settings = settings_from(arguments, KINDS[words[2]])
+    settings = settings_from(arguments, CATALOGUES[words[2].settings_type])
     assert arguments.out.suffix == ".parquet"
     if words[2] not in ("name_that_sculpture", "shape_attributes", "sculptures6k", "tanks_and_temples"):
-        assert hasattr(kind_of(settings), "rows")
+        assert hasattr(catalogue_of(settings), "rows")
 
 
 def test_the_configuration_of_the_document_is_valid():

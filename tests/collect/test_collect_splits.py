@@ -1,8 +1,8 @@
 import pytest
+from collect_settings import collect_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftnet.collect.settings import CollectSettings
 from liftnet.collect.splits.splits import divide_groups
 from liftnet.core.ids import stable_fraction
 
@@ -72,8 +72,9 @@ def test_smallest_hash_tests_and_the_next_validates():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"val_share": 0.5, "test_share": 0.5}, {"val_artists": ["A"], "test_artists": ["A"]}, {"max_side": 4096}]
+    "wrong",
+    [{"val_fraction": 0.5, "test_fraction": 0.5}, {"val_artists": ["A"], "test_artists": ["A"]}, {"max_side": 4096}],
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=r"below 1|both|2048"):
-        CollectSettings(**wrong)
+        collect_settings(**wrong)

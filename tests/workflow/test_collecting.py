@@ -70,7 +70,11 @@ def test_hosts_are_jobs_that_can_be_retried_and_refreshed(workflow, site):
     urls += [f"http://{host}:{port}/{number}.png" for host in HOSTS[1:] for number in range(10)]
     listed = workflow.folder / "list.csv"
     listed.write_text("artist,work,url\n" + "".join(f"A{n % 3},W{n % 9},{url}\n" for n, url in enumerate(urls)))
-    asking = {"allow_host": HOSTS, "delay_s": 0.0, "per_host": 2, "retries": 0, "min_side": 32, "contact": "me"}
+    asking = {
+        "permissions": {"allow_host": HOSTS},
+        "politeness": {"delay_s": 0.0, "per_host": 2, "retries": 0, "contact": "me"},
+        "pictures": {"min_side": 32},
+    }
     workflow.configure(photos=str(listed), collect=asking)
     manifest = workflow.folder / "results" / "manifest.parquet"
 

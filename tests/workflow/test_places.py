@@ -7,7 +7,7 @@ import pytest
 import yaml
 from workflow_tools import ROOT
 
-from liftnet.collect.sources import read_list
+from liftnet.collect.sources.lists import read_list
 
 pytestmark = pytest.mark.workflow
 ENTRY = {"name": "mine", "kind": "table", "file": "theirs.csv", "columns": ["artist=maker", "work=no", "image=pic"]}

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from liftnet.collect.sources import read_list
+from liftnet.collect.sources.lists import read_list
 from liftnet.config import Config
 
 pytestmark = pytest.mark.workflow

@@ -16,7 +16,7 @@ from liftnet.collect.fetch.jobs import Job, Request, read_jobs, read_requests
 from liftnet.collect.fetch.journal import Entry, Journal
 from liftnet.collect.museum_server import serve
 from liftnet.collect.normalise import normalise
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import FetchSettings, QuerySettings
 from liftnet.collect.web.download import Downloader, Response, Stopped
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.host_workers import run_by_host
@@ -44,7 +44,7 @@ class _Task:
 
 
 def fetch_jobs(
-    out: Path, names: Sequence[str] = (), settings: CollectSettings | None = None, threads: int | None = None
+    out: Path, names: Sequence[str] = (), settings: FetchSettings | None = None, threads: int | None = None
 ) -> dict[str, int]:
     """Fetch what the jobs of a plan ask for, and write `fetched/<job>.parquet` for each.
 
@@ -63,7 +63,7 @@ def fetch_jobs(
     Raises:
         LiftnetError: There is no plan or no such job, `out` cannot be written, or the disk is full.
     """
-    settings = settings or CollectSettings()
+    settings = settings or FetchSettings()
     threads = threads or default_workers()
     jobs = read_jobs(out / "downloads", names)
     counts: dict[str, int] = {}
@@ -83,12 +83,12 @@ def fetch_jobs(
 class _Fetcher:
     """Fetches the requests of several jobs side by side, each host by a few workers of its own."""
 
-    def __init__(self, out: Path, settings: CollectSettings, threads: int, base: str | None) -> None:
+    def __init__(self, out: Path, settings: FetchSettings, threads: int, base: str | None) -> None:
         self.out, self.settings, self.threads, self.base = out, settings, threads, base
-        if base is not None:  # our own server needs no politeness
-            settings = settings.model_copy(update={"delay_s": 0.0, "per_host": max(2, threads), "robots": False})
+        query = settings if base is None else _for_our_own_server(settings, threads)
         own = (base.removeprefix("http://"),) if base else ()
-        self.downloader = Downloader(settings, own, None if base else out / "downloads")
+        folder = None if base else out / "downloads"
+        self.downloader = Downloader(query, settings.pictures.max_bytes, own, folder)
         self.decoding = threading.BoundedSemaphore(threads)  # a decoded image can take 300 MB
 
     def fetch(self, jobs: Sequence[Job]) -> dict[str, int]:
@@ -127,7 +127,7 @@ class _Fetcher:
             lambda task: task.journal.add(self._entry(task)),
             lambda task: task.request.host,
             self._workers,
-            max(WAITING * self.settings.connections, self.threads),
+            max(WAITING * self.settings.politeness.connections, self.threads),
             self.downloader.give_up,
         )
         with contextlib.closing(finished):
@@ -184,13 +184,13 @@ class _Fetcher:
             # the port changes from run to run
             return Response(received.data, place.given, received.http_status, received.attempts)
         if place.path is not None:
-            return Response(read_local(place.path, self.settings.max_bytes))
+            return Response(read_local(place.path, self.settings.pictures.max_bytes))
         known = earlier or {}
         return self.downloader.fetch(place.given, known.get("etag"), known.get("last_modified"), holder)
 
     def _stored(self, request: Request, received: Response) -> Entry:
         """Check and store what came, under a name made of its content."""
-        limits, asked = self.settings, request.place.given
+        limits, asked = self.settings.pictures, request.place.given
         if request.what == "mask":  # brought to its image's size by `collect manifest`
             file = f"downloads/masks/{hashlib.sha256(received.data).hexdigest()[:16]}"
             write_bytes(self.out / file, received.data)
@@ -238,6 +238,13 @@ def read_local(path: Path, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise FetchError(path, "too_large", f"longer than max_bytes = {max_bytes:,}")
     return data
+
+
+def _for_our_own_server(settings: QuerySettings, threads: int) -> QuerySettings:
+    """It needs no politeness."""
+    politeness = settings.politeness.model_copy(update={"delay_s": 0.0, "per_host": max(2, threads)})
+    permissions = settings.permissions.model_copy(update={"robots": False})
+    return QuerySettings(politeness=politeness, permissions=permissions)
 
 
 def _what_came(received: Response) -> Entry:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from liftnet.collect.fetch.jobs import Request, bundle_of, group_of
 from liftnet.collect.fetch.journal import Entry, read_entries
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import FetchSettings
 
 VERSION = "2"  # raised when the same file would be stored differently
 DONE, DEAD, FAILED, NEW, REFRESH = "done", "dead", "failed", "new", "refresh"
@@ -18,11 +18,12 @@ ORDER = (FAILED, NEW, REFRESH)  # of those that are asked for
 REMEMBERED = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved"})
 
 
-def key_of(request: Request, settings: CollectSettings) -> str:
+def key_of(request: Request, settings: FetchSettings) -> str:
     """Names a file, its version, and the settings that decide what becomes of it."""
-    limits: tuple[int, ...] = (settings.max_bytes,)
+    pictures = settings.pictures
+    limits: tuple[int, ...] = (pictures.max_bytes,)
     if request.what == "image":
-        limits = (settings.max_side, settings.min_side, settings.max_bytes, settings.max_pixels)
+        limits = (pictures.max_side, pictures.min_side, pictures.max_bytes, pictures.max_pixels)
     parts = (VERSION, request.id, request.version, *map(str, limits))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
@@ -37,7 +38,7 @@ class FetchHistory:
         run: Number of the present run of the job's journal.
     """
 
-    def __init__(self, entries: Iterable[Entry], out: Path, settings: CollectSettings, run: int = 0) -> None:
+    def __init__(self, entries: Iterable[Entry], out: Path, settings: FetchSettings, run: int = 0) -> None:
         self.out, self.settings, self.run = out, settings, run
         self.entries = {entry["key"]: entry for entry in entries}
         self._dead = {
@@ -59,7 +60,7 @@ class FetchHistory:
         if entry["status"] == "ok":
             if not self._is_there(entry):
                 return NEW
-            again = self.settings.refresh and request.kind == "web" and entry.get("run") != self.run
+            again = self.settings.politeness.refresh and request.kind == "web" and entry.get("run") != self.run
             return REFRESH if again else DONE
         if entry.get("run") == self.run:
             return DONE  # this very run, before it was killed
@@ -76,7 +77,7 @@ class FetchHistory:
 
     def _is_recent(self, entry: Entry) -> bool:
         age = datetime.now(UTC) - datetime.fromisoformat(entry["fetched_at"])
-        return 0 <= age.total_seconds() < self.settings.dead_days * 86400
+        return 0 <= age.total_seconds() < self.settings.politeness.dead_days * 86400
 
 
 def earlier_entries(folder: Path, job: str, requests: Sequence[Request]) -> list[Entry]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftnet.collect.fetch.requested import bytes_path, path_bytes
-from liftnet.collect.sources import Location, Sources
+from liftnet.collect.sources.records import Location, Sources
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.policies import known_policy
 from liftnet.collect.web.transport import host_of

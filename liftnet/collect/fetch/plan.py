@@ -13,8 +13,8 @@ from liftnet.collect.fetch.fetch_status import DEAD, DONE, FetchHistory, earlier
 from liftnet.collect.fetch.jobs import Request, requests_of, split_into_jobs, write_jobs
 from liftnet.collect.fetch.journal import Entry, read_entries
 from liftnet.collect.fetch.requested import write_requested
-from liftnet.collect.settings import CollectSettings
-from liftnet.collect.sources import Sources
+from liftnet.collect.settings import FetchSettings
+from liftnet.collect.sources.records import Sources
 from liftnet.collect.web.policies import MEGABIT, Policy, policy_of
 from liftnet.collect.web.robots import Rules, stored_rules
 from liftnet.core.files import write_text
@@ -42,7 +42,7 @@ class _Host:
         return sum(mean if request.expected_bytes is None else request.expected_bytes for request in self.requests)
 
 
-def plan(sources: Sources, out: Path, settings: CollectSettings | None = None, write: bool = True) -> pd.DataFrame:
+def plan(sources: Sources, out: Path, settings: FetchSettings | None = None, write: bool = True) -> pd.DataFrame:
     """Divide what the sources name into jobs by host, and estimate what each host is in for.
 
     Writes `jobs.tsv`, `<job>.parquet`, `wanted.parquet` and `sources.json` below `out`/downloads, and always
@@ -61,7 +61,7 @@ def plan(sources: Sources, out: Path, settings: CollectSettings | None = None, w
     Raises:
         LiftnetError: `out` cannot be written.
     """
-    settings = settings or CollectSettings()
+    settings = settings or FetchSettings()
     folder = out / "downloads"
     jobs = split_into_jobs(requests_of(sources), {path.stem for path in folder.glob("*.jsonl")})
     if write:
@@ -72,7 +72,7 @@ def plan(sources: Sources, out: Path, settings: CollectSettings | None = None, w
     return table
 
 
-def _table(jobs: Mapping[str, Sequence[Request]], out: Path, settings: CollectSettings) -> pd.DataFrame:
+def _table(jobs: Mapping[str, Sequence[Request]], out: Path, settings: FetchSettings) -> pd.DataFrame:
     hosts: dict[tuple[str, str], _Host] = {}
     for job, requests in jobs.items():
         own = read_entries(out / "downloads" / f"{job}.jsonl")
@@ -98,14 +98,14 @@ def _slim(entry: Entry) -> Entry:
     return {name: entry[name] for name in _NEEDED if entry.get(name) is not None}
 
 
-def _row(host: str, about: _Host, out: Path, settings: CollectSettings) -> dict[str, object]:
+def _row(host: str, about: _Host, out: Path, settings: FetchSettings) -> dict[str, object]:
     web = about.kind == "web" and bool(host)
-    policy = policy_of(host, settings) if web else _LOCAL
-    rules = _known_rules(out, host) if web and settings.robots else []
+    policy = policy_of(host, settings.politeness) if web else _LOCAL
+    rules = _known_rules(out, host) if web and settings.permissions.robots else []
     delay = max([policy.delay_s, *(rule.delay_s for rule in rules)])
     left, size = len(about.requests), about.bytes_expected()
     rate = min(policy.mbit_s or MBIT_S, MBIT_S) * MEGABIT
-    robots = "not asked" if not web or not settings.robots else "known" if rules else "unknown"
+    robots = "not asked" if not web or not settings.permissions.robots else "known" if rules else "unknown"
     return {
         "job": about.job,
         "host": host or f"({about.kind if about.kind != 'web' else 'not a URL'})",

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from liftnet.collect.sources import Location, SourceRecord, Sources
+from liftnet.collect.sources.records import Location, SourceRecord, Sources
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json
 from liftnet.data.schemas import WANTED, in_groups, open_table, table_writer

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import QuerySettings
 from liftnet.collect.web.download import Downloader
-from liftnet.collect.web.errors import FetchError
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
@@ -28,21 +27,22 @@ class Client:
     """Asks the interfaces of catalogues.
 
     Args:
-        settings: Identity, limits and politeness.
+        settings: Identity, politeness and permissions.
         max_requests: After which it refuses to ask on: a server may page without an end.
         answers: Where answers are kept until the list is whole; None keeps none.
-        turns: Folder through which lists that are made at the same time share their hosts; None if there is one only.
+        leases: Folder through which lists that are made at the same time share their hosts; None if there is one only.
     """
 
     def __init__(
         self,
-        settings: CollectSettings | None = None,
+        settings: QuerySettings | None = None,
         max_requests: int = 200_000,
         answers: Path | None = None,
-        turns: Path | None = None,
+        leases: Path | None = None,
     ) -> None:
-        self.settings = settings or CollectSettings()
-        self.downloader = Downloader(self.settings, folder=turns)
+        settings = settings or QuerySettings()
+        self.settings, self.contact = settings, settings.politeness.contact
+        self.downloader = Downloader(settings, folder=leases)
         self.left = self.max_requests = max_requests
         self.skipped: Counter[str] = Counter()
         self._answers = Answers(answers) if answers else None
@@ -180,8 +180,3 @@ class Answers:
 
 def _key(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
-
-
-def is_gone(error: FetchError) -> bool:
-    """Whether a single record is not there, which is no reason to give up the list."""
-    return error.status in ("http_404", "http_410")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,39 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from liftnet.collect.sources.records import SourceRecord, Sources, name, place, size, wikidata_id, year
+from liftnet.collect.sources.records import COLUMNS, NUMBERS, TEXT, SourceRecord, Sources, rows_of
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
 
 LOG = get_logger("collect")
-TEXT = (
-    "artist",
-    "work",
-    "url",
-    "image",
-    "mask",
-    "license",
-    "license_url",
-    "attribution",
-    "credit",
-    "page_url",
-    "source",
-    "source_id",
-    "artist_wikidata",
-    "work_wikidata",
-    "work_rights",
-    "problem",  # status of a row that is not to be fetched, e.g. set_aside
-    "problem_reason",
-)
-NUMBERS = ("artist_died", "expected_bytes")
-COLUMNS = frozenset((*TEXT, *NUMBERS))
 LIST = pa.schema(
     [*((column, pa.string()) for column in TEXT), ("artist_died", pa.int32()), ("expected_bytes", pa.int64())]
 )
 _FOLDER = b"liftnet.folder"  # metadata of a list: what its relative paths are relative to
-_AS_GIVEN = ("page_url", "license", "license_url", "attribution", "source_id", "credit", "work_rights")
-_CHECKED = {"artist_died": year, "expected_bytes": size, "artist_wikidata": wikidata_id, "work_wikidata": wikidata_id}
 
 
 def read_csv(path: Path) -> Sources:
@@ -209,46 +185,3 @@ def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
         reason = f"line {line} has {len(cells)} cells, the header {len(header)}; quote cells with commas"
         row |= {"problem": "bad_row", "problem_reason": reason}
     return row
-
-
-def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[SourceRecord, ...]:
-    """The rows of a list from its cells.
-
-    Args:
-        path: The list, for messages.
-        rows: Cells by column.
-        folder: What relative paths are relative to.
-        kind: Of the list; the source of rows that name none.
-    """
-    odd: Counter[str] = Counter()
-    wanted = tuple(_wanted(row, folder, kind, odd) for row in rows)
-    for column, count in sorted(odd.items()):
-        what = "a Wikidata id" if column.endswith("wikidata") else "a whole number"
-        LOG.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
-    return wanted
-
-
-def _wanted(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) -> SourceRecord:
-    strict = kind == "museum"
-    image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
-    mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
-    artist, work = name(row.get("artist")), name(row.get("work"))
-    if row.get("problem"):
-        image_problem = row["problem"], row.get("problem_reason") or "set aside by the list"
-    elif artist is None or work is None or not image.given:
-        missing = "artist" if artist is None else "work" if work is None else "url or image path"
-        image_problem = "bad_row", f"the row has no {missing}"
-    given: dict[str, Any] = {column: name(row.get(column)) for column in _AS_GIVEN}
-    checked: dict[str, Any] = {column: check(row.get(column)) for column, check in _CHECKED.items()}
-    odd.update(column for column, value in checked.items() if value is None and row.get(column))
-    return SourceRecord(
-        artist,
-        work,
-        image,
-        mask,
-        source=row.get("source") or kind,
-        problem=image_problem,
-        mask_problem=mask_problem,
-        **given,
-        **checked,
-    )

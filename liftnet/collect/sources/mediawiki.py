@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.fields import items, mapping, text
 from liftnet.core.errors import LiftnetError
+
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
 
 LAG_S = 5  # mediawiki.org/wiki/Manual:Maxlag_parameter
 TRIES = 20  # of one request while the wiki is busy

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from liftnet.core.log import get_logger
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WIKIDATA = re.compile(r"(?:https?://(?:www\.)?wikidata\.org/(?:wiki|entity)/)?(Q[1-9][0-9]*)/?")
 _YEAR = re.compile(r"(-?[0-9]{1,4})(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 _MOST_BYTES = 2**62
+TEXT = (
+    "artist",
+    "work",
+    "url",
+    "image",
+    "mask",
+    "license",
+    "license_url",
+    "attribution",
+    "credit",
+    "page_url",
+    "source",
+    "source_id",
+    "artist_wikidata",
+    "work_wikidata",
+    "work_rights",
+    "problem",  # status of a row that is not to be fetched, e.g. set_aside
+    "problem_reason",
+)
+NUMBERS = ("artist_died", "expected_bytes")
+COLUMNS = frozenset((*TEXT, *NUMBERS))
+_AS_GIVEN = ("page_url", "license", "license_url", "attribution", "source_id", "credit", "work_rights")
+LOG = get_logger("collect")
 
 
 @dataclass(frozen=True)
@@ -97,6 +124,11 @@ class Sources:
     origin: Path
     rows: tuple[SourceRecord, ...]
 
+    @property
+    def ask_servers(self) -> bool:
+        """Whether an image is to be fetched from the web."""
+        return any(row.image.path is None and row.problem is None for row in self.rows)
+
     def __repr__(self) -> str:
         artists = {row.artist for row in self.rows}
         return f"Sources({self.kind} {self.origin}: {len(self.rows)} images by {len(artists)} artists)"
@@ -161,3 +193,49 @@ def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tup
     if "\0" in asked:
         return Location(asked), ("bad_row", "the path has a NUL character")
     return Location(asked, folder / asked), None
+
+
+_CHECKED = {"artist_died": year, "expected_bytes": size, "artist_wikidata": wikidata_id, "work_wikidata": wikidata_id}
+
+
+def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[SourceRecord, ...]:
+    """The rows of a list from its cells.
+
+    Args:
+        path: The list, for messages.
+        rows: Cells by column.
+        folder: What relative paths are relative to.
+        kind: Of the list; the source of rows that name none.
+    """
+    odd: Counter[str] = Counter()
+    records = tuple(_record(row, folder, kind, odd) for row in rows)
+    for column, count in sorted(odd.items()):
+        what = "a Wikidata id" if column.endswith("wikidata") else "a whole number"
+        LOG.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
+    return records
+
+
+def _record(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) -> SourceRecord:
+    strict = kind == "museum"
+    image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
+    mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
+    artist, work = name(row.get("artist")), name(row.get("work"))
+    if row.get("problem"):
+        image_problem = row["problem"], row.get("problem_reason") or "set aside by the list"
+    elif artist is None or work is None or not image.given:
+        missing = "artist" if artist is None else "work" if work is None else "url or image path"
+        image_problem = "bad_row", f"the row has no {missing}"
+    given: dict[str, Any] = {column: name(row.get(column)) for column in _AS_GIVEN}
+    checked: dict[str, Any] = {column: check(row.get(column)) for column, check in _CHECKED.items()}
+    odd.update(column for column, value in checked.items() if value is None and row.get(column))
+    return SourceRecord(
+        artist,
+        work,
+        image,
+        mask,
+        source=row.get("source") or kind,
+        problem=image_problem,
+        mask_problem=mask_problem,
+        **given,
+        **checked,
+    )

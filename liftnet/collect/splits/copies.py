@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from liftnet.collect.fetch.journal import Entry
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import DuplicateSettings
 from liftnet.collect.splits.duplicates import choose_kept, same_detail
 from liftnet.core.components import Components
 from liftnet.core.log import get_logger
@@ -22,7 +22,7 @@ LOG = get_logger("collect")
 
 
 def deduplicate(
-    rows: Sequence[Row], images: Sequence[Entry], out: Path, settings: CollectSettings, threads: int = 1
+    rows: Sequence[Row], images: Sequence[Entry], out: Path, settings: DuplicateSettings, threads: int = 1
 ) -> list[Tie]:
     """Drop copies, note what looks alike, and tell which rows' pictures tie their works together.
 
@@ -36,13 +36,13 @@ def deduplicate(
         threads: Workers; the result does not depend on them.
 
     Returns:
-        Pairs of row numbers: the same file, or hashes at most `near_drop` bits apart.
+        Pairs of row numbers: the same file, or hashes at most `near_duplicate_max_bits` bits apart.
     """
     stored = [number for number, row in enumerate(rows) if row["status"] == "ok"]
     near = near_pairs(as_bits([_hashes(images[number]) for number in stored]), _farthest(settings), threads)
-    alike = near.within(settings.near_drop)
+    alike = near.within(settings.near_duplicate_max_bits)
     paths = [out / images[number]["file"] for number in stored]
-    agree = same_detail(paths, alike, settings.near_detail, threads)
+    agree = same_detail(paths, alike, settings.near_duplicate_min_correlation, threads)
     copies = alike.pairs[agree]
     exact = _exact(rows)
     placeholders = _placeholders(rows, [*exact, *_numbered(copies, stored)])
@@ -58,8 +58,8 @@ def deduplicate(
     return [(a, b) for a, b in ties if rows[a]["work_id"] != rows[b]["work_id"]]
 
 
-def _farthest(settings: CollectSettings) -> int:
-    return max(settings.near_drop, settings.near_distance)
+def _farthest(settings: DuplicateSettings) -> int:
+    return max(settings.near_duplicate_max_bits, settings.near_image_max_bits)
 
 
 def _hashes(image: Entry) -> Sequence[str]:
@@ -104,12 +104,16 @@ def _worth(row: Row, number: int) -> tuple[bool, int, int]:
 
 
 def _note(
-    rows: Sequence[Row], stored: Sequence[int], near: NearPairs, dropped: Mapping[int, int], settings: CollectSettings
+    rows: Sequence[Row],
+    stored: Sequence[int],
+    near: NearPairs,
+    dropped: Mapping[int, int],
+    settings: DuplicateSettings,
 ) -> None:
-    """Write down the nearest other image that stays, up to `near_distance` bits away."""
+    """Write down the nearest other image that stays, up to `near_image_max_bits` bits away."""
     nearest: dict[int, tuple[int, str]] = {}
     for (a, b), distance in zip(near.pairs.tolist(), near.distances.tolist(), strict=True):
-        if distance > settings.near_distance:
+        if distance > settings.near_image_max_bits:
             continue
         for one, other in ((a, b), (b, a)):
             image_id = rows[stored[other]]["image_id"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import SplitSettings
 from liftnet.collect.splits.identities import same_artists, same_works
 from liftnet.collect.splits.lists import WIKIDATA, Entry, SplitLists, highest, read_lists, write_lists
 from liftnet.collect.splits.splits import divide_groups
@@ -58,7 +58,7 @@ class WorkIds:
 
 
 def assign_splits(
-    rows: Sequence[Row], ties: Iterable[tuple[int, int]], settings: CollectSettings, given: SplitLists, folder: Path
+    rows: Sequence[Row], ties: Iterable[tuple[int, int]], settings: SplitSettings, given: SplitLists, folder: Path
 ) -> None:
     """Give every row of an artist with an image its group and split, and withhold what ties two splits together.
 
@@ -70,7 +70,7 @@ def assign_splits(
     Args:
         rows: Rows of MANIFEST with their ids and status; changed in place.
         ties: Numbers of rows whose pictures look alike.
-        settings: Shares, and artists named in it.
+        settings: Fractions, and artists named in it.
         given: Lists to obey.
         folder: Where the lists of this run are read and written.
 
@@ -163,7 +163,7 @@ def _groups_left(
     return {artist_id: left.get(artist_id, artist_id) for artist_id in groups}
 
 
-def _with_named(given: SplitLists, settings: CollectSettings) -> SplitLists:
+def _with_named(given: SplitLists, settings: SplitSettings) -> SplitLists:
     """The given lists, and the artists that the settings name."""
     named = SplitLists(links=given.links)
     for kind in ("artists", "works"):
@@ -205,7 +205,7 @@ def _assign(
     known: Mapping[WorkName, WorkIds],
     groups: Mapping[str, str],
     listed: Mapping[WorkName, str | None],
-    settings: CollectSettings,
+    settings: SplitSettings,
     given: SplitLists,
 ) -> dict[WorkName, str]:
     """The split of each naming."""
@@ -214,8 +214,8 @@ def _assign(
     of_object = _highest_of((ids.object, split) for ids, split in certain)
     of_group = divide_groups(
         set(groups.values()),
-        0.0 if given.holds("val") else settings.val_share,
-        0.0 if given.holds("test") else settings.test_share,
+        0.0 if given.holds("val") else settings.val_fraction,
+        0.0 if given.holds("test") else settings.test_fraction,
         _highest_of((groups[ids.artist_id], split) for ids, split in certain),
     )
     return {

@@ -114,7 +114,7 @@ def read_lists(folder: Path) -> SplitLists:
 
 
 def read_given(folder: str) -> SplitLists:
-    """Read the lists that the setting `splits` names; none for an empty one.
+    """Read the lists that the setting `splits.lists` names; none for an empty one.
 
     Raises:
         LiftnetError: The folder does not exist or holds no list, or as for `read_lists`.
@@ -122,7 +122,7 @@ def read_given(folder: str) -> SplitLists:
     if not folder:
         return SplitLists()
     if not Path(folder).is_dir():
-        raise LiftnetError(folder, "is not a folder", "Name the folder of the lists in `collect.splits`")
+        raise LiftnetError(folder, "is not a folder", "Name the folder of the lists in `collect.splits.lists`")
     lists = read_lists(Path(folder))
     if not (lists.artists.entries or lists.works.entries or lists.links):
         remedy = "Put train_artists.txt, val_artists.txt and test_artists.txt there, one artist a line"

@@ -23,7 +23,7 @@ import requests
 from requests import exceptions as faults
 from urllib3 import exceptions as wire
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import QuerySettings
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.host_lease import SharedHostLease
 from liftnet.collect.web.optout import reserved
@@ -66,19 +66,27 @@ class Downloader:
     """Fetches files over HTTP. One for a process; safe to share between threads.
 
     Args:
-        settings: Limits and politeness.
+        settings: Politeness and permissions.
+        max_bytes: Of a file; larger ones are given up.
         allowed: Further hosts (or host:port) that may have a private address.
         folder: Where the rules of robots.txt and the turns of the hosts are kept, for later runs and other processes;
             None keeps them in memory.
     """
 
-    def __init__(self, settings: CollectSettings, allowed: tuple[str, ...] = (), folder: Path | None = None) -> None:
-        self.settings, self.folder = settings, folder
-        self.guard = SsrfGuard((*settings.allow_host, *allowed))
+    def __init__(
+        self,
+        settings: QuerySettings,
+        max_bytes: int = 50_000_000,
+        allowed: tuple[str, ...] = (),
+        folder: Path | None = None,
+    ) -> None:
+        self.politeness, self.permissions, self.max_bytes = settings.politeness, settings.permissions, max_bytes
+        self.folder = folder
+        self.guard = SsrfGuard((*self.permissions.allow_host, *allowed))
         self.robots = RobotsCache(self._read_robots, folder and folder / "robots")
         self.stop = threading.Event()
         self._throttles: dict[str, HostThrottle] = {}
-        self._connections = threading.BoundedSemaphore(settings.connections)
+        self._connections = threading.BoundedSemaphore(self.politeness.connections)
         self._lock = threading.Lock()
         self._jitter = random.Random()  # of its own in each process, or all would come back together
         self.session = _Session()
@@ -88,11 +96,11 @@ class Downloader:
         self.session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.session.headers.clear()
         # identity: the length of a compressed body could not be compared with Content-Length, nor its growth bounded
-        self.session.headers.update({"User-Agent": user_agent(settings.contact), "Accept-Encoding": "identity"})
+        self.session.headers.update({"User-Agent": user_agent(self.politeness.contact), "Accept-Encoding": "identity"})
         self.session.headers["Accept"] = "image/*"
         # its warnings repeat what a server has sent, which does not belong into our log
         logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
-        adapter = GuardedAdapter(self.guard, settings.connections)
+        adapter = GuardedAdapter(self.guard, self.politeness.connections)
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
@@ -118,8 +126,9 @@ class Downloader:
         """
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         wanted = {name: value for name, value in conditions.items() if value}
-        limits = self.settings
-        return self._persist(url, Exchange(wanted, max_bytes=limits.max_bytes, robots=limits.robots, holder=holder))
+        return self._persist(
+            url, Exchange(wanted, max_bytes=self.max_bytes, robots=self.permissions.robots, holder=holder)
+        )
 
     def fetch_json(self, url: str, headers: Mapping[str, str] | None = None, max_bytes: int = 32_000_000) -> Any:
         """Ask an interface for programs; its terms of use hold, robots.txt is for pages.
@@ -160,7 +169,7 @@ class Downloader:
         host = host_of(url)
         with self._lock:
             if host not in self._throttles:
-                policy = policy_of(host, self.settings)
+                policy = policy_of(host, self.politeness)
                 folder = self.folder and self.folder / "hosts"
                 lease = SharedHostLease(policy.connections, folder, host) if folder else None
                 self._throttles[host] = HostThrottle(policy, lease)
@@ -174,13 +183,13 @@ class Downloader:
                 return replace(self._attempt(url, asking), attempts=attempts)
             except FetchError as error:
                 error.attempts = attempts
-                if not error.passing or attempts > self.settings.retries:
+                if not error.passing or attempts > self.politeness.retries:
                     self._note_silence(error)
                     raise
-                if (error.wait_s or 0) > self.settings.max_wait_s:
+                if (error.wait_s or 0) > self.politeness.max_wait_s:
                     raise
-                backoff = self.settings.backoff_s * 2 ** (attempts - 1) * self._jitter.uniform(0.5, 1.5)
-                self._sleep(min(max(backoff, error.wait_s or 0), self.settings.max_wait_s))
+                backoff = self.politeness.backoff_s * 2 ** (attempts - 1) * self._jitter.uniform(0.5, 1.5)
+                self._sleep(min(max(backoff, error.wait_s or 0), self.politeness.max_wait_s))
 
     def _note_silence(self, error: FetchError) -> None:
         if error.unreachable:
@@ -193,11 +202,11 @@ class Downloader:
         ).data
 
     def _attempt(self, url: str, asking: Exchange) -> Response:
-        for _ in range(self.settings.max_redirects + 1):
+        for _ in range(self.politeness.max_redirects + 1):
             throttle = self.throttle(url)
             throttle.check_alive(url)
             if asking.robots:
-                throttle.slow_down(self.robots.check(url, self.settings.max_wait_s).delay_s)
+                throttle.slow_down(self.robots.check(url, self.politeness.max_wait_s).delay_s)
             with throttle.slot(self.stop), contextlib.ExitStack() as place:
                 self._take_turn(url, throttle, place)
                 answer = self._hop(url, throttle, asking)
@@ -206,11 +215,11 @@ class Downloader:
             if isinstance(answer, Response):
                 return answer
             url = answer
-        raise FetchError(url, "too_many_redirects", f"more than {self.settings.max_redirects} redirects")
+        raise FetchError(url, "too_many_redirects", f"more than {self.politeness.max_redirects} redirects")
 
     def _take_turn(self, url: str, throttle: HostThrottle, place: contextlib.ExitStack) -> None:
         """Wait for the host's next turn, then for a free connection, and again if turns have passed meanwhile."""
-        self._sleep(throttle.turn(url, self.settings.max_wait_s))
+        self._sleep(throttle.turn(url, self.politeness.max_wait_s))
         while True:
             self._connections.acquire()
             if (wait := throttle.begin()) <= 0:
@@ -221,7 +230,7 @@ class Downloader:
 
     def _hop(self, url: str, throttle: HostThrottle, asking: Exchange) -> Response | str:
         """One request: the file, or where it has moved to."""
-        with Watchdog(self.guard, self.settings.total_s) as watchdog:
+        with Watchdog(self.guard, self.politeness.total_s) as watchdog:
             try:
                 with self._request(url, asking) as response:
                     throttle.heard()
@@ -235,7 +244,7 @@ class Downloader:
                 if self.stop.is_set():
                     raise Stopped from error
                 if watchdog.expired:
-                    reason = f"not complete after {self.settings.total_s:g} s"
+                    reason = f"not complete after {self.politeness.total_s:g} s"
                     raise FetchError(url, "timeout_total", reason, passing=True) from error
                 raise in_plain_words(url, error) from error
 
@@ -246,7 +255,7 @@ class Downloader:
                 headers=asking.headers_for(url),
                 stream=True,
                 allow_redirects=False,
-                timeout=self.settings.timeout_s,
+                timeout=self.politeness.timeout_s,
             )
         except faults.RequestException:
             raise
@@ -293,7 +302,7 @@ class Downloader:
         if said is None:
             return None
         status, header = said
-        if self.settings.opt_out_headers if status == "opt_out_header" else self.settings.tdm_reservation:
+        if self.permissions.opt_out_headers if status == "opt_out_header" else self.permissions.tdm_reservation:
             reason = f"its owner does not want it used by machines ({header})"
             raise FetchError(url, status, reason, response.status_code, opt_out=header)
         return header

@@ -34,3 +34,8 @@ class FetchError(LiftnetError):
         self.status, self.http_status, self.passing, self.wait_s = status, http_status, passing, wait_s
         self.opt_out, self.unreachable = opt_out, unreachable
         self.attempts = 0
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file is not there, which for a single record is no reason to give up a list."""
+        return self.status in ("http_404", "http_410")

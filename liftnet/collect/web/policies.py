@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.settings import PolitenessSettings
 
 MEGABIT = 125_000  # bytes
 
@@ -57,15 +57,15 @@ KNOWN = {
 }
 
 
-def policy_of(host: str, settings: CollectSettings) -> Policy:
+def policy_of(host: str, politeness: PolitenessSettings) -> Policy:
     """The policy for a host (or host:port): the known one and the settings, whichever is stricter."""
     known = known_policy(host)
     if known is None:
-        return Policy(settings.per_host, settings.delay_s, operator=host.partition(":")[0], why="settings")
+        return Policy(politeness.per_host, politeness.delay_s, operator=host.partition(":")[0], why="settings")
     return replace(
         known,
-        connections=min(known.connections, settings.per_host),
-        delay_s=max(known.delay_s, settings.delay_s),
+        connections=min(known.connections, politeness.per_host),
+        delay_s=max(known.delay_s, politeness.delay_s),
     )
 
 

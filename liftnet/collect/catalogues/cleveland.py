@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from liftnet.collect.catalogues import ClevelandSettings
-from liftnet.collect.sources.client import Client
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
 from liftnet.collect.sources.dumps import json_list
 from liftnet.collect.sources.fields import (
     CC0,
@@ -28,14 +29,27 @@ from liftnet.collect.sources.fields import (
 )
 from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id, year
 
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
 
-class Cleveland:
+
+class ClevelandSettings(CatalogueSettings):
+    """The Cleveland Museum of Art: its open-access images (CC0)."""
+
+    types: list[str] = Field(default=["Sculpture"], description="the museum's types of object")
+    size: Literal["web", "print", "full"] = Field(
+        default="print", description="size of the images: about 1,200 px, 3,400 px, or the TIFF"
+    )
+    page_size: int = Field(default=500, ge=1, le=1000, description="records asked for at a time")
+    dump: str = Field(default="", description=DUMP + "its data.json")
+    api: str = Field(default="https://openaccess-api.clevelandart.org/api", description="address of the interface")
+
+
+class Cleveland(Catalogue):
     """Objects of some types whose images are CC0."""
 
-    folder = None  # all images are on the web
-
-    def __init__(self, settings: ClevelandSettings) -> None:
-        self.settings = settings
+    name = "cleveland"
+    settings_type = ClevelandSettings
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image; the interface gives a thousand objects at a time."""

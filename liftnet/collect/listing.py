@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from liftnet.collect.catalogues import KINDS, CatalogueSettings, ListSettings
-from liftnet.collect.settings import CollectSettings
+from liftnet.collect.catalogues import catalogue_of
+from liftnet.collect.catalogues.base import CatalogueSettings, ListSettings
+from liftnet.collect.settings import QuerySettings
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import write_list
 from liftnet.collect.sources.records import SourceRecord
 from liftnet.collect.web.errors import FetchError
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import progress
-
-_MODULES = {  # where a kind is, so that asking one museum does not load them all
-    "commons": "commons:Commons",
-    "met": "met:Met",
-    "cleveland": "cleveland:Cleveland",
-    "artic": "artic:Artic",
-    "smithsonian": "smithsonian:Smithsonian",
-    "table": "table:Table",
-    "sculptures6k": "public_sets:Sculptures6k",
-    "name_that_sculpture": "public_sets:NameThatSculpture",
-    "shape_attributes": "public_sets:ShapeAttributes",
-    "tanks_and_temples": "public_sets:TanksAndTemples",
-}
-
-
-class Kind(Protocol):
-    """What every kind of source is: made from its settings, it gives rows."""
-
-    @property
-    def folder(self) -> Path | None:
-        """What its paths are relative to; None if all its images are on the web."""
-
-    def rows(self, client: Client) -> Iterator[SourceRecord]:
-        """A row for each image: with its artist and work, or with the reason why it is not fetched."""
 
 
 @dataclass
@@ -76,20 +51,8 @@ class Listed:
         return told
 
 
-def kind_of(settings: ListSettings) -> Kind:
-    """The source that settings are of.
-
-    Raises:
-        LiftnetError: A setting that it cannot do without is empty.
-    """
-    name = next(name for name, made in KINDS.items() if made is type(settings))
-    module, _, made = _MODULES[name].partition(":")
-    source: Kind = getattr(importlib.import_module(f"liftnet.collect.sources.{module}"), made)(settings)
-    return source
-
-
 def make_list(
-    settings: ListSettings, out: Path, collect: CollectSettings | None = None, turns: Path | None = None
+    settings: ListSettings, out: Path, query: QuerySettings | None = None, leases: Path | None = None
 ) -> Listed:
     """Ask or read a source and write its list.
 
@@ -99,20 +62,19 @@ def make_list(
     Args:
         settings: Of the kind; see `liftnet.collect.catalogues`.
         out: The list, a `.parquet` file.
-        collect: Identity and politeness.
-        turns: Folder through which it shares hosts with other lists and jobs.
+        query: Identity, politeness and permissions.
+        leases: Folder through which it shares hosts with other lists and jobs.
 
     Raises:
         LiftnetError: The source cannot be read or asked, gives no image at all, or the list cannot be written.
     """
     if out.suffix.lower() != ".parquet":
         raise LiftnetError(out, "does not end in .parquet", "Lists are written as Parquet: --out FILE.parquet")
-    source = kind_of(settings)
-    asks = isinstance(settings, CatalogueSettings)
+    source = catalogue_of(settings)
     listed = Listed()
-    answers = out.with_name(f".{out.name}.answers") if asks else None
+    answers = None if source.local else out.with_name(f".{out.name}.answers")
     most = settings.max_requests if isinstance(settings, CatalogueSettings) else 0
-    with Client(collect, most, answers, turns) as client:
+    with Client(query, most, answers, leases) as client:
         try:
             # all before the file is begun, so that a killed run leaves no half of it
             rows = list(_counted(progress(source.rows(client), "collect", "listing images"), settings, listed))

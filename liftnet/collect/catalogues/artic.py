@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from liftnet.collect.catalogues import ArticSettings
-from liftnet.collect.sources.client import Client
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
 from liftnet.collect.sources.dumps import json_files
 from liftnet.collect.sources.fields import (
     CC0,
@@ -29,6 +30,9 @@ from liftnet.collect.sources.fields import (
 )
 from liftnet.collect.sources.records import Location, SourceRecord, year
 from liftnet.core.errors import LiftnetError
+
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
 
 IIIF = "https://www.artic.edu/iiif/2"
 PAGE = 100
@@ -50,13 +54,22 @@ _FIELDS = (
 )
 
 
-class Artic:
+class ArticSettings(CatalogueSettings):
+    """The Art Institute of Chicago: its images in the public domain (CC0)."""
+
+    types: list[str] = Field(default=["Sculpture"], description="the museum's types of artwork")
+    width: Literal[200, 400, 600, 843, 1686] = Field(
+        default=843, description="width of the images in px; 843 is the one its servers keep ready"
+    )
+    dump: str = Field(default="", description=DUMP + "the unpacked folder artic-api-data")
+    api: str = Field(default="https://api.artic.edu/api/v1", description="address of the interface")
+
+
+class Artic(Catalogue):
     """Artworks of some types that are in the public domain."""
 
-    folder = None  # all images are on the web
-
-    def __init__(self, settings: ArticSettings) -> None:
-        self.settings = settings
+    name = "artic"
+    settings_type = ArticSettings
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image."""
@@ -66,7 +79,7 @@ class Artic:
 
     def _asked(self, client: Client) -> Iterator[tuple[list[Any], dict[int, int]]]:
         url = f"{self.settings.api}/artworks/search"
-        contact = client.settings.contact
+        contact = client.contact
         headers = {"AIC-User-Agent": f"liftnet ({contact})"} if contact else {}
         for kind in self.settings.types:
             for page in range(1, MOST // PAGE + 1):

@@ -11,13 +11,54 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from liftnet.collect.catalogues import NamedSetSettings, Sculptures6kSettings, SetSettings, TanksAndTemplesSettings
-from liftnet.collect.sources.client import Client
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import Catalogue, ListSettings
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.records import Location, SourceRecord, name, printable, wikidata_id, year
 from liftnet.core.errors import LiftnetError
-from liftnet.data.folders import pictures_below
+
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
+
+
+class SetSettings(ListSettings):
+    """What holds for every public set that lies in a folder."""
+
+    folder: str = Field(default="", description="folder of the unpacked set")
+    license: str = Field(default="", description="the licence its page states; none is assumed")
+
+
+class Sculptures6kSettings(SetSettings):
+    """Sculptures 6k (Arandjelovic and Zisserman, ICCV 2011)."""
+
+
+class NamedSetSettings(SetSettings):
+    """A set in folders or with file names of works, and a table that says what they are."""
+
+    works: str = Field(
+        default="",
+        description="CSV with the columns key, artist, work (and artist_wikidata, artist_died, work_wikidata); a key "
+        "is a folder below the set's, or the part of a file's name before its number",
+    )
+
+
+class NameThatSculptureSettings(NamedSetSettings):
+    """Name that sculpture (Arandjelovic and Zisserman, ICMR 2012)."""
+
+
+class ShapeAttributesSettings(NamedSetSettings):
+    """3D shape attributes (Fouhey, Gupta and Zisserman, CVPR 2016)."""
+
+
+class TanksAndTemplesSettings(SetSettings):
+    """Tanks and Temples (Knapitsch, Park, Zhou and Koltun, 2017)."""
+
+    scenes: list[str] = Field(
+        default=["Ignatius", "Family", "Francis", "Horse"], description="scenes to list; by default its sculptures"
+    )
 
 
 @dataclass(frozen=True)
@@ -45,11 +86,12 @@ _MAKERS = {"Henry_Moore": _MOORE, "Auguste_Rodin": _RODIN, "Rodin": _RODIN}
 _MASKS = "masks"
 
 
-class LocalSet:
+class LocalSet(Catalogue):
     """What all sets have in common: a folder, and images below it."""
 
-    source = ""
+    local = True
     expected = ""
+    folder: Path
 
     def __init__(self, settings: SetSettings) -> None:
         if not settings.folder:
@@ -60,6 +102,8 @@ class LocalSet:
 
     def images(self, folder: Path) -> list[Path]:
         """The images anywhere below a folder, by their path."""
+        from liftnet.data.folders import pictures_below
+
         return pictures_below(folder)
 
     def row(self, path: Path, who: Identity, mask: Path | None = None) -> SourceRecord:
@@ -72,7 +116,7 @@ class LocalSet:
             name(who.work),
             self.place(path),
             self.place(mask) if mask else None,
-            source=self.source,
+            source=self.name,
             license=self.settings.license or None,
             problem=problem,
             source_id=printable(path.relative_to(self.folder).with_suffix("").as_posix()),
@@ -93,11 +137,9 @@ class LocalSet:
 class Sculptures6k(LocalSet):
     """Works of Henry Moore and Auguste Rodin; a file is named by the search it was found with."""
 
-    source = "sculptures6k"
+    name = "sculptures6k"
+    settings_type = Sculptures6kSettings
     expected = "train/ and test/ with files such as Henry_Moore_Arch_Leg_0000.jpg and Rodin_Thinker_0001.jpg"
-
-    def __init__(self, settings: Sculptures6kSettings) -> None:
-        super().__init__(settings)
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image; its mask is `masks/<train or test>/<name>.png`, if there is one."""
@@ -147,19 +189,22 @@ class NamedSet(LocalSet):
 class NameThatSculpture(NamedSet):
     """Works of some 500 sculptors, found on Flickr."""
 
-    source = "name_that_sculpture"
+    name = "name_that_sculpture"
+    settings_type = NameThatSculptureSettings
 
 
 class ShapeAttributes(NamedSet):
     """2,197 works of 242 artists."""
 
-    source = "shape_attributes"
+    name = "shape_attributes"
+    settings_type = ShapeAttributesSettings
 
 
 class TanksAndTemples(LocalSet):
     """Frames of videos around an object or through a place; a folder a scene."""
 
-    source = "tanks_and_temples"
+    name = "tanks_and_temples"
+    settings_type = TanksAndTemplesSettings
     expected = "<scene>/*.jpg or <scene>/images/*.jpg, as its archives of images unpack"
 
     def __init__(self, settings: TanksAndTemplesSettings) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liftnet.collect.catalogues import MetSettings
-from liftnet.collect.sources.client import Client, is_gone
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
 from liftnet.collect.sources.dumps import csv_records
 from liftnet.collect.sources.fields import (
     CC0,
@@ -30,16 +31,30 @@ from liftnet.collect.sources.records import Location, SourceRecord, wikidata_id,
 from liftnet.collect.web.errors import FetchError
 from liftnet.core.errors import LiftnetError
 
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
+
 _STILL_ALIVE = 9999  # what the museum writes for the death of a living artist
 
 
-class Met:
+class MetSettings(CatalogueSettings):
+    """The Metropolitan Museum of Art: its open-access images (CC0)."""
+
+    classifications: list[str] = Field(
+        default=["sculpture"], description="words of which an object's classification must hold one; none: any"
+    )
+    departments: list[int] = Field(default=[], description="numbers of departments; none: all")
+    dump: str = Field(default="", description=DUMP + "its MetObjects.csv, for the numbers of the objects")
+    api: str = Field(
+        default="https://collectionapi.metmuseum.org/public/collection/v1", description="address of the interface"
+    )
+
+
+class Met(Catalogue):
     """Objects of some classifications and departments whose images are CC0."""
 
-    folder = None  # all images are on the web
-
-    def __init__(self, settings: MetSettings) -> None:
-        self.settings = settings
+    name = "met"
+    settings_type = MetSettings
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image; each object is one request."""
@@ -48,7 +63,7 @@ class Met:
             try:
                 record = mapping(client.ask(url))
             except FetchError as error:
-                if not is_gone(error):
+                if not error.is_gone:
                     raise
                 client.skip("the museum has removed the object")
                 continue

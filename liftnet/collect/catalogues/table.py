@@ -6,19 +6,42 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from liftnet.collect.catalogues import TableSettings
-from liftnet.collect.sources.client import Client
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import Catalogue, ListSettings
 from liftnet.collect.sources.dumps import csv_records
-from liftnet.collect.sources.lists import COLUMNS, rows_of
-from liftnet.collect.sources.records import SourceRecord
+from liftnet.collect.sources.records import COLUMNS, SourceRecord, rows_of
 from liftnet.core.errors import LiftnetError
+
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
 
 _NAME = re.compile(r"\{([^{}]+)\}")
 
 
-class Table:
+class TableSettings(ListSettings):
+    """A table of somebody else's, its columns renamed."""
+
+    file: str = Field(default="", description="a CSV file in UTF-8")
+    columns: list[str] = Field(
+        default=[],
+        description="ours=theirs for each column, e.g. artist=maker 'work={title} ({number})' url=picture",
+    )
+    constants: list[str] = Field(default=[], description="ours=value for columns that are the same in every row")
+    none_of: list[str] = Field(
+        default=[], description="theirs=word: rows whose cell holds that word are set aside, with that reason"
+    )
+
+
+class Table(Catalogue):
     """A CSV file and what its columns mean."""
+
+    name = "table"
+    settings_type = TableSettings
+    local = True
+    folder: Path
 
     def __init__(self, settings: TableSettings) -> None:
         self.path = Path(settings.file)

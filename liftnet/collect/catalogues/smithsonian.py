@@ -10,10 +10,11 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liftnet.collect.catalogues import SmithsonianSettings
-from liftnet.collect.sources.client import Client
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
 from liftnet.collect.sources.dumps import json_lines
 from liftnet.collect.sources.fields import (
     CC0,
@@ -31,6 +32,9 @@ from liftnet.collect.sources.fields import (
 from liftnet.collect.sources.records import Location, SourceRecord
 from liftnet.core.errors import LiftnetError
 
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
+
 KEY = "SMITHSONIAN_API_KEY"  # environment variable; a key is a secret, and no setting
 DEEPEST = 10_000  # records of one query that are paged through; a larger one is divided by the records' hash
 _MAKERS = (
@@ -47,13 +51,23 @@ _MAKERS = (
 _DIED = re.compile(r"\b1?\d{3}\s*[-–]\s*(?:died\b.*?\s)?(1?\d{3}|20\d\d)$")  # "1805-1873", "1805-died Florence 1873"
 
 
-class Smithsonian:
+class SmithsonianSettings(CatalogueSettings):
+    """The Smithsonian Institution: its open-access images (CC0)."""
+
+    object_types: list[str] = Field(
+        default=["sculpture"], description="words of which an object's types must hold one; none: any"
+    )
+    units: list[str] = Field(default=[], description="codes of its museums, e.g. SAAM HMSG; none: all")
+    page_size: int = Field(default=500, ge=1, le=1000, description="records asked for at a time")
+    dump: str = Field(default="", description=DUMP + "a folder of its metadata, *.txt or *.txt.bz2")
+    api: str = Field(default="https://api.si.edu/openaccess/api/v1.0", description="address of the interface")
+
+
+class Smithsonian(Catalogue):
     """Objects of some types and museums whose images are CC0."""
 
-    folder = None  # all images are on the web
-
-    def __init__(self, settings: SmithsonianSettings) -> None:
-        self.settings = settings
+    name = "smithsonian"
+    settings_type = SmithsonianSettings
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row an image."""

@@ -11,15 +11,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from liftnet.collect.catalogues import CommonsSettings
-from liftnet.collect.sources.client import Client
+from pydantic import Field
+
+from liftnet.collect.catalogues.base import Catalogue, CatalogueSettings
 from liftnet.collect.sources.fields import address, items, mapping, text, without_html
 from liftnet.collect.sources.mediawiki import MediaWiki
 from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id
 from liftnet.collect.sources.wikidata import Artist, Topic, Wikidata
 from liftnet.core.errors import LiftnetError
+
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
 
 PREFIX = "Category:"
 SCALED_AT_A_TIME = 50  # iiurlwidth gives no more scaled images in one answer
@@ -52,10 +56,31 @@ class Category:
     leaf: bool = False
 
 
-class Commons:
+class CommonsSettings(CatalogueSettings):
+    """Wikimedia Commons: the images of categories and the categories below them."""
+
+    categories: list[str] = Field(
+        default=[], description="categories to start from, e.g. 'Sculptures by Auguste Rodin in the Rodin Museum'"
+    )
+    depth: int = Field(default=3, ge=0, le=20, description="levels of categories below these")
+    skip: list[str] = Field(default=[], description="categories with one of these words in their name are not entered")
+    width: Literal[20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840] = Field(
+        default=1280, description="width of the scaled images in px, one that Commons serves; smaller ones as they are"
+    )
+    artist: str = Field(default="", description="artist of every work whose own artist Wikidata does not name")
+    wikidata: bool = Field(default=True, description="ask Wikidata what a category is about: an artist, a work, whose")
+    lag_wait_s: float = Field(
+        default=5.0, ge=0, le=600, description="least wait when Commons is busy (maxlag), in seconds"
+    )
+    api: str = Field(default="https://commons.wikimedia.org/w/api.php", description="address of the interface")
+    wikidata_api: str = Field(default="https://www.wikidata.org/w/api.php", description="address of Wikidata's")
+
+
+class Commons(Catalogue):
     """The images of some categories and of those below them."""
 
-    folder = None  # all images are on the web
+    name = "commons"
+    settings_type = CommonsSettings
 
     def __init__(self, settings: CommonsSettings) -> None:
         if not settings.categories:
@@ -68,8 +93,8 @@ class Commons:
         Raises:
             LiftnetError: There is no contact to tell the operators, or the wiki does not answer.
         """
-        if not client.settings.contact:
-            remedy = "Give --contact, your mail address or page: the operators of Wikimedia Commons ask for one"
+        if not client.contact:
+            remedy = "Give --politeness.contact, your mail address or page: the operators of Commons ask for one"
             raise LiftnetError("contact", "is empty", remedy)
         wiki = MediaWiki(client, self.settings.api, self.settings.lag_wait_s)
         seen: set[str] = set()

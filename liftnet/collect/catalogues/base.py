@@ -1,0 +1,69 @@
+"""What every kind of source of `collect list` is: settings, and a class that gives the rows of its list.
+
+A kind is one module of this package: a subclass of `Catalogue` with the name it goes by and its settings, found by
+being there. docs/sources.md has an example of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from liftnet.collect.sources.records import SourceRecord
+from liftnet.core.settings import Settings
+
+if TYPE_CHECKING:
+    from liftnet.collect.sources.client import Client
+
+DUMP = "instead of asking it: "
+
+
+class ListSettings(Settings):
+    """What holds for every kind."""
+
+    limit: int | None = Field(default=None, ge=1, description="stop after this many images; for a first look")
+    max_per_artist: int | None = Field(
+        default=None, ge=1, description="images kept of one artist; the rest become rows with a reason"
+    )
+    max_per_work: int | None = Field(
+        default=None, ge=1, description="images kept of one work; the rest become rows with a reason"
+    )
+
+
+class CatalogueSettings(ListSettings):
+    """What holds for every kind that asks a server."""
+
+    max_requests: int = Field(
+        default=200_000, ge=1, description="requests to the catalogue, after which the list is given up"
+    )
+
+
+class Catalogue:
+    """A kind of source. A subclass with a name of its own is a kind of `collect list`.
+
+    Attributes:
+        name: What it is called in `collect list NAME`, in config.yaml and in the column `source`.
+        settings_type: Its settings; the first line of their docstring is its help.
+        local: Whether it is read from files on this machine alone; the others ask servers.
+        folder: What its paths are relative to; None if all its images are on the web.
+    """
+
+    name: ClassVar[str] = ""
+    settings_type: ClassVar[type[ListSettings]] = ListSettings
+    local: ClassVar[bool] = False
+    known: ClassVar[dict[str, type[Catalogue]]] = {}
+    folder: Path | None = None
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    def __init_subclass__(cls) -> None:
+        if "name" in vars(cls):
+            Catalogue.known[cls.name] = cls
+
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
+        """A row for each image: with its artist and work, or with the reason why it is not fetched."""
+        raise NotImplementedError
