@@ -32,12 +32,11 @@ rule list_source:
     params:
         kind=lambda wildcards: SOURCES.entry(wildcards.source)["kind"],
         settings=list_settings,
-        version=1,
+        results=subpath(output[0], ancestor=2),
     shell:
         """
-        python -m liftnet collect list {params.kind} --out {output:q} --settings {params.settings:q} \
-            --settings {resources.queries:q} \
-            --host-leases "$(dirname "$(dirname {output:q})")/downloads" 2>&1 | tee {log:q}
+        python -m liftnet collect list {params.kind} --out {output:q} --host-leases {params.results:q}/downloads \
+            --settings {params.settings:q} --settings {resources.queries:q} --log {log:q}
         """
 
 
@@ -63,11 +62,11 @@ checkpoint plan_downloads:
     params:
         settings=section("collect.permissions", "collect.pictures"),
         source=SOURCES.options(),
-        version=1,
+        results=subpath(output.jobs, ancestor=2),
     shell:
         """
-        python -m liftnet collect plan {params.source} --out "$(dirname "$(dirname {output.jobs:q})")" \
-            --settings {params.settings:q} --settings {resources.politeness:q} 2>&1 | tee {log:q}
+        python -m liftnet collect plan {params.source} --out {params.results:q} \
+            --settings {params.settings:q} --settings {resources.politeness:q} --log {log:q}
         """
 
 
@@ -91,11 +90,11 @@ rule fetch_host:
         runtime=4320,
     params:
         settings=section("collect.permissions", "collect.pictures"),
-        version=1,
+        results=subpath(output.fetched, ancestor=2),
     shell:
         """
-        python -m liftnet collect fetch --out "$(dirname "$(dirname {output.fetched:q})")" --job {wildcards.job} \
-            --threads {threads} --settings {params.settings:q} --settings {resources.politeness:q} 2>&1 | tee {log:q}
+        python -m liftnet collect fetch --out {params.results:q} --job {wildcards.job} --threads {threads} \
+            --settings {params.settings:q} --settings {resources.politeness:q} --log {log:q}
         """
 
 
@@ -120,9 +119,10 @@ checkpoint collect_images:
         runtime=720,
     params:
         settings=section("collect.pictures", "collect.duplicates", "collect.splits"),
+        results=subpath(output.manifest, parent=True),
         version=3,
     shell:
         """
-        python -m liftnet collect manifest --out "$(dirname {output.manifest:q})" \
-            --threads {threads} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet collect manifest --out {params.results:q} --threads {threads} \
+            --settings {params.settings:q} --log {log:q}
         """

@@ -112,14 +112,14 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _manifest(arguments: argparse.Namespace) -> None:
-    from liftnet.collect.gather import gather
+    from liftnet.collect.manifest import make_manifest
 
-    result = gather(arguments.out, settings_from(arguments, ManifestSettings), arguments.threads)
+    result = make_manifest(arguments.out, settings_from(arguments, ManifestSettings), arguments.threads)
     LOG.info("%s", result.summary())
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from liftnet.collect.collector import collect
+    from liftnet.collect.collect import collect
 
     start = time.monotonic()
     settings = settings_from(arguments, CollectSettings)

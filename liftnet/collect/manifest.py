@@ -1,66 +1,38 @@
-"""From what was fetched to the tables of the stage: manifest.parquet and works.tsv."""
+"""The last step of `collect`: from what was fetched to manifest.parquet, works.tsv, hand_masks/ and splits/."""
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from liftnet.collect.fetch.journal import Entry
-from liftnet.collect.settings import ManifestSettings
+from liftnet.collect.fetch.fetched import Fetched
+from liftnet.collect.fetch.jobs import read_jobs, request_id, way_to_fetch
+from liftnet.collect.fetch.journal import Journal, read_entries
+from liftnet.collect.fetch.requested import read_requested
+from liftnet.collect.manifest_row import ManifestRow
+from liftnet.collect.manual_masks import MaskOfImage, fit_masks
+from liftnet.collect.settings import ManifestSettings, SplitSettings
 from liftnet.collect.sources.records import SourceRecord, Sources
-from liftnet.collect.splits.copies import deduplicate
-from liftnet.collect.splits.groups import assign_splits
+from liftnet.collect.splits.duplicates import deduplicate
+from liftnet.collect.splits.groups import assign_splits, write_splits
 from liftnet.collect.splits.identities import identify
-from liftnet.collect.splits.lists import SplitLists, read_given
+from liftnet.collect.splits.lists import SplitLists, read_given, read_lists
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
+from liftnet.core.parallel import default_workers
 from liftnet.data.codes import SPLITS
-from liftnet.data.licences import spdx
-from liftnet.data.schemas import MANIFEST, in_groups, read_table, table_writer
+from liftnet.data.schemas import FETCHED, MANIFEST, in_groups, open_table, read_table, table_writer
 
-Row = dict[str, Any]
+LOG = get_logger("collect")
 ROWS_PER_GROUP = 10_000  # so that a job that wants one work reads a hundredth of a million rows
-_AS_RECORDED = (
-    "status",
-    "reason",
-    "final_url",
-    "http_status",
-    "attempts",
-    "bytes",
-    "mime",
-    "sha256_raw",
-    "sha256",
-    "phash",
-    "etag",
-    "last_modified",
-    "opt_out",
-    "exif_orientation",
-    "focal_mm",
-    "focal_35mm",
-    "camera",
-)
-_AS_ASKED = (
-    "artist",
-    "artist_wikidata",
-    "artist_died",
-    "work",
-    "work_wikidata",
-    "work_rights",
-    "source",
-    "source_id",
-    "page_url",
-    "license",
-    "license_url",
-    "attribution",
-    "credit",
-)
+YOUNG_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,7 @@ class CollectResult:
     Attributes:
         out: Folder of the outputs.
         counts: Number of rows by status.
-        masks: Number of hand-made masks by status.
+        masks: Number of manual masks by status.
         splits: Number of artists by split.
         works: Number of works with an image.
     """
@@ -101,30 +73,67 @@ class CollectResult:
         splits = ", ".join(f"{self.splits[name]} {name}" for name in SPLITS if name in self.splits)
         return (
             f"{self.images} of {total} images of {self.works} works by {sum(self.splits.values())} artists"
-            f" ({splits or 'no split'}); not used: {failed or 'none'}; hand-made masks: {masks}; in {self.out}"
+            f" ({splits or 'no split'}); not used: {failed or 'none'}; manual masks: {masks}; in {self.out}"
         )
 
 
-def check_named_artists(sources: Sources, settings: ManifestSettings) -> None:
-    """Refuse a listed artist or work whom the sources do not know: a slip of the pen would put him into training.
+def make_manifest(out: Path, settings: ManifestSettings | None = None, threads: int | None = None) -> CollectResult:
+    """Write manifest, works, masks and splits of what the jobs of the plan in `out` have fetched.
+
+    Stored files that no row asks for any more are removed.
+
+    Args:
+        out: Folder of the outputs.
+        settings: Splits, duplicates, largest mask.
+        threads: Masks and images that look alike decoded at a time; all cores if not given.
 
     Raises:
-        LiftnetError: Names him, and whom the sources do know; or the lists that `splits` names cannot be read.
+        LiftnetError: There is no plan, or a job's table is missing; a list of splits cannot be read; `out` cannot be
+            written.
+    """
+    settings, threads = settings or ManifestSettings(), threads or default_workers()
+    sources = read_requested(out / "downloads")
+    check_named_artists(sources, settings.splits)
+    fetched = _read_fetched(out)
+    images = [_image_of(row, sources, fetched) for row in sources.rows]
+    with Journal(out / "downloads" / "hand_masks.jsonl") as journal:
+        masks = _masks(out, sources, images, fetched, settings.pictures.max_pixels, threads, journal)
+        rows = identify(_rows(sources, images, masks))
+        rows, ties = deduplicate(rows, images, out, settings.duplicates, threads)
+        given, before = read_given(settings.splits.lists), read_lists(out / "splits")
+        rows, splits = assign_splits(rows, ties, settings.splits, given, before)
+        write_splits(out / "splits", rows, splits, before)
+        with table_writer(out / "manifest.parquet", MANIFEST) as write:
+            for group in in_groups(rows, ROWS_PER_GROUP):
+                write([row.to_row() for row in group])
+        works = _write_works(out / "works.tsv", rows)
+        _remove_unused(out, [*images, *masks.values()], fetched)
+    result = _result(out, rows, works)
+    if not result.images:
+        LOG.warning("not one image could be used; see status and reason in %s", out)
+    return result
+
+
+def check_named_artists(sources: Sources, settings: SplitSettings) -> None:
+    """Refuse a listed artist or work that the sources do not know: a slip of the pen would put it into training.
+
+    Raises:
+        LiftnetError: Names it, and what the sources do know; or the lists that `splits.lists` names cannot be read.
     """
     known = {row.artist for row in sources.rows if row.artist}
     ids = {row.artist_wikidata for row in sources.rows if row.artist_wikidata}
-    given = read_given(settings.splits.lists)
+    given = read_given(settings.lists)
     listed = [(entry.names[0] if entry.names else "", entry.wikidata or "") for entry in given.artists.entries]
-    for key, wanted in (
-        ("val_artists", [(name, name) for name in settings.splits.val_artists]),
-        ("test_artists", [(name, name) for name in settings.splits.test_artists]),
-        (settings.splits.lists, listed),
+    for key, named in (
+        ("val_artists", [(name, name) for name in settings.val_artists]),
+        ("test_artists", [(name, name) for name in settings.test_artists]),
+        (settings.lists, listed),
     ):
-        unknown = sorted(name or wikidata for name, wikidata in wanted if name not in known and wikidata not in ids)
+        unknown = sorted(name or wikidata for name, wikidata in named if name not in known and wikidata not in ids)
         if unknown:
             names = ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
             raise LiftnetError(key, f"{unknown[0]!r} is no artist of {sources.origin}", f"They are: {names}")
-    _check_works(sources, given, settings.splits.lists)
+    _check_works(sources, given, settings.lists)
 
 
 def _check_works(sources: Sources, given: SplitLists, folder: str) -> None:
@@ -136,108 +145,130 @@ def _check_works(sources: Sources, given: SplitLists, folder: str) -> None:
             raise LiftnetError(folder, f"{name!r} is no work of {sources.origin}", "Take it out of the list of works")
 
 
-def write_manifest(
-    sources: Sources,
+def _read_fetched(out: Path) -> dict[str, Fetched]:
+    """What became of every request of the plan."""
+    found: dict[str, Fetched] = {}
+    for job in read_jobs(out / "downloads"):
+        with open_table(out / "fetched" / f"{job.name}.parquet", FETCHED) as file:
+            for batch in file.iter_batches(10_000):
+                for row in batch.to_pylist():
+                    found[row["request"]] = Fetched.from_row(row)
+    return found
+
+
+def _image_of(row: SourceRecord, sources: Sources, fetched: Mapping[str, Fetched]) -> Fetched:
+    """What became of the image of a row."""
+    if row.problem is not None:
+        return Fetched(*row.problem, attempts=0)
+    return _outcome(fetched, request_id("image", way_to_fetch(row.image, sources), row.image))
+
+
+def _outcome(fetched: Mapping[str, Fetched], request: str) -> Fetched:
+    return fetched.get(request) or Fetched("not_fetched", "no job of the plan has fetched it", attempts=0)
+
+
+def _masks(
     out: Path,
-    settings: ManifestSettings,
-    images: Sequence[Entry],
-    masks: Mapping[int, Entry],
-    entries: Mapping[str, Entry],
-    threads: int = 1,
-) -> CollectResult:
-    """Write manifest.parquet, works.tsv and splits/, and remove stored files that no row asks for any more.
-
-    Args:
-        sources: The rows asked for.
-        out: Folder of the outputs.
-        settings: For copies and splits.
-        images: What became of each row's image.
-        masks: What became of the mask of each kept image, by row number.
-        entries: All of the journal, earlier runs included.
-        threads: Workers that look for copies.
-
-    Raises:
-        LiftnetError: A list of splits cannot be read, or `out` cannot be written.
-    """
-    rows = _rows(sources, images, masks)
-    identify(rows)
-    ties = deduplicate(rows, images, out, settings.duplicates, threads)
-    assign_splits(rows, ties, settings.splits, read_given(settings.splits.lists), out / "splits")
-    with table_writer(out / "manifest.parquet", MANIFEST) as write:
-        for group in in_groups(rows, ROWS_PER_GROUP):
-            write(group)
-    works = _write_works(out / "works.tsv", rows)
-    # also those of copies and of withheld images, which the next run would fetch again
-    used = {entry["file"] for entry in (*images, *masks.values()) if entry["status"] == "ok"}
-    for file in {entry["file"] for entry in entries.values() if entry.get("file")} - used:
-        (out / file).unlink(missing_ok=True)
-    artists = {row["artist_id"]: row["split"] for row in rows if row["status"] == "ok"}
-    result = CollectResult(
-        out,
-        _counted(row["status"] for row in rows),
-        _counted(row["mask_status"] for row in rows if row["mask_status"]),
-        _counted(artists.values()),
-        works,
-    )
-    if not result.images:
-        get_logger("collect").warning("not one image could be used; see status and reason in %s", out)
-    return result
+    sources: Sources,
+    images: Sequence[Fetched],
+    fetched: Mapping[str, Fetched],
+    max_pixels: int,
+    threads: int,
+    journal: Journal,
+) -> dict[int, Fetched]:
+    """What became of the mask of every kept image, by row number."""
+    masks: dict[int, Fetched] = {}
+    waiting: dict[int, MaskOfImage] = {}
+    for number, row, image in _first_of_each(sources.rows, images):
+        if row.mask_problem is not None:
+            masks[number] = Fetched(*row.mask_problem, attempts=0)
+        elif row.mask is not None:
+            raw = _outcome(fetched, request_id("mask", way_to_fetch(row.mask, sources), row.mask))
+            if raw.is_ok:
+                waiting[number] = MaskOfImage(raw, image)
+            else:
+                masks[number] = raw
+    return masks | fit_masks(out, waiting, max_pixels, threads, journal)
 
 
-def first_of_each(rows: Sequence[SourceRecord], images: Sequence[Entry]) -> Iterator[tuple[int, SourceRecord, Entry]]:
+def _first_of_each(
+    rows: Sequence[SourceRecord], images: Sequence[Fetched]
+) -> Iterator[tuple[int, SourceRecord, Fetched]]:
     """The first row, in source order, of every stored image; later ones are exact duplicates."""
-    seen: set[str] = set()
+    seen: set[str | None] = set()
     for number, (row, image) in enumerate(zip(rows, images, strict=True)):
-        if image["status"] == "ok" and image["sha256"] not in seen:
-            seen.add(image["sha256"])
+        if image.is_ok and image.sha256 not in seen:
+            seen.add(image.sha256)
             yield number, row, image
 
 
-def _rows(sources: Sources, images: Sequence[Entry], masks: Mapping[int, Entry]) -> list[Row]:
-    first = {image["sha256"]: (number, wanted) for number, wanted, image in first_of_each(sources.rows, images)}
-    rows: list[Row] = []
-    for number, (wanted, image) in enumerate(zip(sources.rows, images, strict=True)):
-        row: Row = dict.fromkeys(MANIFEST.names) | _asked_for(wanted) | _what_became(image)
-        if image["status"] == "ok":
-            winner, original = first[image["sha256"]]
-            if winner == number:
-                row |= {"image_id": image["sha256"][:16], "file": Path(image["file"]).name}
+def _rows(sources: Sources, images: Sequence[Fetched], masks: Mapping[int, Fetched]) -> list[ManifestRow]:
+    """The rows with their images and masks; of exact duplicates, all but the first say so."""
+    first = {image.sha256: (number, record) for number, record, image in _first_of_each(sources.rows, images)}
+    rows = []
+    for number, (record, image) in enumerate(zip(sources.rows, images, strict=True)):
+        row = ManifestRow.of(record, image)
+        if image.is_ok:
+            kept, original = first[image.sha256]
+            if kept == number:
+                row = replace(row, image_id=image.image_id, file=Path(str(image.file)).name)
             else:
-                row["status"] = "dup_exact"
-                row["reason"] = f"the same image as {image['sha256'][:16]} ({original.image.given})"
-        if wanted.mask is not None:
-            mask = masks.get(number) or {"status": "not_fetched", "reason": "its image is not used"}
-            row |= {"mask_url": wanted.mask.given, "mask_status": mask["status"], "mask_reason": mask["reason"]}
+                reason = f"the same image as {image.image_id} ({original.image.given})"
+                row = replace(row, status="dup_exact", reason=reason)
+        if record.mask is not None:
+            mask = masks.get(number) or Fetched("not_fetched", "its image is not used")
+            row = replace(row, mask_url=record.mask.given, mask_status=mask.status, mask_reason=mask.reason)
         rows.append(row)
     return rows
 
 
-def _asked_for(wanted: SourceRecord) -> Row:
-    return {name: getattr(wanted, name) for name in _AS_ASKED} | {
-        "image_url": wanted.image.given,
-        "license_spdx": spdx(wanted.license, wanted.license_url),
-    }
-
-
-def _what_became(image: Entry) -> Row:
-    width, height = image.get("size", (None, None))
-    fetched_at = image.get("fetched_at")
-    return {name: image.get(name) for name in _AS_RECORDED} | {
-        "fetched_at": datetime.fromisoformat(fetched_at) if fetched_at else None,
-        "width": width,
-        "height": height,
-    }
-
-
-def _write_works(path: Path, rows: Sequence[Row]) -> int:
+def _write_works(path: Path, rows: Sequence[ManifestRow]) -> int:
     """Write the list of works that the rules read; a plain text file, so that reading it needs no library."""
-    counts = Counter((row["work_id"], row["artist_id"], row["split"]) for row in rows if row["status"] == "ok")
+    counts = Counter((row.work_id, row.artist_id, row.split) for row in rows if row.status == "ok")
     lines = [f"{work}\t{artist}\t{count}\t{split}\n" for (work, artist, split), count in sorted(counts.items())]
     write_text(path, "work_id\tartist_id\tn_images\tsplit\n" + "".join(lines))
     return len(counts)
+
+
+def _result(out: Path, rows: Sequence[ManifestRow], works: int) -> CollectResult:
+    artists = {row.artist_id: row.split for row in rows if row.status == "ok"}
+    return CollectResult(
+        out,
+        _counted(row.status for row in rows),
+        _counted(row.mask_status for row in rows if row.mask_status),
+        _counted(split for split in artists.values() if split),
+        works,
+    )
 
 
 def _counted(values: Iterable[str]) -> dict[str, int]:
     """Counts by value, most frequent first."""
     counts = Counter(values)
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _remove_unused(out: Path, used: Sequence[Fetched], fetched: Mapping[str, Fetched]) -> None:
+    """Remove stored files and masks as received that no row asks for any more, and what killed writers have left.
+
+    Those of copies and of withheld images stay: the next run would fetch them again.
+    """
+    for file in set(_ever_stored(out)) - {entry.file for entry in used if entry.is_ok}:
+        (out / file).unlink(missing_ok=True)
+    raw = {entry.raw_file for entry in fetched.values()}
+    for path in (out / "downloads" / "masks").glob("*"):
+        if f"downloads/masks/{path.name}" not in raw:
+            path.unlink()
+    for folder in ("images", "hand_masks", "downloads", "downloads/masks", "fetched"):
+        for path in (out / folder).glob(".*.part-*"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > YOUNG_S:  # a younger one may still be in the writing
+                    path.unlink()
+
+
+def _ever_stored(out: Path) -> Iterator[str]:
+    """The stored files that any journal names, those of earlier lists and versions included."""
+    for path in sorted((out / "downloads").glob("[!.]*.jsonl")):
+        for entry in read_entries(path):
+            yield from entry.get("replaced", [])
+            if entry.get("file"):
+                yield entry["file"]

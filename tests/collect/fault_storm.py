@@ -56,7 +56,7 @@ ROBOTS = b"User-agent: *\nDisallow: /private/\n"
 RUN = """
 import json, sys
 from pathlib import Path
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources.lists import read_csv
 settings = CollectSettings.model_validate(json.loads(sys.argv[3]))

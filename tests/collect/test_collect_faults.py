@@ -17,7 +17,7 @@ from fault_answers import OK, head, page, raw
 from fault_catalogue import FAULTS, GOOD
 from fault_server import FaultServer, addresses
 
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.normalise import normalise
 from liftnet.collect.sources.lists import read_csv
 from liftnet.collect.web.download import Downloader, Response

@@ -10,7 +10,7 @@ from fault_answers import HTML, OK, chain, drip, endless, gzip_bomb, head, page,
 from fault_server import FaultServer, addresses
 from PIL import Image
 
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.normalise import normalise
 from liftnet.collect.sources.lists import read_csv
 from liftnet.data.schemas import MANIFEST, read_table

@@ -9,7 +9,7 @@ from fault_answers import page, raw, redirect
 from fault_server import FaultServer, addresses
 from fault_storm import ROOT, RUN, check, make_storm, run_and_kill
 
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.fetch.plan import plan
 from liftnet.collect.sources.lists import read_csv
 from liftnet.core.errors import LiftnetError

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import SplitSettings
-from liftnet.collect.splits.groups import assign_splits
+from liftnet.collect.splits.groups import assign_splits, write_splits
 from liftnet.collect.splits.identities import identify, plain_name, same_artists, same_works
 from liftnet.collect.splits.lists import Entry, SplitLists, read_given, read_lists
 from liftnet.core.errors import LiftnetError
@@ -72,9 +73,25 @@ class Folder:
         shutil.rmtree(self.path)
 
 
+def typed(rows):
+    return [ManifestRow.from_row(one) for one in rows]
+
+
+def identified(rows):
+    """Put the ids into the rows."""
+    for one, found in zip(rows, identify(typed(rows)), strict=True):
+        one |= found.to_row()
+
+
 def divide(rows, ties, folder, lists=None):
-    identify(rows)
-    assign_splits(rows, ties, FRACTIONS, lists or SplitLists(), folder)
+    """Put ids, groups and splits into the rows, and write the lists."""
+    identified(rows)
+    asked, before = typed(rows), read_lists(folder)
+    found, splits = assign_splits(asked, ties, FRACTIONS, lists or SplitLists(), before)
+    assert asked == typed(rows), "nothing is changed in place"
+    write_splits(folder, found, splits, before)
+    for one, given in zip(rows, found, strict=True):
+        one |= given.to_row()
     return rows
 
 
@@ -87,9 +104,9 @@ def crossings(rows, ties):
     found = [one for one in used if groups[one["group_id"]] != one["split"]]
     found += [one for one in used if works[one["work_id"]] != one["split"]]
     found += [one for one in used if artists[one["artist_id"]] != one["split"]]
-    tied = [(rows[a]["work_id"], rows[b]["work_id"]) for a, b in ties] + same_works(rows)
+    tied = [(rows[a]["work_id"], rows[b]["work_id"]) for a, b in ties] + same_works(typed(rows))
     found += [(a, b) for a, b in tied if a in works and b in works and works[a] != works[b]]
-    people = same_artists([one for one in rows if one["status"] in ("ok", "dup_near", "withheld")])
+    people = same_artists(typed(one for one in rows if one["status"] in ("ok", "dup_near", "withheld")))
     return found + [(a, b) for a, b in people if a in artists and b in artists and artists[a] != artists[b]]
 
 
@@ -167,7 +184,7 @@ def test_given_lists_are_obeyed(rows, ties, wanted):
 
 def test_an_artist_is_one_person_by_name_and_by_wikidata_id():
     rows = [row(1), row(2, artist_wikidata="Q1"), row(3, "Auguste Rodin", artist_wikidata="Q1"), row(4, "Arp")]
-    identify(rows)
+    identified(rows)
     assert [one["artist_id"] for one in rows[:3]] == [stable_id("Q1")] * 3
     assert rows[0]["artist_wikidata"] == "Q1"
     assert len({one["work_id"] for one in rows[:3]}) == 1
@@ -177,13 +194,13 @@ def test_an_artist_is_one_person_by_name_and_by_wikidata_id():
 
 def test_two_people_of_one_name_stay_two():
     rows = [row(1, "John Smith", artist_wikidata="Q1"), row(2, "John Smith", artist_wikidata="Q2")]
-    identify(rows)
+    identified(rows)
     assert rows[0]["artist_id"] != rows[1]["artist_id"]
-    assert same_artists(rows) == []
+    assert same_artists(typed(rows)) == []
     rows.append(row(3, "John Smith"))
-    identify(rows)
+    identified(rows)
     assert rows[2]["artist_id"] == stable_id("John Smith")
-    assert len(same_artists(rows)) == 2  # it may be either
+    assert len(same_artists(typed(rows))) == 2  # it may be either
 
 
 @pytest.mark.parametrize(

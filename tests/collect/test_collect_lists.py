@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.sources.lists import read_csv
 from liftnet.core.errors import LiftnetError
 

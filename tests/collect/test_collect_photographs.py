@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.sources.lists import read_csv
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image

@@ -18,7 +18,7 @@ from collect_settings import collect_settings
 from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.fetch import fetch
 from liftnet.collect.fetch.fetch import fetch_jobs
 from liftnet.collect.fetch.jobs import (
@@ -33,7 +33,7 @@ from liftnet.collect.fetch.jobs import (
 from liftnet.collect.fetch.journal import Journal
 from liftnet.collect.fetch.plan import MEAN_BYTES, plan, shown
 from liftnet.collect.fetch.requested import read_requested, write_requested
-from liftnet.collect.gather import gather
+from liftnet.collect.manifest import make_manifest
 from liftnet.collect.sources.folder import read_directory
 from liftnet.collect.sources.lists import read_csv
 from liftnet.collect.sources.records import Location, SourceRecord, Sources
@@ -169,7 +169,7 @@ def test_a_plan_of_nothing_can_be_shown(tmp_path):
 
 
 def rows_of_after(out):
-    gather(out)
+    make_manifest(out)
     return rows_of(out)
 
 

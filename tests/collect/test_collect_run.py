@@ -19,7 +19,7 @@ from PIL import Image
 from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
-from liftnet.collect.collector import collect
+from liftnet.collect.collect import collect
 from liftnet.collect.fetch.jobs import bundle_of
 from liftnet.collect.fetch.journal import Journal
 from liftnet.collect.museum_server import serve
@@ -291,7 +291,7 @@ def test_a_url_asked_for_twice_is_fetched_once(tmp_path, httpserver, jpeg, quick
     assert len(httpserver.log) == 1
 
 
-RUN = "import sys; from pathlib import Path; from liftnet.collect.collector import collect\n"
+RUN = "import sys; from pathlib import Path; from liftnet.collect.collect import collect\n"
 RUN += "from liftnet.collect.sources.lists import read_csv; from liftnet.collect.settings import CollectSettings\n"
 RUN += "permissions = {'allow_host': ['localhost'], 'robots': False}\n"
 RUN += "settings = CollectSettings(permissions=permissions, politeness={'delay_s': 0})\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from liftnet.collect.fetch.fetch_status import DEAD, DONE, ORDER, REFRESH, FetchHistory, earlier_entries, key_of
+from liftnet.collect.fetch.fetched import Fetched
 from liftnet.collect.fetch.jobs import Job, Request, read_jobs, read_requests
 from liftnet.collect.fetch.journal import Entry, Journal
 from liftnet.collect.museum_server import serve
@@ -141,10 +142,13 @@ class _Fetcher:
     def _write(self, job: Job, journal: Journal, requests: Sequence[Request], counts: dict[str, int]) -> None:
         with table_writer(self.out / "fetched" / f"{job.name}.parquet", FETCHED) as write:
             for group in in_groups(requests, 10_000):
-                rows = [journal.entries[key_of(request, self.settings)] | {"request": request.id} for request in group]
-                write([{name: row.get(name) for name in FETCHED.names} for row in rows])
-                for row in rows:
-                    counts[row["status"]] = counts.get(row["status"], 0) + 1
+                entries = (
+                    journal.entries[key_of(request, self.settings)] | {"request": request.id} for request in group
+                )
+                fetched = [Fetched.from_row(entry) for entry in entries]
+                write([one.to_row() for one in fetched])
+                for one in fetched:
+                    counts[one.status] = counts.get(one.status, 0) + 1
 
     def _entry(self, task: _Task) -> Entry:
         """What becomes of a request; whatever goes wrong with it stops no other."""

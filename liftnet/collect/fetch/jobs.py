@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from liftnet.collect.fetch.requested import bytes_path, path_bytes
 from liftnet.collect.sources.records import Location, Sources
@@ -58,6 +59,24 @@ class Request:
         """Its host; empty for local files, the museum's and what is not a URL."""
         return _host(self.place.given) if self.kind == "web" else ""
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Request:
+        """From a row of REQUESTS."""
+        place = Location(row["asked"], bytes_path(row["path"]))
+        return cls(row["what"], row["kind"], place, row["version"], row["expected_bytes"])
+
+    def to_row(self) -> dict[str, Any]:
+        """As a row of REQUESTS."""
+        return {
+            "request": self.id,
+            "what": self.what,
+            "kind": self.kind,
+            "asked": self.place.given,
+            "path": path_bytes(self.place.path),
+            "version": self.version,
+            "expected_bytes": self.expected_bytes,
+        }
+
 
 @dataclass(frozen=True)
 class Job:
@@ -82,7 +101,7 @@ def request_id(what: str, kind: str, place: Location) -> str:
     return hashlib.sha256("\0".join((what, kind, where)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
-def kind_of(place: Location, sources: Sources) -> str:
+def way_to_fetch(place: Location, sources: Sources) -> str:
     """How a file is fetched."""
     return "museum" if sources.kind == "museum" else "web" if place.path is None else "local"
 
@@ -95,7 +114,7 @@ def requests_of(sources: Sources) -> list[Request]:
         if row.problem is None and row.mask is not None and row.mask_problem is None:
             wanted.append(("mask", row.mask, None))
         for what, place, expected in wanted:
-            kind = kind_of(place, sources)
+            kind = way_to_fetch(place, sources)
             name = request_id(what, kind, place)
             if name not in found:
                 version = place.version
@@ -158,21 +177,9 @@ def _write_requests(path: Path, requests: Sequence[Request]) -> None:
     with atomic_path(path) as temporary:
         with table_writer(temporary, REQUESTS) as write:
             for group in in_groups(requests, 10_000):
-                write(map(_as_row, group))
+                write([request.to_row() for request in group])
         if path.exists() and filecmp.cmp(path, temporary, shallow=False):
             os.utime(temporary, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
-
-
-def _as_row(request: Request) -> dict[str, object]:
-    return {
-        "request": request.id,
-        "what": request.what,
-        "kind": request.kind,
-        "asked": request.place.given,
-        "path": path_bytes(request.place.path),
-        "version": request.version,
-        "expected_bytes": request.expected_bytes,
-    }
 
 
 def read_jobs(folder: Path, names: Collection[str] = ()) -> list[Job]:
@@ -203,11 +210,7 @@ def read_requests(folder: Path, job: str) -> list[Request]:
         LiftnetError: The file is missing or damaged.
     """
     rows = read_table(folder / f"{job}.parquet", REQUESTS).to_pylist()
-    return [
-        Request(row["what"], row["kind"], Location(row["asked"], bytes_path(row["path"])), row["version"], expected)
-        for row in rows
-        for expected in (row["expected_bytes"],)
-    ]
+    return [Request.from_row(row) for row in rows]
 
 
 def _host(asked: str) -> str:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import SplitSettings
 from liftnet.collect.splits.identities import same_artists, same_works
-from liftnet.collect.splits.lists import WIKIDATA, Entry, SplitLists, highest, read_lists, write_lists
-from liftnet.collect.splits.splits import divide_groups
+from liftnet.collect.splits.lists import WIKIDATA, Entry, SplitLists, highest, write_lists
 from liftnet.core.components import Components
 from liftnet.core.files import write_text
+from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.codes import SPLITS, ImageStatus
 
-Row = dict[str, Any]
 Key = tuple[str, str, str, str]
 HELD = (
     ImageStatus.OK,
@@ -49,7 +49,7 @@ class WorkName(NamedTuple):
 
 @dataclass(frozen=True)
 class WorkIds:
-    """The ids that go with a naming, and the component of people and of objects that it belongs to."""
+    """The ids that go with a name, and the component of people and of objects that it belongs to."""
 
     artist_id: str
     work_id: str
@@ -58,67 +58,120 @@ class WorkIds:
 
 
 def assign_splits(
-    rows: Sequence[Row], ties: Iterable[tuple[int, int]], settings: SplitSettings, given: SplitLists, folder: Path
-) -> None:
+    rows: Sequence[ManifestRow],
+    ties: Iterable[tuple[int, int]],
+    settings: SplitSettings,
+    given: SplitLists,
+    before: SplitLists,
+) -> tuple[list[ManifestRow], dict[WorkName, str]]:
     """Give every row of an artist with an image its group and split, and withhold what ties two splits together.
 
     A group is what artists, works (by Wikidata id), like pictures and links tie together. What `given` lists, and
-    after it what the lists of an earlier run in `folder` say, stays where it was. What is new goes where the same
-    person is, else where the same object is, else where its group is; a group of which nothing is listed goes by a
-    hash of its name. Where artists or objects then stand in several splits, the images on the lower side are withheld.
+    after it what the lists of an earlier run say, stays where it was. What is new goes where the same person is, else
+    where the same object is, else where its group is; a group of which nothing is listed goes by a hash of its name.
+    Where artists or objects then stand in several splits, the images on the lower side are withheld.
 
     Args:
-        rows: Rows of MANIFEST with their ids and status; changed in place.
+        rows: The manifest with ids and status.
         ties: Numbers of rows whose pictures look alike.
         settings: Fractions, and artists named in it.
         given: Lists to obey.
-        folder: Where the lists of this run are read and written.
+        before: Lists of an earlier run.
 
-    Raises:
-        LiftnetError: A list in `folder` cannot be read, or it cannot be written.
+    Returns:
+        The rows, and the split of every work that has an image or a copy of one.
     """
-    before = read_lists(folder)
     named = _with_named(given, settings)
     known = _ids(rows, *_ties(rows, ties, [*given.links, *before.links]))
     groups = _groups(known.values())
     spellings = _spellings(rows)
-    listed = {naming: _listed(naming, spellings, (named, before)) for naming in known}
+    listed = {name: _listed(name, spellings, (named, before)) for name in known}
     splits = _assign(known, groups, listed, settings, named)
     reasons = _withheld(known, splits)
     groups = _groups_left(known, groups, reasons)
-    of_artist = _highest_of((ids.artist_id, splits[naming]) for naming, ids in known.items())
+    of_artist = _highest_of((ids.artist_id, splits[name]) for name, ids in known.items())
+    found = []
     for row in rows:
-        naming, artist_id = _naming(row), row["artist_id"]
-        row["group_id"] = groups.get(artist_id, artist_id)
-        row["split"] = splits.get(naming, of_artist.get(artist_id))
-        if row["status"] == "ok" and naming in reasons:
-            row |= {"status": "withheld", "reason": reasons[naming], "image_id": None, "file": None}
-    _tell(rows, groups, splits, {naming: _listed(naming, spellings, (before,)) for naming in known}, folder)
-    _write(folder, splits, before)
-    write_text(folder / "groups.csv", _group_table(rows, groups))
+        name, artist_id = _name(row), row.artist_id or ""
+        split = splits.get(name, of_artist.get(artist_id))
+        row = replace(row, group_id=groups.get(artist_id, row.artist_id), split=split)
+        if row.status == "ok" and name in reasons:
+            row = replace(row, status="withheld", reason=reasons[name], image_id=None, file=None)
+        found.append(row)
+    _tell(found, groups, splits, {name: _listed(name, spellings, (before,)) for name in known})
+    return found, splits
 
 
-def _naming(row: Row) -> WorkName:
-    return WorkName(row["artist"], row["artist_wikidata"], row["work"], row["work_wikidata"])
+def write_splits(
+    folder: Path, rows: Sequence[ManifestRow], splits: Mapping[WorkName, str], before: SplitLists
+) -> None:
+    """Write the lists and groups.csv; what earlier runs have listed stays listed, also if it has no image now."""
+    lines = [(*name.entries(), split) for name, split in splits.items()]
+    artists: dict[Entry, str] = {}
+    for artist, _, split in lines:
+        artists[artist] = highest((artists.get(artist, split), split)) or split
+    write_lists(folder, "artists", before.artists.entries | artists)
+    write_lists(folder, "works", before.works.entries | {work: split for _, work, split in lines})
+    write_text(folder / "groups.csv", _group_table(rows))
 
 
-def _ids(rows: Iterable[Row], objects: Components, people: Components) -> dict[WorkName, WorkIds]:
-    """The ids of every naming that has an image or a copy of one, in an order that does not depend on the rows'."""
-    found = {_naming(row): (row["artist_id"], row["work_id"]) for row in rows if row["status"] in HELD}
+def divide_groups(
+    group_ids: Collection[str], val_fraction: float, test_fraction: float, fixed: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Give each group a split that depends on the ids alone, not on their order.
+
+    Groups are sorted by a hash in [0, 1): those below `test_fraction` are for testing, the next `val_fraction` for
+    validation. With three groups or more, neither is left empty (unless its fraction is 0): the group of the smallest
+    hash tests, the next validates. One group at least always trains.
+
+    Args:
+        group_ids: Every group that has an image.
+        val_fraction: Expected fraction of validation groups among those that are not fixed.
+        test_fraction: Expected fraction of test groups among those that are not fixed.
+        fixed: Splits that are settled. Groups of it without an image are ignored.
+
+    Returns:
+        Split ("train", "val" or "test") by group id.
+    """
+    fixed = fixed or {}
+    splits = {group: fixed[group] for group in group_ids if group in fixed}
+    settled = set(splits.values())
+    hashed = sorted((stable_fraction(group, "split"), group) for group in set(group_ids) - set(splits))
+    enough = len(splits) + len(hashed) >= 3
+    least_test = int(enough and test_fraction > 0 and "test" not in settled)
+    least_val = int(enough and val_fraction > 0 and "val" not in settled)
+    fractions = [fraction for fraction, _ in hashed]
+    below_test = sum(fraction < test_fraction for fraction in fractions)
+    below_val = sum(fraction < test_fraction + val_fraction for fraction in fractions)
+    last = len(hashed) if "train" in settled else max(len(hashed) - 1, 0)  # one group is left to train
+    end_test = min(max(below_test, least_test), max(last - least_val, 0))
+    end_val = min(max(below_val, end_test + least_val), last)
+    for position, (_, group) in enumerate(hashed):
+        splits[group] = "test" if position < end_test else "val" if position < end_val else "train"
+    return splits
+
+
+def _name(row: ManifestRow) -> WorkName:
+    return WorkName(row.artist or "", row.artist_wikidata, row.work or "", row.work_wikidata)
+
+
+def _ids(rows: Iterable[ManifestRow], objects: Components, people: Components) -> dict[WorkName, WorkIds]:
+    """The ids of every name that has an image or a copy of one, in an order that does not depend on the rows'."""
+    found = {_name(row): (row.artist_id or "", row.work_id or "") for row in rows if row.status in HELD}
     return {
-        naming: WorkIds(artist, work, people.find(artist), objects.find(work))
-        for naming, (artist, work) in sorted(found.items(), key=lambda item: [part or "" for part in item[0]])
+        name: WorkIds(artist, work, people.find(artist), objects.find(work))
+        for name, (artist, work) in sorted(found.items(), key=lambda item: [part or "" for part in item[0]])
     }
 
 
 def _ties(
-    rows: Sequence[Row], ties: Iterable[tuple[int, int]], links: Sequence[tuple[str, str]]
+    rows: Sequence[ManifestRow], ties: Iterable[tuple[int, int]], links: Sequence[tuple[str, str]]
 ) -> tuple[Components, Components]:
     """Works that are one object, by work id, and artists that are one person, by artist id."""
-    held = [row for row in rows if row["status"] in HELD and row["work_id"]]
+    held = [row for row in rows if row.status in HELD and row.work_id]
     objects, people = Components(), Components()
     for a, b in ties:
-        objects.tie(rows[a]["work_id"], rows[b]["work_id"])
+        objects.tie(rows[a].work_id or "", rows[b].work_id or "")
     for one, other in (*same_works(held), *_resolved(held, links)):
         objects.tie(one, other)
     for one, other in same_artists(held):
@@ -126,15 +179,15 @@ def _ties(
     return objects, people
 
 
-def _resolved(rows: Iterable[Row], links: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _resolved(rows: Iterable[ManifestRow], links: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Links between images, works or Wikidata ids of works as links between work ids."""
     if not links:
         return []
     works: dict[str, str] = {}
     for row in rows:
-        for name in (row["sha256"] and row["sha256"][:16], row["work_id"], row["work_wikidata"]):
-            if name:
-                works.setdefault(name, row["work_id"])
+        for name in (row.sha256 and row.sha256[:16], row.work_id, row.work_wikidata):
+            if name and row.work_id:
+                works.setdefault(name, row.work_id)
     known = [(works[a], works[b]) for a, b in links if a in works and b in works]
     if len(known) < len(links):
         LOG.warning(
@@ -159,7 +212,7 @@ def _groups_left(
     """The groups of what is not withheld; through what is, a group would stand in two splits."""
     if not reasons:
         return dict(groups)
-    left = _groups(ids for naming, ids in known.items() if naming not in reasons)
+    left = _groups(ids for name, ids in known.items() if name not in reasons)
     return {artist_id: left.get(artist_id, artist_id) for artist_id in groups}
 
 
@@ -175,20 +228,20 @@ def _with_named(given: SplitLists, settings: SplitSettings) -> SplitLists:
     return named
 
 
-def _spellings(rows: Iterable[Row]) -> dict[str, list[str]]:
+def _spellings(rows: Iterable[ManifestRow]) -> dict[str, list[str]]:
     """The names of each artist with a Wikidata id, in alphabetical order."""
     found = defaultdict[str, set[str]](set)
     for row in rows:
-        if row["artist_wikidata"]:
-            found[row["artist_wikidata"]].add(row["artist"])
+        if row.artist_wikidata and row.artist:
+            found[row.artist_wikidata].add(row.artist)
     return {wikidata: sorted(names) for wikidata, names in found.items()}
 
 
-def _listed(naming: WorkName, spellings: Mapping[str, list[str]], sources: Iterable[SplitLists]) -> str | None:
+def _listed(name: WorkName, spellings: Mapping[str, list[str]], sources: Iterable[SplitLists]) -> str | None:
     """The split in which a work is listed, or else its artist, by the first of the sources that knows it."""
-    artist, work = naming.entries()
-    titles = [work.names, (naming.artist, naming.work)]
-    titles += [(naming.artist_wikidata, naming.work)] if naming.artist_wikidata else []
+    artist, work = name.entries()
+    titles = [work.names, (name.artist, name.work)]
+    titles += [(name.artist_wikidata, name.work)] if name.artist_wikidata else []
     others = [(name,) for name in spellings.get(artist.wikidata or "", ())]
     for lists in sources:
         split = (
@@ -208,8 +261,8 @@ def _assign(
     settings: SplitSettings,
     given: SplitLists,
 ) -> dict[WorkName, str]:
-    """The split of each naming."""
-    certain = [(ids, split) for naming, ids in known.items() if (split := listed[naming])]
+    """The split of each name."""
+    certain = [(ids, split) for name, ids in known.items() if (split := listed[name])]
     of_person = _highest_of((ids.person, split) for ids, split in certain)
     of_object = _highest_of((ids.object, split) for ids, split in certain)
     of_group = divide_groups(
@@ -219,43 +272,39 @@ def _assign(
         _highest_of((groups[ids.artist_id], split) for ids, split in certain),
     )
     return {
-        naming: listed[naming]
-        or of_person.get(ids.person)
-        or of_object.get(ids.object)
-        or of_group[groups[ids.artist_id]]
-        for naming, ids in known.items()
+        name: listed[name] or of_person.get(ids.person) or of_object.get(ids.object) or of_group[groups[ids.artist_id]]
+        for name, ids in known.items()
     }
 
 
 def _withheld(known: Mapping[WorkName, WorkIds], splits: Mapping[WorkName, str]) -> dict[WorkName, str]:
     """Why namings are withheld: those below the highest split of their person, or of their object."""
     people, objects = defaultdict[str, list[WorkName]](list), defaultdict[str, list[WorkName]](list)
-    for naming, ids in known.items():
-        people[ids.person].append(naming)
-        objects[ids.object].append(naming)
+    for name, ids in known.items():
+        people[ids.person].append(name)
+        objects[ids.object].append(name)
     reasons: dict[WorkName, str] = {}
     for members, what in (
         *((members, "its artist is, or may be, the same as that of") for members in people.values()),
         *((members, "shows the same object as") for members in objects.values()),
     ):
-        top = max(members, key=lambda naming: SPLITS.index(splits[naming]))
+        top = max(members, key=lambda name: SPLITS.index(splits[name]))
         reason = f"{what} {top.work} by {top.artist}, which is in {splits[top]}"
-        reasons |= {naming: reason for naming in members if splits[naming] != splits[top]}
+        reasons |= {name: reason for name in members if splits[name] != splits[top]}
     return reasons
 
 
 def _tell(
-    rows: Iterable[Row],
+    rows: Iterable[ManifestRow],
     groups: Mapping[str, str],
     splits: Mapping[WorkName, str],
     earlier: Mapping[WorkName, str | None],
-    folder: Path,
 ) -> None:
     """Say what was kept of an earlier run, what the given lists have moved, tied together and withheld."""
-    kept = [naming for naming, split in earlier.items() if split]
-    moved = [naming for naming in kept if splits[naming] != earlier[naming]]
+    kept = [name for name, split in earlier.items() if split]
+    moved = [name for name in kept if splits[name] != earlier[name]]
     if kept:
-        LOG.info("%d works stay in the splits of an earlier run; remove %s to divide anew", len(kept), folder)
+        LOG.info("%d works stay in the splits of an earlier run; remove splits/ to divide anew", len(kept))
     if moved:
         first = f"{moved[0].work} by {moved[0].artist}, which was in {earlier[moved[0]]}"
         LOG.warning("the given lists have moved %d works to another split, the first: %s", len(moved), first)
@@ -264,9 +313,9 @@ def _tell(
     if several:
         largest = max(sizes.values())
         LOG.info("%d groups tie several artists together, the largest %d; see groups.csv", len(several), largest)
-    withheld = [row for row in rows if row["status"] == "withheld"]
+    withheld = [row for row in rows if row.status == "withheld"]
     if withheld:
-        LOG.warning("%d images are withheld, the first: %s", len(withheld), withheld[0]["reason"])
+        LOG.warning("%d images are withheld, the first: %s", len(withheld), withheld[0].reason)
 
 
 def _highest_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -277,25 +326,16 @@ def _highest_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _write(folder: Path, splits: Mapping[WorkName, str], before: SplitLists) -> None:
-    """Write the lists; what earlier runs have listed stays listed, also if it has no image now."""
-    lines = [(*naming.entries(), split) for naming, split in splits.items()]
-    artists: dict[Entry, str] = {}
-    for artist, _, split in lines:
-        artists[artist] = highest((artists.get(artist, split), split)) or split
-    write_lists(folder, "artists", before.artists.entries | artists)
-    write_lists(folder, "works", before.works.entries | {work: split for _, work, split in lines})
-
-
-def _group_table(rows: Sequence[Row], groups: Mapping[str, str]) -> str:
+def _group_table(rows: Sequence[ManifestRow]) -> str:
     """groups.csv: a row for each artist and split, with the counts of works and images."""
     works, counts, names = defaultdict[Key, set[str]](set), Counter[tuple[Key, str]](), dict[Key, str]()
     for row in rows:
-        if row["status"] in ("ok", "withheld"):
-            key = groups[row["artist_id"]], row["split"], row["artist_id"], row["artist_wikidata"] or ""
-            works[key].add(row["work_id"])
-            counts[key, row["status"]] += 1
-            names[key] = min(names.get(key, row["artist"]), row["artist"])
+        if row.status in ("ok", "withheld"):
+            name = _name(row)
+            key = row.group_id or "", row.split or "", row.artist_id or "", row.artist_wikidata or ""
+            works[key].add(row.work_id or "")
+            counts[key, row.status] += 1
+            names[key] = min(names.get(key, name.artist), name.artist)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     header = ["group_id", "split", "artist_id", "artist_wikidata", "artist", "n_works", "n_images", "n_withheld"]

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from liftnet.collect.manifest_row import ManifestRow
 from liftnet.core.ids import stable_id
 
-Row = dict[str, Any]
 
-
-def identify(rows: Sequence[Row]) -> None:
+def identify(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
     """Give the rows of a manifest their `artist_id` and `work_id`, and Wikidata ids that other rows know.
 
-    An artist is his Wikidata id; without one, the only Wikidata id that other rows have under this very name; else
-    his name. A work likewise, among the works of its artist. So an artist is one person whether a list gives the name
+    An artist is the Wikidata id; without one, the only Wikidata id that other rows have under this very name; else the
+    name. A work likewise, among the works of its artist. So an artist is one person whether a list gives the name
     alone or the name with the id, and a name that two Wikidata ids share decides nothing.
 
-    Args:
-        rows: Rows of MANIFEST; changed in place. Those without an artist or a work keep None.
+    Returns:
+        The rows; those without an artist or a work keep None for the ids.
     """
-    artists = _only_ids((row["artist"], row["artist_wikidata"]) for row in rows)
-    for row in rows:
-        row["artist_wikidata"] = row["artist_wikidata"] or artists.get(row["artist"])
-    works = _only_ids(((_artist(row), row["work"]), row["work_wikidata"]) for row in rows)
-    for row in rows:
-        row["work_wikidata"] = row["work_wikidata"] or works.get((_artist(row), row["work"]))
-        artist, work = _artist(row), row["work_wikidata"] or row["work"]
-        row["artist_id"] = stable_id(artist) if artist else None
-        row["work_id"] = stable_id(artist, work) if artist and work else None
+    artists = _only_ids((row.artist, row.artist_wikidata) for row in rows)
+    rows = [replace(row, artist_wikidata=row.artist_wikidata or artists.get(row.artist)) for row in rows]
+    works = _only_ids(((_artist(row), row.work), row.work_wikidata) for row in rows)
+    return [_identified(row, row.work_wikidata or works.get((_artist(row), row.work))) for row in rows]
 
 
-def same_artists(rows: Iterable[Row]) -> list[tuple[str, str]]:
+def _identified(row: ManifestRow, work_wikidata: str | None) -> ManifestRow:
+    artist, work = _artist(row), work_wikidata or row.work
+    return replace(
+        row,
+        work_wikidata=work_wikidata,
+        artist_id=stable_id(artist) if artist else None,
+        work_id=stable_id(artist, work) if artist and work else None,
+    )
+
+
+def same_artists(rows: Iterable[ManifestRow]) -> list[tuple[str, str]]:
     """Ties between artist ids that may be one person under two spellings.
 
     Names are compared without case, accents, punctuation and order of words ("Rodin, Auguste"). Two Wikidata ids
@@ -43,8 +48,8 @@ def same_artists(rows: Iterable[Row]) -> list[tuple[str, str]]:
     """
     known: dict[str, dict[str, bool]] = {}  # spelling -> artist_id -> whether the name is all there is
     for row in rows:
-        if row["artist"] and row["artist_id"]:
-            known.setdefault(plain_name(row["artist"]), {})[row["artist_id"]] = row["artist_wikidata"] is None
+        if row.artist and row.artist_id:
+            known.setdefault(plain_name(row.artist), {})[row.artist_id] = row.artist_wikidata is None
     ties = []
     for artists in known.values():
         if any(artists.values()):
@@ -53,15 +58,15 @@ def same_artists(rows: Iterable[Row]) -> list[tuple[str, str]]:
     return ties
 
 
-def same_works(rows: Iterable[Row]) -> list[tuple[str, str]]:
+def same_works(rows: Iterable[ManifestRow]) -> list[tuple[str, str]]:
     """Ties between work ids of different artists that have one Wikidata id."""
     first: dict[str, str] = {}
     ties = set()
     for row in rows:
-        if row["work_wikidata"] and row["work_id"]:
-            other = first.setdefault(row["work_wikidata"], row["work_id"])
-            if other != row["work_id"]:
-                ties.add((other, row["work_id"]))
+        if row.work_wikidata and row.work_id:
+            other = first.setdefault(row.work_wikidata, row.work_id)
+            if other != row.work_id:
+                ties.add((other, row.work_id))
     return sorted(ties)
 
 
@@ -72,8 +77,8 @@ def plain_name(name: str) -> str:
     return " ".join(sorted(kept.split())) or name
 
 
-def _artist(row: Mapping[str, Any]) -> str | None:
-    return row["artist_wikidata"] or row["artist"]
+def _artist(row: ManifestRow) -> str | None:
+    return row.artist_wikidata or row.artist
 
 
 def _only_ids(named: Iterable[tuple[Any, str | None]]) -> dict[Any, str]:

@@ -1,4 +1,4 @@
-"""The whole stage in one process: plan, fetch, manifest."""
+"""The whole stage in one process, in its three steps: plan, fetch, manifest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 
 from liftnet.collect.fetch.fetch import fetch_jobs
 from liftnet.collect.fetch.plan import plan
-from liftnet.collect.gather import gather
-from liftnet.collect.manifest import CollectResult, check_named_artists
+from liftnet.collect.manifest import CollectResult, check_named_artists, make_manifest
 from liftnet.collect.settings import CollectSettings
 from liftnet.collect.sources.records import Sources
 
@@ -18,7 +17,7 @@ def collect(
     """Fetch every image of `sources`, store the usable ones and write one manifest row for each.
 
     Writes `images/`, `hand_masks/`, `manifest.parquet`, `works.tsv`, `splits/`, and its state in `downloads/` and
-    `fetched/`, below `out`. A run that was killed goes on where it was; rows that failed are tried again by the next
+    `fetched/`, below `out`. A run that was killed resumes; rows that failed are tried again by the next
     run, before new ones. The stored files and the manifest (but for the times) do not depend on the number of threads.
 
     Args:
@@ -32,7 +31,7 @@ def collect(
             whom the sources do not know.
     """
     settings = settings or CollectSettings()
-    check_named_artists(sources, settings)
+    check_named_artists(sources, settings.splits)
     plan(sources, out, settings)
     fetch_jobs(out, (), settings, threads)
-    return gather(out, settings, threads)
+    return make_manifest(out, settings, threads)
