@@ -1,5 +1,5 @@
 """
-Images, hand-made masks and the manifest, from lists of URLs or paths, folders, or the museum served over HTTP.
+Images, manual masks and the manifest, from lists of URLs or paths, folders, or the museum served over HTTP.
 
 NEEDS   the sources: the museum, or what `photos:` and `sources:` name
 GIVES   <results>/lists/, a list of images for each entry of `sources:`

@@ -27,7 +27,7 @@ class Picture:
         suffix: ".jpg" or ".png".
         mime: Type of the bytes as received.
         size: (width, height) in px as stored.
-        shown_size: (width, height) as displayed before any shrinking; what a hand-made mask must have.
+        shown_size: (width, height) as displayed before any shrinking; what a manual mask must have.
         exif: What the camera wrote.
         phashes: 64-bit perceptual hashes (DCT), in hex, of the pixels as stored, turned and mirrored; see
             `perceptual_hashes`.

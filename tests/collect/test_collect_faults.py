@@ -229,7 +229,7 @@ def test_whatever_comes_is_a_file_or_a_fault(server, quick, jpeg):
                 case 3:
                     answer[place:place] = chance.randbytes(chance.randint(1, 9))
         url = server.add(f"/{number}", raw(bytes(answer)))
-        with contextlib.closing(Downloader(settings)) as downloader:
+        with contextlib.closing(Downloader(settings, LIMIT)) as downloader:
             try:
                 assert isinstance(downloader.fetch(url), Response)
                 counts["file"] += 1

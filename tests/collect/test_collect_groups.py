@@ -90,8 +90,8 @@ def divide(rows, ties, folder, lists=None):
     found, splits = assign_splits(asked, ties, FRACTIONS, lists or SplitLists(), before)
     assert asked == typed(rows), "nothing is changed in place"
     write_splits(folder, found, splits, before)
-    for one, given in zip(rows, found, strict=True):
-        one |= given.to_row()
+    for one, after in zip(rows, found, strict=True):
+        one |= after.to_row()
     return rows
 
 

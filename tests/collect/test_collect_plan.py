@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from collect_settings import collect_settings
+from collect_settings import changed, collect_settings
 from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
@@ -204,7 +204,7 @@ def test_commands_in_their_order_give_what_one_process_gives(tmp_path, jpeg, htt
     assert names == [bundle_of("localhost"), "local"]
     for name in names:
         command("fetch", "--out", tmp_path / "a", "--job", name, *options)
-    command("manifest", "--out", tmp_path / "a", *options)
+    command("manifest", "--out", tmp_path / "a")
     command("run", "--csv", listed, "--out", tmp_path / "b", *options)
     a, b = ([row | {"fetched_at": None} for row in rows_of(tmp_path / name)] for name in "ab")
     assert a == b
@@ -252,7 +252,7 @@ def test_two_processes_share_a_host(tmp_path, jpeg, httpserver):
         "from liftnet.collect.web.download import Downloader; from liftnet.collect.settings import CollectSettings\n"
         "s = CollectSettings(permissions={'allow_host': ['localhost'], 'robots': False}, "
         "politeness={'per_host': 2, 'delay_s': 0.02})\n"
-        "d = Downloader(s, (), Path(sys.argv[1]))\n"
+        "d = Downloader(s, folder=Path(sys.argv[1]))\n"
         "with ThreadPoolExecutor(4) as pool: list(pool.map(d.fetch, [sys.argv[2]] * 15))\n"
     )
     words = [sys.executable, "-c", program, str(tmp_path), httpserver.url_for("/x.jpg")]
@@ -266,7 +266,7 @@ def test_two_processes_share_a_host(tmp_path, jpeg, httpserver):
 def test_a_rest_outlasts_the_run(tmp_path, httpserver, quick):
     httpserver.expect_request("/x").respond_with_data("", status=429, headers={"Retry-After": "3600"})
     for _ in range(2):
-        one = Downloader(quick(max_wait_s=1), (), tmp_path)
+        one = Downloader(quick(max_wait_s=1), folder=tmp_path)
         with pytest.raises(Exception, match=r"3600 s|another 3[56]"):
             one.fetch(httpserver.url_for("/x"))
         one.close()
@@ -336,10 +336,10 @@ def test_dead_links_are_remembered_and_failures_come_first(tmp_path, httpserver,
     assert [request.path for request, _ in httpserver.log] == ["/2", "/3", "/6"]
     assert [row["status"] for row in rows_of(tmp_path)][1:3] == ["http_404", "http_410"]
     httpserver.log.clear()
-    collect(longer, tmp_path, settings.model_copy(update={"max_side": 100}))
+    collect(longer, tmp_path, changed(settings, max_side=100))
     assert "/0" not in [request.path for request, _ in httpserver.log], "whatever else has changed"
     httpserver.log.clear()
-    collect(longer, tmp_path, settings.model_copy(update={"max_side": 100, "dead_days": 0.0}))
+    collect(longer, tmp_path, changed(settings, max_side=100, dead_days=0.0))
     assert sorted(request.path for request, _ in httpserver.log) == ["/0", "/1", "/2", "/3", "/5"]
 
 
@@ -370,7 +370,7 @@ def test_a_refresh_is_sent_only_what_has_changed(tmp_path, httpserver, jpeg, qui
     collect(sources, tmp_path, settings)
     assert seen == []
     version |= {"/b": 20, "/d": 0}
-    refresh = settings.model_copy(update={"refresh": True})
+    refresh = changed(settings, refresh=True)
     collect(sources, tmp_path, refresh)
     assert seen == [
         ("/a", '"v1"', None),

@@ -292,7 +292,7 @@ def test_every_kind_has_an_example():
 def test_examples_of_the_document_are_valid(example):
     words = shlex.split(example.replace("\\\n", " "))
     arguments = build_parser().parse_args(words)
-    settings = settings_from(arguments, CATALOGUES[words[2].settings_type])
+    settings = settings_from(arguments, CATALOGUES[words[2]].settings_type)
     assert arguments.out.suffix == ".parquet"
     if words[2] not in ("name_that_sculpture", "shape_attributes", "sculptures6k", "tanks_and_temples"):
         assert hasattr(catalogue_of(settings), "rows")

@@ -30,7 +30,7 @@ def site():
             with self.lock:
                 self.now[host] += 1
                 self.most[host] = max(self.most[host], self.now[host])
-                self.given.append((host, self.path, self.headers.get("If-None-Match")))
+                self.asked.append((host, self.path, self.headers.get("If-None-Match")))
             time.sleep(0.005)
             with self.lock:
                 self.now[host] -= 1
@@ -85,20 +85,20 @@ def test_hosts_are_jobs_that_can_be_retried_and_refreshed(workflow, site):
     assert max(server.most.values()) <= 2
     statuses = Counter(read_table(manifest, MANIFEST)["status"].to_pylist())
     assert statuses == {"ok": MANY + 20 - 3, "http_403": 3}
-    assert sum(path == "/robots.txt" for _, path, _ in server.given) == 3
+    assert sum(path == "/robots.txt" for _, path, _ in server.asked) == 3
     assert "Nothing to be done" in (nothing := workflow.run("-n", "results/manifest.parquet")).stdout + nothing.stderr
 
-    server.given.clear()
+    server.asked.clear()
     server.broken.clear()
     run = workflow.run("--forcerun", "fetch_host", "--", "results/manifest.parquet")
     assert run.returncode == 0, run.stderr[-3000:]
-    assert sorted({(host, path) for host, path, _ in server.given}) == [(host, "/7.png") for host in HOSTS]
+    assert sorted({(host, path) for host, path, _ in server.asked}) == [(host, "/7.png") for host in HOSTS]
     assert set(read_table(manifest, MANIFEST)["status"].to_pylist()) == {"ok"}
 
-    server.given.clear()
+    server.asked.clear()
     refresh = ["--configfile", "config.yaml", "workflow/configs/refresh.yaml", "--"]
     run = workflow.run("--forcerun", "fetch_host", *refresh, "results/manifest.parquet")
     assert run.returncode == 0, run.stderr[-3000:]
-    assert len(server.given) == len(urls)
-    assert all(etag == f'"{path}"' for _, path, etag in server.given)
+    assert len(server.asked) == len(urls)
+    assert all(etag == f'"{path}"' for _, path, etag in server.asked)
     assert "Nothing to be done" in (nothing := workflow.run("-n", "results/manifest.parquet")).stdout + nothing.stderr

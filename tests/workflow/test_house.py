@@ -88,4 +88,4 @@ def test_config_yaml_states_every_setting_with_its_default():
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow/configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_shipped_configurations_are_valid(path):
     changed = configuration.Config(**yaml.safe_load(path.read_text()))
-    assert changed.photos == "photos" or (path.name == "refresh.yaml" and changed.collect.refresh)
+    assert changed.photos == "photos" or (path.name == "refresh.yaml" and changed.collect.politeness.refresh)

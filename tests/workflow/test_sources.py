@@ -30,7 +30,7 @@ def test_an_entry_becomes_a_list_with_its_options(workflow):
     run = workflow.run("--dry-run", "--printshellcmds", "--workflow-profile", "none", *targets)
     told = run.stdout + run.stderr
     assert "collect list met --out results/lists/met.parquet" in told, told
-    assert "--departments 12" in told
+    assert '"departments": [12]' in told
     assert "--list results/lists/mine.parquet results/lists/met.parquet" in told
 
 

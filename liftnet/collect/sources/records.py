@@ -73,7 +73,7 @@ class SourceRecord:
         artist: Name of the artist.
         work: Name of the work; with the artist's it names the work.
         image: The image asked for.
-        mask: Its hand-made mask, if the source names one.
+        mask: Its manual mask, if the source names one.
         source: The collection it is from: "csv", "directory", "museum", "commons", "met", ...
         page_url: The page that describes the image.
         license: As the source says it.
