@@ -9,7 +9,7 @@ from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.render.materials import Material, Surface
 from liftnet.render.scene import OBJECT, SKY, Bodies, Hits, Place
-from liftnet.render.viewpoints import Illumination, View
+from liftnet.render.viewpoints import Illumination, PerspectiveView
 
 SUBPIXELS = np.array([[-0.375, -0.125], [0.125, -0.375], [0.375, 0.125], [-0.125, 0.375]])  # rotated grid
 SHADOW_RAYS = 2
@@ -27,7 +27,7 @@ def rays(camera: Camera, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.tile(eye.astype(np.float32), (len(pixels), 1)), ways.astype(np.float32)
 
 
-def photograph(place: Place, material: Material, view: View) -> tuple[UInt8Array, TrueView]:
+def photograph(place: Place, material: Material, view: PerspectiveView) -> tuple[UInt8Array, TrueView]:
     """Render one view.
 
     Returns:
@@ -66,7 +66,7 @@ def _edges(kind: IntArray, distance: FloatArray) -> BoolArray:
 def _shade(
     place: Place,
     material: Material,
-    view: View,
+    view: PerspectiveView,
     hits: Hits,
     origins: FloatArray,
     ways: FloatArray,

@@ -33,7 +33,7 @@ class Illumination:
 
 
 @dataclass(frozen=True)
-class View:
+class PerspectiveView:
     """One photograph to take: camera, light, size in pixels and which of the work's places it is taken in."""
 
     camera: Camera
@@ -47,7 +47,7 @@ class View:
 
 def plan_views(
     vertices: FloatArray, count: int, size: int, span: float, seed: int, flavours: tuple[str, ...] = FLAVOURS
-) -> list[View]:
+) -> list[PerspectiveView]:
     """The views of one work.
 
     They spread in azimuth over about `span` degrees before its front, with small changes of height; every tenth view
@@ -86,7 +86,7 @@ def _view(
     place: int,
     size: int,
     rng: np.random.Generator,
-) -> View:
+) -> PerspectiveView:
     low, high = vertices.min(0), vertices.max(0)
     wide = np.hypot(*(high - low)[:2]) > 1.05 * (high - low)[2]
     short = round(size * float(rng.choice([0.75, 0.8, 0.667])))
@@ -104,7 +104,7 @@ def _view(
     intrinsics = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     camera = _fit(vertices[:: max(len(vertices) // 2000, 1)], intrinsics, target, out, roll, fill)
     light = draw_light(rng, azimuth)
-    return View(camera, light, width, height, place, flavour, int(rng.integers(1 << 40)))
+    return PerspectiveView(camera, light, width, height, place, flavour, int(rng.integers(1 << 40)))
 
 
 def _fit(
