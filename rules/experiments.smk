@@ -30,8 +30,8 @@ rule train_run:
         sources=lambda wildcards: DEPTH_EXPERIMENTS.training_options(wildcards.run),
     shell:
         """
-        python -m liftnet depth train {params.sources} --model {params.model:q} \
-            --threads {threads} --seed {wildcards.seed} --settings {params.settings:q} --log {log:q}
+        python -m liftnet depth train {params.sources} --model {params.model:q} --threads {threads} \
+            --seed {wildcards.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -83,8 +83,8 @@ rule compile_depth_table:
         seed=config["seed"],
     shell:
         """
-        python -m liftnet experiments table --table {wildcards.table} --plan {input.plan:q} \
-            --scores {input.scores:q} --out {params.out:q} --seed {params.seed} --log {log:q}
+        python -m liftnet experiments table --table {wildcards.table} --plan {input.plan:q} --scores {input.scores:q} \
+            --out {params.out:q} --seed {params.seed} --log {log:q}
         """
 
 
@@ -115,8 +115,8 @@ rule draw_depth_figure:
         options=lambda wildcards: DEPTH_EXPERIMENTS.figure_options(wildcards.figure),
     shell:
         """
-        python -m liftnet experiments figure --figure {wildcards.figure} {params.options} \
-            --out {params.out:q} --threads {threads} --log {log:q}
+        python -m liftnet experiments figure --figure {wildcards.figure} {params.options} --out {params.out:q} \
+            --threads {threads} --log {log:q}
         """
 
 
@@ -154,7 +154,6 @@ rule run_drkfs_experiment:
         settings=section("drkfs.metric", "experiments.drkfs"),
     shell:
         """
-        python -m liftnet experiments drkfs {wildcards.experiment} --plan {input.plan:q} \
-            --out {params.out:q} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet experiments drkfs {wildcards.experiment} --plan {input.plan:q} --out {params.out:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """

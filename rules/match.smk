@@ -11,7 +11,9 @@ rule match_work:
     input:
         manifest="<results>/manifest.parquet",
         masks=branch(
-            config["match"]["search"]["mask_first"], then=mask_table_of_work, otherwise=[]
+            config["match"]["search"]["mask_first"],
+            then=mask_table_of_work,
+            otherwise=[],
         ),
     output:
         matches="<results>/matches/{work}.parquet",
@@ -26,6 +28,7 @@ rule match_work:
         mem_mb=4000,
         runtime=minutes_of_work,
     params:
+        root=subpath(input.manifest, parent=True),
         seed=config["seed"],
         settings=section(
             "match.features", "match.search", "match.pairs", "match.openmvg"
@@ -33,8 +36,8 @@ rule match_work:
         version=2,
     shell:
         """
-        python -m liftnet match --root "$(dirname {input.manifest:q})" --work {wildcards.work:q} \
-            --out {output.matches:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet match --root {params.root:q} --work {wildcards.work:q} --out {output.matches:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -57,11 +60,11 @@ rule match_across:
         mem_mb=8000,
         runtime=minutes_across,
     params:
+        root=subpath(input.manifest, parent=True),
         seed=config["seed"],
         settings=section("match"),
-        version=1,
     shell:
         """
-        python -m liftnet match --cross-split --root "$(dirname {input.manifest:q})" --out {output.matches:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet match --cross-split --root {params.root:q} --out {output.matches:q} --threads {threads} \
+            --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """

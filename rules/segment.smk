@@ -25,6 +25,9 @@ rule train_segmenter:
         mem_mb=8000,
         runtime=240,
     params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(output.model, parent=True),
+        tables=subpath(output.table, parent=True),
         seed=config["seed"],
         settings=section(
             "segment.weights",
@@ -37,9 +40,8 @@ rule train_segmenter:
         version=3,
     shell:
         """
-        python -m liftnet segment train --root "$(dirname {input.manifest:q})" \
-            --model "$(dirname {output.model:q})" --tables "$(dirname {output.table:q})" \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet segment train --root {params.root:q} --model {params.model:q} --tables {params.tables:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -60,13 +62,15 @@ rule predict_masks:
         mem_mb=4000,
         runtime=60,
     params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(input.model, parent=True),
         settings=section("segment.predict"),
         version=3,
     shell:
         """
-        python -m liftnet segment predict --root "$(dirname {input.manifest:q})" \
-            --model "$(dirname {input.model:q})" --artist {wildcards.artist:q} --out {output.masks:q} \
-            --threads {threads} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet segment predict --root {params.root:q} --model {params.model:q} \
+            --artist {wildcards.artist:q} --out {output.masks:q} --threads {threads} --settings {params.settings:q} \
+            --log {log:q}
         """
 
 
@@ -87,11 +91,13 @@ rule evaluate_masks:
         mem_mb=2000,
         runtime=30,
     params:
-        version=1,
+        root=subpath(input.manifest, parent=True),
+        museum=subpath(input.truth, parent=True),
+        tables=subpath(output.table, parent=True),
     shell:
         """
-        python -m liftnet segment evaluate --root "$(dirname {input.manifest:q})" \
-            --museum "$(dirname {input.truth:q})" --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
+        python -m liftnet segment evaluate --root {params.root:q} --museum {params.museum:q} \
+            --tables {params.tables:q} --log {log:q}
         """
 
 
@@ -114,15 +120,17 @@ rule crossvalidate_masks:
         mem_mb=8000,
         runtime=720,
     params:
+        root=subpath(input.manifest, parent=True),
+        tables=subpath(output.folds, parent=True),
         models=f"{RESULTS}/models/segmenter_folds",
         seed=config["seed"],
         settings=section("segment"),
         version=2,
     shell:
         """
-        python -m liftnet segment crossvalidate --root "$(dirname {input.manifest:q})" --out {params.models:q} \
-            --tables "$(dirname {output.folds:q})" --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 \
-            | tee {log:q}
+        python -m liftnet segment crossvalidate --root {params.root:q} --out {params.models:q} \
+            --tables {params.tables:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} \
+            --log {log:q}
         """
 
 
@@ -142,9 +150,9 @@ rule draw_mask_sheet:
         mem_mb=2000,
         runtime=30,
     params:
-        version=1,
+        root=subpath(input.manifest, parent=True),
+        out=subpath(output.page, parent=True),
     shell:
         """
-        python -m liftnet segment sheet --root "$(dirname {input.manifest:q})" \
-            --out "$(dirname {output.page:q})" 2>&1 | tee {log:q}
+        python -m liftnet segment sheet --root {params.root:q} --out {params.out:q} --log {log:q}
         """

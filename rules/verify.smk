@@ -24,13 +24,14 @@ rule verify_work:
         mem_mb=2000,
         runtime=minutes_of_work,
     params:
+        root=subpath(input.manifest, parent=True),
         seed=config["seed"],
         settings=section("verify"),
         version=2,
     shell:
         """
-        python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \
-            --out {output.pairs:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -52,13 +53,13 @@ rule verify_across:
         mem_mb=2000,
         runtime=minutes_across,
     params:
+        root=subpath(input.manifest, parent=True),
         seed=config["seed"],
         settings=section("verify"),
-        version=1,
     shell:
         """
-        python -m liftnet verify run --root "$(dirname {input.manifest:q})" --matches {input.matches:q} \
-            --out {output.pairs:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -82,12 +83,14 @@ rule evaluate_pairs:
         mem_mb=4000,
         runtime=60,
     params:
+        root=subpath(input.manifest, parent=True),
+        tables=subpath(lambda wildcards, output: output.tables[0], parent=True),
         museum=museum_option(),
         version=2,
     shell:
         """
-        python -m liftnet verify evaluate --root "$(dirname {input.manifest:q})" {params.museum} \
-            --tables "$(dirname {output.tables[0]:q})" 2>&1 | tee {log:q}
+        python -m liftnet verify evaluate --root {params.root:q} {params.museum} --tables {params.tables:q} \
+            --log {log:q}
         """
 
 
@@ -113,11 +116,12 @@ rule count_cuts:
         mem_mb=4000,
         runtime=60,
     params:
+        root=subpath(input.manifest, parent=True),
+        tables=subpath(output.table, parent=True),
         museum=museum_option(),
         settings=section("verify"),
-        version=1,
     shell:
         """
-        python -m liftnet verify cuts --root "$(dirname {input.manifest:q})" {params.museum} --settings {params.settings:q} \
-            --tables "$(dirname {output.table:q})" 2>&1 | tee {log:q}
+        python -m liftnet verify cuts --root {params.root:q} {params.museum} --settings {params.settings:q} \
+            --tables {params.tables:q} --log {log:q}
         """

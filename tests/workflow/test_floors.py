@@ -11,7 +11,7 @@ import yaml
 from imports_of import LIBRARY, Import, all_imports, circles, imports_in, sources
 
 from liftnet.config import Config
-from liftnet.core.settings import Settings, group_of, leaves
+from liftnet.core.settings import Settings, group_of
 
 ROOT = LIBRARY.parent
 STAGES = {"render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report"}
@@ -133,18 +133,20 @@ def test_every_setting_has_a_description(group):
     assert [name for name, field in group.model_fields.items() if not (field.description or "").strip()] == []
 
 
-SETTING_NAMES = {name for path, _ in leaves(Config) for name in path} - set(Config.model_fields)
+GROUPS = [set(group.model_fields) for group in groups(Config)[1:]]  # but the sections, which are named like stages
 
 
 def lists_of_settings(text: str) -> list[list[str]]:
-    """All lists, tuples and sets of a source text that hold two or more names of settings and nothing else."""
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.List | ast.Tuple | ast.Set)]
-    values = [[e.value for e in node.elts if isinstance(e, ast.Constant)] for node in nodes]
-    return [
-        names
-        for names, node in zip(values, nodes, strict=True)
-        if len(names) == len(node.elts) >= 2 and all(name in SETTING_NAMES for name in names)
-    ]
+    """Lists, tuples and sets of a source text that hold two or more settings of one group and nothing else."""
+    tree = ast.parse(text)
+    types = {id(node.slice) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}  # as in Literal["a", "b"]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.List | ast.Tuple | ast.Set)]
+    found = []
+    for node in nodes:
+        names = [element.value for element in node.elts if isinstance(element, ast.Constant)]
+        if len(names) == len(node.elts) >= 2 and id(node) not in types:
+            found.append(names)
+    return [names for names in found if any(set(names) <= group for group in GROUPS)]
 
 
 def test_settings_are_named_where_they_are_declared_and_in_no_list_besides():
@@ -161,7 +163,7 @@ def test_rules_name_groups_of_settings_and_no_single_ones(path):
     text = path.read_text()
     found = re.findall(r"^\w+ = \(\s*((?:\"\w+\",?\s*){2,})", text, re.MULTILINE)
     lists = [re.findall(r"\"(\w+)\"", names) for names in found]
-    assert [names for names in lists if set(names) & SETTING_NAMES] == []
+    assert [names for names in lists if any(len(set(names) & group) > 1 for group in GROUPS)] == []
     assert not re.search(r"for \w+ in config\[", text), "names of settings by leaving some out"
 
 
@@ -227,5 +229,8 @@ def test_reaching_upwards_is_refused():
 
 
 def test_lists_of_settings_are_found():
-    assert lists_of_settings('ONLY = ("validate_every", "image_size")') == [["validate_every", "image_size"]]
-    assert lists_of_settings('COLUMNS = ("validate_every", "image_id")') == []
+    first, second = sorted(next(group for group in GROUPS if len(group) > 1))[:2]
+    assert lists_of_settings(f"ONLY = ({first!r}, {second!r})") == [[first, second]]
+    assert lists_of_settings(f"def f(): return [{first!r}, {second!r}]") == [[first, second]]
+    assert lists_of_settings(f"COLUMNS = ({first!r}, 'image_id')") == []
+    assert lists_of_settings(f"kind: Literal[{first!r}, {second!r}]") == []
