@@ -29,14 +29,15 @@ rule train_liftnet:
         mem_mb=16000,
         runtime=1440,
     params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(output.model, parent=True),
         seed=config["seed"],
         settings=section("depth.train"),
-        version=1,
     shell:
         """
-        python -m liftnet depth train --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --model "$(dirname {output.model:q})" --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} \
+            --model {params.model:q} --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -48,8 +49,13 @@ rule evaluate_depth:
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
         predictions=directory("<results>/predictions"),
-        tables=report(
-            ["<results>/tables/depth_pairs.csv", *truth_tables("depth_demo")],
+        pairs=report(
+            "<results>/tables/depth_pairs.csv",
+            caption="../workflow/report/depth.rst",
+            category="Depth",
+        ),
+        demo=report(
+            truth_tables("depth_demo"),
             caption="../workflow/report/depth.rst",
             category="Depth",
         ),
@@ -65,22 +71,25 @@ rule evaluate_depth:
         mem_mb=8000,
         runtime=120,
     params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(input.model, parent=True),
+        tables=subpath(output.pairs, parent=True),
         museum=museum_option(),
         seed=config["seed"],
         settings=section("depth.evaluate"),
-        version=1,
     shell:
         """
-        python -m liftnet depth evaluate --root "$(dirname {input.manifest:q})" --dataset {input.dataset:q} \
-            --model "$(dirname {input.model:q})" {params.museum} --tables "$(dirname {output.tables[0]:q})" \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet depth evaluate --root {params.root:q} --dataset {input.dataset:q} \
+            --model {params.model:q} {params.museum} --tables {params.tables:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
 rule write_model_card:
     input:
         model="<results>/models/liftnet/model.safetensors",
-        tables=["<results>/tables/depth_pairs.csv", *truth_tables("depth_demo")],
+        pairs="<results>/tables/depth_pairs.csv",
+        demo=truth_tables("depth_demo"),
     output:
         card="<results>/models/liftnet/README.md",
         curves="<results>/models/liftnet/training.png",
@@ -94,11 +103,12 @@ rule write_model_card:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        model=subpath(output.card, parent=True),
+        tables=subpath(input.pairs, parent=True),
     shell:
         """
-        python -m liftnet depth card --model "$(dirname {output.card:q})" --tables "$(dirname {input.tables[0]:q})" \
-            2>&1 | tee {log:q}
+        python -m liftnet depth card --model {params.model:q} --tables {params.tables:q} \
+            --log {log:q}
         """
 
 
@@ -124,13 +134,15 @@ rule reconstruct_works:
         mem_mb=8000,
         runtime=1440,
     params:
+        root=subpath(input.manifest, parent=True),
+        out=subpath(output.truth, parent=True),
+        tables=subpath(output.table, parent=True),
         seed=config["seed"],
         settings=section("depth.sfm"),
         truth=branch(MUSEUM, then=f"--truth {shlex.quote(MUSEUM_FOLDER)}", otherwise=""),
-        version=1,
     shell:
         """
-        python -m liftnet depth sfm --root "$(dirname {input.manifest:q})" --out "$(dirname {output.truth:q})" \
-            --tables "$(dirname {output.table:q})" {params.truth} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} 2>&1 | tee {log:q}
+        python -m liftnet depth sfm --root {params.root:q} --out {params.out:q} \
+            --tables {params.tables:q} {params.truth} --threads {threads} --seed {params.seed} \
+            --settings {params.settings:q} --log {log:q}
         """

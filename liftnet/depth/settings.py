@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from liftnet.core.settings import Settings
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
+
+OBJECTIVES = Path(__file__).parent / "objectives"
+METHODS = tuple(sorted(file.stem for file in OBJECTIVES.glob("*.py") if file.stem != "__init__"))
 
 
 class CorrespondenceSettings(Settings):
@@ -47,7 +51,9 @@ class RegressionSettings(Settings):
 class OrdinalSettings(Settings):
     """The method ordinal."""
 
-    pairs: int = Field(100, ge=1, le=100_000, description="pairs of points of an image whose order is known (DIW: 1)")
+    pairs_per_image: int = Field(
+        100, ge=1, le=100_000, description="pairs of points of an image whose order is known (DIW: 1)"
+    )
     margin: float = Field(
         0.02, ge=0, lt=1, description="depths are in order where their ratio is beyond 1 + this, else equal"
     )
@@ -103,10 +109,11 @@ class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "patience": 
     optimiser: DepthOptimiserSettings = Field(
         DepthOptimiserSettings(), description="how the weights follow the gradient (paper: sgd, 1e-5, constant)"
     )
-    method: Literal["correspondences", "regression", "ordinal", "photometric"] = Field(
+    method: str = Field(
         "correspondences",
-        description="what the network learns from: correspondences (LiftNet), true or reconstructed depth, order of"
-        " depths, photometric error",
+        description="what the network learns from: correspondences (LiftNet), regression of true or reconstructed "
+        "depth, ordinal (order of depths), photometric error",
+        json_schema_extra={"enum": list(METHODS)},
     )
     network: NetworkSettings = Field(NetworkSettings(), description="what the network is")
     input: InputSettings = Field(InputSettings(), description="what the network sees of an image")
@@ -125,6 +132,13 @@ class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "patience": 
         0.25, ge=0, le=1, description="correspondences: weight of the inflated mask in predictions (paper: 0)"
     )
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="what changes no weight")
+
+    @field_validator("method")
+    @classmethod
+    def _is_a_module_of_the_objectives(cls, name: str) -> str:
+        if name not in METHODS:
+            raise ValueError(f"must be one of {', '.join(METHODS)}")
+        return name
 
 
 class EvaluateSettings(Settings):

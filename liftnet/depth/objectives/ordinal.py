@@ -173,7 +173,9 @@ def _from_depth(
     for image_id, row in store.index.items():
         if targets.known[row] >= SMALLEST:
             random = np.random.default_rng(stable_seed(inputs.seed, "ordinal", image_id))
-            drawn = draw_relations(targets.values[row], settings.ordinal.pairs, settings.ordinal.margin, random)
+            drawn = draw_relations(
+                targets.values[row], settings.ordinal.pairs_per_image, settings.ordinal.margin, random
+            )
             if len(drawn.relation):
                 relations[image_id] = drawn
     return store, relations
