@@ -239,21 +239,7 @@ outputs.check_shapes(config["drkfs"]["shapes"], config["drkfs"]["shape_targets"]
 
 DEPTH_EXPERIMENTS = experiments.DepthExperiments(
     experiments.read_plan(PLANS / "depth.yaml"),
-    experiments.Configured(
-        results=RESULTS,
-        has_museum=MUSEUM,
-        seeds=range(
-            config["seed"], config["seed"] + config["experiments"]["depth"]["seeds"]
-        ),
-        scans=config["experiments"]["depth"]["scans"],
-        training=config["depth"]["train"],
-        prior=config["depth"]["train"]["input"],
-        overrides=config["experiments"]["depth"]["overrides"],
-    ),
+    experiments.Configured.of(config, MUSEUM),
 )
-DEPTH_EXPERIMENTS.check_overrides(
-    yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["depth"][
-        "properties"
-    ]["train"]
-)
+DEPTH_EXPERIMENTS.check_overrides(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
 DRKFS_PLAN = experiments.read_plan(PLANS / "drkfs.yaml")

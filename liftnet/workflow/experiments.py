@@ -45,6 +45,20 @@ class Configured:
     prior: Tree
     overrides: Mapping[str, Tree]
 
+    @classmethod
+    def of(cls, config: Tree, has_museum: bool) -> Configured:
+        """What a configuration with all its defaults says."""
+        own, training = config["experiments"]["depth"], config["depth"]["train"]
+        return cls(
+            results=config["results"].rstrip("/"),
+            has_museum=has_museum,
+            seeds=range(config["seed"], config["seed"] + own["seeds"]),
+            scans=own["scans"],
+            training=training,
+            prior=training["input"],
+            overrides=own["overrides"],
+        )
+
 
 @dataclass(frozen=True)
 class DepthExperiments:
@@ -157,16 +171,17 @@ class DepthExperiments:
         """Refuse overrides of sets and runs that do not exist, and settings that a training does not have.
 
         Args:
-            schema: JSON schema of the settings of a training.
+            schema: JSON schema of the configuration.
 
         Raises:
             LiftnetError: Something is overridden that is not there, or a value is not allowed.
         """
+        training = schema["properties"]["depth"]["properties"]["train"]
         for name, values in self.configured.overrides.items():
             where = f"experiments.depth.overrides.{name}"
             if name not in {*self.plan["runs"], *self.plan["sets"]}:
                 raise LiftnetError(where, f"{name!r} is neither a run nor a training set of the plan", "Correct it")
-            found = problems(values, schema)
+            found = problems(values, training)
             if found:
                 raise LiftnetError(where, "; ".join(found), "See depth.train of config.yaml")
 

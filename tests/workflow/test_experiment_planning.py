@@ -53,6 +53,18 @@ def experiments(**changes):
     return DepthExperiments(PLAN, Configured(**configured | changes))
 
 
+def test_a_configuration_says_how_often_and_with_what_settings():
+    config = {
+        "results": "out/",
+        "seed": 7,
+        "depth": {"train": {**TRAINING, "input": {"image_size": 32}}},
+        "experiments": {"depth": {"seeds": 2, "scans": None, "overrides": {"ours": {"rate": 1}}}},
+    }
+    found = Configured.of(config, has_museum=False)
+    assert (found.results, list(found.seeds), found.has_museum, found.scans) == ("out", [7, 8], False, None)
+    assert (found.training["rate"], found.prior, found.overrides["ours"]) == (0.1, {"image_size": 32}, {"rate": 1})
+
+
 def test_later_settings_win_and_what_they_do_not_name_stays():
     overrides = {"sculptures": {"rate": 0.5, "network": {"levels": 5}}, "ours": {"rate": 0.25}}
     found = json.loads(experiments(overrides=overrides).training_settings("ours"))
@@ -142,6 +154,9 @@ SCHEMA = {
 }
 
 
+CONFIG_SCHEMA = {"properties": {"depth": {"properties": {"train": SCHEMA}}}}
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -153,11 +168,13 @@ SCHEMA = {
 )
 def test_wrong_overrides_are_refused(overrides, words):
     with pytest.raises(LiftnetError, match=words):
-        experiments(overrides=overrides).check_overrides(SCHEMA)
+        experiments(overrides=overrides).check_overrides(CONFIG_SCHEMA)
 
 
 def test_overrides_that_the_schema_allows_pass():
-    experiments(overrides={"ours": {"rate": 1, "network": {"width": 4}}, "sketchfab": {}}).check_overrides(SCHEMA)
+    experiments(overrides={"ours": {"rate": 1, "network": {"width": 4}}, "sketchfab": {}}).check_overrides(
+        CONFIG_SCHEMA
+    )
 
 
 def test_the_experiments_of_dr_kfs_are_those_of_its_plan():
