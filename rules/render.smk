@@ -84,7 +84,7 @@ rule render_shapes:
         runtime=60,
     params:
         seed=config["seed"],
-        settings=section("render.shapes"),
+        settings=section("render.shape_files"),
     shell:
         """
         python -m liftnet render shapes --out {output.shapes:q} --threads {threads} --seed {params.seed} \

@@ -122,7 +122,7 @@ def view_counts(name: str, settings: SetSettings, n_shapes: int) -> list[int]:
     """
     if name != "scanned":
         return [0] * n_shapes
-    share, more = divmod(settings.scanned.images, max(n_shapes, 1))
+    share, more = divmod(settings.scanned.max_images, max(n_shapes, 1))
     return [share + (number < more) for number in range(n_shapes)]
 
 
@@ -137,8 +137,8 @@ def _prepare(rendered: RenderedSet, shapes: list[Shape]) -> None:
         raise LiftnetError(rendered.folder, "holds files that are no rendered set", "Name a new folder with --out")
     write_json(record, rendered.record())
     wanted = {shape.shape_id for shape in shapes}
-    for folder in ("shapes", "pairs"):  # of shapes that the user has taken away since
-        for path in (rendered.folder / folder).glob("*"):
+    for folder in (rendered.folder / "shapes", rendered.folder / "pairs"):  # of shapes that are gone since
+        for path in folder.glob("*"):
             if path.suffix in (".json", ".parquet") and path.stem not in wanted:
                 path.unlink()
                 (rendered.folder / "truth.parquet").unlink(missing_ok=True)
@@ -206,7 +206,7 @@ def _write_pairs(rendered: RenderedSet, shape: Shape, truths: list[TrueView]) ->
     ids = [rendered.image_id(shape, view) for view in range(len(truths))]
     n_pairs = n_points = 0
     with table_writer(rendered.pairs(shape), PAIRS) as write:
-        for rows in in_groups(pair_rows(ids, truths, rendered.settings.views.correspondences), PAIRS_PER_GROUP):
+        for rows in in_groups(pair_rows(ids, truths, rendered.settings.views.max_correspondences), PAIRS_PER_GROUP):
             about = {"work_id": shape.shape_id, "artist_id": slug(shape.class_name), "split": shape.split}
             write([row | about for row in rows])
             n_pairs += sum(row["kept"] for row in rows)

@@ -36,8 +36,8 @@ class ViewSettings(Settings):
         default="", description="the python that has bpy, or the blender program; empty looks for .venv-blender"
     )
     jpeg_quality: int = Field(default=90, ge=30, le=100, description="quality of the JPEG files")
-    correspondences: int = Field(
-        default=10_000, ge=50, le=1_000_000, description="exact correspondences kept of a pair of views, at most"
+    max_correspondences: int = Field(
+        default=10_000, ge=50, le=1_000_000, description="exact correspondences kept of a pair of views"
     )
 
 
@@ -77,8 +77,8 @@ class ScannedSettings(Settings):
     folder: str | None = Field(
         default=None, description="folder of RGB-D recordings or of meshes; null photographs generated sculptures"
     )
-    objects: int = Field(default=11, ge=1, le=1000, description="objects, at most")
-    images: int = Field(default=208, ge=1, le=100_000, description="images, at most")
+    max_objects: int = Field(default=11, ge=1, le=1000, description="objects")
+    max_images: int = Field(default=208, ge=1, le=100_000, description="images")
     resolution: int = Field(
         default=96, ge=16, le=512, description="grid cells along a generated sculpture's longest side"
     )
@@ -121,4 +121,4 @@ class RenderSettings(SetSettings):
     """The synthetic museum, the rendered sets, and meshes as files."""
 
     museum: MuseumSettings = Field(MuseumSettings(), description="the synthetic museum, the demo's photographs")
-    shapes: ShapeFileSettings = Field(ShapeFileSettings(), description="meshes of the generated classes as files")
+    shape_files: ShapeFileSettings = Field(ShapeFileSettings(), description="meshes of the generated classes as files")

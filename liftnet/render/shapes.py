@@ -166,7 +166,7 @@ def _generated_sculptures(settings: SetSettings, seed: int) -> Iterator[Shape]:
 
 
 def _generated_scans(settings: SetSettings, seed: int) -> Iterator[Shape]:
-    for work in _works(settings.scanned.objects, stable_seed(seed, "scanned")):
+    for work in _works(settings.scanned.max_objects, stable_seed(seed, "scanned")):
         yield _sculpture(work, "test", settings.scanned.resolution)
 
 
@@ -262,12 +262,12 @@ def _sketchfab(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
 def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
     """RGB-D recordings `<object>/{rgb,depth,mask}`, else meshes as in the set sketchfab; all of them test."""
     found = [folder for folder in sorted(root.iterdir()) if is_recording(folder)]
-    for folder in found[: settings.scanned.objects]:
+    for folder in found[: settings.scanned.max_objects]:
         own = stable_seed(seed, folder.name)
         yield Shape(stable_id(folder.name), SCULPTURE, "test", folder.name, own, partial(open_recording, folder))
     if not found:
         meshes = sorted(_sketchfab(root, settings, seed), key=lambda shape: stable_fraction(shape.source, "pick"))
-        for shape in meshes[: settings.scanned.objects]:
+        for shape in meshes[: settings.scanned.max_objects]:
             yield replace(shape, class_name=SCULPTURE, split="test")
 
 

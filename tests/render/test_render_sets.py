@@ -27,7 +27,7 @@ TINY = SetSettings.model_validate(
     {
         "views": {"size": 48},
         "sketchfab": {"sculptures": 5, "resolution": 24, "val_fraction": 0.2, "test_fraction": 0.2},
-        "scanned": {"objects": 2, "resolution": 24},
+        "scanned": {"max_objects": 2, "resolution": 24},
     }
 )
 
@@ -95,7 +95,7 @@ def test_the_dataset_holds_exact_correspondences_of_each_split(sculptures):
 
 
 def test_fewer_correspondences_are_the_first_of_the_many(sculptures, tmp_path):
-    render_set(tmp_path / "few", "sketchfab", changed(TINY, views={"correspondences": 50}), seed=0, threads=1)
+    render_set(tmp_path / "few", "sketchfab", changed(TINY, views={"max_correspondences": 50}), seed=0, threads=1)
     few = list(read_pairs(tmp_path / "few" / "dataset", "train"))
     assert few
     for pair in few:
@@ -195,7 +195,7 @@ def test_broken_meshes_are_set_aside_and_the_rest_goes_on(tmp_path):
 
 
 def test_every_class_of_shapenet_is_rendered(tmp_path):
-    settings = changed(TINY, shapenet={"shapes_per_class": 1}, views={"correspondences": 50})
+    settings = changed(TINY, shapenet={"shapes_per_class": 1}, views={"max_correspondences": 50})
     render_set(tmp_path, "shapenet", settings, seed=0, threads=2)
     rows = rows_of(tmp_path, "shapes", SHAPES)
     assert len(rows) == 17
@@ -206,7 +206,7 @@ def test_every_class_of_shapenet_is_rendered(tmp_path):
 
 
 def test_scans_are_photographs_with_depth_in_cm(tmp_path):
-    settings = changed(TINY, scanned={"images": 5, "object_height_cm": 30.0})
+    settings = changed(TINY, scanned={"max_images": 5, "object_height_cm": 30.0})
     render_set(tmp_path, "scanned", settings, seed=0, threads=1)
     manifest = rows_of(tmp_path, "manifest", MANIFEST)
     assert len(manifest) == 5
@@ -227,7 +227,7 @@ def test_scans_are_photographs_with_depth_in_cm(tmp_path):
 def test_recordings_become_a_set(tmp_path, write_recording):
     for name in ("bust", "torso"):
         write_recording(tmp_path / "given" / name, [f"{number:03d}" for number in range(6)])
-    settings = changed(TINY, scanned={"folder": str(tmp_path / "given"), "images": 7})
+    settings = changed(TINY, scanned={"folder": str(tmp_path / "given"), "max_images": 7})
     render_set(tmp_path / "set", "scanned", settings, seed=0, threads=1)
     rows = rows_of(tmp_path / "set", "shapes", SHAPES)
     assert [(row["source"], row["n_views"], row["status"]) for row in rows] == [("bust", 4, "ok"), ("torso", 3, "ok")]
