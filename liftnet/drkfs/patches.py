@@ -119,11 +119,11 @@ def sample_patches(gray: Tensor, xy: Tensor, sides: Tensor, angles: Tensor, size
         if level and min(level_image.shape[-2:]) >= 2:
             level_image = F.avg_pool2d(level_image, 2)
         rows = torch.nonzero(levels == level).flatten()
-        share = gray.new_tensor([gray.shape[1] / level_image.shape[-1], gray.shape[0] / level_image.shape[-2]])
+        factor = gray.new_tensor([gray.shape[1] / level_image.shape[-1], gray.shape[0] / level_image.shape[-2]])
         for chunk in rows.split(CHUNK):
             grid = _grid(xy[chunk], sides[chunk], angles[chunk], size)  # pixels of the image itself
             height, width = level_image.shape[-2:]
-            there = (grid + 0.5) / share  # pixels of this level, from its corner
+            there = (grid + 0.5) / factor  # pixels of this level, from its corner
             normalised = 2 * there / there.new_tensor([width, height]) - 1
             flat = normalised.reshape(1, len(chunk) * size, size, 2)
             sampled = F.grid_sample(level_image, flat, padding_mode="border", align_corners=False)

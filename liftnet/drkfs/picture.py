@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from liftnet.core.files import atomic_path
+from liftnet.core.types import FloatArray
 from liftnet.drkfs.patches import PATCH, STRIDE
 
 if TYPE_CHECKING:
     from liftnet.drkfs.metric import Differences
 
-FloatArray = npt.NDArray[np.floating]
 STRONGEST = 0.85  # how much of the strongest colour covers the view beneath
 LOW, HIGH = np.array([255, 214, 70]) / 255, np.array([205, 20, 40]) / 255  # from a small difference to the largest
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from liftnet.core.devices import choose_device
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.settings import fingerprint
@@ -166,13 +167,7 @@ class ShapeMeasure:
         import torch
 
         torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
-        name = self.request.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
-            raise LiftnetError(f"--device {name}", "is not there", "Use `--device cpu`") from error
+        return choose_device(self.request.device)
 
 
 def _digest(path: Path) -> str:

@@ -13,7 +13,7 @@ from liftnet.data.codes import SPLITS
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, read_mesh
 
-SHARES = (0.1, 0.2)  # of val and test where no table says
+FRACTIONS = (0.1, 0.2)  # of val and test where no table says
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_or_none(shape: LabelledMesh) -> TriangleMesh | None:
 
 def _split_of(label: str, name: str) -> str:
     at = stable_fraction(f"{label}/{name}", "split")
-    return "test" if at < SHARES[1] else "val" if at < sum(SHARES) else "train"
+    return "test" if at < FRACTIONS[1] else "val" if at < sum(FRACTIONS) else "train"
 
 
 def _splits(table: Path) -> dict[tuple[str, ...], str]:

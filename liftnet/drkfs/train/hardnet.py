@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from kornia.feature import HardNet
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch.nn import functional
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import Float32Array, Int64Array, UInt8Array
 from liftnet.drkfs.settings import DescriptorSettings
 from liftnet.drkfs.train.losses import hardest_in_batch
 from liftnet.drkfs.train.measures import false_positive_rate, mean_loss
@@ -29,8 +29,6 @@ from liftnet.learn.loop import Run
 from liftnet.learn.metrics import LossTerms
 from liftnet.learn.task import Networks, Part, Task, Validation
 
-UInt8s = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.int64]
 GAIN = 0.6  # of the orthogonal initial weights
 VALIDATION_PAIRS = 4000
 CHUNK = 512  # patches described at once where no gradient is needed
@@ -46,11 +44,11 @@ class Patches:
         place: (N,) the point that each shows, whatever the direction.
     """
 
-    pixels: UInt8s
-    track: Indices
-    place: Indices
+    pixels: UInt8Array
+    track: Int64Array
+    place: Int64Array
 
-    def rows(self, count: int, generator: np.random.Generator) -> tuple[Indices, Indices]:
+    def rows(self, count: int, generator: np.random.Generator) -> tuple[Int64Array, Int64Array]:
         """Draw `count` points and two of the patches of each: two (count,) arrays of indices; no point twice.
 
         Where there are fewer points, all are drawn.
@@ -84,7 +82,7 @@ def describe(network: HardNet, patches: Tensor, precision: str = "float32") -> T
 
 
 @torch.no_grad()
-def describe_all(network: nn.Module, pixels: UInt8s, precision: str = "float32") -> npt.NDArray[np.float32]:
+def describe_all(network: nn.Module, pixels: UInt8Array, precision: str = "float32") -> Float32Array:
     """(N, 128) descriptors of uint8 patches (N, 32, 32) by HardNet, or by another module of (N, 1, 32, 32)."""
     network.eval()
     parts = []

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix, triu
 from scipy.stats import rankdata
 
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import BoolArray, FloatArray, Int64Array
 from liftnet.drkfs.train.tracks import PointSet
 from liftnet.learn.metrics import LossTerms
 
-Floats = npt.NDArray[np.floating]
 RECALL = 0.95
 
 
@@ -22,15 +21,15 @@ def mean_loss(terms: Sequence[LossTerms]) -> float:
     return float(np.mean([float(step["loss"].mean()) for step in terms]))
 
 
-def false_positive_rate(first: Floats, second: Floats, recall: float = RECALL) -> float:
-    """FPR95: the share of wrong pairs that are as close as 95 % of the right ones (Winder and Brown, CVPR 2007).
+def false_positive_rate(first: FloatArray, second: FloatArray, recall: float = RECALL) -> float:
+    """FPR95: the fraction of wrong pairs that are as close as 95 % of the right ones (Winder and Brown, CVPR 2007).
 
     The wrong pairs are as many as the right ones: each first descriptor with the next point's second one.
 
     Args:
         first: (N, D) descriptors, a row a point, in random order.
         second: (N, D), of the same points in other images.
-        recall: The share of right pairs.
+        recall: The fraction of right pairs.
 
     Returns:
         In [0, 1], 0 is best; NaN without at least two points.
@@ -43,7 +42,7 @@ def false_positive_rate(first: Floats, second: Floats, recall: float = RECALL) -
     return float((wrong <= threshold).mean())
 
 
-def average_precision(ranking: Floats, right: npt.NDArray[np.bool_], total: int) -> float:
+def average_precision(ranking: FloatArray, right: BoolArray, total: int) -> float:
     """Area below the curve of precision over recall, as HPatches measures matching (Balntas et al., CVPR 2017).
 
     Args:
@@ -62,7 +61,7 @@ def average_precision(ranking: Floats, right: npt.NDArray[np.bool_], total: int)
 
 
 def matching_precision(
-    first: Floats, second: Floats, points_first: npt.NDArray[np.int64], points_second: npt.NDArray[np.int64]
+    first: FloatArray, second: FloatArray, points_first: Int64Array, points_second: Int64Array
 ) -> float:
     """Average precision of nearest neighbours between the descriptors of two images, trusted by their distance.
 
@@ -83,7 +82,7 @@ def matching_precision(
 
 
 def mean_matching_precision(
-    descriptors: Floats, points: PointSet, pairs: int = 100, least: int = 20, seed: int = 0
+    descriptors: FloatArray, points: PointSet, pairs: int = 100, least: int = 20, seed: int = 0
 ) -> tuple[float, int]:
     """The mean of `matching_precision` over pairs of images that share points.
 
@@ -109,7 +108,7 @@ def mean_matching_precision(
     return (float(np.mean(values)) if values else float("nan")), len(values)
 
 
-def sharing_pairs(points: PointSet, least: int) -> npt.NDArray[np.int64]:
+def sharing_pairs(points: PointSet, least: int) -> Int64Array:
     """(P, 2) pairs of images that show at least `least` of the same points, in order."""
     seen = csr_matrix(
         (np.ones(len(points)), (points.image, points.track)), shape=(len(points.images), max(1, points.tracks))
@@ -120,8 +119,8 @@ def sharing_pairs(points: PointSet, least: int) -> npt.NDArray[np.int64]:
     return pairs[np.lexsort([pairs[:, 1], pairs[:, 0]])]
 
 
-def separation(positive: Floats, negative: Floats) -> float:
-    """The share of pairs in which the positive score is higher: the area below the ROC curve, ties by half."""
+def separation(positive: FloatArray, negative: FloatArray) -> float:
+    """The fraction of pairs in which the positive score is higher: the area below the ROC curve, ties by half."""
     if not len(positive) or not len(negative):
         return float("nan")
     ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from liftnet.core.log import progress
+from liftnet.core.types import UInt8Array
 from liftnet.data.pictures import read_image
 from liftnet.drkfs.patches import sample_patches
 from liftnet.drkfs.train.tracks import PointSet
 
-UInt8s = npt.NDArray[np.uint8]
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -28,7 +27,7 @@ def read_gray(path: Path) -> Tensor:
     return torch.from_numpy(read_image(path).astype(np.float32) @ np.array(LUMINANCE, np.float32) / 255)
 
 
-def photo_tour_patches(points: PointSet, images: Path, patch_scale: float) -> UInt8s:
+def photo_tour_patches(points: PointSet, images: Path, patch_scale: float) -> UInt8Array:
     """(N, 32, 32) patches of all observations, turned and scaled as SIFT says.
 
     They are cut at 64 x 64 and halved, as the patches of PhotoTour for HardNet.

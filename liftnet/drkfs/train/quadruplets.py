@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -14,13 +13,12 @@ from torch.nn import functional
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
+from liftnet.core.types import Float32Array, FloatArray, Int64Array, UInt8Array
 from liftnet.data.masks import read_mask
 from liftnet.drkfs.patches import sample_patches
 from liftnet.drkfs.train.photo_patches import read_gray
-from liftnet.drkfs.train.tracks import Floats, PointSet
+from liftnet.drkfs.train.tracks import PointSet
 
-UInt8s = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.int64]
 PATCH = 48  # px, what the detector sees: its scores cover the middle 24 px (LIFT's sizes)
 JITTER = 8  # px, by which a point may lie off the middle, so that the middle is not what is learnt
 CUT = PATCH + 2 * JITTER
@@ -28,7 +26,7 @@ CLEAR = (
     0.36  # of a patch's side, the least distance of a point from a patch that holds none: half the scores' diagonal
 )
 NEAR = 0.7  # of a patch's side, the deviation by which most empty patches lie from some point
-ANYWHERE = 0.6  # share of the empty patches that are tried anywhere
+ANYWHERE = 0.6  # fraction of the empty patches that are tried anywhere
 BLUR = 5  # px, of the mask's border, so that it makes no steps of its own
 
 
@@ -43,10 +41,10 @@ class Pool:
         empty: (E, 48, 48), patches whose middle holds no point.
     """
 
-    first: UInt8s
-    second: UInt8s
-    place: Indices
-    empty: UInt8s
+    first: UInt8Array
+    second: UInt8Array
+    place: Int64Array
+    empty: UInt8Array
 
     def divided(self) -> tuple[Pool, Pool]:
         """Two pools, of every second point and of the others."""
@@ -115,7 +113,7 @@ def joined(first: Pool, second: Pool) -> Pool:
     )
 
 
-def _pairs(points: PointSet, count: int, rng: np.random.Generator) -> Indices:
+def _pairs(points: PointSet, count: int, rng: np.random.Generator) -> Int64Array:
     """(P, 2) observations, two of each of up to `count` points, drawn in proportion to the points' scale."""
     order = np.lexsort([rng.random(len(points)), points.track])
     first = np.flatnonzero(np.diff(points.track[order], prepend=-1))  # a track has two observations at least
@@ -126,7 +124,7 @@ def _pairs(points: PointSet, count: int, rng: np.random.Generator) -> Indices:
 
 def _empty_places(
     points: PointSet, count: int, point_scale: float, rng: np.random.Generator
-) -> tuple[Indices, Floats, Floats]:
+) -> tuple[Int64Array, Float32Array, Float32Array]:
     """Image, centre and side of up to `count` patches whose middle holds no verified point of their image.
 
     A part lies near points, to show the sculpture and its outline; the others lie anywhere, as those of LIFT do.
@@ -145,7 +143,7 @@ def _empty_places(
         centres.append(centre[free].astype(np.float32))
         sides.append(side[free])
     image = np.concatenate(images).astype(np.int64)
-    xy: Floats = np.concatenate(centres)
+    xy: Float32Array = np.concatenate(centres)
     chosen = rng.permutation(len(image))[:count]
     return image[chosen], xy[chosen], np.concatenate(sides)[chosen]
 
@@ -163,12 +161,12 @@ def _on_one_gray(root: Path, name: str, rng: np.random.Generator) -> Tensor:
 
 
 def cut_uint8(
-    gray: Tensor | npt.NDArray[np.floating],
-    xy: npt.NDArray[np.floating],
-    sides: npt.NDArray[np.floating],
-    angles: npt.NDArray[np.floating],
+    gray: Tensor | FloatArray,
+    xy: FloatArray,
+    sides: FloatArray,
+    angles: FloatArray,
     size: int,
-) -> UInt8s:
+) -> UInt8Array:
     """`sample_patches` of an image in [0, 1] as (N, size, size) uint8."""
     image = torch.as_tensor(gray, dtype=torch.float32)
     at, long, turned = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in (xy, sides, angles))
@@ -205,7 +203,7 @@ def draw_quadruplets(pool: Pool, count: int, generator: np.random.Generator) -> 
     return Quadruplets(patches * contrast, moved)
 
 
-def _cropped(pixels: UInt8s, offset: Indices) -> UInt8s:
+def _cropped(pixels: UInt8Array, offset: Int64Array) -> UInt8Array:
     """(N, 48, 48) of (N, 64, 64), with its middle `offset` (N, 2) px from theirs, x and y."""
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(1, 2))
     x, y = (offset + JITTER).T

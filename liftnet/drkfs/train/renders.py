@@ -20,9 +20,9 @@ from scipy.spatial import cKDTree
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import progress
+from liftnet.core.types import Float32Array, UInt8Array
 from liftnet.drkfs.settings import MetricSettings
-from liftnet.drkfs.train.quadruplets import CLEAR, CUT, PATCH, Pool, UInt8s, cut_uint8
-from liftnet.drkfs.train.tracks import Floats
+from liftnet.drkfs.train.quadruplets import CLEAR, CUT, PATCH, Pool, cut_uint8
 from liftnet.mesh.placement import normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.rasteriser import CameraBatch, look_at, render_soft
@@ -36,7 +36,7 @@ APART = 4  # px, between corners
 AGREED = 2.0  # px, between a corner and where the other view's corner lies
 SEEN = 0.02  # difference of depth, in radii of the shape times two, at which a point is still seen
 MOST = 40  # points of a pair of views
-ANYWHERE = 0.15  # share of the empty patches that are tried anywhere, the others at an edge
+ANYWHERE = 0.15  # fraction of the empty patches that are tried anywhere, the others at an edge
 EDGE = 0.05  # step of gray between neighbours
 ZOOM = (0.75, 1.5)  # size of patches, in pixels of the render
 
@@ -105,12 +105,12 @@ def _cameras(rng: np.random.Generator) -> CameraBatch:
     return look_at(torch.from_numpy(VIEWS.camera_distance * eyes), VIEWS.half_angle).to(torch.zeros(()))
 
 
-def _view(gray: Floats, depth: Floats) -> _View:
+def _view(gray: Float32Array, depth: Float32Array) -> _View:
     strength = cv2.cornerMinEigenVal(gray, 5)
     highest = strength == maximum_filter(strength, 2 * APART + 1)
     points, suspects = (
-        np.stack(np.nonzero(highest & (strength > share * strength.max()))[::-1], axis=1).astype(np.float64)
-        for share in (CORNER, NONE)
+        np.stack(np.nonzero(highest & (strength > fraction * strength.max()))[::-1], axis=1).astype(np.float64)
+        for fraction in (CORNER, NONE)
     )
     return _View(gray, minimum_filter(depth, 3), points, suspects)
 
@@ -143,7 +143,7 @@ def _moved(pixels: np.ndarray, depth: np.ndarray, cameras: CameraBatch) -> tuple
     return (seen * SIZE + SIZE - 1) / 2, z
 
 
-def _empty(view: _View, count: int, rng: np.random.Generator) -> UInt8s:
+def _empty(view: _View, count: int, rng: np.random.Generator) -> UInt8Array:
     """Up to `count` patches whose middle holds no corner: most of them at an edge, as far as there are edges."""
     steps = np.abs(np.diff(view.gray, axis=0, append=0)) + np.abs(np.diff(view.gray, axis=1, append=0))
     edges = np.stack(np.nonzero(steps > EDGE)[::-1], axis=1)

@@ -13,18 +13,16 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.types import BoolArray, Float32Array, Int64Array, UInt8Array
 from liftnet.data.dataset import Pair, read_pairs
 from liftnet.data.features import Features, read_features
 from liftnet.learn.hold_out import hold_out
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int64]
 GRID = 32  # coordinates of the dataset are whole multiples of 1/32 px
 FIXED_SCALE = 1.6  # px, where no cache of features says better: the blur that SIFT takes a camera's image to have
 HELD_OUT_FRACTION = 0.15  # of the works
@@ -50,12 +48,12 @@ class PointSet:
     images: tuple[str, ...]
     works: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
-    image: Indices
-    xy: Floats
-    scale: Floats
-    angle: Floats
-    track: Indices
-    place: Indices
+    image: Int64Array
+    xy: Float32Array
+    scale: Float32Array
+    angle: Float32Array
+    track: Int64Array
+    place: Int64Array
 
     def __len__(self) -> int:
         return len(self.image)
@@ -63,7 +61,7 @@ class PointSet:
     def __repr__(self) -> str:
         return f"PointSet({len(self)} observations of {self.tracks} points in {len(self.images)} images)"
 
-    def of_images(self, chosen: npt.NDArray[np.bool_]) -> PointSet:
+    def of_images(self, chosen: BoolArray) -> PointSet:
         """The observations in some images, (number of images,) bool; points are numbered anew."""
         rows = chosen[self.image]
         numbers = np.cumsum(chosen) - 1
@@ -92,28 +90,28 @@ class Tracks:
 
     def __init__(self, sizes: Sequence[int]) -> None:
         """Take the number of nodes of each image."""
-        self._starts: Indices = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._links: list[Indices] = []
+        self._starts: Int64Array = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._links: list[Int64Array] = []
 
-    def join(self, first: int, nodes: Indices, second: int, others: Indices) -> None:
+    def join(self, first: int, nodes: Int64Array, second: int, others: Int64Array) -> None:
         """Link (N,) nodes of the image of number `first` with as many of the image `second`, one by one."""
         self._links.append(np.stack([self._starts[first] + nodes, self._starts[second] + others]))
 
-    def joined(self) -> tuple[Indices, Indices]:
+    def joined(self) -> tuple[Int64Array, Int64Array]:
         """(N,) image and (N,) node of all nodes that a link joins, in order."""
         nodes = np.unique(self._all_links())
         image = np.searchsorted(self._starts, nodes, side="right") - 1
         return image, nodes - self._starts[image]
 
-    def track_of(self, image: Indices, node: Indices) -> Indices:
+    def track_of(self, image: Int64Array, node: Int64Array) -> Int64Array:
         """(N,) the track of each of N nodes; tracks are numbered through among those asked for."""
         links, count = self._all_links(), int(self._starts[-1])
         graph = coo_matrix((np.ones(links.shape[1], np.int8), tuple(links)), shape=(count, count))
         _, track = connected_components(graph, directed=False)
-        numbers: Indices = np.unique(track[self._starts[image] + node], return_inverse=True)[1].astype(np.int64)
+        numbers: Int64Array = np.unique(track[self._starts[image] + node], return_inverse=True)[1].astype(np.int64)
         return numbers
 
-    def _all_links(self) -> Indices:
+    def _all_links(self) -> Int64Array:
         """(2, N) nodes numbered through."""
         return np.concatenate([np.empty((2, 0), np.int64), *self._links], axis=1)
 
@@ -131,12 +129,12 @@ class ImageFeatures:
         keys: (P,) the coordinates of each place as one number, ascending.
     """
 
-    xy: Floats
-    scale: Floats
-    angle: Floats
-    descriptors: npt.NDArray[np.uint8] | None
-    place: Indices
-    keys: Indices
+    xy: Float32Array
+    scale: Float32Array
+    angle: Float32Array
+    descriptors: UInt8Array | None
+    place: Int64Array
+    keys: Int64Array
 
     @classmethod
     def of(cls, features: Features) -> ImageFeatures:
@@ -146,7 +144,7 @@ class ImageFeatures:
         return cls(*columns, place.astype(np.int64), keys)
 
     @classmethod
-    def at(cls, points: Floats) -> ImageFeatures:
+    def at(cls, points: Float32Array) -> ImageFeatures:
         """Upright features of one scale, one at each of the places (N, 2) px."""
         keys = np.unique(_key(points))
         xy = (np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1) / GRID).astype(np.float32)
@@ -155,7 +153,7 @@ class ImageFeatures:
         return cls(xy, scale, angle, None, np.arange(count), keys)
 
     @cached_property
-    def at_place(self) -> Indices:
+    def at_place(self) -> Int64Array:
         """(P, 4) features at each place, -1 where there are fewer."""
         order = np.argsort(self.place, kind="stable")
         first = np.searchsorted(self.place[order], np.arange(len(self.keys)))
@@ -165,7 +163,7 @@ class ImageFeatures:
         features[self.place[order][kept], rank[kept]] = order[kept]
         return features
 
-    def places_of(self, points: Floats) -> Indices:
+    def places_of(self, points: Float32Array) -> Int64Array:
         """(N,) the place of each of the points (N, 2) px, -1 for a point without a feature."""
         keys = _key(points)
         if not len(self.keys):
@@ -228,7 +226,7 @@ def find_features(root: Path, images: Iterable[str]) -> Path | None:
     return None
 
 
-def _key(points: Floats) -> Indices:
+def _key(points: Float32Array) -> Int64Array:
     x, y = np.rint(points.astype(np.float64) * GRID).astype(np.int64).T
     return (x << 32) + y
 
@@ -271,7 +269,7 @@ def _points(
     )
 
 
-def _matched(pair: Pair, a: ImageFeatures, b: ImageFeatures) -> tuple[Indices, Indices]:
+def _matched(pair: Pair, a: ImageFeatures, b: ImageFeatures) -> tuple[Int64Array, Int64Array]:
     """The features that a pair's correspondences join, (N,) of each image.
 
     Several features may lie at one place; those whose descriptors are closest have been matched.

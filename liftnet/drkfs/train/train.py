@@ -31,7 +31,7 @@ from liftnet.models.point_detector import POINT_DETECTOR, PointDetector, PointDe
 
 LOG = get_logger("drkfs")
 HELD_OUT_SPLIT = "test"
-HELD_OUT_SHARE = 4  # held-out points of the detector are fewer by this
+FEWER_HELD_OUT = 4  # held-out points of the detector are fewer by this factor
 MOST_PATCHES = 20_000  # described for the card's figures
 
 
@@ -79,7 +79,7 @@ HARDNET_TEXT = CardText(
         decay 1e-4, dropout .3, orthogonal weights at first, quarter turns and mirror images. Patches are cut at
         64 x 64 pixels in SIFT's scale and direction and halved. Batch and number of steps are smaller than the
         published 1,024 and about 49,000.""",
-    measures="""`fpr95` is the share of wrong pairs of patches that are as close as 95 % of the right ones (0 is
+    measures="""`fpr95` is the fraction of wrong pairs of patches that are as close as 95 % of the right ones (0 is
         best); `matching_ap` the mean average precision of nearest neighbours between two images (1 is best). SIFT
         found the points, so they are such as SIFT can match.""",
 )
@@ -146,8 +146,8 @@ def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) 
     unseen, name = _unseen(inputs, validation)
     most = settings.points // (2 if inputs.meshes else 1)
     pools = [
-        load_pool(points, inputs.root, settings.patch_scale, max(4, most // share), seed)
-        for points, share in ((train, 1), (validation, HELD_OUT_SHARE), (unseen, HELD_OUT_SHARE))
+        load_pool(points, inputs.root, settings.patch_scale, max(4, most // factor), seed)
+        for points, factor in ((train, 1), (validation, FEWER_HELD_OUT), (unseen, FEWER_HELD_OUT))
     ]
     renders: dict[str, Pool] = {}
     if inputs.meshes:

@@ -15,14 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from liftnet.shape.light_field.descriptor import LightField, describe, describe_silhouettes
-    from liftnet.shape.light_field.matching import distance, distances
+    from liftnet.shape.light_field.descriptor import LightField, describe, describe_silhouettes, distance, distances
 
 _HOMES = {
     "describe": "descriptor",
     "describe_silhouettes": "descriptor",
-    "distance": "matching",
-    "distances": "matching",
+    "distance": "descriptor",
+    "distances": "descriptor",
     "LightField": "descriptor",
 }
 

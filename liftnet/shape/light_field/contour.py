@@ -10,24 +10,21 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 from scipy import ndimage
 
-FloatArray = npt.NDArray[np.float64]
-Points = npt.NDArray[np.int64]
-Silhouette = npt.NDArray[np.uint8]
+from liftnet.core.types import BoolArray, Float64Array, Int64Array, UInt8Array
 
 COEFFICIENTS = 10
 _SHORTEST = 8  # pixels of a contour; below, all coefficients are 0
-_MAIN_SHARE = 0.95  # of the pixels, that one contour must enclose
+_MAIN_FRACTION = 0.95  # of the pixels, that one contour must enclose
 _MARGIN = 4  # background around the silhouette, so that no neighbour lies outside
 _SQUARE = np.ones((3, 3), bool)
 _ROUND = np.ones((5, 5), bool)
 _ROUND[::4, ::4] = False
 
 
-def fourier_descriptor(silhouette: Silhouette, centre: FloatArray) -> FloatArray:
+def fourier_descriptor(silhouette: UInt8Array, centre: Float64Array) -> Float64Array:
     """|F_k| / |F_0|, k = 1 to 10, of the distance from the centre along the outer contour.
 
     Args:
@@ -46,7 +43,7 @@ def fourier_descriptor(silhouette: Silhouette, centre: FloatArray) -> FloatArray
     return np.pad(found, (0, COEFFICIENTS - len(found)))
 
 
-def outer_contour(silhouette: Silhouette) -> Points:
+def outer_contour(silhouette: UInt8Array) -> Int64Array:
     """(N, 2) x and y of the pixels along the outer contour, the first one once more at the end; N = 0 for a dot."""
     rows, columns = (np.flatnonzero(silhouette.any(axis)) for axis in (1, 0))
     if not len(rows):
@@ -64,14 +61,14 @@ def outer_contour(silhouette: Silhouette) -> Points:
     return contour[: len(contour) if len(contour) > 1 else 0] + first - _MARGIN
 
 
-def _encloses(contour: Points, image: Silhouette) -> bool:
+def _encloses(contour: Int64Array, image: UInt8Array) -> bool:
     """Whether a contour encloses nearly all of the silhouette."""
     inside = _count_inside(contour, image)
-    return bool(inside > _MAIN_SHARE * image.sum())
+    return bool(inside > _MAIN_FRACTION * image.sum())
 
 
 @cache
-def _removable() -> npt.NDArray[np.bool_]:
+def _removable() -> BoolArray:
     """(256,) whether a pixel may go, by its eight neighbours counter-clockwise from the right, one bit each.
 
     It may if its neighbours, connected by edges, are at most one part that touches it by an edge (Yokoi's connectivity
@@ -84,7 +81,7 @@ def _removable() -> npt.NDArray[np.bool_]:
 
 
 @njit(nogil=True, cache=True)
-def trace(image: Silhouette) -> Points:
+def trace(image: UInt8Array) -> Int64Array:
     """Follow the outer contour of the first part met, row by row (Pavlidis' algorithm, 8-connected).
 
     Args:
@@ -134,7 +131,7 @@ def trace(image: Silhouette) -> Points:
 
 
 @njit(nogil=True, cache=True)
-def _count_inside(contour: Points, image: Silhouette) -> int:
+def _count_inside(contour: Int64Array, image: UInt8Array) -> int:
     """Pixels of the silhouette on the contour or inside it, that is, not reached from the image's sides."""
     height, width = image.shape
     reached = np.zeros((height, width), np.uint8)
@@ -160,7 +157,7 @@ def _count_inside(contour: Points, image: Silhouette) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _peel(joined: Silhouette, image: Silhouette, removable: npt.NDArray[np.bool_]) -> Silhouette:
+def _peel(joined: UInt8Array, image: UInt8Array, removable: BoolArray) -> UInt8Array:
     """Thin `joined` (S, S) from the row before, the row after, left and right, sparing the pixels of `image`.
 
     The pixels of one side go at once; sides follow each other until none has any left that may go.

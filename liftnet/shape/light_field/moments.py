@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-FloatArray = npt.NDArray[np.float64]
-Silhouettes = npt.NDArray[np.uint8]
+from liftnet.core.types import Float64Array, UInt8Array
 
 ANGULAR, RADIAL = 12, 3  # orders of the transform
 TABLE_RADIUS = 50
@@ -17,7 +16,7 @@ _SIDE = 2 * TABLE_RADIUS + 2  # one more than the table, for the neighbour of it
 
 
 @njit(nogil=True, cache=True)
-def measure(silhouette: npt.NDArray[np.uint8]) -> FloatArray:
+def measure(silhouette: UInt8Array) -> Float64Array:
     """Numbers of a silhouette (S, S) uint8, 0 or 1.
 
     Returns:
@@ -70,7 +69,7 @@ def _basis() -> npt.NDArray[np.complex128]:
     return basis.reshape(_SIDE * _SIDE, ANGULAR * RADIAL)
 
 
-def angular_radial_transform(silhouettes: Silhouettes, centres: FloatArray, radius: float) -> FloatArray:
+def angular_radial_transform(silhouettes: UInt8Array, centres: Float64Array, radius: float) -> Float64Array:
     """Magnitudes of the angular radial transform (MPEG-7's region shape descriptor), as means over the pixels.
 
     MPEG-7 divides by the coefficient of orders 0, 0. The authors' program sets out to, but has divided that one by
@@ -95,7 +94,7 @@ def angular_radial_transform(silhouettes: Silhouettes, centres: FloatArray, radi
 
 
 @njit(nogil=True, cache=True)
-def _splat(silhouette: npt.NDArray[np.uint8], centre: FloatArray, scale: float) -> FloatArray:
+def _splat(silhouette: UInt8Array, centre: Float64Array, scale: float) -> Float64Array:
     """The bilinear weights (102, 102) with which the pixels of a silhouette read a table, row y."""
     size = len(silhouette)
     weights = np.zeros((_SIDE, _SIDE))

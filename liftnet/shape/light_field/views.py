@@ -5,22 +5,19 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
+from liftnet.core.types import Float64Array, Int64Array
 from liftnet.rasteriser.camera_batch import CameraBatch, look_at
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 LIGHT_FIELDS, VIEWS = 10, 10
 _CANDIDATES = 30_000  # rotations to choose from, about 500 of them in the part that the dodecahedron repeats 60 times
 
 
 @cache
-def view_axes() -> FloatArray:
+def view_axes() -> Float64Array:
     """(10, 3) unit vectors to the vertices of a dodecahedron, one of each opposite pair: both show one silhouette."""
     golden = (1 + 5**0.5) / 2
     corner = [(1.0, 1.0, 1.0), (1.0, 1.0, -1.0), (1.0, -1.0, 1.0), (-1.0, 1.0, 1.0)]
@@ -30,7 +27,7 @@ def view_axes() -> FloatArray:
 
 
 @cache
-def alignments() -> IntArray:
+def alignments() -> Int64Array:
     """(60, 10): for each turn that maps the dodecahedron onto itself, the axis on which each of the ten axes lands."""
     axes = view_axes()
     turned = np.einsum("gij,vj->gvi", Rotation.create_group("I").as_matrix(), axes)
@@ -58,7 +55,7 @@ def light_field_rotations() -> Rotation:
     return Rotation.from_quat(chosen)
 
 
-def _super_fibonacci(count: int) -> FloatArray:
+def _super_fibonacci(count: int) -> Float64Array:
     """(count, 4) unit quaternions, x y z w, spread evenly over the rotations."""
     phi, psi = 2**0.5, brentq(lambda x: x**4 - x - 4, 1, 2)
     index = np.arange(count) + 0.5
@@ -69,11 +66,11 @@ def _super_fibonacci(count: int) -> FloatArray:
 
 
 @cache
-def view_directions() -> FloatArray:
+def view_directions() -> Float64Array:
     """(10, 10, 3) unit vectors from the object to the cameras: light field, view."""
     return np.stack([rotation.apply(view_axes()) for rotation in light_field_rotations()])
 
 
-def light_field_cameras(directions: FloatArray) -> CameraBatch:
+def light_field_cameras(directions: Float64Array) -> CameraBatch:
     """Orthographic cameras that show [-1, 1], +y up, from each of the directions (..., 3)."""
     return look_at(torch.from_numpy(np.ascontiguousarray(directions.reshape(-1, 3))), half_width=1.0)

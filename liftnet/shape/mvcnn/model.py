@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from liftnet.core.types import UInt8Array
 from liftnet.mesh.mesh import FloatArray, TriangleMesh
 from liftnet.models.folder import WEIGHTS, ModelKind, SavedModel, load_model, save_model
 from liftnet.models.mvcnn import ViewNetwork
@@ -24,7 +24,6 @@ HALF_ANGLE = 15.0  # degrees; from this distance the unit sphere just fills the 
 DISTANCE = 1 / math.sin(math.radians(HALF_ANGLE))
 SOFTNESS = 3e-5  # squared image distance: a quarter of a pixel at 112 px, against steps at edges
 LIGHT = Light(ambient=0.3, directional=0.7)
-UInt8Array = npt.NDArray[np.uint8]
 MVCNN: ModelKind[NetworkSettings, ViewNetwork] = ModelKind(
     "mvcnn",
     NetworkSettings,

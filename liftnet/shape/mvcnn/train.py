@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger, progress
+from liftnet.core.types import UInt8Array
 from liftnet.learn import loop
 from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, Row, identity
 from liftnet.learn.loop import Run
@@ -23,7 +24,7 @@ from liftnet.learn.task import Networks, Part, Task, Validation
 from liftnet.models.card import Card, paragraph, table
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.mvcnn.model import Mvcnn, UInt8Array, network_settings, shaded_views
+from liftnet.shape.mvcnn.model import Mvcnn, network_settings, shaded_views
 from liftnet.shape.mvcnn.settings import MvcnnSettings
 
 LOG = get_logger("drkfs")

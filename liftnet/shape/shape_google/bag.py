@@ -22,7 +22,7 @@ def describe(mesh: TriangleMesh, vocabulary: Vocabulary | None = None, seed: int
         seed: Of the points that are drawn.
 
     Returns:
-        (W,) shares, their sum is 1.
+        (W,) fractions, their sum is 1.
     """
     vocabulary = vocabulary or load_vocabulary()
     signatures, areas = signatures_of(mesh, vocabulary.settings, seed)

@@ -16,7 +16,7 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.sampling import sample_surface
 
 SHIFT = -0.01  # below the spectrum, so that the shifted matrix can be factored; eigenvalues begin near 10
-LEAST_SHARE = 1e-6  # of the mean area of a vertex: a vertex without faces has none, and could not be divided by
+LEAST_FRACTION = 1e-6  # of the mean area of a vertex: a vertex without faces has none, and could not be divided by
 SparseMatrix = Any  # scipy's own classes of sparse matrices are not told apart by its types
 
 
@@ -27,7 +27,7 @@ class Spectrum:
     Attributes:
         eigenvalues: (K,) ascending, in units of 1 / area; the first is 0.
         functions: (V, K) values at the vertices or points, orthonormal under `areas`.
-        areas: (V,) share of the area that belongs to each vertex or point; their sum is 1.
+        areas: (V,) fraction of the area that belongs to each vertex or point; their sum is 1.
     """
 
     eigenvalues: FloatArray
@@ -96,7 +96,7 @@ def spectrum(stiffness: SparseMatrix, mass: SparseMatrix, count: int) -> Spectru
     areas = np.asarray(mass.diagonal(), np.float64)
     if len(areas) < 4 or not areas.sum() > 0:
         raise ValueError(f"a spectrum needs four points and some area, not {len(areas)} and {areas.sum():g}")
-    areas = np.maximum(areas, areas.mean() * LEAST_SHARE)
+    areas = np.maximum(areas, areas.mean() * LEAST_FRACTION)
     areas = areas / areas.sum()
     scale = scipy.sparse.diags(1 / np.sqrt(areas))
     with threadpool_limits(1):  # so that the last digits do not depend on the number of threads
@@ -116,7 +116,7 @@ def times_from(first: float, last: float, count: int) -> FloatArray:
 
 
 def heat_kernel_signature(spectrum: Spectrum, times: FloatArray) -> FloatArray:
-    """Share of the heat put on a point that is still there, per share of the area.
+    """Fraction of the heat put on a point that is still there, per fraction of the area.
 
     Args:
         spectrum: Of a shape of V points, its area scaled to 1.

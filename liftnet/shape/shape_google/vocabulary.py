@@ -113,7 +113,7 @@ def spectrum_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0
 
 
 def signatures_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Signatures (N, T) of points of a surface, and the share of the area (N,) that each stands for."""
+    """Signatures (N, T) of points of a surface, and the fraction of the area (N,) that each stands for."""
     spectrum = spectrum_of(mesh, settings, seed)
     times = times_from(settings.first_time, settings.last_time, settings.times)
     return heat_kernel_signature(spectrum, times), spectrum.areas
