@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, read_json, write_text
+from liftnet.core.files import atomic_path, read_json
 from liftnet.core.log import get_logger
-from liftnet.core.tables import markdown_table
 from liftnet.depth.settings import TrainSettings
+from liftnet.models.card import Card, paragraph
 
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
@@ -60,19 +59,19 @@ def write_card(folder: Path, tables: Path | None = None, licence: str = "other")
     results = _results(tables) if tables else {}
     metrics = _read_csv(folder / "metrics.csv")
     curves = metrics is not None and draw_curves(metrics, config, folder / "training.png")
-    parts = [
-        _front_matter(folder, results, licence),
-        "# LiftNet: depth from one photograph\n",
-        _what(config),
-        _how_to_use(folder, config),
-        _training(config, "![Loss over the steps of training](training.png)\n" if curves else ""),
-        _evaluation(results, tables),
-        _limits(config),
-        _settings(config),
-    ]
-    write_text(folder / "README.md", "\n".join(part for part in parts if part))
-    LOG.info("model card in %s", folder / "README.md")
-    return folder / "README.md"
+    return Card(
+        title="LiftNet: depth from one photograph",
+        licence=licence,
+        tags=("depth-estimation", "monocular-depth", "sculpture", "pytorch"),
+        summary=_what(config),
+        usage=_how_to_use(folder),
+        training=_training(config, "![Loss over the steps of training](training.png)" if curves else ""),
+        evaluation=_evaluation(results, tables),
+        limits=_limits(config),
+        settings=config.get("settings", {}),
+        defaults=TrainSettings(),
+        front={"pipeline_tag": "depth-estimation"} | _measured(folder, results),
+    ).write(folder)
 
 
 def draw_curves(metrics: pd.DataFrame, config: dict[str, Any], path: Path) -> bool:
@@ -97,34 +96,22 @@ def draw_curves(metrics: pd.DataFrame, config: dict[str, Any], path: Path) -> bo
     return True
 
 
-def _front_matter(folder: Path, results: dict[str, pd.DataFrame], licence: str) -> str:
-    """The YAML block of a model hub: licence, tags, and the measures of this model."""
+def _measured(folder: Path, results: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """The measures of this model as a model hub reads them; nothing where it was not evaluated."""
     values = {name: row for name, frame in results.items() if (row := _own_row(frame)) is not None}
-    block: dict[str, Any] = {
-        "license": licence,
-        "library_name": "liftnet",
-        "pipeline_tag": "depth-estimation",
-        "tags": ["depth-estimation", "monocular-depth", "sculpture", "pytorch"],
-    }
-    if licence == "other":
-        block["license_name"] = "as-its-trainer-says"
-    measures = [(name, key) for name, row in values.items() for key in _measures(row)]
-    if measures:
-        block["metrics"] = list(dict.fromkeys(key for _, key in measures))
-        block["model-index"] = [
-            {
-                "name": folder.resolve().name,
-                "results": [
-                    {
-                        "task": {"type": "depth-estimation"},
-                        "dataset": {"name": _dataset_name(name, row), "type": name},
-                        "metrics": [{"type": key, "value": float(row[key])} for key in _measures(row)],
-                    }
-                    for name, row in values.items()
-                ],
-            }
-        ]
-    return f"---\n{yaml.safe_dump(block, sort_keys=False)}---\n"
+    measures = [key for row in values.values() for key in _measures(row)]
+    if not measures:
+        return {}
+    entries = [
+        {
+            "task": {"type": "depth-estimation"},
+            "dataset": {"name": _dataset_name(name, row), "type": name},
+            "metrics": [{"type": key, "value": float(row[key])} for key in _measures(row)],
+        }
+        for name, row in values.items()
+    ]
+    index = [{"name": folder.resolve().name, "results": entries}]
+    return {"metrics": list(dict.fromkeys(measures)), "model-index": index}
 
 
 def _own_row(frame: pd.DataFrame) -> pd.Series | None:
@@ -149,18 +136,16 @@ def _what(config: dict[str, Any]) -> str:
     crop = "the square around the mask" if options["crop"] == "mask" else "the square around the whole image"
     margin = f", with a margin of {options['margin']:.0%} on each side" if options["crop"] == "mask" else ""
     background = "painted grey" if options["background"] == "grey" else "left as it is"
-    return (
+    return paragraph(
         f"Depth of a single photograph of a sculpture. The network ({shape}) sees {size} x {size} pixels: {crop}"
         f"{margin}; the background is {background}. It gives a number in [-1, 1] for each pixel, growing away from "
-        "the viewer.\n"
+        "the viewer."
     )
 
 
-def _how_to_use(folder: Path, config: dict[str, Any]) -> str:
+def _how_to_use(folder: Path) -> str:
     name = folder.resolve().name
-    return f"""## How to use it
-
-```python
+    return f"""```python
 from pathlib import Path
 
 import numpy as np
@@ -185,12 +170,10 @@ def _training(config: dict[str, Any], picture: str) -> str:
     what, things = METHODS[_method(config)]
     items = training.get("items", training.get("pairs"))
     if items is None:
-        return "## Training\n\nThe model's configuration does not say what it was trained on.\n"
+        return "The model's configuration does not say what it was trained on."
     validation = training.get("validation_items", training.get("validation_pairs"))
     best = f"{training['best_iteration']:,}, with a validation loss of {training['best_validation_loss']:.4f}"
-    return f"""## Training
-
-- Learnt from {what}.
+    return f"""- Learnt from {what}.
 - {items:,} {things} of {training["works"]:,} works; validated on {validation:,} ({training["validated_on"]}).
 - {training["iterations"]:,} steps of {settings.get("batch_size", "?")}; kept: step {best}. Seed {config.get("seed")}.
 
@@ -206,8 +189,8 @@ def _method(config: dict[str, Any]) -> str:
 
 def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
     if not results or tables is None:
-        return "## Evaluation\n\nNot evaluated yet: `depth evaluate`, then `depth card --tables`.\n"
-    parts = ["## Evaluation\n", "constant and inflated are priors that see the mask alone.\n"]
+        return "Not evaluated yet: `depth evaluate`, then `depth card --tables`."
+    parts = ["constant and inflated are priors that see the mask alone.\n"]
     for name in results:
         text = tables / f"{name}.md"
         try:
@@ -218,7 +201,7 @@ def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
 
 
 def _limits(config: dict[str, Any]) -> str:
-    lines = ["## Limits\n"]
+    lines = []
     if _method(config) == "correspondences":
         loss = config.get("settings", {}).get("loss", {})
         rigid = loss.get("camera", "affine") == "orthographic" or loss.get("orthography_weight", 0) > 0
@@ -236,33 +219,9 @@ def _limits(config: dict[str, Any]) -> str:
     lines += [
         "- **What it has seen.** Objects like those of its training photographs, each alone and whole in the picture, "
         "with a mask. Other objects, groups and close-ups are outside of that.",
-        "- The photographs it learnt from keep their own licences; what they show may be protected too.\n",
+        "- The photographs it learnt from keep their own licences; what they show may be protected too.",
     ]
     return "\n".join(lines)
-
-
-def _settings(config: dict[str, Any]) -> str:
-    settings = config.get("settings")
-    if not settings:
-        return ""
-    values, defaults = (_dotted(tree) for tree in (settings, TrainSettings().model_dump()))
-    rows = [
-        {"setting": f"`{name}`", "value": value, "default": "" if defaults.get(name) == value else defaults.get(name)}
-        for name, value in values.items()
-    ]
-    table = markdown_table(pd.DataFrame(rows))
-    return f"## Settings\n\nThe default stands beside a value that is another.\n\n{table}\n"
-
-
-def _dotted(tree: dict[str, Any], above: str = "") -> dict[str, str]:
-    """The settings of a tree by their dotted names."""
-    named: dict[str, str] = {}
-    for name, value in tree.items():
-        inner = isinstance(value, dict)
-        named |= (
-            _dotted(value, f"{above}{name}.") if inner else {above + name: "null" if value is None else str(value)}
-        )
-    return named
 
 
 def _results(tables: Path) -> dict[str, pd.DataFrame]:

@@ -24,6 +24,7 @@ from liftnet.models.encoders import start_encoder
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter
 from liftnet.segment.augment import Scenery, augment, background_plate
+from liftnet.segment.card import segmenter_card
 from liftnet.segment.evaluate import evaluate_heldout
 from liftnet.segment.metrics import iou, mask_loss
 from liftnet.segment.samples import Division, Sample, all_masked_images, digest, divide, load_samples
@@ -79,6 +80,7 @@ def make_segmenter(folders: SegmentFolders, settings: SegmenterSettings, seed: i
         return
     stem = folders.tables / "segmentation"
     last = evaluate_heldout(segmenter, division.heldout, settings.predict, stem, division.note).iloc[-1]
+    segmenter_card(segmenter, folders.model.resolve().name, stem.with_suffix(".md")).write(folders.model)
     measured = f"IoU {last.iou:.3f}, accuracy {last.accuracy:.3f}" if last.n else "nothing held out to measure it on"
     LOG.info("segmenter in %s; %d held-out images: %s; table in %s.*", folders.model, last.n, measured, stem)
 

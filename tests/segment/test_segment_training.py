@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,10 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.pictures import read_image
+from liftnet.data.pictures import read_image, write_image
 from liftnet.learn.settings import learning_rate
 from liftnet.models.segmenter import Segmenter
+from liftnet.segment.card import segmenter_card
 from liftnet.segment.metrics import iou
 from liftnet.segment.samples import Division, divide, load_samples, masked_images
 from liftnet.segment.settings import SegmentOptimiserSettings, SegmentTrainingSettings
@@ -85,7 +87,21 @@ def test_a_killed_training_resumes_to_the_same_weights(trained, tmp_path, tiny_s
     assert "resuming after step" in second.stderr
     assert same_weights(folder, trained / "model")
     assert (tmp_path / "tables" / "segmentation.tex").exists()
+    card = (folder / "README.md").read_text()
+    assert "60 steps of 4 images" in card
+    assert "| `network.channels` | 16 | 32 |" in card
+    assert (tmp_path / "tables" / "segmentation.md").read_text().strip() in card
     assert "3 held-out images: IoU 0.9" in second.stderr
+
+
+def test_the_example_of_the_card_runs(trained, tmp_path, monkeypatch, make_blob):
+    card = segmenter_card(Segmenter.load(trained / "model"), str(trained / "model"))
+    image, truth = make_blob(3)
+    write_image(tmp_path / "photo.jpg", image)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", card.usage, re.DOTALL)[1], names)
+    assert iou(names["mask"], truth) > 0.8
 
 
 def test_a_finished_training_is_not_repeated(trained, tiny_settings, monkeypatch):

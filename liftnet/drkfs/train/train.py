@@ -24,7 +24,7 @@ from liftnet.drkfs.train.quadruplets import Pool, joined, load_pool
 from liftnet.drkfs.train.renders import render_pools
 from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
 from liftnet.learn.checkpoint import Checkpoint
-from liftnet.models.card import Card, paragraph, settings_table, table
+from liftnet.models.card import Card, paragraph, table
 from liftnet.models.folder import ModelKind, SavedModel, read_config, save_model
 from liftnet.models.patch_descriptors import HARDNET, HardnetSettings
 from liftnet.models.point_detector import POINT_DETECTOR, PointDetector, PointDetectorSettings
@@ -239,31 +239,29 @@ def _write_card(folder: Path, kind: ModelKind[Any, Any], text: CardText) -> None
     config = read_config(folder, kind.name, f"Train it again with `{kind.command}`")
     training, held_out, measures = config["training"], config["held_out"], config["measures"]
     licences = ", ".join(f"{name}: {count:,}" for name, count in training["licences_of_images"].items())
-    parts = [
-        paragraph(text.what),
-        "## Data",
-        paragraph(
+    steps = f"{training['steps']:,} steps, {training['cpu_seconds']:,} CPU seconds, seed {config['seed']}."
+    recipe = [paragraph(text.recipe), paragraph(RENDERS) if config["renders"] else "", steps]
+    measured = paragraph(
+        f"On {config['measured_on']}: {held_out['points']:,} points in {held_out['images']:,} images of"
+        f" {held_out['works']:,} works that were not trained on. {text.measures}"
+    )
+    figures = [{"weights": name, **values} for name, values in measures.items() if isinstance(values, dict)]
+    Card(
+        title=text.title,
+        licence=config["licence"],
+        tags=(text.tag, "sculpture", "pytorch"),
+        summary=paragraph(text.what),
+        data=paragraph(
             f"{training['points']:,} points with {training['observations']:,} patches, joined from verified"
             f" correspondences between {training['images']:,} images of {training['works']:,} works."
             + (f" Licences of the images: {licences}." if licences else "")
         ),
-        "## Recipe",
-        paragraph(text.recipe),
-        settings_table(config["settings"]),
-        paragraph(RENDERS) if config["renders"] else "",
-        f"{training['steps']:,} steps, {training['cpu_seconds']:,} CPU seconds, seed {config['seed']}.",
-        "## Figures",
-        paragraph(
-            f"On {config['measured_on']}: {held_out['points']:,} points in {held_out['images']:,} images of"
-            f" {held_out['works']:,} works that were not trained on. {text.measures}"
-        ),
-        table([{"weights": name, **values} for name, values in measures.items() if isinstance(values, dict)]),
-        "## Limits",
-        paragraph(LIMITS),
-        "## Licence",
-        f"The weights: {config['licence']}. SHA-256 of the weights' file ({config['precision']}):",
+        training="\n\n".join(filter(None, recipe)),
+        evaluation=f"{measured}\n\n{table(figures)}",
+        limits=paragraph(LIMITS),
+        settings=config["settings"],
+        weights=f"The weights: {config['licence']}. SHA-256 of the weights' file ({config['precision']}):\n\n"
         f"`{config['sha256']}`",
-    ]
-    Card(text.title, config["licence"], (text.tag, "sculpture", "pytorch"), parts).write(folder)
+    ).write(folder)
     took = duration(training["cpu_seconds"])
     LOG.info("trained for %d steps in %s of one core; %s", training["steps"], took, folder)

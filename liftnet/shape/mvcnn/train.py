@@ -235,11 +235,19 @@ def _card(model: Mvcnn, settings: MvcnnSettings, metrics: list[Row], about: dict
         f"{settings.multi_epochs} on {min(settings.step_views, settings.views)} views of a shape together, Adam at "
         f"{settings.learning_rate:g}. The best epoch of the second stage by {counts['val']} shapes of val is kept: "
         f"epoch {about['best_epoch']}.",
-        "The descriptor knows what tells these classes apart. What lies outside them it was not asked to tell.",
     ]
+    limits = "The descriptor knows what tells these classes apart. What lies outside them it was not asked to tell."
     what = f"""A network that describes a 3D shape by {settings.views} shaded views from around it, after Su et al.,
         Multi-view Convolutional Neural Networks for 3D Shape Recognition (ICCV 2015). The features of the views, the
         largest over all views, scaled to length 1, are the shape's descriptor; two shapes are compared by the
         Euclidean distance of their descriptors."""
-    parts = [paragraph(what), "\n".join(f"- {fact}" for fact in facts), USE, table(metrics)]
-    return Card(f"MVCNN of {len(classes)} classes", "other", ("3d-shape-retrieval", "mvcnn"), parts)
+    return Card(
+        title=f"MVCNN of {len(classes)} classes",
+        licence="other",
+        tags=("3d-shape-retrieval", "mvcnn"),
+        summary=paragraph(what),
+        usage=USE,
+        training="\n".join(f"- {fact}" for fact in facts),
+        evaluation=table(metrics),
+        limits=limits,
+    )

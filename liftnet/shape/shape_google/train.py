@@ -63,5 +63,10 @@ def _card(vocabulary: Vocabulary, classes: list[str], seed: int) -> Card:
         f"`{VOCABULARY}` holds `words`, `sigma` and, in its metadata, these settings; descriptors of two shapes can "
         "be compared where both come from one vocabulary.",
     ]
-    parts = [paragraph(what), "\n".join(f"- {fact}" for fact in facts)]
-    return Card("Geometric words of Shape Google", "other", ("3d-shape-retrieval", "shape-google"), parts)
+    return Card(
+        title="Geometric words of Shape Google",
+        licence="other",
+        tags=("3d-shape-retrieval", "shape-google"),
+        summary=paragraph(what),
+        data="\n".join(f"- {fact}" for fact in facts),
+    )
