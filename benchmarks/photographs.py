@@ -41,12 +41,13 @@ from reference_cameras import load, read_correspondences, reconstruct
 
 from liftnet.core.files import atomic_path
 from liftnet.core.settings import changed
+from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import work_images
-from liftnet.verify.inputs import MaskFolder, StoredImage, read_images
+from liftnet.verify.inputs import MaskFolder
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import verify_matches
 
@@ -205,7 +206,7 @@ def measure_work(arguments: argparse.Namespace, run: Path, work: str) -> list[di
     cache = arguments.cache / "reference"
     turned = any(word in work for word in TURNED)
     reconstruct(run, work, cache, turned)
-    images = {name: image for name, image in read_images(run).items() if image.work_id == work}
+    images = {name: image for name, image in stored_images(run).items() if image.work_id == work}
     masks = MaskFolder(arguments.masks) if arguments.masks else None
     with tempfile.TemporaryDirectory() as folder:
         results = ours(run, arguments.masks, work, Path(folder))

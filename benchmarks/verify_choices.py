@@ -23,6 +23,7 @@ import pandas as pd
 from measuring import fundamental_of, machine, one_thread, peer, shown, spent, write_report
 
 from liftnet.core.settings import changed
+from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry import (
     Search,
@@ -37,7 +38,7 @@ from liftnet.geometry.perspective import fundamental_residuals
 from liftnet.geometry.subspaces import fit_subspace, joint_points
 from liftnet.verify.decide import reasons
 from liftnet.verify.fits import PairNumbers, View, fit_pair
-from liftnet.verify.inputs import MaskFolder, Matches, MatchTable, StoredImage, read_images
+from liftnet.verify.inputs import MaskFolder, Matches, MatchTable
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import transfer_errors
 
@@ -62,7 +63,7 @@ def cases(
     run: Path, every: int, truth: Callable[[StoredImage, StoredImage, Matches], np.ndarray | None]
 ) -> Iterator[Case]:
     """The pairs of a run that have a truth."""
-    images, masks = read_images(run), MaskFolder(run / "masks")
+    images, masks = stored_images(run), MaskFolder(run / "masks")
     for path in sorted((run / "matches").glob("*.parquet"))[::every]:
         for pair in MatchTable(path):
             a, b = images.get(pair.image_a), images.get(pair.image_b)

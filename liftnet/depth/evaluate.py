@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from liftnet.core.files import atomic_path, write_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
-from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.data.truth import load_truth, truth_files
+from liftnet.data.manifest import StoredImage, stored_images, truths_of
+from liftnet.data.truth import load_truth
 from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
@@ -67,8 +67,9 @@ def evaluate(inputs: EvaluationInputs, settings: EvaluateSettings, seed: int) ->
     methods = depth_methods(model)
     table, rows, split = held_out_pairs(inputs.dataset, model)
     rows = limit_rows(rows, settings.max_pairs)
-    images = held_out_images(inputs.root, split, rows)
-    truths = museum_truths(inputs) if inputs.museum else {}
+    stored = stored_images(inputs.root)
+    images = held_out_images(stored, split, rows)
+    truths = truths_of(stored, inputs.museum) if inputs.museum else {}
     pair_images = {image for row in rows for image in (row.image_a, row.image_b)}
     store = CropStore(inputs.root, [*images, *pair_images], model.input, inputs.threads)
     depths = {name: method(store, list(range(len(store)))) for name, method in methods.items()}
@@ -126,24 +127,11 @@ def held_out_pairs(dataset: Path, model: DepthModel) -> tuple[PairTable, list[Pa
     return table, hold_out_works(table.rows, fraction)[1], "held-out works"
 
 
-def held_out_images(root: Path, split: str, rows: list[PairRow]) -> list[str]:
-    """Ids of all usable images of a split, or of the pairs given where works were held out."""
+def held_out_images(images: Mapping[str, StoredImage], split: str, rows: list[PairRow]) -> list[str]:
+    """Ids of all stored images of a split, or of the pairs given where works were held out."""
     if split in HELD_OUT:
-        table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "split", "status"]).to_pylist()
-        return sorted({row["image_id"] for row in table if row["status"] == "ok" and row["split"] == split})
+        return sorted(image.image_id for image in images.values() if image.split == split)
     return sorted({image for row in rows for image in (row.image_a, row.image_b)})
-
-
-def museum_truths(inputs: EvaluationInputs) -> dict[str, Path]:
-    """Map image ids to truth files."""
-    assert inputs.museum is not None
-    files = truth_files(inputs.museum)
-    manifest = read_table(inputs.root / "manifest.parquet", MANIFEST).select(["image_id", "image_url", "status"])
-    return {
-        row["image_id"]: files[row["image_url"]]
-        for row in manifest.to_pylist()
-        if row["status"] == "ok" and row["image_url"] in files
-    }
 
 
 def pair_table(
@@ -264,8 +252,7 @@ def write_examples(
         The number of images written.
     """
     folder = root / "predictions"
-    manifest = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "work_id"]).to_pylist()
-    works = {row["image_id"]: row["work_id"] for row in manifest if row["image_id"]}
+    works = {name: image.work_id for name, image in stored_images(root).items()}
     chosen = choose_examples(examples, works, limit)
     index = [_write_example(folder, example, store, depths, works) for example in chosen]
     write_json(folder / "index.json", index)

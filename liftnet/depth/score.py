@@ -15,8 +15,9 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.schemas import MANIFEST, SCORES, read_table, write_table
-from liftnet.data.truth import TrueView, load_truth, truth_files
+from liftnet.data.manifest import StoredImage, stored_images, truths_of
+from liftnet.data.schemas import SCORES, write_table
+from liftnet.data.truth import TrueView, load_truth
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
 from liftnet.models.depth_input import CropBox, cut_nearest
@@ -131,8 +132,8 @@ def score_rows(method: Method, scored: Scored, threads: int) -> list[dict[str, A
     Raises:
         LiftnetError: A table cannot be read, or no image of the split has true depth.
     """
-    images = images_with_truth(scored)
-    store = CropStore(scored.root, list(images), method.input, threads)
+    images, truths = images_with_truth(scored)
+    store = CropStore(scored.root, list(truths), method.input, threads)
     depths = method.predict(store)
 
     def measure(image_id: str) -> dict[str, Any]:
@@ -141,7 +142,9 @@ def score_rows(method: Method, scored: Scored, threads: int) -> list[dict[str, A
             "seed": method.seed,
             "set": scored.name,
             "split": scored.split,
-            **images[image_id].columns,
+            "class": images[image_id].artist_id,
+            "work_id": images[image_id].work_id,
+            "image_id": image_id,
             "unit": scored.unit,
             "resolution": method.input.image_size,
         }
@@ -149,45 +152,28 @@ def score_rows(method: Method, scored: Scored, threads: int) -> list[dict[str, A
             return {**about, "status": "image", "reason": store.failed[image_id]}
         row = store.index[image_id]
         try:
-            return {**about, **_errors(depths[row], images[image_id].truth, store.boxes[row], scored.unit)}
+            return {**about, **_errors(depths[row], truths[image_id], store.boxes[row], scored.unit)}
         except LiftnetError as error:
             return {**about, "status": "truth", "reason": str(error)}
 
-    return list(map_threads(measure, sorted(images), threads, "depth", "measuring depth"))
+    return list(map_threads(measure, sorted(truths), threads, "depth", "measuring depth"))
 
 
-@dataclass(frozen=True)
-class KnownImage:
-    """An image whose depth is known: its columns of SCORES and its truth file."""
-
-    columns: dict[str, str]
-    truth: Path
-
-
-def images_with_truth(scored: Scored) -> dict[str, KnownImage]:
-    """The usable images of the split that have true depth, by image id.
+def images_with_truth(scored: Scored) -> tuple[dict[str, StoredImage], dict[str, Path]]:
+    """The stored images of the split that have true depth, and their truth files, by image id.
 
     Raises:
         LiftnetError: A table cannot be read, or there is none.
     """
-    files = truth_files(scored.truth)
-    names = ["image_id", "artist_id", "work_id", "image_url", "split", "status"]
-    manifest = read_table(scored.root / "manifest.parquet", MANIFEST).select(names).to_pylist()
-    found = {
-        row["image_id"]: KnownImage(
-            {"class": row["artist_id"], "work_id": row["work_id"], "image_id": row["image_id"]},
-            files[row["image_url"]],
-        )
-        for row in manifest
-        if row["status"] == "ok" and row["split"] == scored.split and row["image_url"] in files
-    }
-    if not found:
+    images = {name: image for name, image in stored_images(scored.root).items() if image.split == scored.split}
+    truths = truths_of(images, scored.truth)
+    if not truths:
         raise LiftnetError(
             scored.root / "manifest.parquet",
             f"has no image of the split {scored.split!r} with true depth in {scored.truth / 'truth.parquet'}",
             "Choose another --split, or name the folder of the truth with --truth",
         )
-    return found
+    return images, truths
 
 
 def _errors(predicted: Float32Array, truth: Path, box: CropBox, unit: str) -> dict[str, Any]:

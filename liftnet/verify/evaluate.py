@@ -18,8 +18,9 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
+from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.schemas import PAIRS, read_table
-from liftnet.verify.inputs import MaskFolder, StoredImage, list_values, read_images, read_matches
+from liftnet.verify.inputs import MaskFolder, list_values, read_matches
 from liftnet.verify.recall import NEARBY_FRACTION, KeypointFolder, Oracle, Recall
 from liftnet.verify.truth import CORRECT_PX, TrueViews, transfer_errors
 
@@ -117,7 +118,7 @@ def count_by_reason(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _against_truth(root: Path, museum: Path, files: list[Path], threads: int) -> pd.DataFrame:
-    images = read_images(root)
+    images = stored_images(root)
     truth = TrueViews(museum, images.values())
     masks = MaskFolder(root / "masks") if (root / "masks").is_dir() else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,27 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.data.manifest import StoredImage
 from liftnet.data.masks import read_mask
-from liftnet.data.row_groups import read_batches, read_rows
-from liftnet.data.schemas import MANIFEST, MATCHES, ROWS_PER_GROUP, open_table, read_table
+from liftnet.data.row_groups import read_batches
+from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, open_table
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 OUTERMOST = 0.01  # share of a mask that may lie outside the object's box, on each side
 MASKS_IN_MEMORY = 256  # about 1 MB each; pairs come sorted by their first image
-
-
-@dataclass(frozen=True)
-class StoredImage:
-    """What the manifest says of a stored image."""
-
-    image_id: str
-    image_url: str
-    artist_id: str
-    work_id: str
-    split: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +55,6 @@ class Matches:
         return len(self.points_a) == len(self.points_b) == n and bool(
             np.isfinite(self.points_a).all() and np.isfinite(self.points_b).all()
         )
-
-
-def read_images(root: Path, ids: Collection[str] | None = None) -> dict[str, StoredImage]:
-    """The stored images by id, from `root`/manifest.parquet; only those of `ids` where they are given."""
-    path = root / "manifest.parquet"
-    columns = ["image_id", "image_url", "artist_id", "work_id", "split", "width", "height", "status"]
-    if ids is None:
-        table = read_table(path, MANIFEST).select(columns)
-    else:
-        table = read_rows(path, MANIFEST, columns, "image_id", ids)
-    rows = table.to_pylist()
-    return {row["image_id"]: StoredImage(**row) for row in rows if row.pop("status") == "ok"}
 
 
 class MatchTable:

@@ -17,10 +17,11 @@ from liftnet.core.parallel import map_threads
 from liftnet.core.settings import changed
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
+from liftnet.data.manifest import stored_images
 from liftnet.data.row_groups import read_batches
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP
 from liftnet.verify.decide import DECIDING, reasons
-from liftnet.verify.inputs import list_values, read_images
+from liftnet.verify.inputs import list_values
 from liftnet.verify.settings import ThresholdSettings, VerifySettings
 from liftnet.verify.truth import CORRECT_PX, TrueViews, transfer_errors
 
@@ -49,7 +50,7 @@ def write_sweep(root: Path, museum: Path | None, tables: Path, settings: VerifyS
     files = sorted((root / "pairs").glob("*.parquet"))
     if not files:
         raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
-    truth = None if museum is None else TrueViews(museum, read_images(root).values())
+    truth = None if museum is None else TrueViews(museum, stored_images(root).values())
 
     def numbers(file: Path) -> pd.DataFrame:
         return read_numbers(file, settings, truth)

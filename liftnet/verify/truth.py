@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.manifest import StoredImage
 from liftnet.data.truth import TrueView, load_truth, truth_files
-from liftnet.verify.inputs import StoredImage
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -12,10 +12,11 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import PairReason
+from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.verify.decide import PairDecision, PutativePair, verify_pair
 from liftnet.verify.fits import PairNumbers, View
-from liftnet.verify.inputs import MaskFolder, Matches, MatchTable, StoredImage, read_images
+from liftnet.verify.inputs import MaskFolder, Matches, MatchTable
 from liftnet.verify.settings import VerifySettings
 
 Row = dict[str, Any]
@@ -43,7 +44,7 @@ def verify_matches(
         LiftnetError: The manifest or the matches cannot be read, there is no mask folder, or `out` cannot be written.
     """
     pairs = MatchTable(matches)
-    images = read_images(root, pairs.image_ids())
+    images = stored_images(root, pairs.image_ids())
     masks = MaskFolder(root / "masks") if settings.foreground else None
 
     def decide(pair: Matches) -> Row:

@@ -14,9 +14,9 @@ from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.manifest import stored_images
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
-from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.models.depth_input import CropBox, cut_input
 from liftnet.models.depth_networks import InputSettings
 
@@ -54,7 +54,7 @@ class CropStore:
         """
         self.input, self.root = input, root
         ids = sorted(set(image_ids))
-        self.files = image_files(root)
+        self.files = {name: root / "images" / image.file for name, image in stored_images(root).items()}
         size = input.image_size
         shape = (len(ids), size, size, 3)
         # with the masks a third more than the crops alone
@@ -114,14 +114,3 @@ def zeros_in_memory(
         return np.zeros(shape, kind)
     with tempfile.TemporaryFile(dir=scratch) as file:  # the mapping outlives the name and the handle
         return np.memmap(file, kind, "w+", shape=shape)
-
-
-def image_files(root: Path) -> dict[str, Path]:
-    """Map the id of each stored image of a run to its file.
-
-    Raises:
-        LiftnetError: manifest.parquet is missing or unreadable.
-    """
-    table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "file", "status"])
-    rows = (row for row in table.to_pylist() if row["status"] == "ok" and row["image_id"])
-    return {row["image_id"]: root / "images" / row["file"] for row in rows}

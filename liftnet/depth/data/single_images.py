@@ -14,7 +14,7 @@ from torch import Tensor
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
-from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.manifest import stored_images
 from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import hold_out_works
@@ -24,14 +24,6 @@ from liftnet.learn.task import IntArray
 from liftnet.models.depth_input import network_input
 
 LOG = get_logger("depth")
-
-
-class StoredImage(NamedTuple):
-    """An image of a run."""
-
-    image_id: str
-    work_id: str
-    split: str
 
 
 class ImageBatch(NamedTuple):
@@ -71,20 +63,10 @@ class ImageSplit:
     held_out: str
 
 
-def usable_images(root: Path) -> list[StoredImage]:
-    """All stored images of a run, by id.
-
-    Raises:
-        LiftnetError: The manifest cannot be read.
-    """
-    table = read_table(root / "manifest.parquet", MANIFEST).select(["image_id", "work_id", "split", "status"])
-    rows = {row["image_id"]: row for row in table.to_pylist() if row["status"] == "ok" and row["image_id"]}
-    return [StoredImage(image_id, rows[image_id]["work_id"], rows[image_id]["split"]) for image_id in sorted(rows)]
-
-
 def crops_of(inputs: TrainingInputs, settings: TrainSettings, wanted: Collection[str]) -> CropStore:
     """The crops of the training and validation images among those wanted."""
-    ids = [row.image_id for row in usable_images(inputs.root) if row.split != "test" and row.image_id in wanted]
+    images = stored_images(inputs.root).values()
+    ids = [image.image_id for image in images if image.split != "test" and image.image_id in wanted]
     inputs.scratch.mkdir(parents=True, exist_ok=True)
     return CropStore(inputs.root, ids, settings.input, inputs.threads, settings.runtime.cache_mb, inputs.scratch)
 
@@ -100,7 +82,8 @@ def split_images(inputs: TrainingInputs, settings: TrainSettings, usable: Collec
     Raises:
         LiftnetError: No image to train or to validate on.
     """
-    rows = [row for row in usable_images(inputs.root) if row.image_id in usable]
+    images = stored_images(inputs.root)
+    rows = [images[name] for name in sorted(images) if name in usable]
     train = [row for row in rows if row.split == "train"]
     val = [row for row in rows if row.split == "val"]
     held_out = "images of the val artists"

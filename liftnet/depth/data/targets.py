@@ -13,8 +13,8 @@ from torch import Tensor
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.data.truth import TrueView, load_truth, truth_files
+from liftnet.data.manifest import StoredImage, stored_images, truths_of
+from liftnet.data.truth import TrueView, load_truth
 from liftnet.depth.data.augment import Changes, warp
 from liftnet.depth.data.crops import CropStore, zeros_in_memory
 from liftnet.depth.metrics import VIEWING_DISTANCE, half_width, true_crop
@@ -50,7 +50,8 @@ class TargetStore:
         Raises:
             LiftnetError: truth.parquet or the manifest cannot be read.
         """
-        files, sizes = target_files(store.root, folder)
+        images = stored_images(store.root)
+        files = truths_of(images, folder)
         ids = [image_id for image_id in store.index if image_id in files]
         shape = (len(store), store.input.image_size, store.input.image_size)
         self.values: Float32Array = zeros_in_memory(shape, np.float32, cache_mb, scratch)
@@ -61,7 +62,7 @@ class TargetStore:
         def load(image_id: str) -> Float32Array | LiftnetError:
             box = store.boxes[store.index[image_id]]
             try:
-                return _read_target(files[image_id], sizes[image_id], box, store.input.image_size)
+                return _read_target(files[image_id], images[image_id], box, store.input.image_size)
             except LiftnetError as error:
                 return error
 
@@ -84,31 +85,11 @@ def digest(values: npt.NDArray[np.generic]) -> str:
     return hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=6).hexdigest()
 
 
-def target_files(root: Path, folder: Path) -> tuple[dict[str, Path], dict[str, tuple[int, int]]]:
-    """Truth file and (height, width) by image id, of the images of a run that have one.
-
-    Args:
-        root: Folder of the run, with manifest.parquet.
-        folder: Folder with truth.parquet.
-
-    Raises:
-        LiftnetError: A table cannot be read.
-    """
-    files = truth_files(folder)
-    columns = ["image_id", "image_url", "status", "height", "width"]
-    rows = read_table(root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
-    rows = [row for row in rows if row["status"] == "ok" and row["image_url"] in files]
-    return (
-        {row["image_id"]: files[row["image_url"]] for row in rows},
-        {row["image_id"]: (row["height"], row["width"]) for row in rows},
-    )
-
-
-def _read_target(path: Path, shape: tuple[int, int], box: CropBox, size: int) -> Float32Array:
+def _read_target(path: Path, image: StoredImage, box: CropBox, size: int) -> Float32Array:
     view = load_truth(path)
-    if view.depth.shape != shape:
-        (height, width), (rows, columns) = shape, view.depth.shape
-        reason = f"holds {columns}x{rows} pixels of depth, its image has {width}x{height}"
+    if view.depth.shape != (image.height, image.width):
+        rows, columns = view.depth.shape
+        reason = f"holds {columns}x{rows} pixels of depth, its image has {image.width}x{image.height}"
         raise LiftnetError(path, reason, "Depth has the size of the image as displayed")
     return target_crop(view, box, size).astype(np.float32)
 

@@ -22,7 +22,7 @@ from torch.nn.functional import softplus
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
-from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.manifest import stored_images, truths_of
 from liftnet.depth.data.augment import Augmentation, move_points
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import sample_depth
@@ -34,7 +34,7 @@ from liftnet.depth.data.single_images import (
     split_images,
     targets_folder,
 )
-from liftnet.depth.data.targets import SMALLEST, TargetStore, digest, target_files
+from liftnet.depth.data.targets import SMALLEST, TargetStore, digest
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.settings import TrainSettings
 from liftnet.learn.metrics import LossTerms
@@ -167,7 +167,7 @@ def _from_depth(
     folder: Path, inputs: TrainingInputs, settings: TrainSettings
 ) -> tuple[CropStore, dict[str, PointRelations]]:
     """Crops, and pairs of points drawn from true depth by the image's id, so that they stay the same."""
-    store = crops_of(inputs, settings, target_files(inputs.root, folder)[0])
+    store = crops_of(inputs, settings, truths_of(stored_images(inputs.root), folder))
     targets = TargetStore(folder, store, inputs.threads, settings.runtime.cache_mb, inputs.scratch)
     relations = {}
     for image_id, row in store.index.items():
@@ -188,19 +188,18 @@ def _annotated(
     pairs: dict[str, list[PointPair]] = defaultdict(list)
     for pair in read_diw(path):
         pairs[Path(pair.image).stem].append(pair)
-    columns = ["image_id", "image_url", "status", "width", "height"]
-    table = read_table(inputs.root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
-    images = {row["image_id"]: row for row in table if row["status"] == "ok" and Path(row["image_url"]).stem in pairs}
-    missing = len(pairs) - len({Path(row["image_url"]).stem for row in images.values()})
+    stored = stored_images(inputs.root)
+    images = {name: image for name, image in stored.items() if Path(image.image_url).stem in pairs}
+    missing = len(pairs) - len({Path(image.image_url).stem for image in images.values()})
     if missing:
         LOG.warning("%d of %d annotated images are not in %s", missing, len(pairs), inputs.root)
     store = crops_of(inputs, settings, images)
     relations = {}
     for image_id, row in store.index.items():
         image = images[image_id]
-        known = pairs[Path(image["image_url"]).stem]
+        known = pairs[Path(image.image_url).stem]
         found = PointRelations(
-            *in_crop(known, (image["width"], image["height"]), store.boxes[row], settings.input.image_size)
+            *in_crop(known, (image.width, image.height), store.boxes[row], settings.input.image_size)
         )
         if len(found.relation):
             relations[image_id] = found

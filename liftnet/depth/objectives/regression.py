@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from liftnet.data.manifest import stored_images, truths_of
 from liftnet.depth.data.augment import Augmentation
 from liftnet.depth.data.single_images import (
     ImageBatch,
@@ -22,7 +23,7 @@ from liftnet.depth.data.single_images import (
     split_images,
     targets_folder,
 )
-from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets, target_files
+from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.settings import TrainSettings
 from liftnet.learn.metrics import LossTerms
@@ -139,7 +140,7 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         LiftnetError: No folder of targets, or none that belongs to an image.
     """
     folder = targets_folder(inputs, "regression")
-    store = crops_of(inputs, settings, target_files(inputs.root, folder)[0])
+    store = crops_of(inputs, settings, truths_of(stored_images(inputs.root), folder))
     targets = TargetStore(folder, store, inputs.threads, settings.runtime.cache_mb, inputs.scratch)
     usable = {image for image, row in store.index.items() if targets.known[row] >= SMALLEST}
     split = split_images(inputs, settings, usable)

@@ -23,7 +23,8 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.tables import write_tables
-from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
+from liftnet.data.manifest import stored_images
+from liftnet.data.schemas import SFM, TRUTH, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
 from liftnet.depth.data.targets import SMALLEST
 from liftnet.depth.metrics import align_as_paper
@@ -100,18 +101,15 @@ def list_works(root: Path, splits: tuple[str, ...], masks: bool) -> list[Work]:
     Raises:
         LiftnetError: The manifest cannot be read, or there is no work.
     """
-    columns = ["image_id", "image_url", "artist_id", "work_id", "split", "status", "file"]
-    table = read_table(root / "manifest.parquet", MANIFEST).select(columns).to_pylist()
     works: dict[str, Work] = {}
-    for row in sorted((r for r in table if r["status"] == "ok"), key=lambda r: (r["work_id"], r["image_id"])):
-        if row["split"] not in splits:
+    for image in sorted(stored_images(root).values(), key=lambda image: (image.work_id, image.image_id)):
+        if image.split not in splits:
             continue
-        work = works.setdefault(row["work_id"], Work(row["work_id"], row["artist_id"], row["split"], [], {}))
-        mask = root / "masks" / f"{row['image_id']}.png"
-        work.images.append(
-            SfmImage(row["image_id"], root / "images" / row["file"], mask if masks and mask.exists() else None)
-        )
-        work.urls[row["image_id"]] = row["image_url"]
+        work = works.setdefault(image.work_id, Work(image.work_id, image.artist_id, image.split, [], {}))
+        mask = root / "masks" / f"{image.image_id}.png"
+        file = root / "images" / image.file
+        work.images.append(SfmImage(image.image_id, file, mask if masks and mask.exists() else None))
+        work.urls[image.image_id] = image.image_url
     if not works:
         raise LiftnetError(root / "manifest.parquet", f"has no work in the splits {', '.join(splits)}", "See --splits")
     return list(works.values())

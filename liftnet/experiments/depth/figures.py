@@ -19,7 +19,7 @@ from liftnet.data.drawing import depth_colours, new_view, resampled, with_scale
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
-from liftnet.depth.data.crops import CropStore, image_files
+from liftnet.depth.data.crops import CropStore
 from liftnet.depth.score import true_depth
 from liftnet.experiments.figure_page import Panel, Strip, write_page, write_picture
 from liftnet.models.depth_input import CropBox, cut
@@ -104,7 +104,7 @@ def write_figure(number: str, inputs: FigureInputs, out: Path, threads: int) -> 
 def shown_images(root: Path, models: dict[str, DepthModel], inputs: FigureInputs, threads: int) -> list[Shown]:
     """The first images of a root that can be read, one a work, with each model's depth."""
     split, chosen = choose_images(root, inputs.split, inputs.images)
-    files, titles = image_files(root), {row["image_id"]: f"{row['work_id']} ({split})" for row in chosen}
+    titles = {row["image_id"]: f"{row['work_id']} ({split})" for row in chosen}
     truths = _truths(root, chosen)
     stores = {name: CropStore(root, list(titles), model.input, threads) for name, model in models.items()}
     predicted = {
@@ -118,7 +118,7 @@ def shown_images(root: Path, models: dict[str, DepthModel], inputs: FigureInputs
         first = next(iter(stores.values()))
         row = first.index[image_id]
         depths = {name: predicted[name][store.index[image_id]] for name, store in stores.items()}
-        rgb = cut(read_image(files[image_id]), first.boxes[row], PANEL)
+        rgb = cut(read_image(first.files[image_id]), first.boxes[row], PANEL)
         truth = _true(truths.get(image_id), first.boxes[row], first.input.image_size)
         found.append(Shown(title, rgb, np.asarray(first.masks[row]), depths, truth))
     return found
