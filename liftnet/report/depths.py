@@ -46,8 +46,8 @@ def depth_figures(run: Run, settings: ReportSettings, seed: int) -> list[DepthFi
     turn = frame.groupby(frame.get("work_id", frame["image_id"])).cumcount()
     ranked = frame.assign(_turn=turn, _truth=~has_truth, _split=split.fillna(2))
     ranked = ranked.sort_values(["_truth", "_split", "_turn"], kind="stable")
-    chosen = ranked.head(max(settings.depths, settings.surfaces)).to_dict("records")
-    return [_depth_figure(run, row, number < settings.surfaces) for number, row in enumerate(chosen)]
+    chosen = ranked.head(max(settings.depths.images, settings.depths.surfaces)).to_dict("records")
+    return [_depth_figure(run, row, number < settings.depths.surfaces) for number, row in enumerate(chosen)]
 
 
 def _depth_figure(run: Run, row: Mapping[Any, Any], with_surface: bool) -> DepthFigure:

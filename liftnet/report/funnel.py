@@ -7,45 +7,19 @@ what it loses add up to what the step before left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import PairReason, words_of
+from liftnet.data.funnel import Chain, funnel_table
 from liftnet.report.results import Run
 
-COLUMNS = ["unit", "step", "outcome", "reason", "count"]
-UNACCOUNTED = "not accounted for: files of different runs"
 CAPTION = (
     "What each step left and lost, and why. Within a unit, the rows of a step (remaining and lost) add up to what "
     "the step before left."
 )
-
-
-class Chain:
-    """Steps of one unit, from the first count downwards."""
-
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
-        self.rows: list[dict[str, object]] = []
-        self.left: int | None = None
-
-    def step(self, name: str, left: int, lost: Mapping[str, int] | None = None) -> None:
-        """Add a step.
-
-        Whatever `left` and `lost` do not explain gets a row of its own, so that nothing is hidden.
-        """
-        reasons = {reason: count for reason, count in sorted((lost or {}).items()) if count}
-        if self.left is not None and (gap := self.left - left - sum(reasons.values())):
-            reasons[UNACCOUNTED] = gap
-        self.rows += [self._row(name, "lost", reason, count) for reason, count in reasons.items()]
-        self.rows.append(self._row(name, "remaining", "", left))
-        self.left = left
-
-    def _row(self, step: str, outcome: str, reason: str, count: int) -> dict[str, object]:
-        return {"unit": self.unit, "step": step, "outcome": outcome, "reason": reason, "count": int(count)}
 
 
 def funnel(run: Run) -> pd.DataFrame:
@@ -56,7 +30,7 @@ def funnel(run: Run) -> pd.DataFrame:
         reason (of a loss) and count.
     """
     chains = [_images(run), *([_pairs(run), _correspondences(run)] if run.pairs is not None else [])]
-    return pd.DataFrame([row for chain in chains for row in chain.rows], columns=COLUMNS)
+    return funnel_table(chains, ["unit"])
 
 
 def write_funnel(frame: pd.DataFrame, tables: Path) -> None:
@@ -66,7 +40,7 @@ def write_funnel(frame: pd.DataFrame, tables: Path) -> None:
 
 def _images(run: Run) -> Chain:
     manifest, images = run.manifest, run.images
-    chain = Chain("images")
+    chain = Chain(unit="images")
     chain.step("URLs and files asked for", len(manifest))
     failed = manifest[manifest["status"] != "ok"]
     chain.step("images stored", len(images), Counter(words_of(status) for status in failed["status"]))
@@ -99,7 +73,7 @@ def _pairs(run: Run) -> Chain:
     assert run.pairs is not None
     sizes = run.images.groupby("work_id").size()
     possible = int((sizes * (sizes - 1) // 2).sum())
-    chain = Chain("image pairs")
+    chain = Chain(unit="image pairs")
     chain.step("pairs of stored images of one work", possible)
     chain.step("pairs tried", len(run.pairs), {"not tried": max(possible - len(run.pairs), 0)})
     rejected = run.pairs[~run.pairs["kept"]]
@@ -123,7 +97,7 @@ def _left_out(run: Run) -> pd.DataFrame | None:
 def _correspondences(run: Run) -> Chain:
     assert run.pairs is not None
     pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_inliers": 0})
-    chain = Chain("correspondences")
+    chain = Chain(unit="correspondences")
     chain.step("putative matches", int(pairs["n_putative"].sum()))
     # without a foreground match the masks were either not reached or left nothing; the reason tells
     reached = (pairs["n_masked"] > 0) | (pairs["reason"] == PairReason.FEW_MASKED)

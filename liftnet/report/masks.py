@@ -34,7 +34,7 @@ def mask_figures(run: Run, settings: ReportSettings) -> list[Figure]:
     good = run.masks[(run.masks["status"] == "ok") & run.masks["image_id"].isin(run.images.index)]
     good = good.sort_values(["confidence", "image_id"], ascending=[False, True]).reset_index(drop=True)
     figures = []
-    for label, index in _best_median_worst(len(good), settings.masks_each):
+    for label, index in _best_median_worst(len(good), settings.masks.per_confidence):
         row = good.loc[index]
         text = f"confidence {row['confidence']:.3f}, {row['coverage']:.0%} foreground"
         figures += _mask_figure(run, str(row["image_id"]), label, text, settings)
@@ -71,7 +71,7 @@ def hand_mask_figures(run: Run, settings: ReportSettings, seed: int) -> list[Fig
     rank = held_out["split"].map({"test": 0, "val": 1}).fillna(2)
     chosen = ordered(held_out, seed, "image_id").assign(_rank=rank).sort_values("_rank", kind="stable")
     figures = []
-    for image in chosen["image_id"].head(settings.hand_masks):
+    for image in chosen["image_id"].head(settings.masks.manual):
         try:
             pixels = photograph_pixels(run, image)
             size = (pixels.shape[1], pixels.shape[0])

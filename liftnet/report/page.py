@@ -94,9 +94,9 @@ def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int)
     dataset, missing_dataset = table_views(run.root / "tables", DATASET)
     tables, missing_tables = table_views(run.root / "tables", KNOWN, others=True)
     pairs = run.pairs
-    kept = drawn_pairs(run, chosen_kept(pairs, settings.kept_pairs, seed), settings, seed) if pairs is not None else []
+    kept = drawn_pairs(run, chosen_kept(pairs, settings.pairs.kept, seed), settings, seed) if pairs is not None else []
     rejected = (
-        drawn_pairs(run, chosen_rejected(pairs, settings.rejected_per_reason, seed), settings, seed)
+        drawn_pairs(run, chosen_rejected(pairs, settings.pairs.rejected_per_reason, seed), settings, seed)
         if pairs is not None
         else []
     )

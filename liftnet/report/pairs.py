@@ -80,8 +80,8 @@ def _draw(run: Run, row: dict[str, Any], settings: ReportSettings, seed: int) ->
         scales.append((factor, left))
         left += pixels.shape[1] * factor + GAP
     rng = np.random.default_rng(stable_seed(seed, "report lines", row["pair_id"]))
-    kept = _lines(row, "", scales, settings.drawn_matches, rng)
-    rejected = _lines(row, "rejected_", scales, settings.drawn_matches, rng)
+    kept = _lines(row, "", scales, settings.pairs.max_matches, rng)
+    rejected = _lines(row, "rejected_", scales, settings.pairs.max_matches, rng)
     numbers = [f"{row[name] or 0} {words}" for name, words in _COUNTS]
     return DrawnPair(
         photograph_of(run, row["image_a"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from liftnet.core.files import atomic_path, write_text
-from liftnet.shard.summary import Facts
+from liftnet.shard.summary import DatasetSummary
 
 COLUMNS = (
     *("image_id", "split", "artist", "work", "attribution", "license", "license_spdx", "license_url", "credit"),
@@ -14,7 +14,7 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
 
 
-def write_attribution(folder: Path, facts: Facts, name: str) -> None:
+def write_attribution(folder: Path, summary: DatasetSummary, name: str) -> None:
     """Write `ATTRIBUTION.csv` and `ATTRIBUTION.html`: one row a photograph of the dataset, sorted by artist and work.
 
     In the CSV a text that a spreadsheet would take for a formula begins with an apostrophe. In the page every text is
@@ -22,12 +22,12 @@ def write_attribution(folder: Path, facts: Facts, name: str) -> None:
 
     Args:
         folder: The dataset.
-        facts: Its numbers and its images.
+        summary: Its numbers and its images.
         name: Name of the dataset.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    rows = facts.images[list(COLUMNS)].astype(object).sort_values(["artist", "work", "image_id"])
+    rows = summary.images[list(COLUMNS)].astype(object).sort_values(["artist", "work", "image_id"])
     rows = rows.where(rows.notna(), "")
     write_text(folder / "ATTRIBUTION.csv", rows.map(_no_formula).to_csv(index=False, lineterminator="\n"))
     environment = Environment(
@@ -39,7 +39,7 @@ def write_attribution(folder: Path, facts: Facts, name: str) -> None:
     )
     environment.tests["address"] = is_address
     page = environment.get_template("attribution.html.j2")
-    stream = page.stream(name=name, rows=rows.to_dict("records"), licences=facts.licences.most_common())
+    stream = page.stream(name=name, rows=rows.to_dict("records"), licences=summary.licences.most_common())
     with atomic_path(folder / "ATTRIBUTION.html") as temporary:
         stream.dump(str(temporary), encoding="utf-8")
 

@@ -19,7 +19,7 @@ from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics.write import CAPTION, statistics_table
-from liftnet.shard.summary import HUB_SPLITS, Facts, type_name
+from liftnet.shard.summary import HUB_SPLITS, DatasetSummary, type_name
 
 CARD_FILE = "README.md"
 PAIR_COLUMNS = {
@@ -116,12 +116,12 @@ _ONE_LICENCE = {  # the hub's names of licences, where a dataset has one alone
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_card(folder: Path, facts: Facts, settings: ShardSettings, small: bool) -> None:
+def write_card(folder: Path, summary: DatasetSummary, settings: ShardSettings, small: bool) -> None:
     """Write `README.md`, with the metadata block that dataset hubs read.
 
     Args:
         folder: The dataset.
-        facts: Its numbers.
+        summary: Its numbers.
         settings: Its name, release, publisher and licence profile.
         small: Whether it is the small dataset of another one.
     """
@@ -135,41 +135,42 @@ def write_card(folder: Path, facts: Facts, settings: ShardSettings, small: bool)
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
-    text = environment.get_template("card.md.j2").render(**_content(folder, facts, settings, small))
+    text = environment.get_template("card.md.j2").render(**_content(folder, summary, settings, small))
     write_text(folder / CARD_FILE, text.rstrip("\n") + "\n")
 
 
-def _content(folder: Path, facts: Facts, settings: ShardSettings, small: bool) -> dict[str, Any]:
-    tried, kept = _tried(folder), facts.tallies["all"].pairs
+def _content(folder: Path, summary: DatasetSummary, settings: ShardSettings, small: bool) -> dict[str, Any]:
+    tried, kept = _tried(folder), summary.splits["all"].pairs
     has_mini = (folder / "mini").is_dir()
-    rights = facts.images[["work_rights", "artist_died"]].notna().any(axis=1)
+    rights = summary.images[["work_rights", "artist_died"]].notna().any(axis=1)
     return {
-        "settings": settings,
-        "facts": facts,
-        "tallies": facts.tallies,
-        "images": len(facts.images),
-        "asked": sum(facts.statuses.values()),
+        "publication": settings.publication,
+        "profile": settings.licences.profile,
+        "summary": summary,
+        "splits": summary.splits,
+        "images": len(summary.images),
+        "asked": sum(summary.statuses.values()),
         "tried": tried,
         "kept_share": f"{kept / tried:.1%}" if tried else "none",
-        "longest": int(long_sides(facts).max()) if len(long_sides(facts)) else 0,
-        "withheld": facts.statuses[ImageStatus.WITHHELD],
-        "rejected": facts.statuses[ImageStatus.LICENCE_REJECTED],
-        "opted_out": facts.statuses[ImageStatus.OPT_OUT_HEADER] + facts.statuses[ImageStatus.TDM_RESERVED],
+        "longest": int(long_sides(summary).max()) if len(long_sides(summary)) else 0,
+        "withheld": summary.statuses[ImageStatus.WITHHELD],
+        "rejected": summary.statuses[ImageStatus.LICENCE_REJECTED],
+        "opted_out": summary.statuses[ImageStatus.OPT_OUT_HEADER] + summary.statuses[ImageStatus.TDM_RESERVED],
         "rights_known": int(rights.sum()),
-        "limits": limits_of(facts),
-        "front_matter": _front_matter(facts, settings, has_mini),
+        "limits": limits_of(summary),
+        "front_matter": _front_matter(summary, settings, has_mini),
         "table_version": DATASET.metadata[b"liftnet.schema_version"].decode(),
         "caption": CAPTION,
-        "statistics": _statistics(facts),
-        "snippets": snippets(facts.with_images),
+        "statistics": _statistics(summary),
+        "snippets": snippets(summary.with_images),
         "pair_columns": _columns(DATASET, PAIR_COLUMNS),
         "image_columns": _columns(IMAGES, IMAGE_COLUMNS),
         "scale": COORDINATE_SCALE,
-        "status_table": _counts("what became of it", "addresses", facts.statuses),
-        "source_table": _counts("source", "photographs", facts.sources),
-        "licence_table": _counts("licence", "photographs", facts.licences),
-        "split_table": _splits(facts),
-        "profile_meaning": PROFILES[settings.licence_profile],
+        "status_table": _counts("what became of it", "addresses", summary.statuses),
+        "source_table": _counts("source", "photographs", summary.sources),
+        "licence_table": _counts("licence", "photographs", summary.licences),
+        "split_table": _splits(summary),
+        "profile_meaning": PROFILES[settings.licences.profile],
         "part_of": small,
         "has_mini": has_mini,
         "citation": CITATION,
@@ -186,40 +187,40 @@ def snippets(with_images: bool) -> str:
     return "\n".join(part for part in parts if "image" not in part)
 
 
-def _front_matter(facts: Facts, settings: ShardSettings, has_mini: bool) -> str:
+def _front_matter(summary: DatasetSummary, settings: ShardSettings, has_mini: bool) -> str:
     """The YAML block; `dataset_info` holds the row counts that readers and `shard verify` compare with the files."""
-    licences = list(facts.licences)
+    licences = list(summary.licences)
     known = _ONE_LICENCE.get(licences[0]) if len(licences) == 1 else None
     licence = {"license": known} if known else {"license": "other", "license_name": "per-image"}
-    pairs = facts.tallies["all"].pairs
+    pairs = summary.splits["all"].pairs
     size = next((name for most, name in _SIZES if pairs < most), "1M<n<10M")
     folders = [("", "")] + ([("mini", "mini/")] if has_mini else [])
     matter = {
-        "pretty_name": settings.name,
+        "pretty_name": settings.publication.name,
         **licence,
         **({} if known else {"license_link": "ATTRIBUTION.csv"}),
         "task_categories": ["depth-estimation", "keypoint-detection"],
         "tags": ["image-matching", "correspondences", "sculpture", "multi-view"],
         "size_categories": [size],
         "liftnet": {  # what `shard verify` holds the images against
-            "release": settings.release,
-            "licence_profile": settings.licence_profile,
-            "unknown_licences": settings.unknown_licences,
+            "release": settings.publication.release,
+            "licence_profile": settings.licences.profile,
+            "unknown_licences": settings.licences.keep_unknown,
         },
         "configs": [
             _config(table, prefix, below, table == "pairs" and not below)
             for below, prefix in folders
-            for table in facts.rows
+            for table in summary.rows
         ],
-        "dataset_info": [_counted(facts, table) for table in facts.rows],
+        "dataset_info": [_counted(summary, table) for table in summary.rows],
     }
     return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)
 
 
-def _counted(facts: Facts, table: str) -> dict[str, Any]:
+def _counted(summary: DatasetSummary, table: str) -> dict[str, Any]:
     splits = [
-        {"name": HUB_SPLITS[split], "num_bytes": facts.sizes[table][split], "num_examples": count}
-        for split, count in facts.rows[table].items()
+        {"name": HUB_SPLITS[split], "num_bytes": summary.sizes[table][split], "num_examples": count}
+        for split, count in summary.rows[table].items()
     ]
     return {"config_name": table, "splits": splits}
 
@@ -231,9 +232,9 @@ def _config(table: str, prefix: str, below: str, default: bool) -> dict[str, Any
     return {"config_name": name, **({"default": True} if default else {}), "data_files": splits}
 
 
-def limits_of(facts: Facts) -> list[str]:
+def limits_of(summary: DatasetSummary) -> list[str]:
     """Sentences about what the dataset is not, with its own numbers."""
-    images = facts.images
+    images = summary.images
     lines = ["Correspondences are inliers of a model, not truth: some are wrong, and smooth surfaces have few."]
     if len(images):
         by_artist = images.groupby("artist_id").size().sort_values(ascending=False)
@@ -242,7 +243,7 @@ def limits_of(facts: Facts) -> list[str]:
             f"Half of the photographs show works of {half:,} of the {len(by_artist):,} artists; "
             f"the artist with most has {by_artist.iloc[0] / len(images):.1%}."
         )
-        source, most = facts.sources.most_common(1)[0]
+        source, most = summary.sources.most_common(1)[0]
         lines.append(f"{most / len(images):.1%} of the photographs are from the source {source}.")
         works = images.groupby("work_id").size()
         lines.append(
@@ -251,7 +252,7 @@ def limits_of(facts: Facts) -> list[str]:
         )
         focal = images[["focal_mm", "focal_35mm"]].notna().any(axis=1).mean()
         lines.append(f"The focal length is known for {focal:.1%} of the photographs; no camera is calibrated.")
-    sides = long_sides(facts)
+    sides = long_sides(summary)
     if len(sides):
         lines.append(
             f"The long side of a photograph is {sides.median():.0f} px in the median, "
@@ -261,9 +262,9 @@ def limits_of(facts: Facts) -> list[str]:
     return lines
 
 
-def long_sides(facts: Facts) -> pd.Series[float]:
+def long_sides(summary: DatasetSummary) -> pd.Series[float]:
     """The longer side of every photograph, px."""
-    return facts.images[["width", "height"]].max(axis=1).dropna()
+    return summary.images[["width", "height"]].max(axis=1).dropna()
 
 
 def _tried(folder: Path) -> int:
@@ -271,16 +272,16 @@ def _tried(folder: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def _statistics(facts: Facts) -> str:
-    frame = statistics_table(facts.tallies)
+def _statistics(summary: DatasetSummary) -> str:
+    frame = statistics_table(summary.splits)
     return markdown_table(frame.map(lambda v: "" if v is None else f"{v:,.1f}" if isinstance(v, float) else str(v)))
 
 
-def _splits(facts: Facts) -> str:
+def _splits(summary: DatasetSummary) -> str:
     columns = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "photographs": "image_id"}
     rows = []
     for split in SPLITS:
-        part = facts.images[facts.images["split"] == split]
+        part = summary.images[summary.images["split"] == split]
         rows.append([split, *(f"{part[key].nunique():,}" for key in columns.values())])
     return markdown_table(pd.DataFrame(rows, columns=["split", *columns]))
 

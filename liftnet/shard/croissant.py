@@ -23,8 +23,8 @@ from liftnet.data.schemas import DATASET, IMAGES
 from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of
-from liftnet.shard.settings import ShardSettings
-from liftnet.shard.summary import Facts
+from liftnet.shard.settings import PublicationSettings, ShardSettings
+from liftnet.shard.summary import DatasetSummary
 
 CROISSANT_FILE = "croissant.json"
 VERSIONS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
@@ -74,7 +74,7 @@ _TABLES: dict[str, tuple[str, pa.Schema, Mapping[str, str], str]] = {
 }
 
 
-def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None:
+def write_croissant(folder: Path, summary: DatasetSummary, settings: ShardSettings) -> None:
     """Write `croissant.json` about the files of a dataset but its card, its checksums and its small dataset.
 
     The card is left out so that a person may add to it.
@@ -84,7 +84,7 @@ def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None
 
     Args:
         folder: The dataset.
-        facts: Its numbers.
+        summary: Its numbers.
         settings: Its name, release, publisher and licence profile.
 
     Raises:
@@ -96,58 +96,61 @@ def write_croissant(folder: Path, facts: Facts, settings: ShardSettings) -> None
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": VERSIONS,
-        "name": settings.name,
-        "description": _description(facts),
-        "version": settings.release,
-        "license": _licences(facts),
+        "name": settings.publication.name,
+        "description": _description(summary),
+        "version": settings.publication.release,
+        "license": _licences(summary),
         "citeAs": CITATION,
         "isLiveDataset": False,
         "keywords": ["sculpture", "correspondences", "multi-view", "depth", "image matching"],
-        **_publisher(settings),
-        **_dates(facts),
-        **responsible_ai(facts, settings),
+        **_publisher(settings.publication),
+        **_dates(summary),
+        **responsible_ai(summary, settings),
         "prov:wasGeneratedBy": {"@type": "prov:Activity", "prov:label": f"liftnet {__version__}"},
-        "distribution": [*(_file_object(folder, path) for path in files), *(_file_set(table) for table in facts.rows)],
-        "recordSet": [_splits(), *(_record_set(table, rows) for table, rows in facts.rows.items())],
+        "distribution": [
+            *(_file_object(folder, path) for path in files),
+            *(_file_set(table) for table in summary.rows),
+        ],
+        "recordSet": [_splits(), *(_record_set(table, rows) for table, rows in summary.rows.items())],
     }
     write_json(folder / CROISSANT_FILE, described)
 
 
-def unstated_terms(settings: ShardSettings) -> list[str]:
+def unstated_terms(settings: PublicationSettings) -> list[str]:
     """What Croissant asks for and only the publisher can say, as far as it is not said."""
     stated = {
-        "shard.url": settings.url,
-        "shard.creator": settings.creator,
-        "shard.contact": settings.contact,
+        "shard.publication.url": settings.url,
+        "shard.publication.creator": settings.creator,
+        "shard.publication.contact": settings.contact,
         DATE_VARIABLE: os.environ.get(DATE_VARIABLE),
     }
     return [name for name, value in stated.items() if not value]
 
 
-def _description(facts: Facts) -> str:
-    total = facts.tallies["all"]
+def _description(summary: DatasetSummary) -> str:
+    total = summary.splits["all"]
     return (
         f"{total.pairs} pairs of photographs of one sculpture each, with {total.correspondences} point "
-        f"correspondences in pixels, of {len(total.works)} works by {len(total.artists)} artists; split by artist, "
+        f"correspondences in pixels, of {total.works} works by {total.artists} artists; split by artist, "
         "work and near copy."
     )
 
 
-def _licences(facts: Facts) -> list[str]:
+def _licences(summary: DatasetSummary) -> list[str]:
     """The licences' pages at SPDX; the names of those that have none there."""
-    names = sorted(facts.licences) or [NOT_STATED]
+    names = sorted(summary.licences) or [NOT_STATED]
     return [n if n.startswith("LicenseRef-") or " " in n else f"https://spdx.org/licenses/{n}.html" for n in names]
 
 
-def _publisher(settings: ShardSettings) -> dict[str, Any]:
+def _publisher(settings: PublicationSettings) -> dict[str, Any]:
     stated: dict[str, Any] = {"url": settings.url} if settings.url else {}
     if settings.creator:
         stated["creator"] = {"@type": "sc:Organization", "name": settings.creator}
     return stated
 
 
-def _dates(facts: Facts) -> dict[str, str]:
-    dates = {"dateCreated": facts.fetched[1]} if facts.fetched else {}
+def _dates(summary: DatasetSummary) -> dict[str, str]:
+    dates = {"dateCreated": summary.fetched[1]} if summary.fetched else {}
     epoch = os.environ.get(DATE_VARIABLE)
     if epoch is None:
         return dates
@@ -160,44 +163,44 @@ def _dates(facts: Facts) -> dict[str, str]:
     return {**dates, "datePublished": f"{day:%Y-%m-%d}"}
 
 
-def responsible_ai(facts: Facts, settings: ShardSettings) -> dict[str, Any]:
+def responsible_ai(summary: DatasetSummary, settings: ShardSettings) -> dict[str, Any]:
     """The terms of the RAI vocabulary, filled from the dataset's numbers."""
-    failed = sum(facts.statuses.values()) - len(facts.images)
-    sources = ", ".join(f"{name} ({count})" for name, count in facts.sources.most_common(20))
-    lost = ", ".join(f"{name} {n}" for name, n in sorted(facts.statuses.items()) if name != "ok") or "none"
+    failed = sum(summary.statuses.values()) - len(summary.images)
+    sources = ", ".join(f"{name} ({count})" for name, count in summary.sources.most_common(20))
+    lost = ", ".join(f"{name} {n}" for name, n in sorted(summary.statuses.items()) if name != "ok") or "none"
     return {
-        "rai:dataCollection": f"{sum(facts.statuses.values())} addresses were asked for, by a program that obeys "
+        "rai:dataCollection": f"{sum(summary.statuses.values())} addresses were asked for, by a program that obeys "
         "robots.txt, opt-out headers and the rate limits of each host of the web, or reads a folder.",
         "rai:dataCollectionType": ["Web API", "Web Scraping", "Software Collection"],
         "rai:dataCollectionRawData": f"Photographs of sculptures, by source: {sources or 'none'}.",
         "rai:dataCollectionMissingData": f"{failed} addresses gave no image of the dataset: {lost}.",
-        **({"rai:dataCollectionTimeframe": ["/".join(facts.fetched)]} if facts.fetched else {}),
+        **({"rai:dataCollectionTimeframe": ["/".join(summary.fetched)]} if summary.fetched else {}),
         "rai:dataPreprocessingProtocol": [
             "Photographs are turned upright by their EXIF orientation and shrunk to a longest side.",
             "Exact copies are dropped by SHA-256, near copies by perceptual hash over flips and quarter turns and by "
             "fine detail.",
             "What would tie two splits together is withheld; splits are by connected groups of artist, work, near "
             "copy and verified match.",
-            f"Licence profile {settings.licence_profile} (of {', '.join(PROFILES)}): "
-            f"{PROFILE_MEANING[settings.licence_profile]}.",
+            f"Licence profile {settings.licences.profile} (of {', '.join(PROFILES)}): "
+            f"{PROFILE_MEANING[settings.licences.profile]}.",
         ],
         "rai:dataAnnotationProtocol": "No human labels. Correspondences are the inliers of an affine fundamental "
         "matrix among keypoint matches on the foreground of both photographs. The foreground is found by a network "
         "that learned from hand-made masks.",
         "rai:annotationsPerItem": "0",
         "rai:machineAnnotationTools": [f"liftnet {__version__}"],
-        "rai:dataLimitations": limits_of(facts),
-        "rai:dataBiases": limits_of(facts)[1:],
+        "rai:dataLimitations": limits_of(summary),
+        "rai:dataBiases": limits_of(summary)[1:],
         "rai:dataUseCases": ["Training", "Validation", "Testing", "depth and correspondence without depth labels"],
         "rai:dataSocialImpact": "Photographs of works of art; the rights of photographers and sculptors are kept an "
         "image at a time, and images are removed on request.",
         "rai:personalSensitiveInformation": [
             "Names of artists and photographers, as their attribution requires.",
             "Bystanders may be seen in photographs of public places; nobody has looked for them.",
-            f"{facts.with_exif} stored files carry EXIF, {facts.with_position} of them a position.",
+            f"{summary.with_exif} stored files carry EXIF, {summary.with_position} of them a position.",
         ],
         "rai:dataReleaseMaintenancePlan": "Versions are MAJOR.MINOR.PATCH: PATCH changes no data, MINOR adds, MAJOR "
-        f"changes or removes. Questions and removals: {settings.contact or 'no contact is stated'}.",
+        f"changes or removes. Questions and removals: {settings.publication.contact or 'no contact is stated'}.",
     }
 
 

@@ -16,7 +16,7 @@ from liftnet.data.pictures import exif_tags
 from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST
 from liftnet.data.shards.write import cut, shard_files
 from liftnet.shard.selection import split_mask
-from liftnet.shard.settings import ShardSettings
+from liftnet.shard.settings import FileSettings
 
 WITH_EXIF, WITH_POSITION = b"liftnet.files_with_exif", b"liftnet.files_with_position"
 _GPS = 0x8825  # EXIF 2.32: the tag that leads to the position
@@ -39,7 +39,7 @@ SCHEMA = IMAGES.with_metadata(
 )
 
 
-def write_image_shards(folder: Path, images: Path, rows: pa.Table, settings: ShardSettings) -> None:
+def write_image_shards(folder: Path, images: Path, rows: pa.Table, settings: FileSettings) -> None:
     """Write `images-<split>-*.parquet`.
 
     Args:
@@ -56,7 +56,7 @@ def write_image_shards(folder: Path, images: Path, rows: pa.Table, settings: Sha
             _write_shard(path, chosen.slice(part.start, len(part)), files[part.start : part.stop], settings)
 
 
-def _write_shard(path: Path, rows: pa.Table, files: list[Path], settings: ShardSettings) -> None:
+def _write_shard(path: Path, rows: pa.Table, files: list[Path], settings: FileSettings) -> None:
     # a JPEG does not get smaller; all else does
     compression = dict.fromkeys([*MANIFEST.names, "image.path"], "zstd") | {"image.bytes": "none"}
     size, counts = settings.images_per_group, np.zeros(2, dtype=int)

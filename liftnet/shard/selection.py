@@ -61,7 +61,7 @@ def left_out_images(manifest: pa.Table, root: Path, settings: ShardSettings) -> 
     across = root / "across" / "pairs.parquet"
     tied = withheld_images(manifest, across if across.is_file() else None)
     refused |= {image: Refusal(ImageStatus.WITHHELD, reason) for image, reason in tied.items()}
-    reasons = licence_reasons(stored, settings.licence_profile, settings.unknown_licences)
+    reasons = licence_reasons(stored, settings.licences.profile, settings.licences.keep_unknown)
     return refused | {
         image: Refusal(ImageStatus.LICENCE_REJECTED, reason)
         for image, reason in zip(ids, reasons, strict=True)

@@ -17,18 +17,18 @@ from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.shard.images import WITH_EXIF, WITH_POSITION
 from liftnet.shard.selection import stored_rows
 from liftnet.shard.statistics.counting import COLLECTED_FILE
-from liftnet.shard.statistics.write import Tally, tally_dataset
+from liftnet.shard.statistics.write import SplitSize, count_splits
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as dataset hubs call them
 UNDIVIDED = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "images": "sha256"}
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetSummary:
     """Numbers about a dataset.
 
     Attributes:
-        tallies: Artists, works, pairs and correspondences of each split and of `all`.
+        splits: Artists, works, pairs and correspondences of each split and of `all`.
         sizes: Their bytes before compression, by split.
         rows: Rows of the tables `pairs` and, if the images are in it, `images`, by split.
         images: One row an image of the dataset, the columns of MANIFEST.
@@ -38,7 +38,7 @@ class Facts:
         shared: How many artists, works, groups and identical images stand in more than one split.
     """
 
-    tallies: dict[str, Tally]
+    splits: dict[str, SplitSize]
     rows: dict[str, dict[str, int]]
     sizes: dict[str, dict[str, int]]
     images: pd.DataFrame
@@ -83,7 +83,7 @@ class Facts:
         return None if times.empty else (f"{times.min():%Y-%m-%d}", f"{times.max():%Y-%m-%d}")
 
 
-def count_facts(dataset: Path) -> Facts:
+def summarise_dataset(dataset: Path) -> DatasetSummary:
     """Count what a dataset holds, from its files alone.
 
     Raises:
@@ -94,8 +94,8 @@ def count_facts(dataset: Path) -> Facts:
     with_images = any(dataset.glob("images-*.parquet"))
     shards = [path for split in SPLITS for path in shard_paths(dataset, split, "images-")] if with_images else []
     prefixes = {"pairs": ""} | ({"images": "images-"} if with_images else {})
-    return Facts(
-        tallies=tally_dataset(dataset),
+    return DatasetSummary(
+        splits=count_splits(dataset),
         rows={table: _rows(dataset, prefix) for table, prefix in prefixes.items()},
         sizes={table: _sizes(dataset, prefix) for table, prefix in prefixes.items()},
         images=images,

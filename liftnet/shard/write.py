@@ -30,7 +30,7 @@ from liftnet.shard.selection import (
     stored_rows,
 )
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.summary import COLLECTED_FILE, Facts, count_facts
+from liftnet.shard.summary import COLLECTED_FILE, DatasetSummary, summarise_dataset
 
 MINI = "mini"
 NAMES = ("artist", "work")
@@ -56,7 +56,7 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
         raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
     refused = left_out_images(manifest, root, settings)
     collected = collected_rows(manifest, refused)
-    cutting = Cutting(settings.shard_mb, settings.rows_per_group)
+    cutting = Cutting(settings.files.shard_mb, settings.files.rows_per_group)
     with replaced_folder(out) as folder:
         gone = images_gone(files, manifest)
         reasons: dict[str, str] = dict.fromkeys(gone, PairReason.NOT_COLLECTED)
@@ -70,17 +70,17 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
             copy_pairs(folder, folder / MINI, works, cutting)
             _write_tables(folder / MINI, root, in_works(collected, works), settings)
             _describe(folder / MINI, settings, small=True)
-        facts = _describe(folder, settings, small=False)
+        summary = _describe(folder, settings, small=False)
     if still := len([image for image in gone if image not in refused]):
         get_logger("shard").warning("pairs of %d images that are no longer collected are left out", still)
-    _log(facts, out, unstated_terms(settings))
+    _log(summary, out, unstated_terms(settings.publication))
 
 
 def _write_tables(folder: Path, root: Path, collected: pa.Table, settings: ShardSettings) -> None:
     """Write what lies beside the pairs: the images, the list of all that were asked for, the splits."""
     stored = stored_rows(collected)
     if settings.images:
-        write_image_shards(folder, root / "images", stored, settings)
+        write_image_shards(folder, root / "images", stored, settings.files)
     write_table(folder / COLLECTED_FILE, collected, MANIFEST)
     if (root / "splits").is_dir():
         shutil.copytree(root / "splits", folder / "splits", ignore=lambda _, names: [n for n in names if n[0] == "."])
@@ -102,27 +102,27 @@ def _write_splits(lists: Path, stored: pa.Table) -> None:
             write_text(lists / f"{split}_{kind}.txt", "".join(f"{name}\n" for name in sorted(set(names))))
 
 
-def _describe(folder: Path, settings: ShardSettings, small: bool) -> Facts:
+def _describe(folder: Path, settings: ShardSettings, small: bool) -> DatasetSummary:
     """Write what is said of a dataset whose tables are written, in the order in which one names the other."""
-    facts = count_facts(folder)
-    write_attribution(folder, facts, settings.name)
-    write_card(folder, facts, settings, small)
-    write_croissant(folder, facts, settings)
+    summary = summarise_dataset(folder)
+    write_attribution(folder, summary, settings.publication.name)
+    write_card(folder, summary, settings, small)
+    write_croissant(folder, summary, settings)
     write_checksums(folder)
-    return facts
+    return summary
 
 
-def _log(facts: Facts, out: Path, unstated: list[str]) -> None:
-    logger, total = get_logger("shard"), facts.tallies["all"]
-    for status, count in facts.left_out.items():
+def _log(summary: DatasetSummary, out: Path, unstated: list[str]) -> None:
+    logger, total = get_logger("shard"), summary.splits["all"]
+    for status, count in summary.left_out.items():
         logger.warning("%d images are not in the dataset: %s", count, status.words)
-    if facts.unknown_licences:
-        logger.warning("%d images have an unknown licence; see the card", facts.unknown_licences)
-    if facts.with_position:
-        logger.warning("%d stored files say where they were taken (EXIF)", facts.with_position)
+    if summary.unknown_licences:
+        logger.warning("%d images have an unknown licence; see the card", summary.unknown_licences)
+    if summary.with_position:
+        logger.warning("%d stored files say where they were taken (EXIF)", summary.with_position)
     if unstated:
         logger.info("for a publication, state %s: see docs/dataset.md", ", ".join(unstated))
     if not total.pairs:
         logger.warning("no pair was kept; the report's funnel says where they were lost")
-    counts = ", ".join(f"{facts.tallies[split].pairs} {split}" for split in SPLITS)
+    counts = ", ".join(f"{summary.splits[split].pairs} {split}" for split in SPLITS)
     logger.info("wrote %d pairs (%s) with %d correspondences to %s", total.pairs, counts, total.correspondences, out)

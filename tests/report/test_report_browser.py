@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liftnet.core.settings import changed
 from liftnet.report.page import write_report
 from liftnet.report.settings import ReportSettings
 
@@ -70,7 +71,7 @@ window.addEventListener("load", async function () {
 @pytest.fixture(scope="module")
 def page(made_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("browser") / "report.html"
-    write_report(made_run.root, out, ReportSettings(surfaces=2))
+    write_report(made_run.root, out, changed(ReportSettings(), surfaces=2))
     return out
 
 

@@ -5,8 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.funnel import UNACCOUNTED
 from liftnet.data.schemas import DATASET, PAIRS, TRIED, write_table
-from liftnet.report.funnel import UNACCOUNTED, funnel, remaining, write_funnel
+from liftnet.report.funnel import funnel, remaining, write_funnel
 from liftnet.report.results import Run
 
 

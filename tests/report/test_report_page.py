@@ -201,11 +201,11 @@ def test_command_and_its_settings(made_run, tmp_path, caplog):
     parser = argparse.ArgumentParser()
     add_commands(parser.add_subparsers())
     out = tmp_path / "page.html"
-    given = ["--root", str(made_run.root), "--out", str(out), "--surfaces", "0", "--title", "Wave & King"]
+    given = ["--root", str(made_run.root), "--out", str(out), "--depths.surfaces", "0", "--title", "Wave & King"]
     arguments = parser.parse_args(["report", *given])
     with caplog.at_level("INFO"):
         arguments.run(arguments)
     assert "Wave &amp; King</h1>" in out.read_text()
     assert "from 15 manifest rows" in caplog.text
     with pytest.raises(ValidationError):
-        ReportSettings(surfaces=5)
+        ReportSettings(depths={"surfaces": 5})

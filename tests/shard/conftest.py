@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from liftnet.core.settings import changed
 from liftnet.data.schemas import MANIFEST, PAIRS, write_table
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.write import write_dataset
@@ -123,5 +124,5 @@ def run(tmp_path_factory):
 def published(run, tmp_path_factory):
     """A dataset written from it, in a folder named `dataset`; not to be changed."""
     out = tmp_path_factory.mktemp("published") / "dataset"
-    write_dataset(run, out, ShardSettings(**PUBLISHER))
+    write_dataset(run, out, changed(ShardSettings(), **PUBLISHER))
     return out

@@ -21,7 +21,7 @@ from liftnet.data.shards.write import Cutting, cut, write_pairs
 from liftnet.shard import load_pair, read_pairs
 from liftnet.shard import write as write_module
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics.write import Tally, tally_dataset, write_statistics
+from liftnet.shard.statistics.write import SplitSize, count_splits, write_statistics
 from liftnet.shard.write import write_dataset
 
 
@@ -208,8 +208,7 @@ def test_tallies_merge_over_shards_without_counting_twice(root, tmp_path):
         path = tmp_path / "dataset" / f"train-{n:05d}-of-00003.parquet"
         pq.write_table(whole.slice(n, 1), path)
     (tmp_path / "dataset" / "train-00000-of-00001.parquet").unlink()
-    tally = tally_dataset(tmp_path / "dataset")["train"]
-    assert tally == Tally(frozenset(["moore-000001"]), frozenset(["king-000001", "queen-000002"]), 3, 21)
+    assert count_splits(tmp_path / "dataset")["train"] == SplitSize(artists=1, works=2, pairs=3, correspondences=21)
     assert [pair.pair_id for pair in read_pairs(tmp_path / "dataset", "train")] == whole["pair_id"].to_pylist()
     assert len(load_pair(tmp_path / "dataset", f"{2:016x}-{3:016x}")) == 11
 
@@ -218,7 +217,7 @@ def test_a_missing_shard_is_noticed(root, tmp_path):
     write_dataset(root, tmp_path / "dataset", ShardSettings())
     (tmp_path / "dataset" / "val-00000-of-00001.parquet").rename(tmp_path / "dataset" / "val-00001-of-00002.parquet")
     with pytest.raises(LiftnetError, match="has 1 of 2 val shards"):
-        tally_dataset(tmp_path / "dataset")
+        count_splits(tmp_path / "dataset")
     with pytest.raises(LiftnetError, match="holds no train shards"):
         list(read_pairs(tmp_path / "nowhere", "train"))
 
@@ -303,7 +302,7 @@ def test_no_kept_pair_at_all_gives_three_empty_shards(root, tmp_path):
     write_table(root / "pairs" / "none.parquet", [pair_row("a" * 16, "b" * 16, kept=False)], PAIRS)
     write_dataset(root, tmp_path / "dataset", ShardSettings())
     assert [list(read_pairs(tmp_path / "dataset", split)) for split in SPLITS] == [[], [], []]
-    assert tally_dataset(tmp_path / "dataset")["all"] == Tally()
+    assert count_splits(tmp_path / "dataset")["all"] == SplitSize(0, 0, 0, 0)
 
 
 def test_a_failure_leaves_the_old_dataset(root, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import changed
 from liftnet.data.codes import LEFT_OUT, SPLITS
 from liftnet.data.dataset import load_image, load_pair, read_pairs
 from liftnet.data.pictures import read_image
@@ -25,7 +26,7 @@ from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
 from liftnet.shard.check.dataset import verify_dataset
 from liftnet.shard.mini import draw_works
 from liftnet.shard.selection import collected_rows, licence_reasons, stored_rows
-from liftnet.shard.settings import ShardSettings
+from liftnet.shard.settings import LicenceSettings, ShardSettings
 from liftnet.shard.write import write_dataset
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "dataset.md"
@@ -54,7 +55,7 @@ def bytes_of(folder):
     ],
 )
 def test_profiles_keep_what_they_allow_and_tell_of_the_rest(run, tmp_path, profile, unknown, works):
-    settings = ShardSettings(licence_profile=profile, unknown_licences=unknown)
+    settings = ShardSettings(licences=LicenceSettings(profile=profile, keep_unknown=unknown))
     write_dataset(run, tmp_path / "dataset", settings)
     assert works_of(tmp_path / "dataset") == works
     kept = {work for work, (status, _) in statuses(tmp_path / "dataset").items() if status == "ok"}
@@ -91,7 +92,7 @@ def test_an_unknown_licence_is_flagged_in_the_card(run, published, tmp_path):
     text = (published / "README.md").read_text()
     assert "4 of the\nphotographs in the dataset have a licence that is not stated or not understood: **do not" in text
     assert "| ask the gate-keeper (not understood) | 4 |" in text
-    write_dataset(run, tmp_path / "strict", ShardSettings(unknown_licences=False))
+    write_dataset(run, tmp_path / "strict", ShardSettings(licences=LicenceSettings(keep_unknown=False)))
     assert (
         "0 of the\nphotographs in the dataset have a licence that is not"
         in (tmp_path / "strict/README.md").read_text()
@@ -241,8 +242,8 @@ def test_checksums_are_those_of_sha256sum(published):
 
 
 def test_two_writes_give_the_same_bytes_and_a_date_only_where_it_is_set(run, published, tmp_path, monkeypatch):
-    settings = ShardSettings(
-        url="https://example.org/sculptures", creator="The Example Group", contact="data@example.org"
+    settings = changed(
+        ShardSettings(), url="https://example.org/sculptures", creator="The Example Group", contact="data@example.org"
     )
     write_dataset(run, tmp_path / "again", settings)
     assert bytes_of(tmp_path / "again") == bytes_of(published)
@@ -336,8 +337,9 @@ def test_every_reason_to_leave_out_is_explained(published):
 
 def test_what_only_the_publisher_can_say_is_asked_for(run, tmp_path, caplog):
     with caplog.at_level("INFO"):
-        write_dataset(run, tmp_path / "dataset", ShardSettings(creator="The Example Group", mini_mb=0))
-    assert "for a publication, state shard.url, shard.contact, SOURCE_DATE_EPOCH: see docs/dataset.md" in caplog.text
+        write_dataset(run, tmp_path / "dataset", changed(ShardSettings(), creator="The Example Group", mini_mb=0))
+    unstated = "shard.publication.url, shard.publication.contact, SOURCE_DATE_EPOCH"
+    assert f"for a publication, state {unstated}: see docs/dataset.md" in caplog.text
     assert "1 stored files say where they were taken" in caplog.text
     assert "4 images have an unknown licence" in caplog.text
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from liftnet.core.settings import changed
 from liftnet.data.codes import SPLITS
 from liftnet.shard.check.files import split_of
 from liftnet.shard.settings import ShardSettings
@@ -117,8 +118,8 @@ def same(name, found, stored):
 def dated(run, tmp_path_factory):
     """The dataset with everything that Croissant asks for."""
     out = tmp_path_factory.mktemp("dated") / "dataset"
-    settings = ShardSettings(
-        url="https://example.org/sculptures", creator="The Example Group", contact="a@example.org"
+    settings = changed(
+        ShardSettings(), url="https://example.org/sculptures", creator="The Example Group", contact="a@example.org"
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1700000000")

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import read_pairs
+from liftnet.data.funnel import UNACCOUNTED
 from liftnet.data.schemas import MANIFEST, PAIRS, TRUTH, write_table
 from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
 from liftnet.shard.statistics.counting import SCORE, tally_pairs
 from liftnet.shard.statistics.distributions import Counted
-from liftnet.shard.statistics.funnel import ALL, UNACCOUNTED
+from liftnet.shard.statistics.funnel import ALL
 from liftnet.shard.statistics.tally import Sums, Tally, measured, total
 from liftnet.shard.statistics.write import tally_files, write_statistics
 

@@ -57,11 +57,20 @@ def tally_pairs(path: Path, split: str, rotations: Rotations | None = None) -> T
     return total(_pairs(table, split, rotations or {}) for table in tables)
 
 
+def tally_works(path: Path, split: str) -> Tally:
+    """Count the pairs and correspondences of each work of a shard, and nothing else."""
+    return _works(open_shard(path).read(columns=["artist_id", "work_id", "n"]), split)
+
+
+def _works(table: pa.Table, split: str) -> Tally:
+    ids = {name: table.column(name) for name in ("artist_id", "work_id")}
+    counts = {"pairs": np.ones(len(table), np.int64), "correspondences": table.column("n")}
+    return Tally({"works": Sums.of("works", {"split": split, **ids, **counts})})
+
+
 def _pairs(table: pa.Table, split: str, rotations: Rotations) -> Tally:
-    works, counts = table.column("work_id"), table.column("n")
-    ones = np.ones(len(table), np.int64)
-    parts = {"split": split, "artist_id": table.column("artist_id"), "work_id": works}
-    tallies = [Tally({"works": Sums.of("works", {**parts, "pairs": ones, "correspondences": counts})})]
+    works, ones = table.column("work_id"), np.ones(len(table), np.int64)
+    tallies = [_works(table, split)]
     for image in ("image_a", "image_b"):
         views = {"split": split, "work_id": works, "image_id": table.column(image), "pairs": ones}
         tallies.append(Tally({"views": Sums.of("views", views)}))

@@ -6,15 +6,12 @@ different files are compared on the way; where they disagree, a row says by how 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from liftnet.data.codes import LEFT_OUT
+from liftnet.data.funnel import Chain, funnel_table
 from liftnet.shard.statistics.tally import Tally
 
-UNACCOUNTED = "not accounted for: the files disagree"
-COLUMNS = ["unit", "source", "step", "outcome", "reason", "count"]
 CAPTION = (
     "What each step left and lost, and why, by source: images (from the list of all that was asked for), image pairs "
     "and their matches (from the pairs that were tried). Within a unit and source the rows of a step add up to what "
@@ -28,28 +25,8 @@ _MATCHES = {
 }
 
 
-class Chain:
-    """Steps of one unit and source, from the first count downwards."""
-
-    def __init__(self, unit: str, source: str) -> None:
-        self.rows: list[dict[str, object]] = []
-        self._about = {"unit": unit, "source": source}
-        self._left: int | None = None
-
-    def step(self, name: str, left: float, lost: Mapping[str, float] | None = None) -> None:
-        """Add a step; what `left` and `lost` do not explain gets a row of its own."""
-        reasons = {reason: int(count) for reason, count in sorted((lost or {}).items()) if count}
-        gap = 0 if self._left is None else self._left - int(left) - sum(reasons.values())
-        if gap:
-            reasons[UNACCOUNTED] = gap
-        for reason, count in reasons.items():
-            self.rows.append(self._about | {"step": name, "outcome": "lost", "reason": reason, "count": count})
-        self.rows.append(self._about | {"step": name, "outcome": "remaining", "reason": "", "count": int(left)})
-        self._left = int(left)
-
-
 def funnel_by_source(tally: Tally) -> pd.DataFrame:
-    """The funnel of each source and of all together, with the columns COLUMNS; codes of reasons as they stand."""
+    """The funnel of each source and of all together, as `funnel_table` gives it; codes of reasons as they stand."""
     asked, stored, tried, images = (
         tally[part].table.to_pandas() for part in ("asked", "stored", "tried", "tried_images")
     )
@@ -68,7 +45,7 @@ def funnel_by_source(tally: Tally) -> pd.DataFrame:
             _pairs(source, of_source, could if len(stored) else None, shards),
             _matches(source, of_source, shards),
         ]
-    frame = pd.DataFrame([row for chain in chains for row in chain.rows], columns=COLUMNS)
+    frame = funnel_table(chains, ["unit", "source"])
     order = {unit: place for place, unit in enumerate(("images", "image pairs", "matches"))}
     return frame.sort_values("unit", key=lambda units: units.map(order), kind="stable").reset_index(drop=True)
 
@@ -80,7 +57,7 @@ def _of(frame: pd.DataFrame, source: str) -> pd.DataFrame:
 def _images(
     source: str, asked: pd.DataFrame, stored: pd.DataFrame, tried: pd.DataFrame, everywhere: pd.DataFrame
 ) -> Chain:
-    chain = Chain("images", source)
+    chain = Chain(unit="images", source=source)
     chain.step("URLs and files asked for", asked["count"].sum())
     by_status = asked.groupby("status")["count"].sum()
     left_out = {str(status): int(count) for status, count in by_status.items() if status in LEFT_OUT}
@@ -104,7 +81,7 @@ def _images(
 
 
 def _pairs(source: str, tried: pd.DataFrame, possible: int | None, in_shards: pd.Series | None) -> Chain:
-    chain = Chain("image pairs", source)
+    chain = Chain(unit="image pairs", source=source)
     number = int(tried["pairs"].sum())
     if possible is not None:
         chain.step("pairs of stored images of one work", possible)
@@ -121,7 +98,7 @@ def _pairs(source: str, tried: pd.DataFrame, possible: int | None, in_shards: pd
 
 
 def _matches(source: str, tried: pd.DataFrame, in_shards: pd.Series | None) -> Chain:
-    chain = Chain("matches", source)
+    chain = Chain(unit="matches", source=source)
     kept = tried[tried["kept"]]
     chain.step("putative matches", tried["n_putative"].sum())
     rejected = tried[~tried["kept"]].groupby("reason")["n_putative"].sum()

@@ -9,20 +9,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.compute as pc
 
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS
-from liftnet.data.dataset import open_shard, shard_paths
+from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.data.truth import load_rotation, truth_files
-from liftnet.shard.statistics.counting import COLLECTED_FILE, Rotations, tally_collected, tally_pairs, tally_tried
+from liftnet.shard.statistics.counting import (
+    COLLECTED_FILE,
+    Rotations,
+    tally_collected,
+    tally_pairs,
+    tally_tried,
+    tally_works,
+)
 from liftnet.shard.statistics.figures import write_figures
 from liftnet.shard.statistics.tables import TABLES, dataset_tables, funnel_table
-from liftnet.shard.statistics.tally import Tally as FilesTally
-from liftnet.shard.statistics.tally import total
+from liftnet.shard.statistics.tally import Tally, total
 
 CAPTION = (
     "The dataset: artists, works and matching pairs of images, and the average number of point correspondences "
@@ -31,21 +36,20 @@ CAPTION = (
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What a shard holds. Tallies add up: `a + b` is the tally of both shards together."""
+class SplitSize:
+    """What a split holds of kept pairs.
 
-    artists: frozenset[str] = frozenset()
-    works: frozenset[str] = frozenset()
-    pairs: int = 0
-    correspondences: int = 0
+    Attributes:
+        artists: Artists with a pair.
+        works: Works with a pair.
+        pairs: Pairs.
+        correspondences: Of all pairs together.
+    """
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            self.artists | other.artists,
-            self.works | other.works,
-            self.pairs + other.pairs,
-            self.correspondences + other.correspondences,
-        )
+    artists: int
+    works: int
+    pairs: int
+    correspondences: int
 
     @property
     def average(self) -> float | None:
@@ -53,42 +57,40 @@ class Tally:
         return self.correspondences / self.pairs if self.pairs else None
 
 
-def tally_shard(path: Path) -> Tally:
-    """Count one shard, reading its ids and counts but no coordinates."""
-    table = open_shard(path).read(columns=["artist_id", "work_id", "n"])
-    return Tally(
-        frozenset(table.column("artist_id").unique().to_pylist()),
-        frozenset(table.column("work_id").unique().to_pylist()),
-        table.num_rows,
-        pc.sum(table.column("n")).as_py() or 0,
-    )
-
-
-def tally_dataset(dataset: Path) -> dict[str, Tally]:
-    """The tally of each split and of `all`.
+def count_splits(dataset: Path) -> dict[str, SplitSize]:
+    """The size of each split and of `all`, from ids and counts of the shards alone.
 
     Raises:
         LiftnetError: A shard is missing or unreadable.
     """
-    tallies = {
-        split: sum((tally_shard(path) for path in shard_paths(dataset, split)), start=Tally()) for split in SPLITS
-    }
-    return tallies | {"all": sum(tallies.values(), start=Tally())}
+    return sizes_of(total(tally_works(path, split) for split in SPLITS for path in shard_paths(dataset, split)))
 
 
-def statistics_table(tallies: dict[str, Tally]) -> pd.DataFrame:
+def sizes_of(tally: Tally) -> dict[str, SplitSize]:
+    """The size of each split and of `all`."""
+    works = tally["works"].table.to_pandas()
+    sizes = {}
+    for split in (*SPLITS, "all"):
+        part = works if split == "all" else works[works["split"] == split]
+        sums = part[["pairs", "correspondences"]].sum()
+        ids = part["artist_id"].nunique(), part["work_id"].nunique()
+        sizes[split] = SplitSize(*ids, int(sums["pairs"]), int(sums["correspondences"]))
+    return sizes
+
+
+def statistics_table(sizes: dict[str, SplitSize]) -> pd.DataFrame:
     """Rows artists, works, matching pairs, average correspondences per pair; one column a split, and all.
 
     The layout is that of Table 1 of Wiles and Zisserman, "3D Surface Reconstruction by Pointillism" (ECCV Workshops
     2018, arXiv 1809.02002).
     """
     rows: dict[str, list[int | float | None]] = {
-        "artists": [len(tally.artists) for tally in tallies.values()],
-        "works": [len(tally.works) for tally in tallies.values()],
-        "matching pairs": [tally.pairs for tally in tallies.values()],
-        "average correspondences per pair": [tally.average for tally in tallies.values()],
+        "artists": [size.artists for size in sizes.values()],
+        "works": [size.works for size in sizes.values()],
+        "matching pairs": [size.pairs for size in sizes.values()],
+        "average correspondences per pair": [size.average for size in sizes.values()],
     }
-    return pd.DataFrame([[name, *cells] for name, cells in rows.items()], columns=["quantity", *tallies], dtype=object)
+    return pd.DataFrame([[name, *cells] for name, cells in rows.items()], columns=["quantity", *sizes], dtype=object)
 
 
 def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) -> pd.DataFrame:
@@ -108,9 +110,9 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
         LiftnetError: A file of the dataset is missing or unreadable.
     """
     logger = get_logger("shard")
-    frame = statistics_table(tally_dataset(dataset))
-    write_tables(frame, tables / "statistics", CAPTION, decimals=1)
     tally = tally_files(dataset, _true_rotations(dataset, museum) if museum else {})
+    frame = statistics_table(sizes_of(tally))
+    write_tables(frame, tables / "statistics", CAPTION, decimals=1)
     written = dataset_tables(tally)
     if (dataset / TRIED_FILE).exists():
         written.append(funnel_table(tally))
@@ -126,7 +128,7 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
     return frame
 
 
-def tally_files(dataset: Path, rotations: Rotations | None = None) -> FilesTally:
+def tally_files(dataset: Path, rotations: Rotations | None = None) -> Tally:
     """Count all files of a dataset, one in memory at a time.
 
     Args:
