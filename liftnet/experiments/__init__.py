@@ -1,1 +1,1 @@
-"""The experiments of the papers: scores, tables, figures."""
+"""The experiments of the papers: plans, tables, figures, and which claims hold."""

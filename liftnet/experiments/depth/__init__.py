@@ -1,1 +1,1 @@
-"""The experiments of the paper: scores of trained models, Tables 2 to 5, Figures 4 and 5."""
+"""The LiftNet paper: Tables 2 to 5, Figures 4 and 5, from score files and trained models."""

@@ -47,7 +47,7 @@ class FigureInputs:
         models: Folder of each model by the name it is called in the figure, best first.
         roots: Runs and rendered sets: manifest.parquet, images/, masks/.
         split: Images of this split; where a root has none, of val, then of train, and the figure says so.
-        images: Images of each root, one a work.
+        images: Images of each root, one per work.
     """
 
     models: dict[str, Path]
@@ -102,7 +102,7 @@ def write_figure(number: str, inputs: FigureInputs, out: Path, threads: int) -> 
 
 
 def shown_images(root: Path, models: dict[str, DepthModel], inputs: FigureInputs, threads: int) -> list[Shown]:
-    """The first images of a root that can be read, one a work, with each model's depth."""
+    """The first images of a root that can be read, one per work, with each model's depth."""
     split, chosen = choose_images(root, inputs.split, inputs.images)
     titles = {row["image_id"]: f"{row['work_id']} ({split})" for row in chosen}
     truths = _truths(root, chosen)

@@ -63,7 +63,7 @@ def read_scores(files: Sequence[Path]) -> pd.DataFrame:
 def method_table(
     table: TablePlan, plan: DepthPlan, scores: pd.DataFrame, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row a method and set, as Tables 3, 4 and 5 are: all numbers, and what a reader is shown."""
+    """One row per method and set, as Tables 3, 4 and 5 are: all numbers, and what a reader is shown."""
     full, shown = [], []
     for set_name in table.sets:
         here = scores[scores["set"] == set_name]
@@ -89,7 +89,7 @@ def method_table(
 def class_table(
     table: TablePlan, plan: DepthPlan, scores: pd.DataFrame, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row a class and the mean of all classes, as Table 2 is (there a class is a column)."""
+    """One row per class and the mean of all classes, as Table 2 is (there a class is a column)."""
     here = scores[scores["set"] == table.sets[0]]
     runs = [(row, mine) for row in table.rows if len(mine := _of_run(here, row, table.sets[0]))]
     if not runs:

@@ -80,9 +80,9 @@ def body(
 def _to_limb(points: FloatArray, start: FloatArray, end: FloatArray, first: float, second: float) -> FloatArray:
     """Distance of points (..., 3) to a segment, less a radius that changes along it."""
     along = end - start
-    share = np.clip(((points - start) @ along) / (along @ along), 0, 1)
-    nearest = start + share[..., None] * along
-    distance: FloatArray = np.linalg.norm(points - nearest, axis=-1) - (first + share * (second - first))
+    fraction = np.clip(((points - start) @ along) / (along @ along), 0, 1)
+    nearest = start + fraction[..., None] * along
+    distance: FloatArray = np.linalg.norm(points - nearest, axis=-1) - (first + fraction * (second - first))
     return distance
 
 
