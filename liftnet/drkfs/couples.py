@@ -92,7 +92,7 @@ def score_couples(
 ) -> list[Score]:
     """Score every couple; one that cannot be read is a row with its reason.
 
-    With `out` each score is kept in a journal beside it as soon as it is there, and a run that was stopped goes on
+    With `out` each score is kept in a journal beside it as soon as it is there, and a run that was stopped resumes
     from it. Scores of an earlier table hold as long as files and recipe are the same.
 
     Args:

@@ -156,7 +156,7 @@ class ShapeMeasure:
         return differences.score
 
     def has_picture(self, name: str) -> bool:
-        """Whether the picture of a couple is there, or none is wanted."""
+        """Whether the picture of a couple is there, or none is asked for."""
         return self.request.pictures is None or self._picture(self.request.pictures, name).is_file()
 
     def _picture(self, pictures: Path, name: str) -> Path:

@@ -114,8 +114,8 @@ def load_network(kind: str = "hardnet", path: str | Path | None = None, sha256: 
         raise LiftnetError(f"descriptor {kind!r}", "does not come with the package", "Give the path of its weights")
     path = SHIPPED / "hardnet.safetensors" if path is None else path
     network = hardnet() if kind == "hardnet" else hardtfeat()
-    wanted = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    network.load_state_dict(read_weights(path, wanted, f"the descriptor {kind}", sha256), strict=False)
+    expected = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+    network.load_state_dict(read_weights(path, expected, f"the descriptor {kind}", sha256), strict=False)
     return folded(network)
 
 

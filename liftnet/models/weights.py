@@ -15,18 +15,18 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 
 def read_weights(
-    path: str | Path, wanted: Mapping[str, Tensor], what: str, sha256: str | None = None
+    path: str | Path, expected: Mapping[str, Tensor], what: str, sha256: str | None = None
 ) -> dict[str, Tensor]:
-    """The tensors of a file that a network wants.
+    """The tensors of a file that a network needs.
 
     Args:
         path: `.safetensors`, or `.pth`/`.pt` that holds tensors only (nothing else in it is unpickled).
-        wanted: State dict of the network; what else the file holds is left out.
+        expected: State dict of the network; what else the file holds is left out.
         what: The network's name, for the error.
         sha256: If given, the SHA-256 of the file in hexadecimal digits.
 
     Returns:
-        The tensors by the names of `wanted`, in the types of `wanted`.
+        The tensors by the names of `expected`, in the types of `expected`.
 
     Raises:
         LiftnetError: The file is missing, damaged, of another checksum or of another network, or not all is finite.
@@ -41,12 +41,12 @@ def read_weights(
                 path, f"has the SHA-256 {found}, not {sha256}", "Fetch the file again, or correct the sum"
             )
     given = read_state_dict(path)
-    wrong = [key for key, value in wanted.items() if key not in given or given[key].shape != value.shape]
+    wrong = [key for key, value in expected.items() if key not in given or given[key].shape != value.shape]
     if wrong:
-        shape = tuple(wanted[wrong[0]].shape)
+        shape = tuple(expected[wrong[0]].shape)
         reason = f"does not hold {what}: it has no tensor {wrong[0]} of shape {shape}"
         raise LiftnetError(path, reason, f"Give the weights of {what}")
-    chosen = {key: given[key].to(value.dtype) for key, value in wanted.items()}
+    chosen = {key: given[key].to(value.dtype) for key, value in expected.items()}
     unusable = [key for key, value in chosen.items() if not bool(value.isfinite().all())]
     if unusable:
         raise LiftnetError(path, f"holds numbers that are not finite, in {unusable[0]}", "Train or fetch it again")

@@ -3,7 +3,7 @@
     >>> from liftnet.shape import load_mesh, compare
     >>> compare(load_mesh("a.obj"), load_mesh("b.glb")).values  # doctest: +SKIP
 
-Names are loaded when first used, so that importing a room of the house does not load torch or numba.
+Names are loaded when first used, so that importing a part of the package does not load torch or numba.
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ def classification_loss(point: Tensor, same_point: Tensor, other_point: Tensor, 
         other_point: (N, H, W), of other points.
         no_point: (N, H, W), of patches without a point.
     """
-    wanted = [functional.relu(1 - soft_maximum(maps)).square() for maps in (point, same_point, other_point)]
-    return (wanted[0] + wanted[1] + wanted[2]) / 6 + functional.relu(1 + soft_maximum(no_point)).square() / 2
+    present = [functional.relu(1 - soft_maximum(maps)).square() for maps in (point, same_point, other_point)]
+    return (present[0] + present[1] + present[2]) / 6 + functional.relu(1 + soft_maximum(no_point)).square() / 2
 
 
 def position_loss(first: Tensor, second: Tensor, side: float) -> Tensor:

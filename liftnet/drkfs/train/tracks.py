@@ -219,9 +219,9 @@ def load_division(root: Path, dataset: Path) -> tuple[PointSet, PointSet]:
 def find_features(root: Path, images: Iterable[str]) -> Path | None:
     """The newest folder below `root`/features that holds the features of all `images`; None if there is none."""
     folders = [folder for folder in (root / "features").glob("*") if folder.is_dir()]
-    wanted = [f"{image}.safetensors" for image in images]
+    needed = [f"{image}.safetensors" for image in images]
     for folder in sorted(folders, key=lambda path: (path.stat().st_mtime, path.name), reverse=True):
-        if all((folder / name).exists() for name in wanted):
+        if all((folder / name).exists() for name in needed):
             return folder
     return None
 

@@ -230,8 +230,8 @@ def _licences(root: Path, images: tuple[str, ...]) -> dict[str, int]:
     if not manifest.exists():
         return {}
     rows = pq.read_table(manifest, columns=["image_id", "license"]).to_pylist()
-    wanted = set(images)
-    return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in wanted).items()))
+    chosen = set(images)
+    return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in chosen).items()))
 
 
 def _write_card(folder: Path, kind: ModelKind[Any, Any], text: CardText) -> None:
