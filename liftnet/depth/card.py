@@ -150,7 +150,7 @@ from pathlib import Path
 
 import numpy as np
 
-from liftnet.depth import load_model
+from liftnet.models import load_model
 from liftnet.data.pictures import read_image
 
 model = load_model(Path("{name}"))

@@ -4,16 +4,6 @@
 the stage for its command line stays light.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import Any
-
-__all__ = ["match_descriptors"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "match_descriptors":
-        from liftnet.match.descriptors import match_descriptors
-
-        return match_descriptors
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -380,7 +380,7 @@ def test_without_a_segmenter_the_other_ways_are_named(photos, model_folder, tmp_
 
 
 def test_the_library_predicts_as_the_command_does(photos, model_folder, tmp_path):
-    from liftnet.depth import load_model
+    from liftnet.models import load_model
 
     image = read_image(photos / "bust.jpg")
     mask = np.zeros(image.shape[:2], bool)

@@ -51,13 +51,15 @@ def all_imports(root: Path = LIBRARY) -> tuple[Import, ...]:
         found
         for module, paths in modules.items()
         for path in paths
-        for found in imports_in(path.read_text(), module, modules, is_package=path.stem == "__init__")
+        for found in imports_in(path.read_text(), module, modules, path.stem == "__init__", path.suffix == ".pyi")
     )
 
 
-def imports_in(text: str, importer: str, modules: Mapping[str, object], is_package: bool = False) -> Iterator[Import]:
-    """The imports of one source text."""
-    for node, at_load in _statements(ast.parse(text).body, True):
+def imports_in(
+    text: str, importer: str, modules: Mapping[str, object], is_package: bool = False, is_stub: bool = False
+) -> Iterator[Import]:
+    """The imports of one source text; those of a stub run when their names are first used."""
+    for node, at_load in _statements(ast.parse(text).body, not is_stub):
         if isinstance(node, ast.Import):
             yield from (Import(importer, alias.name, (), at_load) for alias in node.names)
         else:

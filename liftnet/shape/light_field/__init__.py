@@ -9,26 +9,6 @@ follow a rule (views.py), and the eccentricity of both shapes is compared, where
 Names are loaded when first used, torch and numba with them.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from liftnet.shape.light_field.descriptor import LightField, describe, describe_silhouettes, distance, distances
-
-_HOMES = {
-    "describe": "descriptor",
-    "describe_silhouettes": "descriptor",
-    "distance": "descriptor",
-    "distances": "descriptor",
-    "LightField": "descriptor",
-}
-
-__all__ = ["LightField", "describe", "describe_silhouettes", "distance", "distances"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

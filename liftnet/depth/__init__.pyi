@@ -1,0 +1,3 @@
+from .reprojection.loss import correspondence_loss
+
+__all__ = ["correspondence_loss"]

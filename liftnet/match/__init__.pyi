@@ -1,0 +1,3 @@
+from .descriptors import match_descriptors
+
+__all__ = ["match_descriptors"]

@@ -1,0 +1,3 @@
+from .descriptor import LightField, describe, describe_silhouettes, distance, distances
+
+__all__ = ["LightField", "describe", "describe_silhouettes", "distance", "distances"]
