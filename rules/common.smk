@@ -66,11 +66,6 @@ def section(*paths, named=False):
     return json.dumps(tree, sort_keys=True)
 
 
-def settings(stage, *keys):
-    """The named settings of a stage (all of them without names) as command-line options, in a stable order."""
-    return sources.options_of(config[stage], keys)
-
-
 def list_inputs(wildcards):
     """The files that an entry of `sources:` is read from."""
     return sources.files_of_entry(SOURCES.entry(wildcards.source))

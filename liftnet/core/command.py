@@ -41,7 +41,6 @@ def add_command(
     run: Run,
     help: str,
     settings: type[Settings] | None = None,
-    only: tuple[str, ...] = (),
 ) -> argparse.ArgumentParser:
     """Add `python -m liftnet ... <name>` that calls `run(arguments)`.
 
@@ -55,7 +54,7 @@ def add_command(
     parser.add_argument("--verbose", action="store_true", help="log details")
     parser.add_argument("--log", metavar="FILE", help="write what is printed to this file too")
     if settings is not None:
-        add_settings_arguments(parser, settings, only)
+        add_settings_arguments(parser, settings)
     return parser
 
 

@@ -110,9 +110,7 @@ def changed(settings: SettingsType, /, **values: Any) -> SettingsType:
     return type(settings).model_validate(tree)
 
 
-def add_settings_arguments(
-    parser: argparse.ArgumentParser, settings: type[Settings], only: tuple[str, ...] = ()
-) -> None:
+def add_settings_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> None:
     """Give `parser` the option --settings for the whole tree as JSON, and a dotted option for each setting in it."""
     group = parser.add_argument_group("settings (the same names and defaults as config.yaml)")
     group.add_argument(
@@ -123,8 +121,6 @@ def add_settings_arguments(
         help="these settings as a JSON object; several are joined, and options overrule them",
     )
     for path, field in leaves(settings):
-        if only and path[0] not in only:
-            continue
         # ArgumentParser formats help with %, so a literal % must be doubled
         text = f"{field.description or ''} (default: {field.default})".replace("%", "%%")
         options: dict[str, Any] = {"dest": _ONE + ".".join(path), "default": argparse.SUPPRESS, "help": text}

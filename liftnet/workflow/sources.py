@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,20 +99,6 @@ def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
 def settings_of_entry(entry: Mapping[str, Any]) -> str:
     """The options of an entry of `sources:` as JSON, for `--settings`."""
     return json.dumps({key: entry[key] for key in entry if key not in ("name", "kind")}, sort_keys=True)
-
-
-def options_of(section: Mapping[str, Any], keys: Sequence[str] = ()) -> str:
-    """The named values (all of them without names) as command-line options, in a stable order."""
-    words: list[str] = []
-    for key in sorted(keys or section):
-        value, flag = section[key], f"--{key.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(flag if value else flag.replace("--", "--no-", 1))
-        elif isinstance(value, list):
-            words += [flag, *map(str, value)] if value else []
-        elif value is not None:
-            words += [flag, str(value)]
-    return shlex.join(words)
 
 
 def split_lists(folder: str | None) -> list[str]:

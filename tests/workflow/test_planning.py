@@ -61,18 +61,15 @@ def test_an_entry_is_found_by_its_own_name(entries, count):
     assert Sources("out", None, (TABLE, MET)).entry("met") is MET
 
 
-def test_an_entry_depends_on_the_files_it_names_and_asks_a_server_or_not(tmp_path):
+def test_an_entry_depends_on_the_files_it_names(tmp_path):
     file = tmp_path / "theirs.csv"
     assert sources.files_of_entry(TABLE | {"file": str(file)}) == []
     file.touch()
     assert sources.files_of_entry(TABLE | {"file": str(file)}) == [str(file)]
 
 
-def test_options_are_in_a_stable_order_and_quoted():
-    section = {"names": ["Märta Holm", "b"], "fast": False, "big": True, "ratio": 0.5, "off": None, "empty": []}
-    assert sources.options_of(section) == "--big --no-fast --names 'Märta Holm' b --ratio 0.5"
-    assert sources.options_of(section, ("ratio", "big")) == "--big --ratio 0.5"
-    assert sources.settings_of_entry(MET | {"none_of": []}) == '{"departments": [12], "none_of": []}'
+def test_options_are_in_a_stable_order():
+    assert sources.settings_of_entry({"none_of": [], **MET}) == '{"departments": [12], "none_of": []}'
 
 
 def test_split_lists_are_the_files_of_their_folder(tmp_path):

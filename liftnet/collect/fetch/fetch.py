@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -151,35 +151,27 @@ class _Fetcher:
                     counts[one.status] = counts.get(one.status, 0) + 1
 
     def _entry(self, task: _Task) -> Entry:
-        """What becomes of a request; whatever goes wrong with it stops no other."""
-        request, earlier = task.request, task.earlier
-        entry: Entry = {
-            "key": task.key,
-            "request": request.id,
-            "asked": request.place.given,
-            "fetched_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
-        if earlier is not None and (replaced := [earlier.get("file"), *earlier.get("replaced", [])]) != [None]:
-            entry["replaced"] = sorted({file for file in replaced if file})
-        refreshed = earlier if task.status == REFRESH else None
+        """What becomes of a request, for the journal; whatever goes wrong with it stops no other."""
+        refreshed = task.earlier if task.status == REFRESH else None
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        fetched = Fetched("", "", task.request.id, task.request.place.given, moment)
         try:
             with contextlib.ExitStack() as holder:
-                received = self._receive(request, refreshed, holder)
+                received = self._receive(task.request, refreshed, holder)
                 if refreshed is not None and received.not_modified:
-                    return refreshed | {"checked_at": entry["fetched_at"]}
-                entry |= _what_came(received)
-                return entry | self._stored(request, received)
+                    return refreshed | {"checked_at": moment}
+                fetched = _with_response(fetched, received)
+                return _journal_entry(task, self._stored(task.request, received, fetched))
         except (FetchError, BadImageError) as error:
             if refreshed is not None and not _is_lasting(error):
                 return refreshed
-            return entry | _failure(error)
+            return _journal_entry(task, _failed(fetched, error))
         except (LiftnetError, Stopped):
             raise
-        except (
-            Exception
-        ) as error:  # a fault of ours, or a new trick of a server's: told in full, and a row like others
-            LOG.exception("%s: an unforeseen error", request.place.given)
-            return entry | {"status": "internal_error", "reason": f"{type(error).__name__}: {error}", "attempts": 1}
+        except Exception as error:  # a fault of ours, or a new trick of a server's: logged in full, and a row
+            LOG.exception("%s: an unforeseen error", task.request.place.given)
+            reason = f"{type(error).__name__}: {error}"
+            return _journal_entry(task, replace(fetched, status="internal_error", reason=reason, attempts=1))
 
     def _receive(self, request: Request, earlier: Entry | None, holder: contextlib.ExitStack) -> Response:
         place = request.place
@@ -192,34 +184,36 @@ class _Fetcher:
         known = earlier or {}
         return self.downloader.fetch(place.given, known.get("etag"), known.get("last_modified"), holder)
 
-    def _stored(self, request: Request, received: Response) -> Entry:
+    def _stored(self, request: Request, received: Response, fetched: Fetched) -> Fetched:
         """Check and store what came, under a name made of its content."""
-        limits, asked = self.settings.pictures, request.place.given
+        limits = self.settings.pictures
         if request.what == "mask":  # brought to its image's size by `collect manifest`
             file = f"downloads/masks/{hashlib.sha256(received.data).hexdigest()[:16]}"
             write_bytes(self.out / file, received.data)
-            return {"status": "ok", "reason": "", "raw_file": file, "stored_bytes": len(received.data)}
+            return replace(fetched, status="ok", raw_file=file, stored_bytes=len(received.data))
         with self.decoding:
-            picture = normalise(received.data, asked, limits.max_side, limits.min_side, limits.max_pixels)
+            picture = normalise(
+                received.data, request.place.given, limits.max_side, limits.min_side, limits.max_pixels
+            )
         sha256 = picture.sha256
         name = sha256[:16] + picture.suffix
         write_bytes(self.out / "images" / name, picture.data)
-        return {
-            "status": "ok",
-            "reason": "",
-            "mime": picture.mime,
-            "file": f"images/{name}",
-            "stored_bytes": len(picture.data),
-            "sha256": sha256,
-            "phash": picture.phash,
-            "phashes": list(picture.phashes),
-            "size": list(picture.size),
-            "shown_size": list(picture.shown_size),
-            "exif_orientation": picture.exif.orientation,
-            "focal_mm": picture.exif.focal_mm,
-            "focal_35mm": picture.exif.focal_35mm,
-            "camera": picture.exif.camera,
-        }
+        return replace(
+            fetched,
+            status="ok",
+            mime=picture.mime,
+            file=f"images/{name}",
+            stored_bytes=len(picture.data),
+            sha256=sha256,
+            phash=picture.phash,
+            phashes=picture.phashes,
+            size=picture.size,
+            shown_size=picture.shown_size,
+            exif_orientation=picture.exif.orientation,
+            focal_mm=picture.exif.focal_mm,
+            focal_35mm=picture.exif.focal_35mm,
+            camera=picture.exif.camera,
+        )
 
 
 def read_local(path: Path, max_bytes: int) -> bytes:
@@ -251,28 +245,34 @@ def _for_our_own_server(settings: QuerySettings, threads: int) -> QuerySettings:
     return QuerySettings(politeness=politeness, permissions=permissions)
 
 
-def _what_came(received: Response) -> Entry:
-    return {
-        "bytes": len(received.data),
-        "sha256_raw": hashlib.sha256(received.data).hexdigest(),
-        "final_url": received.final_url,
-        "http_status": received.http_status,
-        "attempts": received.attempts,
-        "etag": received.etag,
-        "last_modified": received.last_modified,
-        "opt_out": received.opt_out,
-    }
+def _journal_entry(task: _Task, fetched: Fetched) -> Entry:
+    """What became of a task, with the files of earlier runs that it replaces."""
+    entry: Entry = {name: value for name, value in fetched.to_row().items() if value is not None}
+    earlier = task.earlier or {}
+    replaced = {file for file in (earlier.get("file"), *earlier.get("replaced", [])) if file}
+    return entry | {"key": task.key} | ({"replaced": sorted(replaced)} if replaced else {})
 
 
-def _failure(error: FetchError | BadImageError) -> Entry:
-    entry: Entry = {"status": error.status, "reason": error.reason}
+def _with_response(fetched: Fetched, received: Response) -> Fetched:
+    return replace(
+        fetched,
+        bytes=len(received.data),
+        sha256_raw=hashlib.sha256(received.data).hexdigest(),
+        final_url=received.final_url,
+        http_status=received.http_status,
+        attempts=received.attempts,
+        etag=received.etag,
+        last_modified=received.last_modified,
+        opt_out=received.opt_out,
+    )
+
+
+def _failed(fetched: Fetched, error: FetchError | BadImageError) -> Fetched:
+    failed = replace(fetched, status=error.status, reason=error.reason)
     if isinstance(error, FetchError):
-        entry |= {
-            "http_status": error.http_status,
-            "attempts": max(error.attempts, 1),
-            "opt_out": error.opt_out,
-        }
-    return entry
+        attempts = max(error.attempts, 1)
+        failed = replace(failed, http_status=error.http_status, attempts=attempts, opt_out=error.opt_out)
+    return failed
 
 
 def _is_lasting(error: FetchError | BadImageError) -> bool:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftnet.collect.fetch.requested import bytes_path, path_bytes
 from liftnet.collect.sources.records import Location, Sources
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.policies import known_policy
@@ -62,8 +61,7 @@ class Request:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Request:
         """From a row of REQUESTS."""
-        place = Location(row["asked"], bytes_path(row["path"]))
-        return cls(row["what"], row["kind"], place, row["version"], row["expected_bytes"])
+        return cls(row["what"], row["kind"], Location.from_row(row), row["version"], row["expected_bytes"])
 
     def to_row(self) -> dict[str, Any]:
         """As a row of REQUESTS."""
@@ -71,8 +69,7 @@ class Request:
             "request": self.id,
             "what": self.what,
             "kind": self.kind,
-            "asked": self.place.given,
-            "path": path_bytes(self.place.path),
+            **self.place.to_row(),
             "version": self.version,
             "expected_bytes": self.expected_bytes,
         }
@@ -110,10 +107,10 @@ def requests_of(sources: Sources) -> list[Request]:
     """Every file that the rows name, once, in their order."""
     found: dict[str, Request] = {}
     for row in sources.rows:
-        wanted = [("image", row.image, row.expected_bytes)] if row.problem is None else []
+        named = [("image", row.image, row.expected_bytes)] if row.problem is None else []
         if row.problem is None and row.mask is not None and row.mask_problem is None:
-            wanted.append(("mask", row.mask, None))
-        for what, place, expected in wanted:
+            named.append(("mask", row.mask, None))
+        for what, place, expected in named:
             kind = way_to_fetch(place, sources)
             name = request_id(what, kind, place)
             if name not in found:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,6 +65,16 @@ class Location:
             return ""
         return f"{state.st_size}-{state.st_mtime_ns}"
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], prefix: str = "") -> Location:
+        """From two columns of a table."""
+        path = row[f"{prefix}path"]
+        return cls(row[f"{prefix}asked"], None if path is None else Path(os.fsdecode(path)))
+
+    def to_row(self, prefix: str = "") -> dict[str, Any]:
+        """As two columns of a table; the path in native bytes, since names of files need not be text."""
+        return {f"{prefix}asked": self.given, f"{prefix}path": None if self.path is None else os.fsencode(self.path)}
+
 
 @dataclass(frozen=True)
 class SourceRecord:
@@ -108,6 +119,34 @@ class SourceRecord:
     work_wikidata: str | None = None
     work_rights: str | None = None
     expected_bytes: int | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> SourceRecord:
+        """From a row of WANTED."""
+        places: dict[str, Any] = {
+            name: None if row[f"{name}_asked"] is None else Location.from_row(row, f"{name}_") for name in _PLACES
+        }
+        problems: dict[str, Any] = {
+            name: None if row[f"{name}_status"] is None else (row[f"{name}_status"], row[f"{name}_reason"])
+            for name in _PROBLEMS
+        }
+        return cls(**{name: row[name] for name in _PLAIN}, **places, **problems)
+
+    def to_row(self) -> dict[str, Any]:
+        """As a row of WANTED."""
+        row = {name: getattr(self, name) for name in _PLAIN}
+        for name in _PLACES:
+            if (place := getattr(self, name)) is not None:
+                row |= place.to_row(f"{name}_")
+        for name in _PROBLEMS:
+            if (problem := getattr(self, name)) is not None:
+                row |= {f"{name}_status": problem[0], f"{name}_reason": problem[1]}
+        return row
+
+
+_PLACES = ("image", "mask")
+_PROBLEMS = ("problem", "mask_problem")
+_PLAIN = tuple(field.name for field in fields(SourceRecord) if field.name not in (*_PLACES, *_PROBLEMS))
 
 
 @dataclass(frozen=True)

@@ -125,9 +125,9 @@ class Downloader:
             Stopped: The run ends.
         """
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        wanted = {name: value for name, value in conditions.items() if value}
+        given = {name: value for name, value in conditions.items() if value}
         return self._persist(
-            url, Exchange(wanted, max_bytes=self.max_bytes, robots=self.permissions.robots, holder=holder)
+            url, Exchange(given, max_bytes=self.max_bytes, robots=self.permissions.robots, holder=holder)
         )
 
     def fetch_json(self, url: str, headers: Mapping[str, str] | None = None, max_bytes: int = 32_000_000) -> Any:
@@ -139,9 +139,9 @@ class Downloader:
             FetchError: As for `fetch`, and `bad_json`.
             Stopped: The run ends.
         """
-        wanted = {"Accept": "application/json"} | dict(headers or {})
+        sent = {"Accept": "application/json"} | dict(headers or {})
         received = self._persist(
-            url, Exchange(headers=wanted, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
+            url, Exchange(headers=sent, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
         )
         try:
             return json.loads(received.data)
@@ -175,12 +175,12 @@ class Downloader:
                 self._throttles[host] = HostThrottle(policy, lease)
             return self._throttles[host]
 
-    def _persist(self, url: str, asking: Exchange) -> Response:
+    def _persist(self, url: str, exchange: Exchange) -> Response:
         attempts = 0
         while True:
             attempts += 1
             try:
-                return replace(self._attempt(url, asking), attempts=attempts)
+                return replace(self._attempt(url, exchange), attempts=attempts)
             except FetchError as error:
                 error.attempts = attempts
                 if not error.passing or attempts > self.politeness.retries:
@@ -201,17 +201,17 @@ class Downloader:
             url, Exchange(headers=headers, max_bytes=LARGEST, robots=False, reservations=False, cut=True)
         ).data
 
-    def _attempt(self, url: str, asking: Exchange) -> Response:
+    def _attempt(self, url: str, exchange: Exchange) -> Response:
         for _ in range(self.politeness.max_redirects + 1):
             throttle = self.throttle(url)
             throttle.check_alive(url)
-            if asking.robots:
+            if exchange.robots:
                 throttle.slow_down(self.robots.check(url, self.politeness.max_wait_s).delay_s)
             with throttle.slot(self.stop), contextlib.ExitStack() as place:
                 self._take_turn(url, throttle, place)
-                answer = self._hop(url, throttle, asking)
-                if isinstance(answer, Response) and asking.holder is not None:
-                    asking.holder.enter_context(place.pop_all())
+                answer = self._hop(url, throttle, exchange)
+                if isinstance(answer, Response) and exchange.holder is not None:
+                    exchange.holder.enter_context(place.pop_all())
             if isinstance(answer, Response):
                 return answer
             url = answer
@@ -228,15 +228,15 @@ class Downloader:
             self._connections.release()
             self._sleep(wait)
 
-    def _hop(self, url: str, throttle: HostThrottle, asking: Exchange) -> Response | str:
+    def _hop(self, url: str, throttle: HostThrottle, exchange: Exchange) -> Response | str:
         """One request: the file, or where it has moved to."""
         with Watchdog(self.guard, self.politeness.total_s) as watchdog:
             try:
-                with self._request(url, asking) as response:
+                with self._request(url, exchange) as response:
                     throttle.heard()
                     if (target := self.session.get_redirect_target(response)) is not None:
                         return _absolute(url, target)
-                    received = self._answer(url, response, throttle, asking)
+                    received = self._answer(url, response, throttle, exchange)
                     if watchdog.expired:  # a cut connection looks like an end where no length was announced
                         raise TimeoutError
                     return received
@@ -248,11 +248,11 @@ class Downloader:
                     raise FetchError(url, "timeout_total", reason, passing=True) from error
                 raise in_plain_words(url, error) from error
 
-    def _request(self, url: str, asking: Exchange) -> requests.Response:
+    def _request(self, url: str, exchange: Exchange) -> requests.Response:
         try:
             return self.session.get(
                 url,
-                headers=asking.headers_for(url),
+                headers=exchange.headers_for(url),
                 stream=True,
                 allow_redirects=False,
                 timeout=self.politeness.timeout_s,
@@ -262,11 +262,11 @@ class Downloader:
         except ValueError as error:  # requests looks at where a redirect leads even if it is not to follow it
             raise FetchError(url, "bad_url", f"it, or its redirect, is not a URL ({error})") from error
 
-    def _answer(self, url: str, response: requests.Response, throttle: HostThrottle, asking: Exchange) -> Response:
+    def _answer(self, url: str, response: requests.Response, throttle: HostThrottle, exchange: Exchange) -> Response:
         """The file, once its status and headers are what they should be."""
-        parts = _continued(url, response, asking)
+        parts = _continued(url, response, exchange)
         status = response.status_code
-        if status != 200 and parts is None and not (status == 304 and asking.conditions):
+        if status != 200 and parts is None and not (status == 304 and exchange.conditions):
             raise self._refusal(url, response, throttle)
         received = Response(
             b"",
@@ -274,17 +274,17 @@ class Downloader:
             status,
             etag=etag_of(response),
             last_modified=last_modified_of(response),
-            opt_out=self._reservation(url, response) if asking.reservations else None,
+            opt_out=self._reservation(url, response) if exchange.reservations else None,
         )
         if status == 304:
             return received
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("identity", "") and not asking.cut:
+        if encoding not in ("identity", "") and not exchange.cut:
             reason = f"the server sent it compressed ({encoding}) though asked not to"
             raise FetchError(url, "not_image", reason, status)
-        if not asking.robots and (wait_s := retry_after(response)) is not None:
+        if not exchange.robots and (wait_s := retry_after(response)) is not None:
             throttle.rest(wait_s, status)  # MediaWiki's maxlag comes with status 200
-        return replace(received, data=self._body(url, response, throttle, asking, parts or []))
+        return replace(received, data=self._body(url, response, throttle, exchange, parts or []))
 
     def _refusal(self, url: str, response: requests.Response, throttle: HostThrottle) -> FetchError:
         status = response.status_code
@@ -308,29 +308,29 @@ class Downloader:
         return header
 
     def _body(
-        self, url: str, response: requests.Response, throttle: HostThrottle, asking: Exchange, parts: list[bytes]
+        self, url: str, response: requests.Response, throttle: HostThrottle, exchange: Exchange, parts: list[bytes]
     ) -> bytes:
-        limit, status = asking.max_bytes, response.status_code
+        limit, status = exchange.max_bytes, response.status_code
         size = sum(map(len, parts))
         announced = announced_length(response)
         total = None if announced is None else size + announced
-        if total is not None and total > limit and not asking.cut:
+        if total is not None and total > limit and not exchange.cut:
             reason = f"announced as {total:,} bytes, more than max_bytes = {limit:,}"
             raise FetchError(url, "too_large", reason, status)
         try:
-            while chunk := response.raw.read(CHUNK, decode_content=asking.cut):
+            while chunk := response.raw.read(CHUNK, decode_content=exchange.cut):
                 size += len(chunk)
-                if size > limit and asking.cut:
+                if size > limit and exchange.cut:
                     break
                 if size > limit:
                     raise FetchError(url, "too_large", f"longer than max_bytes = {limit:,}", status)
                 parts.append(chunk)
                 self._sleep(throttle.pay(len(chunk)))
-            if total is not None and size != total and not asking.cut:
+            if total is not None and size != total and not exchange.cut:
                 reason = f"{size:,} bytes came, {total:,} were announced"
                 raise FetchError(url, "truncated", reason, status, passing=True)
         except (wire.HTTPError, OSError, ValueError):
-            asking.partial = kept(url, response, parts, total)
+            exchange.partial = kept(url, response, parts, total)
             raise
         return b"".join(parts)[:limit]
 
@@ -351,9 +351,9 @@ def _absolute(url: str, target: str) -> str:
         raise FetchError(url, "bad_url", f"its redirect leads to what is not a URL ({error})") from error
 
 
-def _continued(url: str, response: requests.Response, asking: Exchange) -> list[bytes] | None:
+def _continued(url: str, response: requests.Response, exchange: Exchange) -> list[bytes] | None:
     """The bytes that a 206 continues; None if the file begins anew. What cannot be continued is forgotten."""
-    partial, asking.partial = asking.partial, None
+    partial, exchange.partial = exchange.partial, None
     if partial is None or partial.url != url or response.status_code != 206 or not partial.goes_on(response):
         return None
     return partial.parts
