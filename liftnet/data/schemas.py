@@ -140,7 +140,7 @@ MANIFEST = _schema(
     ("license_url", pa.string()),
     ("attribution", pa.string()),
     ("credit", pa.string()),  # the credit line of the holding institution
-    ("mask_url", pa.string()),  # hand-made mask named by the source, if any
+    ("mask_url", pa.string()),  # manual mask named by the source, if any
     ("mask_status", pa.string()),  # null without mask_url; "ok" means hand_masks/<image_id>.png is there
     ("mask_reason", pa.string()),
     ("split", pa.string()),  # train, val, test; by group
