@@ -61,7 +61,7 @@ def scenes() -> dict[str, tuple[Meshes, Meshes]]:
 def kornia_hardnet() -> nn.Module:
     """HardNet with the package's weights, or random ones of the same cost."""
     network = hardnet()
-    path = SHIPPED / "hardnet.safetensors"
+    path = SHIPPED / "hardnet" / "model.safetensors"
     if path.exists():
         from safetensors.torch import load_file
 
@@ -71,7 +71,7 @@ def kornia_hardnet() -> nn.Module:
 
 def detector() -> PointDetector | Path:
     """The package's detector, or a random one."""
-    path = SHIPPED / "detector.safetensors"
+    path = SHIPPED / "detector" / "model.safetensors"
     return path if path.exists() else PointDetector().randomise(0, 0.05)
 
 

@@ -145,7 +145,7 @@ def by_detector(detector: PointDetector) -> Detect:
 def detectors() -> dict[str, Detect]:
     """All that are compared, each a map of an image."""
     return {
-        "liftnet": by_detector(load_detector(SHIPPED / "detector.safetensors")),
+        "liftnet": by_detector(load_detector(SHIPPED / "detector" / "model.safetensors")),
         "the same form, untrained": by_detector(PointDetector().randomise(0)),
         "DoG (SIFT)": dog,
         "Harris": lambda gray: cv2.cornerHarris(gray, 3, 3, 0.04).astype(np.float64),

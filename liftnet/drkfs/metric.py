@@ -196,7 +196,7 @@ class DRKFS(nn.Module):
     def _frozen_detector(self, detector: nn.Module | None) -> nn.Module:
         if detector is not None:
             return detector.eval().requires_grad_(False)
-        return load_detector(self.settings.detector or SHIPPED / "detector.safetensors")
+        return load_detector(self.settings.detector or SHIPPED / "detector" / "model.safetensors")
 
     def _frozen_descriptor(self, descriptor: nn.Module | None) -> PatchDescriptor:
         if isinstance(descriptor, PatchDescriptor):

@@ -106,8 +106,8 @@ class ShapeMeasure:
         """What the values depend on besides the files: settings, seed, contents of the weights, version."""
         metric, score = self.settings.metric, self.settings.score
         weights = {
-            "detector": metric.detector or SHIPPED / "detector.safetensors",
-            "descriptor": metric.descriptor_weights or SHIPPED / "hardnet.safetensors",
+            "detector": metric.detector or SHIPPED / "detector" / "model.safetensors",
+            "descriptor": metric.descriptor_weights or SHIPPED / "hardnet" / "model.safetensors",
             "vocabulary": score.vocabulary,
             "mvcnn": score.mvcnn,
         }

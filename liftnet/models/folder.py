@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
@@ -26,6 +28,7 @@ from liftnet.models.weights import SHIPPED, read_weights
 FORMAT = 3
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OWN = ("format", "model", "network", "sha256")  # what this module writes into config.json
+COUNTER = "num_batches_tracked"  # of batch normalisation: a file may leave it out, as nothing is computed from it
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -83,8 +86,6 @@ def save_model(
         model: Network, settings and notes.
         half: Store the weights in half of the bits; they are loaded as what the network computes in.
     """
-    from safetensors.torch import save
-
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     if half:
         weights = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
@@ -121,7 +122,10 @@ def load_model(
     network = kind.build(settings)
     if hashlib.sha256(weights.read_bytes()).hexdigest() != config.get("sha256"):
         raise LiftnetError(weights, f"is damaged, or does not belong to the {CONFIG} beside it", again)
-    network.load_state_dict(read_weights(weights, network.state_dict(), f"a {kind.name}"))
+    with safe_open(weights, "pt") as file:
+        stored = set(file.keys())
+    needed = {name: t for name, t in network.state_dict().items() if name in stored or not name.endswith(COUNTER)}
+    network.load_state_dict(read_weights(weights, needed, f"a {kind.name}"), strict=False)
     notes = {name: value for name, value in config.items() if name not in OWN}
     return SavedModel(network.to(device).eval(), settings, notes)
 

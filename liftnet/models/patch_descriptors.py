@@ -112,7 +112,7 @@ def load_network(kind: str = "hardnet", path: str | Path | None = None, sha256: 
         raise LiftnetError(f"descriptor {kind!r}", "is not known", f"Name one of {', '.join(DESCRIPTORS)}")
     if path is None and kind != "hardnet":
         raise LiftnetError(f"descriptor {kind!r}", "does not come with the package", "Give the path of its weights")
-    path = SHIPPED / "hardnet.safetensors" if path is None else path
+    path = SHIPPED / "hardnet" / "model.safetensors" if path is None else path
     network = hardnet() if kind == "hardnet" else hardtfeat()
     expected = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     network.load_state_dict(read_weights(path, expected, f"the descriptor {kind}", sha256), strict=False)

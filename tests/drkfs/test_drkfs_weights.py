@@ -9,17 +9,19 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from liftnet.models.patch_descriptors import load_descriptor
-from liftnet.models.point_detector import load_detector
+from liftnet.models.folder import load_model
+from liftnet.models.patch_descriptors import HARDNET, load_descriptor
+from liftnet.models.point_detector import POINT_DETECTOR, load_detector
 from liftnet.models.weights import SHIPPED
 
+FILE = "model.safetensors"
 NUMBERS = {"detector": 10_016, "hardnet": 1_335_712}  # filters and biases; convolutions and batch statistics
 
 
 @pytest.mark.parametrize("name", ["detector", "hardnet"])
 def test_shipped_weights_are_those_of_their_card(name: str) -> None:
-    path = SHIPPED / f"{name}.safetensors"
-    card = (SHIPPED / f"{name}.md").read_text(encoding="utf-8")
+    path = SHIPPED / name / FILE
+    card = (SHIPPED / name / "README.md").read_text(encoding="utf-8")
     assert hashlib.sha256(path.read_bytes()).hexdigest() in card
     assert card.startswith("---\nlicense: apache-2.0\n")
     with safe_open(path, "numpy") as file:
@@ -29,8 +31,17 @@ def test_shipped_weights_are_those_of_their_card(name: str) -> None:
     assert path.stat().st_size < 3_000_000
 
 
+def test_shipped_models_are_loaded_by_their_names() -> None:
+    detector, given = load_model("detector", POINT_DETECTOR).network, load_detector(SHIPPED / "detector" / FILE)
+    assert all(torch.equal(value, given.state_dict()[name]) for name, value in detector.state_dict().items())
+    network, patches = load_model("hardnet", HARDNET).network, torch.rand(5, 1, 32, 32)
+    standard = (patches - patches.mean((2, 3), keepdim=True)) / (patches.std((2, 3), keepdim=True) + 1e-7)
+    described = torch.nn.functional.normalize(network.features(standard).flatten(1), dim=1)
+    assert torch.allclose(described, load_descriptor()(patches[:, 0]), atol=1e-4)
+
+
 def test_the_shipped_detector_prefers_corners_to_edges_and_even_faces() -> None:
-    detector = load_detector(SHIPPED / "detector.safetensors")
+    detector = load_detector(SHIPPED / "detector" / FILE)
     image = torch.zeros(1, 96, 96)
     image[0, 24:72, 24:72] = 0.7
     found = detector(image)[0]
