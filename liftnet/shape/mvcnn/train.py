@@ -141,9 +141,9 @@ class MvcnnTask(Task):
 def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 0) -> Mvcnn:
     """Train on the shapes of a folder and write model.safetensors, config.json, metrics.csv and README.md.
 
-    The first stage classifies single views, the second the maximum over the views of a shape (Su et al., section 4).
-    The best epoch of the second stage on the shapes of `val` is kept. After each epoch the state is written, and the
-    same command resumes from it.
+    The first stage classifies single views, the second the maximum over the views of a shape (Su et al., section 4);
+    each begins with a fresh Adam and has a cosine of its own. The best epoch of the second stage on the shapes of
+    `val` is kept. After each epoch the state is written, and the same command resumes from it.
 
     Args:
         meshes: Folder of `<class>/<name>.ply`, as `render shapes` writes it.
