@@ -16,6 +16,7 @@ from liftnet.render.classes.model import Model
 from liftnet.render.classes.primitives import ball
 from liftnet.render.materials import MATERIALS, paint
 from liftnet.render.orthographic import make_subject, render_view
+from liftnet.render.shapes import read_solid
 from liftnet.render.viewpoints import Illumination, fit_frame, shapenet_views
 
 
@@ -167,7 +168,10 @@ def test_an_fbx_file_becomes_triangles_with_z_up(program, tmp_path):
     assert len(mesh.faces) == 8
     a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(float) for i in range(3))
     assert np.einsum("ij,ij->", np.cross(a, b), c) / 6 == pytest.approx(3, rel=1e-4)
-    assert np.allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-5)
+    solid = read_solid(tmp_path / "wedge.fbx", "y", program)  # the file says itself what is up
+    assert solid.watertight
+    assert np.ptp(solid.mesh.vertices, axis=0) == pytest.approx(np.array([2, 1, 3]) / 3, abs=1e-4)
+    assert np.allclose(np.linalg.norm(solid.mesh.known_normals, axis=1), 1, atol=1e-5)
 
 
 def test_a_broken_fbx_file_is_an_error_that_says_so(program, tmp_path):
