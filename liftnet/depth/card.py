@@ -17,20 +17,6 @@ from liftnet.models.card import Card, paragraph
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
 LABELS = ("method", "split", "n", "alignment")
-METHODS = {  # what each method learns from, and what an item is
-    "correspondences": (
-        "point correspondences between photographs of one sculpture, whose camera is solved for in the loss (Wiles "
-        "and Zisserman, 2018). No depth was measured for it",
-        "pairs of photographs",
-    ),
-    "regression": ("given depth, by the squared error after alignment", "photographs"),
-    "ordinal": ("given depth, by which of two pixels is nearer (Chen et al., 2016)", "photographs"),
-    "photometric": (
-        "pairs of photographs, by the error of one warped onto the other (Zhou et al., 2017). No depth was measured "
-        "for it",
-        "pairs of photographs",
-    ),
-}
 FREE = {  # what each camera of the loss leaves free
     "affine": "Correspondences between views of affine cameras determine depth up to `a d + b x + c y + e`: its "
     "scale, its offset and a shear are free",
@@ -167,24 +153,17 @@ From the command line, with masks by the segmenter that lies beside the model:
 
 def _training(config: dict[str, Any], picture: str) -> str:
     training, settings = config.get("training", {}), config.get("settings", {})
-    what, things = METHODS[_method(config)]
-    items = training.get("items", training.get("pairs"))
-    if items is None:
+    if "items" not in training:
         return "The model's configuration does not say what it was trained on."
-    validation = training.get("validation_items", training.get("validation_pairs"))
+    if not {"learnt_from", "item"} <= training.keys():
+        raise LiftnetError("config.json", "does not say what the model was learnt from", "Train it with `depth train`")
     best = f"{training['best_iteration']:,}, with a validation loss of {training['best_validation_loss']:.4f}"
-    return f"""- Learnt from {what}.
-- {items:,} {things} of {training["works"]:,} works; validated on {validation:,} ({training["validated_on"]}).
+    return f"""- Learnt from {training["learnt_from"]}.
+- {training["items"]:,} {training["item"]} of {training["works"]:,} works.
+- Validated on {training["validation_items"]:,} ({training["validated_on"]}).
 - {training["iterations"]:,} steps of {settings.get("batch_size", "?")}; kept: step {best}. Seed {config.get("seed")}.
 
 {picture}"""
-
-
-def _method(config: dict[str, Any]) -> str:
-    method = config.get("settings", {}).get("method", "correspondences")
-    if method not in METHODS:
-        raise LiftnetError("config.json", f"names an unknown method: {method}", "Update liftnet")
-    return str(method)
 
 
 def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
@@ -202,7 +181,7 @@ def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
 
 def _limits(config: dict[str, Any]) -> str:
     lines = []
-    if _method(config) == "correspondences":
+    if config.get("settings", {}).get("method", "correspondences") == "correspondences":
         loss = config.get("settings", {}).get("loss", {})
         rigid = loss.get("camera", "affine") == "orthographic" or loss.get("orthography_weight", 0) > 0
         free = FREE["orthographic" if rigid else "affine"]

@@ -85,6 +85,8 @@ def _notes(state: Checkpoint, data: TrainingData, settings: TrainSettings, seed:
         "settings": settings.model_dump(),
         "seed": seed,
         "training": {
+            "learnt_from": data.learnt_from,
+            "item": data.items,
             "items": len(data.train.items),
             "works": data.works,
             "validation_items": len(data.val.items),

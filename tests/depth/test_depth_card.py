@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,10 @@ METRICS = "iteration,train_loss,val_loss\n100,0.5,0.6\n200,0.4,0.55\n300,0.3,0.5
 
 def make_model(folder, **settings):
     values = TrainSettings(**settings).model_dump(mode="json")
+    method = import_module(f"liftnet.depth.objectives.{values['method']}")
     training = {"items": 1234, "works": 55, "validation_items": 163, "validated_on": "pairs of the val artists"}
     training |= {"best_iteration": 200, "best_validation_loss": 0.55, "iterations": 300}
+    training |= {"learnt_from": method.LEARNT_FROM, "item": method.ITEMS}
     notes = {"settings": values, "seed": 3, "training": training}
     save_model(
         folder,
@@ -61,7 +64,11 @@ def front_matter(text):
 def test_the_card_has_the_figures_of_the_run_s_files(model_folder, tables):
     assert command_line(["depth", "card", "--model", str(model_folder), "--tables", str(tables)]) == 0
     text = (model_folder / "README.md").read_text()
-    for figure in ("1,234 pairs of photographs of 55 works", "163 (pairs of the val artists)", "300 steps of 8"):
+    for figure in (
+        "1,234 pairs of photographs of 55 works",
+        "Validated on 163 (pairs of the val artists)",
+        "300 steps of 8",
+    ):
         assert figure in text
     assert "kept: step 200, with a validation loss of 0.5500. Seed 3." in text
     assert "| liftnet | test | 232 | 0.344 |" in text
@@ -140,6 +147,7 @@ def test_bad_files_are_named(model_folder, tables, tmp_path):
     with pytest.raises(LiftnetError, match=r"depth_demo\.csv: cannot be read"):
         write_card(model_folder, tables)
     config = json.loads((model_folder / "config.json").read_text())
-    (model_folder / "config.json").write_text(json.dumps({**config, "settings": {"method": "divination"}}))
-    with pytest.raises(LiftnetError, match="an unknown method: divination"):
+    del config["training"]["learnt_from"]
+    (model_folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LiftnetError, match="does not say what the model was learnt from"):
         write_card(model_folder)

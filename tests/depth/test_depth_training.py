@@ -70,6 +70,7 @@ def test_training_writes_a_model_that_loads_and_its_metrics(trained):
     assert wanted <= set(metrics)
     assert metrics[list(wanted)].notna().all().all()
     assert model.notes["training"]["works"] == 3
+    assert model.notes["training"]["item"] == "pairs of photographs"
     assert model.notes["training"]["validated_on"] == "pairs of the val artists"
     depth = model.predict(np.zeros((2, 32, 32, 3), np.uint8), np.ones((2, 32, 32), bool))
     assert depth.shape == (2, 32, 32)

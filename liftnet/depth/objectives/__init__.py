@@ -1,4 +1,8 @@
-"""What a network can be trained to do: a method is a module of this folder with a function `load`."""
+"""What a network can be trained to do: a method is a module of this folder.
+
+It has a function `load(inputs, settings)` that gives `TrainingData`, and says for the model card what its models are
+`LEARNT_FROM` and what its `ITEMS` are.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,8 @@ class TrainingData:
         store: The crops of both.
         images: Ids of training images.
         works: Number of training works.
+        learnt_from: What the models of the method are learnt from, in words.
+        items: What an item is, in words, in the plural.
         networks: Networks trained beside the depth network, by name, initialised.
         signed: Whether the objective tells depth from its negative; where not, the sign is chosen after training.
     """
@@ -56,6 +62,8 @@ class TrainingData:
     store: CropStore
     images: Sequence[str]
     works: int
+    learnt_from: str
+    items: str
     networks: dict[str, nn.Module] = field(default_factory=dict)
     signed: bool = False
 

@@ -20,6 +20,11 @@ from liftnet.learn.metrics import LossTerms
 from liftnet.learn.task import IntArray, Networks
 
 LOG = get_logger("depth")
+LEARNT_FROM = (
+    "point correspondences between photographs of one sculpture, whose camera is solved for in the loss (Wiles and "
+    "Zisserman, 2018). No depth was measured for it"
+)
+ITEMS = "pairs of photographs"
 
 
 @dataclass(frozen=True)
@@ -102,4 +107,6 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         store=store,
         images=sorted({image for row in train.rows for image in (row.image_a, row.image_b)}),
         works=len({row.work_id for row in train.rows}),
+        learnt_from=LEARNT_FROM,
+        items=ITEMS,
     )

@@ -42,6 +42,8 @@ from liftnet.learn.task import IntArray, Networks
 from liftnet.models.depth_input import CropBox
 
 LOG = get_logger("depth")
+LEARNT_FROM = "given depth, by which of two pixels is nearer (Chen et al., 2016)"
+ITEMS = "photographs"
 Float32Array = npt.NDArray[np.float32]
 RELATIONS = {">": 1, "<": -1}
 _FORMAT = "two lines an image: its name, then y_A,x_A,y_B,x_B,relation,width,height with relation > or <"
@@ -159,6 +161,8 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         store=store,
         images=split.train,
         works=split.works,
+        learnt_from=LEARNT_FROM,
+        items=ITEMS,
         signed=True,
     )
 

@@ -29,6 +29,10 @@ from liftnet.learn.task import IntArray, Networks
 from liftnet.models.depth_input import network_input
 
 DEPTH_RANGE = 0.9
+LEARNT_FROM = (
+    "pairs of photographs, by the error of one warped onto the other (Zhou et al., 2017). No depth was measured for it"
+)
+ITEMS = "pairs of photographs"
 MOTION_UNIT = 0.01  # the network's outputs are multiplied by this, so that training begins near no motion
 _ENCODER = ((16, 7), (32, 5), (64, 3), (128, 3), (256, 3), (256, 3), (256, 3))  # channels, kernel; each of stride 2
 _SHARED = 5  # layers that pose and explainability share
@@ -174,6 +178,8 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         pairs,
         train=PhotometricObjective(train.loader.rows, pairs.store, augmentation, settings),
         val=PhotometricObjective(val.loader.rows, pairs.store, Augmentation(), settings),
+        learnt_from=LEARNT_FROM,
+        items=ITEMS,
         networks={"pose": build_pose_network(settings.photometric.explainability > 0, inputs.seed)},
         signed=True,
     )

@@ -29,6 +29,9 @@ from liftnet.depth.settings import TrainSettings
 from liftnet.learn.metrics import LossTerms
 from liftnet.learn.task import IntArray, Networks
 
+LEARNT_FROM = "given depth, by the squared error after alignment"
+ITEMS = "photographs"
+
 
 class AlignedError(NamedTuple):
     """The error of depth after alignment, (B,) each.
@@ -152,5 +155,7 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         store=store,
         images=split.train,
         works=split.works,
+        learnt_from=LEARNT_FROM,
+        items=ITEMS,
         signed=signed,
     )
