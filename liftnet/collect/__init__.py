@@ -1,1 +1,1 @@
-"""The stage `collect`: from lists of photographs (web, folder, demo museum) to checked, normalised, stored images."""
+"""The stage `collect`: from lists of photographs (web, folder, museum) to checked, normalised, stored images."""

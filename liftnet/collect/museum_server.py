@@ -1,4 +1,4 @@
-"""A web server on this machine alone, so that the demo museum is scraped exactly as the web is."""
+"""A web server on this machine alone, so that the synthetic museum is scraped exactly as the web is."""
 
 from __future__ import annotations
 

@@ -6,9 +6,16 @@ import pytest
 
 from liftnet.collect.settings import PolitenessSettings
 from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.optout import directives, reserved
+from liftnet.collect.web.permissions import (
+    FAULT_FRESH_S,
+    FRESH_S,
+    RobotsCache,
+    Rules,
+    directives,
+    reserved,
+    stored_rules,
+)
 from liftnet.collect.web.policies import KNOWN, known_policy, policy_of
-from liftnet.collect.web.robots import FAULT_FRESH_S, FRESH_S, RobotsCache, Rules, stored_rules
 
 
 class Site:

@@ -50,7 +50,7 @@ def fetch_jobs(
     """Fetch what the jobs of a plan ask for, and write `fetched/<job>.parquet` for each.
 
     What is there already, and links that died lately, are not asked for again; what failed in an earlier run comes
-    first. A run that was killed goes on where it was. Call it for one job in one process at a time.
+    first. A run that was killed resumes. Call it for one job in one process at a time.
 
     Args:
         out: Folder of the outputs; `collect plan` has written `downloads/` into it.

@@ -1,4 +1,4 @@
-"""What has been fetched so far, one line a file, so that a killed run goes on where it was."""
+"""What has been fetched so far, one line a file, so that a killed run resumes."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from liftnet.collect.fetch.journal import Entry, read_entries
 from liftnet.collect.fetch.requested import write_requested
 from liftnet.collect.settings import FetchSettings
 from liftnet.collect.sources.records import Sources
+from liftnet.collect.web.permissions import Rules, stored_rules
 from liftnet.collect.web.policies import MEGABIT, Policy, policy_of
-from liftnet.collect.web.robots import Rules, stored_rules
 from liftnet.core.files import write_text
 
 MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet

@@ -115,7 +115,7 @@ class Answers:
     """Answers by address, in a file that a killed run leaves behind: one line of JSON each, the last perhaps torn.
 
     Args:
-        path: The file; one of yesterday's is begun anew.
+        path: The file; one of yesterday's is started from scratch.
     """
 
     def __init__(self, path: Path) -> None:

@@ -304,7 +304,7 @@ def _tell(
     kept = [name for name, split in earlier.items() if split]
     moved = [name for name in kept if splits[name] != earlier[name]]
     if kept:
-        LOG.info("%d works stay in the splits of an earlier run; remove splits/ to divide anew", len(kept))
+        LOG.info("%d works stay in the splits of an earlier run; remove splits/ to divide again", len(kept))
     if moved:
         first = f"{moved[0].work} by {moved[0].artist}, which was in {earlier[moved[0]]}"
         LOG.warning("the given lists have moved %d works to another split, the first: %s", len(moved), first)

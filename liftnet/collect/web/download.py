@@ -26,11 +26,10 @@ from urllib3 import exceptions as wire
 from liftnet.collect.settings import QuerySettings
 from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.host_lease import SharedHostLease
-from liftnet.collect.web.optout import reserved
 from liftnet.collect.web.partial_download import kept
+from liftnet.collect.web.permissions import LARGEST, RobotsCache, reserved
 from liftnet.collect.web.policies import policy_of
 from liftnet.collect.web.response import Exchange, Response, Stopped
-from liftnet.collect.web.robots import LARGEST, RobotsCache
 from liftnet.collect.web.ssrf_guard import GuardedAdapter, SsrfGuard, Watchdog
 from liftnet.collect.web.throttle import HostThrottle
 from liftnet.collect.web.transport import (
@@ -352,7 +351,7 @@ def _absolute(url: str, target: str) -> str:
 
 
 def _continued(url: str, response: requests.Response, exchange: Exchange) -> list[bytes] | None:
-    """The bytes that a 206 continues; None if the file begins anew. What cannot be continued is forgotten."""
+    """The bytes that a 206 continues; None if the file starts again. What cannot be continued is forgotten."""
     partial, exchange.partial = exchange.partial, None
     if partial is None or partial.url != url or response.status_code != 206 or not partial.goes_on(response):
         return None

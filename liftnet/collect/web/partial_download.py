@@ -1,7 +1,7 @@
 """The part of a large file that came before the connection broke, so that only the rest is asked for.
 
 RFC 9110, sections 13.1.5 (If-Range) and 14: the rest is taken only of the very same version, which a strong ETag
-names; anything else the server answers begins the file anew.
+names; anything else the server answers starts the file from its beginning.
 """
 
 from __future__ import annotations

@@ -1,18 +1,25 @@
-"""robots.txt (RFC 9309): what a host lets robots fetch, and how often.
+"""What a host and the owner of a file permit: robots.txt (RFC 9309), and reservations in the headers of a file.
 
-Asked for once a day and host, and kept beside the journals. Without it (404 and its like) everything is allowed; where
-the server has a fault (5xx, 429) or cannot be reached, nothing is, as section 2.3.1.4 asks. `Crawl-delay` and
-`Request-rate` are not part of the RFC, but widely written, and obeyed.
+robots.txt is asked for once a day and host, and kept beside the journals. Without it (404 and its like) everything is
+allowed; where the server has a fault (5xx, 429) or cannot be reached, nothing is, as section 2.3.1.4 asks.
+`Crawl-delay` and `Request-rate` are not part of the RFC, but widely written, and obeyed.
+
+Of the headers, `X-Robots-Tag` is Google's; `noai` and `noimageai` were added by DeviantArt, `noml` by others.
+`tdm-reservation` is the TDM Reservation Protocol of a W3C community group: 1 reserves the right to text and data
+mining under article 4 of the EU's copyright directive of 2019.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +33,11 @@ from liftnet.core.files import write_json
 LARGEST = 500 * 1024  # bytes that are read; RFC 9309, section 2.5
 FRESH_S = 24 * 3600.0  # RFC 9309, section 2.4
 FAULT_FRESH_S = 600.0
+REFUSALS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
+_WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+_AGENT = re.compile(r"[A-Za-z*][^\s:;/]*")
+_DAY = re.compile(r"\b(mon|tue|wed|thu|fri|sat|sun)[a-z]*\s*,\s*(?=\d)", re.IGNORECASE)  # "Thu, 1 Jan": no comma
+_LONGEST_HEADER = 4000  # characters of a header that are looked at and kept
 
 
 @dataclass(frozen=True)
@@ -143,3 +155,56 @@ def _store(folder: Path | None, origin: str, rules: Rules) -> None:
 
 def _file(folder: Path, origin: str) -> Path:
     return folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
+
+
+def reserved(headers: Mapping[str, str], robots_tags: Iterable[str]) -> tuple[str, str] | None:
+    """The status and the header of a file whose owner does not want it used, None if nothing is said.
+
+    Args:
+        headers: Of the response; names in any case.
+        robots_tags: Each `X-Robots-Tag` header by itself, since a name of a robot holds only in its own.
+    """
+    for tag in robots_tags:
+        if any(directive in REFUSALS or _is_over(directive) for directive in directives(tag)):
+            return "opt_out_header", f"X-Robots-Tag: {_shown(tag)}"
+    if headers.get("tdm-reservation", "").strip() == "1":
+        return "tdm_reserved", "tdm-reservation: 1"
+    return None
+
+
+def directives(tag: str) -> Iterator[str]:
+    """The directives of one X-Robots-Tag header that hold for us, in lower case.
+
+    A name before a colon addresses what follows it to one robot, up to the next name. A date after
+    `unavailable_after:` may itself have colons and a comma.
+    """
+    ours = True
+    for part in _DAY.sub(r"\1 ", tag[:_LONGEST_HEADER]).split(","):
+        name, colon, value = (text.strip() for text in part.partition(":"))
+        if not colon:
+            name = part.strip()
+        elif name.lower() in _WITH_VALUE:
+            name = f"{name}:{value}"
+        elif _AGENT.fullmatch(name):
+            ours = name.lower() in ("*", AGENT)
+            name = value
+        if ours and name:
+            yield name.lower()
+
+
+def _is_over(directive: str) -> bool:
+    """Whether `unavailable_after` names a day that has passed."""
+    name, _, value = directive.partition(":")
+    if name != "unavailable_after":
+        return False
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = read(value.strip().upper())
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) < datetime.now(UTC)
+    return False
+
+
+def _shown(tag: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in tag[:200])
