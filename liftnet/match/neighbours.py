@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -58,6 +59,22 @@ class Neighbours:
     nearest_of_b: Indices
 
 
+class RowMaxima(NamedTuple):
+    """The two largest values of each row: (N,) where they stand and (N,) what they are; filled row by row."""
+
+    best: Indices
+    second: Indices
+    top: npt.NDArray[Any]
+    runner_up: npt.NDArray[Any]
+
+
+class ColumnMaxima(NamedTuple):
+    """The largest value of each column so far: (M,) what it is and (M,) in which row it stands."""
+
+    top: npt.NDArray[Any]
+    best: Indices
+
+
 def find_neighbours(descriptors_a: Descriptors, descriptors_b: Descriptors) -> Neighbours:
     """The nearest and second nearest of each a among b, and the nearest of each b among a.
 
@@ -88,20 +105,19 @@ def byte_neighbours(a: UInt8Array, b: UInt8Array, kernel: Kernel) -> Neighbours:
     n, m = len(a), len(b)
     rows, norms = pack_rows(a, kernel)
     panels, offsets = pack_columns(b, kernel)
-    best, second = np.empty(n, np.int64), np.empty(n, np.int64)
-    top, runner_up = np.empty((2, n), np.int32)
+    found = RowMaxima(np.empty(n, np.int64), np.empty(n, np.int64), *np.empty((2, n), np.int32))
     column_top = np.full(len(offsets), np.iinfo(np.int32).max, np.int32)  # padding is never exceeded
     column_top[:m] = FAR
-    column_best = np.zeros(m, np.int64)
+    columns = ColumnMaxima(column_top, np.zeros(m, np.int64))
     height = max(_BYTES_PER_TILE // (4 * len(offsets)) // kernel.rows, 1) * kernel.rows
     tile = np.empty((min(height, len(rows)), len(offsets)), np.int32)
     fill = _compiled(kernel)
     for start in range(0, n, height):
         fill(rows, norms, panels, offsets, start, min(height, len(rows) - start), tile)
         count = min(height, n - start)
-        _scan_distances(tile, start, count, best, second, top, runner_up, column_top, column_best)
-    first, other = -top.astype(np.float64), -runner_up.astype(np.float64)
-    return Neighbours(best, first, other if m > 1 else np.full(n, np.inf), column_best)
+        _scan_distances(tile, start, count, found, columns)
+    first, other = -found.top.astype(np.float64), -found.runner_up.astype(np.float64)
+    return Neighbours(found.best, first, other if m > 1 else np.full(n, np.inf), columns.best)
 
 
 @cache
@@ -119,17 +135,17 @@ def _float_neighbours(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) ->
     """`find_neighbours` by a matrix product in single precision."""
     n, m = len(a), len(b)
     rows, columns = _augmented(a, norm_first=True), np.ascontiguousarray(_augmented(b, norm_first=False).T)
-    best, second = np.empty((2, n), np.int64)
-    top, runner_up = np.empty((2, n), np.float32)
-    column_top, column_best = np.full(m, -np.inf, np.float32), np.zeros(m, np.int64)
+    found = RowMaxima(np.empty(n, np.int64), np.empty(n, np.int64), *np.empty((2, n), np.float32))
+    largest = ColumnMaxima(np.full(m, -np.inf, np.float32), np.zeros(m, np.int64))
     tile = np.empty((min(_ROWS_PER_TILE, n), m), np.float32)
     for start in range(0, n, _ROWS_PER_TILE):
         similarity = tile[: min(_ROWS_PER_TILE, n - start)]
         np.matmul(rows[start : start + _ROWS_PER_TILE], columns, out=similarity)
-        _scan_tile(similarity, start, best, second, top, runner_up, column_top, column_best)
+        _scan_tile(similarity, start, found, largest)
     if _is_exact(a, b):
-        return Neighbours(best, -2 * top.astype(np.float64), -2 * runner_up.astype(np.float64), column_best)
-    return _refined(a, b, best, second, column_best)
+        first, other = (-2 * values.astype(np.float64) for values in (found.top, found.runner_up))
+        return Neighbours(found.best, first, other, largest.best)
+    return _refined(a, b, found.best, found.second, largest.best)
 
 
 def _refined(
@@ -145,17 +161,9 @@ def _refined(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _scan_tile(
-    similarity: Array,
-    start: int,
-    best: Indices,
-    second: Indices,
-    top: Array,
-    runner_up: Array,
-    column_top: Array,
-    column_best: Indices,
-) -> None:
+def _scan_tile(similarity: Array, start: int, found: RowMaxima, largest: ColumnMaxima) -> None:
     """Two largest of each row and running largest of each column, in one pass; strict > keeps the lowest index."""
+    column_top, column_best = largest.top, largest.best
     rows, columns = similarity.shape
     for i in range(rows):
         row = similarity[i]
@@ -172,23 +180,14 @@ def _scan_tile(
             if value > column_top[j]:
                 column_top[j] = value
                 column_best[j] = start + i
-        best[start + i], second[start + i] = first_index, second_index
-        top[start + i], runner_up[start + i] = first_value, second_value
+        found.best[start + i], found.second[start + i] = first_index, second_index
+        found.top[start + i], found.runner_up[start + i] = first_value, second_value
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _scan_distances(
-    tile: Int32Array,
-    start: int,
-    count: int,
-    best: Indices,
-    second: Indices,
-    top: Int32Array,
-    runner_up: Int32Array,
-    column_top: Int32Array,
-    column_best: Indices,
-) -> None:
+def _scan_distances(tile: Int32Array, start: int, count: int, found: RowMaxima, largest: ColumnMaxima) -> None:
     """As `_scan_tile`, for whole numbers: columns are looked at only where a vector comparison finds a new maximum."""
+    column_top, column_best = largest.top, largest.best
     width = tile.shape[1]
     for i in range(count):
         first_value = second_value = np.int32(FAR)
@@ -209,8 +208,8 @@ def _scan_distances(
                 if value > column_top[j]:
                     column_top[j] = value
                     column_best[j] = start + i
-        best[start + i], second[start + i] = first_index, second_index
-        top[start + i], runner_up[start + i] = first_value, second_value
+        found.best[start + i], found.second[start + i] = first_index, second_index
+        found.top[start + i], found.runner_up[start + i] = first_value, second_value
 
 
 def _checked(descriptors: Descriptors) -> npt.NDArray[np.generic]:
