@@ -13,6 +13,8 @@ from liftnet.data.features import read_features, write_features
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import MIN_KEYPOINTS, Problem, WorkFeatures, WorkImage, image_size
 
+LOG = get_logger("match")
+
 
 def recipe(settings: MatchSettings) -> str:
     """The folder name of features found with these settings: the extractor and a fingerprint of its settings."""
@@ -48,7 +50,7 @@ def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSetti
                 work.problems[image.image_id] = found
             else:
                 write_features(work.files[image.image_id], found, about)
-    get_logger("match").debug("features: %d images from %s, %d found now", len(good), cache, len(missing))
+    LOG.debug("features: %d images from %s, %d found now", len(good), cache, len(missing))
     _count(work, threads)
     return work
 
@@ -60,7 +62,7 @@ def _is_cached(path: Path) -> bool:
     try:
         read_features(path)
     except LiftnetError as error:
-        get_logger("match").warning("%s; its image is looked at again", error)
+        LOG.warning("%s; its image is looked at again", error)
         return False
     return True
 

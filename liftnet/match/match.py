@@ -16,6 +16,8 @@ from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import PairMatches, WorkFeatures, work_images
 
+LOG = get_logger("match")
+
 
 def match_work(root: Path, work: str, out: Path, settings: MatchSettings, threads: int = 1, seed: int = 0) -> None:
     """Match the image pairs of a work and write the table of matches.
@@ -34,10 +36,9 @@ def match_work(root: Path, work: str, out: Path, settings: MatchSettings, thread
             missing or fails, or the table cannot be written.
     """
     check_settings(settings)
-    logger = get_logger("match")
     images = work_images(root, work, settings.search.mask_first)
     if len(images) < 2:
-        logger.info("%s has %d usable image(s): no pair to match", work, len(images))
+        LOG.info("%s has %d usable image(s): no pair to match", work, len(images))
     wanted = images if len(images) > 1 else []
     features = work_features(wanted, root / "features" / recipe(settings), settings, threads)
     summary = Summary(work, len(images))
@@ -46,8 +47,8 @@ def match_work(root: Path, work: str, out: Path, settings: MatchSettings, thread
             write(table_rows(pairs, settings, seed))
             summary.add(pairs)
     for code, reason in sorted(summary.problems):
-        logger.warning("%s: %s (%s)", work, reason, code)
-    logger.info("%s -> %s", summary, out)
+        LOG.warning("%s: %s (%s)", work, reason, code)
+    LOG.info("%s -> %s", summary, out)
 
 
 def check_settings(settings: MatchSettings) -> None:

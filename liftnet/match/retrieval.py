@@ -23,6 +23,8 @@ from liftnet.data.features import Features, Floats
 from liftnet.match.descriptors import match_descriptors
 from liftnet.match.work_features import WorkFeatures
 
+LOG = get_logger("match")
+
 WORDS = 128
 VOCABULARY_SAMPLE = 100_000  # descriptors of all images together: hundreds a word
 ITERATIONS = 20
@@ -45,7 +47,7 @@ def similar_pairs(work: WorkFeatures, neighbours: int, threads: int = 1, seed: i
         is in the table of matches.
     """
     ids = work.usable()
-    get_logger("match").info("%d images: choosing %d partners of each", len(work.images), neighbours)
+    LOG.info("%d images: choosing %d partners of each", len(work.images), neighbours)
     unusable = {_ordered(image_id, ids[0]) for image_id in work.problems} if ids else set()
     if len(ids) < 2:
         return sorted(unusable)

@@ -21,6 +21,8 @@ from liftnet.report.photographs import Photograph, ordered, photograph_of, photo
 from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
 
+LOG = get_logger("report")
+
 DEPTH_PX = 224
 PHOTOGRAPH_PX = 448
 
@@ -82,7 +84,7 @@ def _photograph(
         try:
             pixels = photograph_pixels(run, image)
         except BadImageError as error:
-            get_logger("report").warning("the photograph of %s is shown as the network saw it: %s", image, error)
+            LOG.warning("the photograph of %s is shown as the network saw it: %s", image, error)
         else:
             left, top, side = np.rint(np.asarray(box, dtype=float)).astype(int).tolist()
             rows = np.clip(np.arange(top, top + side), 0, pixels.shape[0] - 1)

@@ -1,4 +1,4 @@
-"""Sample masks over their photographs, and beside hand-made ones."""
+"""Sample masks over their photographs, and beside manual ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from liftnet.data.masks import read_mask
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
 from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
+
+LOG = get_logger("report")
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,15 @@ def _mask_figure(run: Run, image: str, label: str, text: str, settings: ReportSe
         pixels = photograph_pixels(run, image)
         mask = read_mask(run.root / "masks" / f"{image}.png", (pixels.shape[1], pixels.shape[0]))
     except BadImageError as error:
-        get_logger("report").warning("the mask of %s is not shown: %s", image, error)
+        LOG.warning("the mask of %s is not shown: %s", image, error)
         return []
     small = shrunk(pixels, settings.picture_px)
     overlay = mask_overlay(small, shrunk_mask(mask, (small.shape[1], small.shape[0])))
     return [Figure(photograph_of(run, image), label, text, data_uri(overlay))]
 
 
-def hand_mask_figures(run: Run, settings: ReportSettings, seed: int) -> list[Figure]:
-    """Predicted masks against hand-made ones; images of held-out artists first, since training saw the others."""
+def manual_mask_figures(run: Run, settings: ReportSettings, seed: int) -> list[Figure]:
+    """Predicted masks against manual ones; images of held-out artists first, since training saw the others."""
     names = {path.stem for path in (run.root / "hand_masks").glob("*.png")} & set(run.images.index)
     held_out = run.images.loc[sorted(names)]
     rank = held_out["split"].map({"test": 0, "val": 1}).fillna(2)
@@ -75,14 +77,14 @@ def hand_mask_figures(run: Run, settings: ReportSettings, seed: int) -> list[Fig
         try:
             pixels = photograph_pixels(run, image)
             size = (pixels.shape[1], pixels.shape[0])
-            hand = read_mask(run.root / "hand_masks" / f"{image}.png", size)
+            manual = read_mask(run.root / "hand_masks" / f"{image}.png", size)
             predicted = read_mask(run.root / "masks" / f"{image}.png", size)
         except BadImageError as error:
-            get_logger("report").warning("the hand mask of %s is not shown: %s", image, error)
+            LOG.warning("the manual mask of %s is not shown: %s", image, error)
             continue
         small = shrunk(pixels, settings.picture_px)
-        masks = [shrunk_mask(mask, (small.shape[1], small.shape[0])) for mask in (predicted, hand)]
-        text = f"intersection over union {intersection_over_union(predicted, hand):.3f}"
+        masks = [shrunk_mask(mask, (small.shape[1], small.shape[0])) for mask in (predicted, manual)]
+        text = f"intersection over union {intersection_over_union(predicted, manual):.3f}"
         photograph = photograph_of(run, image)
         figures.append(Figure(photograph, photograph.split, text, data_uri(mask_comparison(small, *masks))))
     return figures
@@ -90,7 +92,7 @@ def hand_mask_figures(run: Run, settings: ReportSettings, seed: int) -> list[Fig
 
 OUTLINE = (255, 176, 32)
 ONLY_PREDICTED = (255, 138, 20)
-ONLY_HAND = (40, 130, 255)
+ONLY_MANUAL = (40, 130, 255)
 
 
 def shrunk_mask(mask: BoolArray, size: tuple[int, int]) -> BoolArray:
@@ -110,16 +112,16 @@ def mask_overlay(pixels: UInt8Array, mask: BoolArray) -> UInt8Array:
     return picture.astype(np.uint8)
 
 
-def mask_comparison(pixels: UInt8Array, predicted: BoolArray, hand: BoolArray) -> UInt8Array:
-    """The photograph where both masks say foreground, orange where only the predicted, blue where only the hand-made.
+def mask_comparison(pixels: UInt8Array, predicted: BoolArray, manual: BoolArray) -> UInt8Array:
+    """The photograph where both masks say foreground, orange where only the predicted, blue where only the manual one.
 
     Args:
         pixels: (H, W, 3).
         predicted: (H, W).
-        hand: (H, W).
+        manual: (H, W).
     """
-    picture = np.where((predicted & hand)[..., None], pixels, _dimmed(pixels)).astype(np.float32)
-    for region, colour in ((predicted & ~hand, ONLY_PREDICTED), (hand & ~predicted, ONLY_HAND)):
+    picture = np.where((predicted & manual)[..., None], pixels, _dimmed(pixels)).astype(np.float32)
+    for region, colour in ((predicted & ~manual, ONLY_PREDICTED), (manual & ~predicted, ONLY_MANUAL)):
         picture[region] = 0.25 * picture[region] + 0.75 * np.array(colour)
     return np.rint(picture).astype(np.uint8)
 

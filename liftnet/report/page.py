@@ -19,11 +19,13 @@ from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
 from liftnet.report.depths import DepthFigure, depth_figures
 from liftnet.report.funnel import funnel, remaining, write_funnel
-from liftnet.report.masks import hand_mask_figures, mask_figures
+from liftnet.report.masks import manual_mask_figures, mask_figures
 from liftnet.report.pairs import chosen_kept, chosen_rejected, drawn_pairs
 from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
 from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
+
+LOG = get_logger("report")
 
 LARGEST_PAGE_MB = 15
 
@@ -53,7 +55,6 @@ def write_report(root: Path, out: Path, settings: ReportSettings, seed: int = 0,
     Raises:
         LiftnetError: There is no manifest, or a file of the run is damaged.
     """
-    logger = get_logger("report")
     run = Run(root)
     frame = funnel(run)
     write_funnel(frame, root / "tables")
@@ -61,8 +62,8 @@ def write_report(root: Path, out: Path, settings: ReportSettings, seed: int = 0,
     write_text(out, page)
     size = len(page.encode()) / 1e6
     if size > LARGEST_PAGE_MB:
-        logger.warning("the page is %.1f MB; lower report.picture_px or show fewer samples", size)
-    logger.info("wrote %s (%.1f MB) from %d manifest rows", out, size, len(run.manifest))
+        LOG.warning("the page is %.1f MB; lower report.picture_px or show fewer samples", size)
+    LOG.info("wrote %s (%.1f MB) from %d manifest rows", out, size, len(run.manifest))
 
 
 def render(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int, config: str | None) -> str:
@@ -100,10 +101,10 @@ def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int)
         if pairs is not None
         else []
     )
-    masks, hand_masks = mask_figures(run, settings), hand_mask_figures(run, settings, seed)
+    masks, manual_masks = mask_figures(run, settings), manual_mask_figures(run, settings, seed)
     depths = depth_figures(run, settings, seed)
     shown = [image for pair in (*kept, *rejected) for image in pair.images]
-    shown += [figure.photograph.image_id for figure in (*masks, *hand_masks)]
+    shown += [figure.photograph.image_id for figure in (*masks, *manual_masks)]
     shown += [figure.photograph.image_id for figure in depths]
     return {
         "summary": _summary(run),
@@ -118,7 +119,7 @@ def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int)
         "rejected": rejected,
         "has_masks": run.masks is not None,
         "masks": masks,
-        "hand_masks": hand_masks,
+        "manual_masks": manual_masks,
         "depths": depths,
         "meshes": _meshes(depths),
         "credits": _credits(run, shown),

@@ -18,6 +18,8 @@ from liftnet.report.photographs import Photograph, ordered, photograph_of, photo
 from liftnet.report.results import Run
 from liftnet.report.settings import ReportSettings
 
+LOG = get_logger("report")
+
 PAIR_HEIGHT = 300.0  # of both photographs in a drawn pair, in units of the drawing
 GAP = 8.0
 
@@ -67,7 +69,7 @@ def drawn_pairs(run: Run, chosen: pd.DataFrame, settings: ReportSettings, seed: 
         try:
             drawings.append(_draw(run, points, settings, seed))
         except BadImageError as error:
-            get_logger("report").warning("pair %s is not shown: %s", row["pair_id"], error)
+            LOG.warning("pair %s is not shown: %s", row["pair_id"], error)
     return drawings
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_seed
+from liftnet.core.intervals import Interval, nested_interval
 from liftnet.core.log import get_logger
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
@@ -18,7 +20,6 @@ from liftnet.segment.samples import MaskedImage
 
 SCORES = ["iou", "accuracy", "boundary_f"]
 BAD_IOU = 0.8  # below it a mask is taken as bad
-DRAWS = 2000  # bootstrap samples of an interval
 Row = dict[str, object]
 
 
@@ -61,11 +62,11 @@ def summarise(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
         groups = [group for _, group in of_method.groupby("work_id")]
         for group in groups:
             name = group.work.iloc[0] or group.work_id.iloc[0]
-            low, high = _interval([group], seed, over_works=False)
+            low, high = _interval([group], seed)
             rows.append(_summary(method, name, group[SCORES].mean(), len(group), low, high))
         means = pd.DataFrame([group[SCORES].mean() for group in groups]).mean()
-        rows.append(_summary(method, "mean over works", means, len(groups), *_interval(groups, seed, over_works=True)))
-        low, high = _interval(groups, seed, over_works=False)
+        rows.append(_summary(method, "mean over works", means, len(groups), *_interval(groups, seed, "groups")))
+        low, high = _interval(groups, seed)
         rows.append(_summary(method, "mean over images", of_method[SCORES].mean(), len(of_method), low, high))
     return pd.DataFrame(rows)
 
@@ -75,19 +76,9 @@ def _summary(method: object, work: str, means: pd.Series, n: int, low: float, hi
     return row | {"accuracy": float(means.accuracy), "boundary_f": float(means.boundary_f)}
 
 
-def _interval(groups: Sequence[pd.DataFrame], seed: int, over_works: bool) -> tuple[float, float]:
-    """2.5 and 97.5 % of the mean IoU over bootstrap samples of works and, within them, of images."""
-    rng = np.random.default_rng(stable_seed(seed, "interval"))
-    values = [group.iou.to_numpy() for group in groups]
-    # sums and counts of resampled images, (DRAWS,) a work; drawn works then only add them up
-    drawn = [rng.choice(value, (DRAWS, len(value))) for value in values]
-    sums = np.stack([sample.sum(1) for sample in drawn], 1)
-    counts = np.array([len(value) for value in values])
-    works = rng.integers(len(values), size=(DRAWS, len(values)))
-    picked = np.take_along_axis(sums, works, 1)
-    means = (picked / counts[works]).mean(1) if over_works else picked.sum(1) / counts[works].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+def _interval(groups: Sequence[pd.DataFrame], seed: int, mean: Literal["values", "groups"] = "values") -> Interval:
+    """The 95 % interval of the mean IoU over images of some works, or over the works."""
+    return nested_interval([group.iou.to_numpy() for group in groups], stable_seed(seed, "interval"), mean)
 
 
 def confidence_table(scores: pd.DataFrame) -> pd.DataFrame:

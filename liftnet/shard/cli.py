@@ -70,19 +70,10 @@ def _checksums(arguments: argparse.Namespace) -> None:
 
 
 def _leakage(arguments: argparse.Namespace) -> int:
-    from liftnet.core.log import get_logger
-    from liftnet.shard.leakage import write_leakage
+    from liftnet.shard.leakage import log_leaks, write_leakage
 
-    frame = write_leakage(
-        arguments.dataset, arguments.root, arguments.tables, arguments.near_bits, arguments.threads
-    ).set_index("what")
-    leaks = frame[frame.sum(axis=1) > 0]
-    logger = get_logger("shard")
-    for what, row in leaks.iterrows():
-        logger.error("leakage: %s: %s", what, ", ".join(f"{count} of {sides}" for sides, count in row.items()))
-    if leaks.empty:
-        logger.info("nothing stands in two splits: %d counts, all 0", frame.size)
-    return 0 if leaks.empty else 1
+    counts = write_leakage(arguments.dataset, arguments.root, arguments.tables, arguments.near_bits, arguments.threads)
+    return 1 if log_leaks(counts) else 0
 
 
 def _statistics(arguments: argparse.Namespace) -> None:

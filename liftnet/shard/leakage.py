@@ -21,6 +21,8 @@ from liftnet.data.perceptual_hashes import as_bits, near_pairs
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.shard.statistics.counting import COLLECTED_FILE
 
+LOG = get_logger("shard")
+
 LINKING = (
     PairReason.KEPT,
     PairReason.DUPLICATE,
@@ -143,8 +145,26 @@ def write_leakage(
     )
     write_tables(frame, tables / "leakage", caption)
     if not across.is_file():
-        get_logger("shard").warning("%s is not there: verified links across splits are not counted", across)
+        LOG.warning("%s is not there: verified links across splits are not counted", across)
     return frame
+
+
+def log_leaks(counts: pd.DataFrame) -> int:
+    """Log what stands in two splits, an error each.
+
+    Args:
+        counts: As `write_leakage` returns them.
+
+    Returns:
+        How many things do.
+    """
+    by_name = counts.set_index("what")
+    leaks = by_name[by_name.sum(axis=1) > 0]
+    for what, row in leaks.iterrows():
+        LOG.error("leakage: %s: %s", what, ", ".join(f"{count} of {sides}" for sides, count in row.items()))
+    if leaks.empty:
+        LOG.info("nothing stands in two splits: %d counts, all 0", by_name.size)
+    return len(leaks)
 
 
 def write_withheld(path: Path, collected: pa.Table) -> None:

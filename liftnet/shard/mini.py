@@ -15,6 +15,8 @@ from liftnet.data.schemas import DATASET, TRIED, read_table, table_writer
 from liftnet.data.shards.write import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_shard
 from liftnet.shard.selection import in_works
 
+LOG = get_logger("shard")
+
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}  # of the room, as far as the works allow
 LARGEST_SHARE = 0.25  # of a split's works, so that the small dataset of a small one is small too
 SALT = "mini"
@@ -51,7 +53,7 @@ def draw_works(dataset: Path, stored: pa.Table, images: Path | None, room_mb: in
                 taken.append(str(work))
                 left -= candidates.loc[work, "bytes"]
         if len(candidates) and not taken:
-            get_logger("shard").warning("no work of %s fits into mini/; raise shard.mini_mb", split)
+            LOG.warning("no work of %s fits into mini/; raise shard.mini_mb", split)
         drawn.update(taken)
     return drawn
 

@@ -32,6 +32,8 @@ from liftnet.shard.selection import (
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.summary import COLLECTED_FILE, DatasetSummary, summarise_dataset
 
+LOG = get_logger("shard")
+
 MINI = "mini"
 NAMES = ("artist", "work")
 
@@ -72,7 +74,7 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
             _describe(folder / MINI, settings, small=True)
         summary = _describe(folder, settings, small=False)
     if still := len([image for image in gone if image not in refused]):
-        get_logger("shard").warning("pairs of %d images that are no longer collected are left out", still)
+        LOG.warning("pairs of %d images that are no longer collected are left out", still)
     _log(summary, out, unstated_terms(settings.publication))
 
 
@@ -113,16 +115,16 @@ def _describe(folder: Path, settings: ShardSettings, small: bool) -> DatasetSumm
 
 
 def _log(summary: DatasetSummary, out: Path, unstated: list[str]) -> None:
-    logger, total = get_logger("shard"), summary.splits["all"]
+    total = summary.splits["all"]
     for status, count in summary.left_out.items():
-        logger.warning("%d images are not in the dataset: %s", count, status.words)
+        LOG.warning("%d images are not in the dataset: %s", count, status.words)
     if summary.unknown_licences:
-        logger.warning("%d images have an unknown licence; see the card", summary.unknown_licences)
+        LOG.warning("%d images have an unknown licence; see the card", summary.unknown_licences)
     if summary.with_position:
-        logger.warning("%d stored files say where they were taken (EXIF)", summary.with_position)
+        LOG.warning("%d stored files say where they were taken (EXIF)", summary.with_position)
     if unstated:
-        logger.info("for a publication, state %s: see docs/dataset.md", ", ".join(unstated))
+        LOG.info("for a publication, state %s: see docs/dataset.md", ", ".join(unstated))
     if not total.pairs:
-        logger.warning("no pair was kept; the report's funnel says where they were lost")
+        LOG.warning("no pair was kept; the report's funnel says where they were lost")
     counts = ", ".join(f"{summary.splits[split].pairs} {split}" for split in SPLITS)
-    logger.info("wrote %d pairs (%s) with %d correspondences to %s", total.pairs, counts, total.correspondences, out)
+    LOG.info("wrote %d pairs (%s) with %d correspondences to %s", total.pairs, counts, total.correspondences, out)

@@ -10,7 +10,7 @@ from PIL import Image
 from liftnet.data.drawing import ZOOM, data_uri, depth_colours, new_view, resampled, shrunk, with_scale
 from liftnet.report.depths import MESH_SIDE, mesh
 from liftnet.report.masks import (
-    ONLY_HAND,
+    ONLY_MANUAL,
     ONLY_PREDICTED,
     intersection_over_union,
     mask_comparison,
@@ -56,10 +56,10 @@ def test_masks_are_told_apart():
     a, b = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
     a[:, :30] = True
     b[:, 10:] = True
-    picture = mask_comparison(pixels, predicted=a, hand=b).astype(int)
+    picture = mask_comparison(pixels, predicted=a, manual=b).astype(int)
     assert (picture[5, 20] == 128).all()
     assert np.abs(picture[5, 5] - ONLY_PREDICTED).max() < 60
-    assert np.abs(picture[5, 35] - ONLY_HAND).max() < 60
+    assert np.abs(picture[5, 35] - ONLY_MANUAL).max() < 60
     overlay = mask_overlay(pixels, a)
     assert (overlay[5, 5] == 128).all()
     assert (overlay[5, 38] < 64).all()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from liftnet.match.settings import MatchSettings
     from liftnet.match.work_features import PairMatches, WorkFeatures
 
+LOG = get_logger("match")
+
 _OPERATIONS_PER_SECOND = 3e10  # of a thread, in the GEMM with the pass over it; for the estimate of time only
 _WORTH_TELLING = 60.0  # seconds
 
@@ -65,7 +67,7 @@ def _tell_duration(work: WorkFeatures, pairs: Sequence[tuple[str, str]], threads
     operations = sum(2 * 130 * work.counts[a] * work.counts[b] for a, b in pairs)
     seconds = operations / _OPERATIONS_PER_SECOND / max(threads, 1)
     if seconds > _WORTH_TELLING:
-        get_logger("match").info("matching %d pairs, about %s", len(pairs), duration(seconds))
+        LOG.info("matching %d pairs, about %s", len(pairs), duration(seconds))
 
 
 MATCHER = Matcher("exact", match_exact)

@@ -29,6 +29,8 @@ from liftnet.shard.statistics.figures import write_figures
 from liftnet.shard.statistics.tables import TABLES, dataset_tables, funnel_table
 from liftnet.shard.statistics.tally import Tally, total
 
+LOG = get_logger("shard")
+
 CAPTION = (
     "The dataset: artists, works and matching pairs of images, and the average number of point correspondences "
     "per pair, by split. Artists and works count if at least one of their pairs was kept."
@@ -109,7 +111,6 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
     Raises:
         LiftnetError: A file of the dataset is missing or unreadable.
     """
-    logger = get_logger("shard")
     tally = tally_files(dataset, _true_rotations(dataset, museum) if museum else {})
     frame = statistics_table(sizes_of(tally))
     write_tables(frame, tables / "statistics", CAPTION, decimals=1)
@@ -123,8 +124,8 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
             (tables / f"{name}{suffix}").unlink(missing_ok=True)
     write_figures(tally, tables / "figures")
     for row in frame.to_dict("records"):
-        logger.info("%s: %s", row["quantity"], row["all"])
-    logger.info("%d tables and their figures are in %s", len(written) + 1, tables)
+        LOG.info("%s: %s", row["quantity"], row["all"])
+    LOG.info("%d tables and their figures are in %s", len(written) + 1, tables)
     return frame
 
 

@@ -17,6 +17,8 @@ from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
 from liftnet.match.methods.openmvg.writers import full_disk
 
+LOG = get_logger("match")
+
 LISTING, FEATURES, PAIRS, MATCHES, FILTER = (
     f"openMVG_main_{name}"
     for name in ("SfMInit_ImageListing", "ComputeFeatures", "PairGenerator", "ComputeMatches", "GeometricFilter")
@@ -80,7 +82,7 @@ class Programs:
             ProgramError: It fails, is ended by a signal, takes too long, or says it succeeded and wrote no file.
             LiftnetError: It cannot be run, or the disk is full.
         """
-        get_logger("match").debug("running %s", name)
+        LOG.debug("running %s", name)
         try:
             status = self._run(name, folder, arguments)
         except subprocess.TimeoutExpired as error:
