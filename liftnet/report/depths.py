@@ -18,7 +18,7 @@ from liftnet.core.log import get_logger
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.drawing import STEEPEST, data_uri, depth_colours, enlarged, new_view, resampled, shrunk, with_scale
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
 
 LOG = get_logger("report")
@@ -38,7 +38,7 @@ class DepthFigure:
     mesh: dict[str, Any] | None
 
 
-def depth_figures(run: Run, settings: ReportSettings, seed: int) -> list[DepthFigure]:
+def depth_figures(run: RunResults, settings: ReportSettings, seed: int) -> list[DepthFigure]:
     """Predictions, those with a truth and of held-out artists first, one a work before a second of any."""
     if not run.predictions:
         return []
@@ -52,7 +52,7 @@ def depth_figures(run: Run, settings: ReportSettings, seed: int) -> list[DepthFi
     return [_depth_figure(run, row, number < settings.depths.surfaces) for number, row in enumerate(chosen)]
 
 
-def _depth_figure(run: Run, row: Mapping[Any, Any], with_surface: bool) -> DepthFigure:
+def _depth_figure(run: RunResults, row: Mapping[Any, Any], with_surface: bool) -> DepthFigure:
     arrays = _prediction(run.root / "predictions" / str(row["npz"]))
     rgb, depth, mask = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool)
     errors = _errors(row.get("metrics"))
@@ -77,7 +77,7 @@ def _surface(
 
 
 def _photograph(
-    run: Run, image: str, box: npt.NDArray[np.generic] | None, seen: npt.NDArray[np.uint8]
+    run: RunResults, image: str, box: npt.NDArray[np.generic] | None, seen: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
     """What the network saw, from the stored image at full resolution where `box` (left, top, side) says which part."""
     if box is not None and image in run.images.index:

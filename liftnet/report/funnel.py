@@ -14,7 +14,7 @@ import pandas as pd
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import PairReason, words_of
 from liftnet.data.funnel import Chain, funnel_table
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 
 CAPTION = (
     "What each step left and lost, and why. Within a unit, the rows of a step (remaining and lost) add up to what "
@@ -22,7 +22,7 @@ CAPTION = (
 )
 
 
-def funnel(run: Run) -> pd.DataFrame:
+def funnel(run: RunResults) -> pd.DataFrame:
     """Count what is left and lost at each step, as far as the run went.
 
     Returns:
@@ -38,7 +38,7 @@ def write_funnel(frame: pd.DataFrame, tables: Path) -> None:
     write_tables(frame, tables / "funnel", CAPTION)
 
 
-def _images(run: Run) -> Chain:
+def _images(run: RunResults) -> Chain:
     manifest, images = run.manifest, run.images
     chain = Chain(unit="images")
     chain.step("URLs and files asked for", len(manifest))
@@ -60,7 +60,7 @@ def _images(run: Run) -> Chain:
     return chain
 
 
-def _masked(run: Run, left: set[str], chain: Chain) -> set[str]:
+def _masked(run: RunResults, left: set[str], chain: Chain) -> set[str]:
     assert run.masks is not None
     status = dict(zip(run.masks["image_id"], run.masks["status"], strict=True))
     good = {image for image in left if status.get(image) == "ok"}
@@ -69,7 +69,7 @@ def _masked(run: Run, left: set[str], chain: Chain) -> set[str]:
     return good
 
 
-def _pairs(run: Run) -> Chain:
+def _pairs(run: RunResults) -> Chain:
     assert run.pairs is not None
     sizes = run.images.groupby("work_id").size()
     possible = int((sizes * (sizes - 1) // 2).sum())
@@ -85,7 +85,7 @@ def _pairs(run: Run) -> Chain:
     return chain
 
 
-def _left_out(run: Run) -> pd.DataFrame | None:
+def _left_out(run: RunResults) -> pd.DataFrame | None:
     """Kept pairs that the dataset leaves out: reason and n_kept; None where the dataset does not say."""
     if run.tried is None or run.pairs is None:
         return None
@@ -94,7 +94,7 @@ def _left_out(run: Run) -> pd.DataFrame | None:
     return kept.merge(refused.drop_duplicates("pair_id"), on="pair_id")
 
 
-def _correspondences(run: Run) -> Chain:
+def _correspondences(run: RunResults) -> Chain:
     assert run.pairs is not None
     pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_inliers": 0})
     chain = Chain(unit="correspondences")

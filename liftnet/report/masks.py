@@ -13,7 +13,7 @@ from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.drawing import data_uri, shrunk
 from liftnet.data.masks import read_mask
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
 
 LOG = get_logger("report")
@@ -29,7 +29,7 @@ class Figure:
     picture: str
 
 
-def mask_figures(run: Run, settings: ReportSettings) -> list[Figure]:
+def mask_figures(run: RunResults, settings: ReportSettings) -> list[Figure]:
     """Masks of highest, median and lowest confidence, over their photographs."""
     if run.masks is None:
         return []
@@ -54,7 +54,7 @@ def _best_median_worst(count: int, each: int) -> list[tuple[str, int]]:
     return [(label, index) for index, label in seen.items()]
 
 
-def _mask_figure(run: Run, image: str, label: str, text: str, settings: ReportSettings) -> list[Figure]:
+def _mask_figure(run: RunResults, image: str, label: str, text: str, settings: ReportSettings) -> list[Figure]:
     try:
         pixels = photograph_pixels(run, image)
         mask = read_mask(run.root / "masks" / f"{image}.png", (pixels.shape[1], pixels.shape[0]))
@@ -66,7 +66,7 @@ def _mask_figure(run: Run, image: str, label: str, text: str, settings: ReportSe
     return [Figure(photograph_of(run, image), label, text, data_uri(overlay))]
 
 
-def manual_mask_figures(run: Run, settings: ReportSettings, seed: int) -> list[Figure]:
+def manual_mask_figures(run: RunResults, settings: ReportSettings, seed: int) -> list[Figure]:
     """Predicted masks against manual ones; images of held-out artists first, since training saw the others."""
     names = {path.stem for path in (run.root / "hand_masks").glob("*.png")} & set(run.images.index)
     held_out = run.images.loc[sorted(names)]

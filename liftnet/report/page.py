@@ -21,7 +21,7 @@ from liftnet.report.depths import DepthFigure, depth_figures
 from liftnet.report.funnel import funnel, remaining, write_funnel
 from liftnet.report.masks import manual_mask_figures, mask_figures
 from liftnet.report.pairs import chosen_kept, chosen_rejected, drawn_pairs
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
 from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
 
@@ -55,7 +55,7 @@ def write_report(root: Path, out: Path, settings: ReportSettings, seed: int = 0,
     Raises:
         LiftnetError: There is no manifest, or a file of the run is damaged.
     """
-    run = Run(root)
+    run = RunResults(root)
     frame = funnel(run)
     write_funnel(frame, root / "tables")
     page = render(run, frame, settings, seed, _config_text(config))
@@ -66,7 +66,7 @@ def write_report(root: Path, out: Path, settings: ReportSettings, seed: int = 0,
     LOG.info("wrote %s (%.1f MB) from %d manifest rows", out, size, len(run.manifest))
 
 
-def render(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int, config: str | None) -> str:
+def render(run: RunResults, frame: pd.DataFrame, settings: ReportSettings, seed: int, config: str | None) -> str:
     """The page as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -91,7 +91,7 @@ def render(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int, c
     )
 
 
-def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int) -> dict[str, Any]:
+def _content(run: RunResults, frame: pd.DataFrame, settings: ReportSettings, seed: int) -> dict[str, Any]:
     dataset, missing_dataset = table_views(run.root / "tables", DATASET)
     tables, missing_tables = table_views(run.root / "tables", KNOWN, others=True)
     pairs = run.pairs
@@ -126,7 +126,7 @@ def _content(run: Run, frame: pd.DataFrame, settings: ReportSettings, seed: int)
     }
 
 
-def _summary(run: Run) -> list[tuple[int, str]]:
+def _summary(run: RunResults) -> list[tuple[int, str]]:
     images, pairs = run.images, run.pairs
     numbers = [
         (len(images), "images"),
@@ -157,7 +157,7 @@ def _meshes(depths: list[DepthFigure]) -> list[dict[str, Any]]:
     return [figure.mesh | {"name": figure.photograph.name} for figure in depths if figure.mesh]
 
 
-def _credits(run: Run, shown: Iterable[str]) -> list[dict[str, str]]:
+def _credits(run: RunResults, shown: Iterable[str]) -> list[dict[str, str]]:
     """Artist, work, licence and attribution of every image shown; one row for images that share all of these."""
     columns = ["artist", "work", "license", "license_url", "attribution", "page_url"]
     rows = run.images.loc[sorted(set(shown) & set(run.images.index)), columns].fillna("")

@@ -15,7 +15,7 @@ from liftnet.core.log import get_logger
 from liftnet.data.codes import words_of
 from liftnet.data.drawing import data_uri, shrunk
 from liftnet.report.photographs import Photograph, ordered, photograph_of, photograph_pixels
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
 
 LOG = get_logger("report")
@@ -61,7 +61,7 @@ def chosen_rejected(pairs: pd.DataFrame, per_reason: int, seed: int) -> pd.DataF
     return rejected.groupby("reason", sort=True).head(per_reason)
 
 
-def drawn_pairs(run: Run, chosen: pd.DataFrame, settings: ReportSettings, seed: int) -> list[DrawnPair]:
+def drawn_pairs(run: RunResults, chosen: pd.DataFrame, settings: ReportSettings, seed: int) -> list[DrawnPair]:
     """Draw the chosen pairs; one whose image is unreadable is left out, with a line in the log."""
     drawings = []
     for row in chosen.to_dict("records"):
@@ -73,7 +73,7 @@ def drawn_pairs(run: Run, chosen: pd.DataFrame, settings: ReportSettings, seed: 
     return drawings
 
 
-def _draw(run: Run, row: dict[str, Any], settings: ReportSettings, seed: int) -> DrawnPair:
+def _draw(run: RunResults, row: dict[str, Any], settings: ReportSettings, seed: int) -> DrawnPair:
     pictures, scales, left = [], [], 0.0
     for image in (row["image_a"], row["image_b"]):
         pixels = photograph_pixels(run, image)

@@ -11,7 +11,7 @@ import pandas as pd
 from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_seed
 from liftnet.data.pictures import read_image
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Photograph:
         return f"{self.work}, {self.artist}" if self.artist else self.work
 
 
-def photograph_pixels(run: Run, image: str) -> npt.NDArray[np.uint8]:
+def photograph_pixels(run: RunResults, image: str) -> npt.NDArray[np.uint8]:
     """The stored image, (H, W, 3) uint8.
 
     Raises:
@@ -40,7 +40,7 @@ def photograph_pixels(run: Run, image: str) -> npt.NDArray[np.uint8]:
     return read_image(run.root / "images" / str(run.images.loc[image, "file"]))
 
 
-def photograph_of(run: Run, image: str) -> Photograph:
+def photograph_of(run: RunResults, image: str) -> Photograph:
     """How the page names an image."""
     if image not in run.images.index:
         return Photograph(image, "", image, "")

@@ -22,7 +22,7 @@ PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n
 
 
 @dataclass(frozen=True)
-class Run:
+class RunResults:
     """The results folder of a run. Tables are read when first asked for.
 
     Attributes:

@@ -8,7 +8,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.funnel import UNACCOUNTED
 from liftnet.data.schemas import DATASET, PAIRS, TRIED, write_table
 from liftnet.report.funnel import funnel, remaining, write_funnel
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 
 
 def assert_adds_up(frame):
@@ -26,7 +26,7 @@ def count(frame, unit, reason):
 
 
 def test_counts_of_a_known_run(made_run):
-    frame = funnel(Run(made_run.root))
+    frame = funnel(RunResults(made_run.root))
     assert_adds_up(frame)
     total = sum(map(len, made_run.images.values()))
     images = dict(remaining(frame, "images"))
@@ -47,7 +47,7 @@ def test_counts_of_a_known_run(made_run):
 
 def test_lost_pairs_and_images_appear(own_run):
     (own_run.root / "pairs" / "king-000002.parquet").unlink()
-    frame = funnel(Run(own_run.root))
+    frame = funnel(RunResults(own_run.root))
     assert_adds_up(frame)
     assert count(frame, "image pairs", "not tried") == 3
     assert count(frame, "images", "its work was not matched") == 3
@@ -58,7 +58,7 @@ def test_files_of_different_runs_are_called_so(own_run):
     extra = [row | {"pair_id": f"old-{n}", "image_a": f"old-{n}"} for n, row in enumerate(rows)]
     write_table(own_run.root / "pairs" / "old.parquet", extra, PAIRS)
     write_dataset(own_run.root, 7)
-    frame = funnel(Run(own_run.root))
+    frame = funnel(RunResults(own_run.root))
     assert_adds_up(frame)
     assert count(frame, "image pairs", UNACCOUNTED) == -3
     assert dict(remaining(frame, "correspondences"))["correspondences in the dataset"] == 7
@@ -79,7 +79,7 @@ def test_pairs_that_the_dataset_leaves_out_have_their_reason(own_run):
     tried = [row | {"kept": False, "reason": "licence_rejected"} if row["pair_id"] == out else row for row in tried]
     write_table(own_run.root / "dataset" / "tried.parquet", tried, TRIED)
     write_dataset(own_run.root, own_run.correspondences - len(kept[0]["x1"]))
-    frame = funnel(Run(own_run.root))
+    frame = funnel(RunResults(own_run.root))
     assert_adds_up(frame)
     reason = "the licence does not fit the profile"
     assert count(frame, "image pairs", reason) == 1
@@ -92,13 +92,13 @@ def test_a_run_that_has_only_collected(own_run):
     for name in ("masks", "pairs"):
         for path in (own_run.root / name).glob("*.parquet"):
             path.unlink()
-    frame = funnel(Run(own_run.root))
+    frame = funnel(RunResults(own_run.root))
     assert_adds_up(frame)
     assert frame["unit"].unique().tolist() == ["images"]
 
 
 def test_the_table_is_written(made_run, tmp_path):
-    frame = funnel(Run(made_run.root))
+    frame = funnel(RunResults(made_run.root))
     write_funnel(frame, tmp_path)
     read = pd.read_csv(tmp_path / "funnel.csv", keep_default_na=False)
     pd.testing.assert_frame_equal(read, frame, check_dtype=False)
@@ -109,7 +109,7 @@ def test_the_table_is_written(made_run, tmp_path):
 def test_damaged_inputs_are_named(own_run):
     (own_run.root / "pairs" / "wave-000001.parquet").write_bytes(b"PAR1")
     with pytest.raises(LiftnetError, match=r"wave-000001\.parquet"):
-        funnel(Run(own_run.root))
+        funnel(RunResults(own_run.root))
     (own_run.root / "manifest.parquet").unlink()
     with pytest.raises(LiftnetError, match="manifest"):
-        funnel(Run(own_run.root))
+        funnel(RunResults(own_run.root))

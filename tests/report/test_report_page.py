@@ -10,7 +10,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.report.page import _plotly, write_report
 from liftnet.report.pairs import chosen_kept, chosen_rejected
-from liftnet.report.results import Run
+from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
 from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
 
@@ -133,7 +133,7 @@ def test_page_is_small_and_repeatable(made_run, page, tmp_path):
 
 
 def test_samples_depend_on_ids_not_on_order(made_run):
-    pairs = Run(made_run.root).pairs
+    pairs = RunResults(made_run.root).pairs
     shuffled = pairs.sample(frac=1, random_state=1)
     for choose in (chosen_kept, chosen_rejected):
         assert choose(pairs, 2, 5)["pair_id"].tolist() == choose(shuffled, 2, 5)["pair_id"].tolist()
