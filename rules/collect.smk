@@ -65,8 +65,8 @@ checkpoint plan_downloads:
         results=subpath(output.jobs, ancestor=2),
     shell:
         """
-        python -m liftnet collect plan {params.source} --out {params.results:q} \
-            --settings {params.settings:q} --settings {resources.politeness:q} --log {log:q}
+        python -m liftnet collect plan {params.source} --out {params.results:q} --settings {params.settings:q} \
+            --settings {resources.politeness:q} --log {log:q}
         """
 
 

@@ -12,7 +12,7 @@ from functools import wraps
 from pathlib import Path
 
 import yaml
-from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
+from snakemake.exceptions import IncompleteCheckpointException
 
 # The folder of the Snakefile, wherever Snakemake runs: that of this workflow, not of one that uses it as a module.
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent

@@ -35,9 +35,8 @@ rule train_liftnet:
         settings=section("depth.train"),
     shell:
         """
-        python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} \
-            --model {params.model:q} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} --model {params.model:q} \
+            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -80,8 +79,8 @@ rule evaluate_depth:
     shell:
         """
         python -m liftnet depth evaluate --root {params.root:q} --dataset {input.dataset:q} \
-            --model {params.model:q} {params.museum} --tables {params.tables:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            --model {params.model:q} {params.museum} --tables {params.tables:q} --threads {threads} \
+            --seed {params.seed} --settings {params.settings:q} --log {log:q}
         """
 
 
@@ -107,8 +106,7 @@ rule write_model_card:
         tables=subpath(input.pairs, parent=True),
     shell:
         """
-        python -m liftnet depth card --model {params.model:q} --tables {params.tables:q} \
-            --log {log:q}
+        python -m liftnet depth card --model {params.model:q} --tables {params.tables:q} --log {log:q}
         """
 
 

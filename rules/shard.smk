@@ -29,8 +29,8 @@ rule write_shards:
         version=2,
     shell:
         """
-        python -m liftnet shard write --root {params.root:q} --out {output.dataset:q} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet shard write --root {params.root:q} --out {output.dataset:q} --settings {params.settings:q} \
+            --log {log:q}
         """
 
 

@@ -35,7 +35,7 @@ rule verify_work:
         """
 
 
-rule verify_across:
+use rule verify_work as verify_across with:
     input:
         manifest="<results>/manifest.parquet",
         masks=all_mask_tables,
@@ -46,21 +46,10 @@ rule verify_across:
         "<logs>/verify_across.log",
     benchmark:
         "<benchmarks>/verify_across.tsv"
-    conda:
-        "../envs/vision.yaml"
     threads: threads_across
     resources:
         mem_mb=2000,
         runtime=minutes_across,
-    params:
-        root=subpath(input.manifest, parent=True),
-        seed=config["seed"],
-        settings=section("verify"),
-    shell:
-        """
-        python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
-        """
 
 
 rule evaluate_pairs:

@@ -136,7 +136,7 @@ class MatchSettings(Settings):
 
     def recorded(self, seed: int) -> dict[str, Any]:
         """What decides the matches, as recorded in the table of matches."""
-        search = self.search.model_dump(include={"ratio", "mutual", "mask_first"})
+        search = self.search.model_dump(include=set(_Search.model_fields) - {"device"})
         used = {"features": self.features.extractor, **search, **self.pairs.model_dump()}
         used |= self.of_extractor.model_dump()
         if self.matcher.settings is not None:

@@ -62,14 +62,16 @@ def test_each_fault_is_named_with_what_is_allowed(given, words):
 @pytest.mark.parametrize(
     ("section", "change", "words"),
     [
-        ("match", {"ratoi": 0.8}, ["match: unknown key 'ratoi'", "known keys are", "ratio"]),
-        ("match", {"ratio": "high"}, ["match.ratio", "'high' is not of type 'number'"]),
-        ("match", {"ratio": 7}, ["match.ratio", "7", "maximum"]),
-        ("match", {"matcher": "superglue"}, ["match.matcher", "exact", "colmap", "openmvg"]),
+        ("match", {"ratio": 0.8}, ["match: unknown key 'ratio'; did you mean 'match.search.ratio'?"]),
+        ("search", {"ratoi": 0.8}, ["match.search: unknown key 'ratoi'", "did you mean 'ratio'?", "known keys are"]),
+        ("search", {"ratio": "high"}, ["match.search.ratio", "'high' is not of type 'number'"]),
+        ("search", {"ratio": 7}, ["match.search.ratio", "7", "maximum"]),
+        ("search", {"matcher": "superglue"}, ["match.search.matcher", "exact", "colmap", "openmvg"]),
     ],
 )
 def test_faults_of_the_workflows_own_schema(section, change, words):
-    (line,) = problems({section: change}, yaml.safe_load(SCHEMA_FILE.read_text()))
+    given = {"match": change if section == "match" else {section: change}}
+    (line,) = problems(given, yaml.safe_load(SCHEMA_FILE.read_text()))
     assert [word for word in words if word not in line] == []
 
 

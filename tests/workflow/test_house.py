@@ -30,7 +30,7 @@ def test_a_stage_has_its_five_places(stage):
 
 @pytest.mark.parametrize("block", list(rule_blocks()))
 def test_every_rule_has_its_directives(block):
-    for directive in ("log:", "benchmark:", "conda:", "resources:", "{log:q}", "shell:"):
+    for directive in ("log:", "benchmark:", "conda:", "resources:", "--log {log:q}", "shell:"):
         assert directive in block, f"{directive} is missing"
     assert not re.search(r"^\s+(run|shadow|retries):", block, re.MULTILINE)
     assert "python -m liftnet" in block

@@ -75,4 +75,4 @@ def test_a_fault_in_a_modules_configuration_is_named(elsewhere):
     (elsewhere / "Snakefile").write_text(MODULE)
     code, told = snakemake(elsewhere, "--dry-run", "--config", "match={ratoi: 0.8}")
     assert code != 0
-    assert "match: unknown key 'ratoi'; did you mean 'ratio'?" in told
+    assert "match: unknown key 'ratoi'; did you mean 'match.search.ratio'?" in told

@@ -68,8 +68,8 @@ def test_an_entry_depends_on_the_files_it_names(tmp_path):
     assert sources.files_of_entry(TABLE | {"file": str(file)}) == [str(file)]
 
 
-def test_options_are_in_a_stable_order():
-    assert sources.settings_of_entry({"none_of": [], **MET}) == '{"departments": [12], "none_of": []}'
+def test_the_settings_of_an_entry_are_all_it_says_but_its_name_and_kind():
+    assert sources.settings_of_entry(MET | {"none_of": []}) == '{"departments": [12], "none_of": []}'
 
 
 def test_split_lists_are_the_files_of_their_folder(tmp_path):

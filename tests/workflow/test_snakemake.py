@@ -28,16 +28,16 @@ def test_lint_finds_nothing():
 
 def test_a_wrong_configuration_stops_before_any_job_and_all_its_faults_are_told(workflow):
     workflow.configure(
-        match={"ratoi": 0.8, "ratio": "high", "matcher": "superglue"}, colect={"val_share": 0.2}, seed=-1
+        match={"search": {"ratoi": 0.8, "ratio": "high", "matcher": "superglue"}}, colect={"val_share": 0.2}, seed=-1
     )
     run = workflow.run("--dry-run")
     assert run.returncode != 0
     told = run.stdout + run.stderr
     words = [
-        "match: unknown key 'ratoi'; did you mean 'ratio'?",
+        "match.search: unknown key 'ratoi'; did you mean 'ratio'?",
         "known keys are",
-        "match.ratio: 'high' is not of type 'number'",
-        *("match.matcher", "exact", "colmap", "openmvg"),
+        "match.search.ratio: 'high' is not of type 'number'",
+        *("match.search.matcher", "exact", "colmap", "openmvg"),
         "unknown key 'colect'; did you mean 'collect'?",
         "seed: -1 is less than the minimum of 0",
     ]
