@@ -40,6 +40,7 @@ def test_a_run_is_timed_and_what_became_of_urls_is_read(script, tmp_path):
         runs.timed(["/bin/sh", "-c", "exit 3"], tmp_path / "log.txt")
 
 
+@pytest.mark.slow
 def test_what_is_sent_again_after_a_kill_is_counted(script, tmp_path):
     runs, faults = script("downloading_runs"), script("downloading_faults")
     row = faults._resumed("liftnet", lambda folder, urls, hosts: runs.liftnet(folder, urls, hosts), tmp_path)

@@ -43,6 +43,7 @@ def test_simulated_works_are_matched_and_kept(script, tmp_path):
         assert pairs.n_inliers[pairs.kept].median() > 40
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_the_benchmark_runs_on_two_works(script, tmp_path):
     row = script("scale").measure(tmp_path, 2 / 1187)

@@ -18,6 +18,7 @@ from liftnet.data.schemas import MANIFEST, read_table
 URLS, KILLS = 10_000, 10
 
 
+@pytest.mark.slow
 def test_a_storm_of_faults_and_kills_ends_in_the_truth(tmp_path):
     with FaultServer((*addresses(50), "127.0.0.1")) as server:
         storm = make_storm(server, URLS)

@@ -41,6 +41,7 @@ def plain(run_folder, tmp_path_factory):
     return run(run_folder, tmp_path_factory.mktemp("plain"), tiny())
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_steps_and_write_one_model(run_folder, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(COMMAND)
@@ -75,6 +76,7 @@ def test_the_memory_layout_changes_rounding_alone(run_folder, plain, tmp_path):
     assert weights.keys() == plain[0].keys()
 
 
+@pytest.mark.slow
 def test_compilation_changes_rounding_alone(run_folder, tmp_path):
     """The smallest network and two steps: compiling takes far longer than running."""
     small = {"input": {"image_size": 16}, "network": {"levels": 2, "width": 4}, "iterations": 2, "validate_every": 2}

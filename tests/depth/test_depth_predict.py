@@ -328,6 +328,7 @@ def segmenter_folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_masks_come_from_the_segmenter(photos, model_folder, segmenter_folder, tmp_path):
     out = tmp_path / "out"
     options = PredictOptions("auto", segmenter_folder, ("npy",), device="cpu")

@@ -108,6 +108,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(run_folder, trained, tmp_path, monkey
     pd.testing.assert_frame_equal(resumed, whole, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(run_folder, tmp_path):
     settings = {**TINY, "validate_every": 1, "patience": None, "iterations": 100_000}
     code = "import argparse, sys; from liftnet.depth.cli import add_commands; p = argparse.ArgumentParser();"

@@ -85,6 +85,7 @@ def test_pairs_of_points_follow_their_image_s_changes(run_folder, tmp_path):
     assert terms["point_pairs"][0] <= 50 < terms["point_pairs"][1] <= len(drawn.relation)
 
 
+@pytest.mark.slow
 def test_ordinal_training_puts_points_in_order_and_resumes(run_folder, tmp_path, monkeypatch):
     from liftnet.learn import loop
 

@@ -96,6 +96,7 @@ def sources(root, model, targets=None, seed=0):
     return TrainingInputs(root, root / "dataset", targets or root / "museum", model, 1, seed)
 
 
+@pytest.mark.slow
 def test_regression_learns_true_depth_and_resumes(run_folder, tmp_path, monkeypatch):
     """A few hundred steps on nine images: the error of the training images falls to a fraction of a plane's."""
     own = {"method": "regression", "iterations": 120, "validate_every": 60, "optimiser": {"learning_rate": 0.005}}

@@ -87,6 +87,7 @@ def reconstructed(walls, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_colmap_finds_the_true_depth_of_a_work_and_names_the_one_it_cannot_do(walls, reconstructed):
     works = read_table(reconstructed / "works.parquet", SFM).to_pandas().set_index("work_id")
     assert works.loc["walls", "status"] == "ok"

@@ -101,6 +101,7 @@ def test_a_training_stopped_after_any_step_resumes_bit_for_bit(tmp_path, monkeyp
     pd.testing.assert_frame_equal(whole_table, table, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["line", "points"])
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path, kind):
     command = [sys.executable, str(Path(__file__).with_name("learning_toys.py")), kind]
@@ -338,6 +339,7 @@ def test_every_item_is_seen_once_an_epoch_and_processes_divide_a_step():
     assert all(torch.equal(part, whole[rank::2]) for rank, part in enumerate(parts))
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_steps_and_agree_with_one(tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [str(Path(__file__).with_name("learning_toys.py")), "points"]

@@ -61,6 +61,7 @@ def bright_remover(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_works_are_scored_by_segmenters_that_have_not_seen_them(
     trained, tmp_path, make_results, bright_remover, tiny_settings
 ):
