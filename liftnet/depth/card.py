@@ -190,7 +190,7 @@ def _limits(config: dict[str, Any]) -> str:
             "and scale alone (`rmse`) count a shear, those after an affine fit (`rmse_affine`) do not.",
             "- **Sign.** A surface and its mirror image in depth explain the same correspondences. The sign was "
             "chosen once, after training, so that sculptures of the training photographs bulge towards the viewer; "
-            "it is not found anew for each photograph.",
+            "it is not chosen for each photograph.",
             "- **Camera.** Strong perspective, as from a phone held close, is not modelled.",
         ]
     else:

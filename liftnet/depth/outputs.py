@@ -73,7 +73,7 @@ def endings(formats: Sequence[str]) -> list[str]:
 
 
 def write_prediction(place: InputImage, prediction: Prediction, formats: Sequence[str]) -> None:
-    """Write a prediction in the formats asked for, each file atomically, and `depth.json` last.
+    """Write a prediction in the requested formats, each file atomically, and `depth.json` last.
 
     Raises:
         LiftnetError: The folder cannot be written.
@@ -164,7 +164,7 @@ def depth_mesh(depth: Float32Array, mask: BoolArray, colours: UInt8Array, relief
 
     Returns:
         Vertices in half widths of the crop, x right, y up, z towards the viewer, centred on the crop and on the
-        median depth; triangles face the viewer; a colour a vertex. Without triangles where the mask is too thin.
+        median depth; triangles face the viewer; one colour per vertex. Without triangles where the mask is too thin.
     """
     size = depth.shape[0]
     number = np.full(mask.shape, -1)

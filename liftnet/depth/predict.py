@@ -1,4 +1,4 @@
-"""Depth of photographs: the formats asked for, batch by batch, skipping what is there."""
+"""Depth of photographs: the requested formats, batch by batch, skipping what is there."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class _Ready:
 def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: PredictOptions) -> int:
     """Predict depth of images and of all images in folders, which are mirrored below `out`.
 
-    An image whose results in the formats asked for are all there is skipped unless `force`. A file that is not a
-    usable image is named in the log and left out. Where memory runs out the batch is halved and the work goes on.
+    An image whose results in the requested formats are all there is skipped unless `force`. A file that is not a
+    usable image is named in the log and left out. Where memory runs out the batch is halved and tried again.
 
     Args:
         inputs: Images and folders.
@@ -141,7 +141,7 @@ def _outcomes(pending: list[InputImage], job: _Job) -> Iterator[str | None]:
             if reasons is None:
                 size = len(batch) // 2
                 LOG.warning(
-                    "memory ran out with %d images at a time; going on with %d. Next time: `--batch-size %d`",
+                    "memory ran out with %d images at a time; continuing with %d. Next time: `--batch-size %d`",
                     len(batch),
                     size,
                     size,

@@ -1,4 +1,4 @@
-"""Errors of a model or a prior on every image of a split whose depth is known: one row an image."""
+"""Errors of a model or a prior on every image of a split whose depth is known: one row per image."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ class AugmentSettings(Settings):
     """Random changes of the training images."""
 
     flip: bool = Field(True, description="mirror left and right")
-    rotation: float = Field(10.0, ge=0, le=180, description="rotate by at most so many degrees")
-    zoom: float = Field(0.1, ge=0, lt=0.9, description="scale by at most this fraction up or down")
-    colour_jitter: float = Field(0.3, ge=0, lt=1, description="change brightness, contrast and tint by so much")
+    rotation: float = Field(10.0, ge=0, le=180, description="largest rotation, degrees")
+    zoom: float = Field(0.1, ge=0, lt=0.9, description="largest change of scale, fraction")
+    colour_jitter: float = Field(0.3, ge=0, lt=1, description="largest change of brightness, contrast and tint")
 
 
 class RuntimeSettings(Settings):

@@ -10,7 +10,7 @@ from liftnet.depth.reprojection.affine import DEGENERATE, planar_basis, relief_o
 RANSAC_ITERATIONS = (
     100  # 72 four-point samples find four inliers among half outliers with 99 %: log(.01) / log(1 - .5^4)
 )
-SCORED_POINTS = 2048  # inliers are counted among at most so many points
+SCORED_POINTS = 2048  # inliers are counted among max. so many points
 
 
 @torch.no_grad()

@@ -68,7 +68,7 @@ class SfmInputs:
 
 
 def reconstruct_works(inputs: SfmInputs, settings: SfmSettings, seed: int) -> None:
-    """Write the sparse depth of all works that COLMAP can reconstruct, and tables/sfm.*; a stopped run goes on.
+    """Write the sparse depth of all works that COLMAP can reconstruct, and tables/sfm.*; a stopped run resumes.
 
     Raises:
         LiftnetError: pycolmap or the manifest is missing, no work has two images, or a folder cannot be written.

@@ -1,9 +1,9 @@
 """How much of the inflated mask should LiftNet's prediction hold?
 
-    python benchmarks/rounded_share.py --results RESULTS
+    python benchmarks/mask_prior_weight.py --results RESULTS
 
 RESULTS is a finished run of `snakemake depth_tables`. The models trained on the museum and on the rendered sculptures
-are measured with several shares on the validation images of their own set. Writes benchmarks/rounded_share.md.
+are measured with several shares on the validation images of their own set. Writes benchmarks/mask_prior_weight.md.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
         arguments.out,
         [
             "# The share of the inflated mask",
-            f"`python benchmarks/rounded_share.py --results RESULTS`: {n} models, validation images of their own"
+            f"`python benchmarks/mask_prior_weight.py --results RESULTS`: {n} models, validation images of their own"
             " training set, half widths of the crop. Mean of both sets:",
             shown(both, formats),
             "Set by set, means over seeds:",
