@@ -185,6 +185,12 @@ def minutes_of_set(name):
     return jobs.minutes_of_set(name, config["render"]["orthographic"]["renderer"])
 
 
+def groups_of_set(name):
+    """The groups of settings that decide what a rendered set holds."""
+    orthographic = [] if name == "scanned" else ["render.orthographic"]
+    return ["render.views", *orthographic, f"render.{name}"]
+
+
 def truth_tables(*names):
     """Tables that only the synthetic museum has."""
     return outputs.truth_tables(RESULTS, MUSEUM, names)

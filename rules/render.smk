@@ -34,12 +34,6 @@ rule render_museum:
         """
 
 
-def groups_of_set(name):
-    """The groups of settings that decide what a rendered set holds."""
-    orthographic = [] if name == "scanned" else ["render.orthographic"]
-    return ["render.views", *orthographic, f"render.{name}"]
-
-
 rule render_set:
     output:
         truth="<results>/renders/{set}/truth.parquet",
