@@ -23,8 +23,8 @@ import pandas as pd
 from measuring import machine, measured, one_thread, shown, spent, write_report
 from PIL import Image, ImageEnhance, ImageOps
 
+from liftnet.collect.duplicates import detail, same_detail
 from liftnet.collect.settings import DuplicateSettings
-from liftnet.collect.splits.duplicates import detail, same_detail
 from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
 from liftnet.match.cross_split import match_across_splits

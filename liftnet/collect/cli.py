@@ -135,8 +135,7 @@ def sources_from(arguments: argparse.Namespace) -> Sources:
     Raises:
         LiftnetError: None is named, or a museum beside others; or a list cannot be used.
     """
-    from liftnet.collect.sources.folder import read_directory
-    from liftnet.collect.sources.lists import read_csv, read_list, read_museum
+    from liftnet.collect.sources.lists import read_csv, read_directory, read_list, read_museum
     from liftnet.collect.sources.records import join_sources
 
     readers = ((read_csv, arguments.csv), (read_list, arguments.list), (read_directory, arguments.directory))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,23 +12,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from liftnet.collect.fetch.fetched import Fetched
-from liftnet.collect.fetch.jobs import read_jobs, request_id, way_to_fetch
-from liftnet.collect.fetch.journal import Journal, read_entries
-from liftnet.collect.fetch.requested import read_requested
-from liftnet.collect.manifest_row import ManifestRow
-from liftnet.collect.manual_masks import MaskOfImage, fit_masks
+from liftnet.collect.duplicates import deduplicate
+from liftnet.collect.fetch.jobs import read_jobs, read_requested, request_id, way_to_fetch
+from liftnet.collect.fetch.journal import VERSION, Entry, Fetched, Journal, read_entries
+from liftnet.collect.manifest_row import ManifestRow, identify
 from liftnet.collect.settings import ManifestSettings, SplitSettings
 from liftnet.collect.sources.records import SourceRecord, Sources
-from liftnet.collect.splits.duplicates import deduplicate
-from liftnet.collect.splits.groups import assign_splits, write_splits
-from liftnet.collect.splits.identities import identify
-from liftnet.collect.splits.lists import SplitLists, read_given, read_lists
-from liftnet.core.errors import LiftnetError
+from liftnet.collect.split_lists import SplitLists, read_given, read_lists
+from liftnet.collect.splits import assign_splits, write_splits
+from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
-from liftnet.core.parallel import default_workers
+from liftnet.core.parallel import default_workers, map_threads
 from liftnet.data.codes import SPLITS
+from liftnet.data.masks import read_mask, shrink_mask, write_mask
 from liftnet.data.schemas import FETCHED, MANIFEST, in_groups, open_table, read_table, table_writer
 
 LOG = get_logger("collect")
@@ -272,3 +270,61 @@ def _ever_stored(out: Path) -> Iterator[str]:
             yield from entry.get("replaced", [])
             if entry.get("file"):
                 yield entry["file"]
+
+
+@dataclass(frozen=True)
+class MaskOfImage:
+    """A mask as received, and the stored image that it is brought to."""
+
+    raw: Fetched
+    image: Fetched
+
+    @property
+    def key(self) -> str:
+        """Names the result."""
+        sizes = (*(self.image.size or ()), *(self.image.shown_size or ()))
+        parts = (VERSION, self.raw.sha256_raw, self.image.sha256, *sizes)
+        return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
+
+
+def fit_masks(
+    out: Path, masks: Mapping[int, MaskOfImage], max_pixels: int, threads: int, journal: Journal
+) -> dict[int, Fetched]:
+    """Bring masks to the sizes of their images; what the journal has as done is not done again.
+
+    Args:
+        out: Folder of the outputs.
+        masks: By row number.
+        max_pixels: Masks of more pixels are not decoded.
+        threads: Masks decoded at a time.
+        journal: Of the masks; every result is written down in it.
+
+    Returns:
+        What became of each, by row number.
+    """
+    fresh = [mask for mask in masks.values() if not _is_done(out, journal.entries.get(mask.key))]
+    for entry in map_threads(lambda mask: _fitted(out, mask, max_pixels), fresh, threads, "collect", "fitting masks"):
+        journal.add(entry)
+    return {number: Fetched.from_row(journal.entries[mask.key]) for number, mask in masks.items()}
+
+
+def _is_done(out: Path, entry: Entry | None) -> bool:
+    if entry is None or entry["status"] != "ok":
+        return False
+    path: Path = out / entry["file"]
+    return path.exists() and path.stat().st_size == entry["stored_bytes"]
+
+
+def _fitted(out: Path, mask: MaskOfImage, max_pixels: int) -> Entry:
+    """The journal's entry of a mask brought to the size of its stored image."""
+    entry: Entry = {"key": mask.key, "asked": mask.raw.asked}
+    try:
+        data = (out / str(mask.raw.raw_file)).read_bytes()
+        pixels = read_mask(data, mask.image.shown_size, may_be_empty=False, max_pixels=max_pixels)
+    except BadImageError as error:
+        return entry | {"status": error.status, "reason": error.reason}
+    except OSError as error:
+        return entry | {"status": "unreadable_file", "reason": f"the received mask cannot be read ({error.strerror})"}
+    file = f"hand_masks/{mask.image.image_id}.png"
+    write_mask(out / file, pixels if mask.image.size is None else shrink_mask(pixels, mask.image.size))
+    return entry | {"status": "ok", "reason": "", "file": file, "stored_bytes": (out / file).stat().st_size}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from liftnet.collect.fetch.fetched import Fetched
+from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.sources.records import SourceRecord
+from liftnet.core.ids import stable_id
 from liftnet.data.licences import spdx
 
 
@@ -92,3 +93,42 @@ _AS_ASKED = tuple(field.name for field in fields(SourceRecord) if field.name in 
 _AS_FETCHED = tuple(
     field.name for field in fields(Fetched) if field.name in COLUMNS and field.name not in ("file", "fetched_at")
 )
+
+
+def identify(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """Give the rows of a manifest their `artist_id` and `work_id`, and Wikidata ids that other rows know.
+
+    An artist is the Wikidata id; without one, the only Wikidata id that other rows have under this very name; else the
+    name. A work likewise, among the works of its artist. So an artist is one person whether a list gives the name
+    alone or the name with the id, and a name that two Wikidata ids share decides nothing.
+
+    Returns:
+        The rows; those without an artist or a work keep None for the ids.
+    """
+    artists = _only_ids((row.artist, row.artist_wikidata) for row in rows)
+    rows = [replace(row, artist_wikidata=row.artist_wikidata or artists.get(row.artist)) for row in rows]
+    works = _only_ids(((_artist(row), row.work), row.work_wikidata) for row in rows)
+    return [_identified(row, row.work_wikidata or works.get((_artist(row), row.work))) for row in rows]
+
+
+def _identified(row: ManifestRow, work_wikidata: str | None) -> ManifestRow:
+    artist, work = _artist(row), work_wikidata or row.work
+    return replace(
+        row,
+        work_wikidata=work_wikidata,
+        artist_id=stable_id(artist) if artist else None,
+        work_id=stable_id(artist, work) if artist and work else None,
+    )
+
+
+def _artist(row: ManifestRow) -> str | None:
+    return row.artist_wikidata or row.artist
+
+
+def _only_ids(named: Iterable[tuple[Any, str | None]]) -> dict[Any, str]:
+    """The Wikidata id of each name that stands with exactly one."""
+    ids: dict[Any, set[str]] = {}
+    for name, wikidata in named:
+        if wikidata:
+            ids.setdefault(name, set()).add(wikidata)
+    return {name: next(iter(found)) for name, found in ids.items() if len(found) == 1 and name is not None}

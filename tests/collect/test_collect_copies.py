@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from liftnet.collect.collect import collect
+from liftnet.collect.duplicates import choose_kept, detail, same_detail
 from liftnet.collect.sources.lists import read_csv
-from liftnet.collect.splits.duplicates import choose_kept, detail, same_detail
 from liftnet.data.perceptual_hashes import SYMMETRIES, as_bits, near_pairs, perceptual_hashes
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"

@@ -10,11 +10,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from liftnet.collect.web.download import Downloader, Stopped
-from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.policies import Policy
-from liftnet.collect.web.ssrf_guard import SsrfGuard, is_public
-from liftnet.collect.web.throttle import HostThrottle
-from liftnet.collect.web.transport import host_of, user_agent
+from liftnet.collect.web.politeness import HostThrottle, Policy
+from liftnet.collect.web.transport import FetchError, SsrfGuard, host_of, is_public, user_agent
 
 
 @pytest.fixture

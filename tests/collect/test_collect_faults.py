@@ -21,7 +21,7 @@ from liftnet.collect.collect import collect
 from liftnet.collect.normalise import normalise
 from liftnet.collect.sources.lists import read_csv
 from liftnet.collect.web.download import Downloader, Response
-from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.transport import FetchError
 from liftnet.data.schemas import MANIFEST, read_table
 
 LIMIT = 1_000_000
@@ -188,7 +188,7 @@ def test_a_name_of_many_addresses_is_not_tried_for_ever(monkeypatch, quick):
 
     found = [(2, 1, 6, "", (f"8.8.8.{number}", 80)) for number in range(100)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    monkeypatch.setattr("liftnet.collect.web.ssrf_guard.create_connection", never)
+    monkeypatch.setattr("liftnet.collect.web.transport.create_connection", never)
     with (
         contextlib.closing(Downloader(quick(total_s=0.5, retries=0))) as downloader,
         pytest.raises(FetchError) as error,

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.collect.manifest_row import ManifestRow
+from liftnet.collect.manifest_row import ManifestRow, identify
 from liftnet.collect.settings import SplitSettings
-from liftnet.collect.splits.groups import assign_splits, write_splits
-from liftnet.collect.splits.identities import identify, plain_name, same_artists, same_works
-from liftnet.collect.splits.lists import Entry, SplitLists, read_given, read_lists
+from liftnet.collect.split_lists import Entry, SplitLists, read_given, read_lists
+from liftnet.collect.splits import assign_splits, plain_name, same_artists, same_works, write_splits
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id
 from liftnet.data.schemas import MANIFEST

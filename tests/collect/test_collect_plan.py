@@ -26,21 +26,19 @@ from liftnet.collect.fetch.jobs import (
     MANY,
     bundle_of,
     read_jobs,
+    read_requested,
     read_requests,
     requests_of,
     split_into_jobs,
+    write_requested,
 )
 from liftnet.collect.fetch.journal import Journal
 from liftnet.collect.fetch.plan import MEAN_BYTES, plan, shown
-from liftnet.collect.fetch.requested import read_requested, write_requested
 from liftnet.collect.manifest import make_manifest
-from liftnet.collect.sources.folder import read_directory
-from liftnet.collect.sources.lists import read_csv
+from liftnet.collect.sources.lists import read_csv, read_directory
 from liftnet.collect.sources.records import Location, SourceRecord, Sources
 from liftnet.collect.web.download import Downloader
-from liftnet.collect.web.host_lease import Lease, SharedHostLease
-from liftnet.collect.web.policies import KNOWN, Policy
-from liftnet.collect.web.throttle import HostThrottle
+from liftnet.collect.web.politeness import KNOWN, HostThrottle, Lease, Policy, SharedHostLease
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import SAFE_ID
 from liftnet.data.schemas import FETCHED, MANIFEST, read_table

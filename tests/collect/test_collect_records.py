@@ -4,8 +4,8 @@ import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
-from liftnet.collect.fetch.fetched import Fetched
 from liftnet.collect.fetch.jobs import Request
+from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.sources.records import Location, SourceRecord
 from liftnet.data.schemas import FETCHED, MANIFEST, REQUESTS, read_table, write_table

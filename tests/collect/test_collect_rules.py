@@ -5,7 +5,6 @@ import time
 import pytest
 
 from liftnet.collect.settings import PolitenessSettings
-from liftnet.collect.web.errors import FetchError
 from liftnet.collect.web.permissions import (
     FAULT_FRESH_S,
     FRESH_S,
@@ -15,7 +14,8 @@ from liftnet.collect.web.permissions import (
     reserved,
     stored_rules,
 )
-from liftnet.collect.web.policies import KNOWN, known_policy, policy_of
+from liftnet.collect.web.politeness import KNOWN, known_policy, policy_of
+from liftnet.collect.web.transport import FetchError
 
 
 class Site:

@@ -20,11 +20,10 @@ from werkzeug import Response
 
 from liftnet.collect.cli import add_commands
 from liftnet.collect.collect import collect
+from liftnet.collect.fetch.fetch import serve
 from liftnet.collect.fetch.jobs import bundle_of
 from liftnet.collect.fetch.journal import Journal
-from liftnet.collect.museum_server import serve
-from liftnet.collect.sources.folder import read_directory
-from liftnet.collect.sources.lists import read_csv, read_museum
+from liftnet.collect.sources.lists import read_csv, read_directory, read_museum
 from liftnet.core import files
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id

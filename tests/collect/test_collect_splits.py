@@ -3,7 +3,7 @@ from collect_settings import collect_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftnet.collect.splits.groups import divide_groups
+from liftnet.collect.splits import divide_groups
 from liftnet.core.ids import stable_fraction
 
 artists = st.sets(st.text("abcdefgh0123456789-", min_size=1, max_size=8), min_size=1, max_size=30)

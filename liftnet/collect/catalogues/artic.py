@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
-from liftnet.collect.sources.dumps import json_files
-from liftnet.collect.sources.fields import (
+from liftnet.collect.sources.catalogue_data import (
     CC0,
     CC0_URL,
     expected,
     items,
+    json_files,
     mapping,
     named_work,
     text,
@@ -32,7 +32,7 @@ from liftnet.collect.sources.records import Location, SourceRecord, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 IIIF = "https://www.artic.edu/iiif/2"
 PAGE = 100

@@ -16,7 +16,7 @@ from liftnet.collect.sources.records import SourceRecord
 from liftnet.core.settings import Settings
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 DUMP = "instead of asking it: "
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
-from liftnet.collect.sources.dumps import json_list
-from liftnet.collect.sources.fields import (
+from liftnet.collect.sources.catalogue_data import (
     CC0,
     CC0_URL,
     address,
     expected,
     items,
+    json_list,
     mapping,
     named_work,
     text,
@@ -30,7 +30,7 @@ from liftnet.collect.sources.fields import (
 from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id, year
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 
 class ClevelandSettings(CatalogueSettings):

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from liftnet.collect.catalogues.base import Catalogue, CatalogueSettings
-from liftnet.collect.sources.fields import address, items, mapping, text, without_html
-from liftnet.collect.sources.mediawiki import MediaWiki
+from liftnet.collect.sources.catalogue_data import address, items, mapping, text, without_html
+from liftnet.collect.sources.mediawiki import Artist, MediaWiki, Topic, Wikidata
 from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id
-from liftnet.collect.sources.wikidata import Artist, Topic, Wikidata
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 PREFIX = "Category:"
 SCALED_AT_A_TIME = 50  # iiurlwidth gives no more scaled images in one answer

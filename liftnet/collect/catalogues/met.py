@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
-from liftnet.collect.sources.dumps import csv_records
-from liftnet.collect.sources.fields import (
+from liftnet.collect.sources.catalogue_data import (
     CC0,
     CC0_URL,
     address,
+    csv_records,
     expected,
     items,
     mapping,
@@ -28,11 +28,11 @@ from liftnet.collect.sources.fields import (
     without_html,
 )
 from liftnet.collect.sources.records import Location, SourceRecord, wikidata_id, year
-from liftnet.collect.web.errors import FetchError
+from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 _STILL_ALIVE = 9999  # what the museum writes for the death of a living artist
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from liftnet.collect.catalogues.base import Catalogue, ListSettings
-from liftnet.collect.sources.dumps import csv_records
+from liftnet.collect.sources.catalogue_data import csv_records
 from liftnet.collect.sources.records import Location, SourceRecord, name, printable, wikidata_id, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 
 class SetSettings(ListSettings):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
-from liftnet.collect.sources.dumps import json_lines
-from liftnet.collect.sources.fields import (
+from liftnet.collect.sources.catalogue_data import (
     CC0,
     CC0_URL,
     address,
     expected,
     items,
+    json_lines,
     mapping,
     named_work,
     text,
@@ -33,7 +33,7 @@ from liftnet.collect.sources.records import Location, SourceRecord
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.sources.client import Client
+    from liftnet.collect.listing import Client
 
 KEY = "SMITHSONIAN_API_KEY"  # environment variable; a key is a secret, and no setting
 DEEPEST = 10_000  # records of one query that are paged through; a larger one is divided by the records' hash

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import http.server
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from liftnet.collect.fetch.fetch_status import DEAD, DONE, ORDER, REFRESH, FetchHistory, earlier_entries, key_of
-from liftnet.collect.fetch.fetched import Fetched
 from liftnet.collect.fetch.jobs import Job, Request, read_jobs, read_requests
-from liftnet.collect.fetch.journal import Entry, Journal
-from liftnet.collect.museum_server import serve
+from liftnet.collect.fetch.journal import (
+    DEAD,
+    DONE,
+    ORDER,
+    REFRESH,
+    Entry,
+    Fetched,
+    FetchHistory,
+    Journal,
+    earlier_entries,
+    key_of,
+)
 from liftnet.collect.normalise import normalise
 from liftnet.collect.settings import FetchSettings, QuerySettings
 from liftnet.collect.web.download import Downloader, Response, Stopped
-from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.host_workers import run_by_host
+from liftnet.collect.web.politeness import run_by_host
+from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
@@ -279,3 +292,45 @@ def _is_lasting(error: FetchError | BadImageError) -> bool:
     """Whether the owner has taken a file back, so that the copy from an earlier run goes too."""
     refused = error.status in _LASTING and isinstance(error, FetchError)
     return refused and not (error.status == "robots_disallowed" and getattr(error, "http_status", None))
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # one connection for many files
+    disable_nagle_algorithm = True  # head and body are two writes; without this each file costs a delayed ACK
+    timeout = 30
+
+    def send_head(self) -> Any:
+        root = Path(self.directory).resolve()
+        path = Path(self.translate_path(self.path)).resolve()
+        if not path.is_file() or not path.is_relative_to(root):  # no listings, no links that lead out
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
+        return super().send_head()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        get_logger("collect").debug("museum: " + format, *args)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        get_logger("collect").debug("museum: a client went away", exc_info=True)
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve the files below `folder` on a free port of 127.0.0.1 while the block runs.
+
+    Yields:
+        The base URL, e.g. "http://127.0.0.1:40213".
+    """
+    with _Server(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftnet.collect.sources.records import Location, Sources
-from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.policies import known_policy
-from liftnet.collect.web.transport import host_of
+from liftnet.collect.sources.records import Location, SourceRecord, Sources
+from liftnet.collect.web.politeness import known_policy
+from liftnet.collect.web.transport import FetchError, host_of
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, write_text
+from liftnet.core.files import atomic_path, read_json, write_json, write_text
 from liftnet.core.ids import stable_fraction, stable_id
-from liftnet.data.schemas import REQUESTS, in_groups, read_table, table_writer
+from liftnet.data.schemas import REQUESTS, WANTED, in_groups, open_table, read_table, table_writer
 
 MANY = 200  # requests from which a host is a job of its own
 BUNDLES = 4  # jobs of the other hosts
 _COLUMNS = ("job", "kind", "origin", "n_requests")
+ROWS_PER_GROUP = 10_000
 
 
 @dataclass(frozen=True)
@@ -215,3 +215,28 @@ def _host(asked: str) -> str:
         return host_of(asked)
     except FetchError:
         return ""
+
+
+def write_requested(folder: Path, sources: Sources) -> None:
+    """Write `wanted.parquet` and `sources.json` into `folder`."""
+    with table_writer(folder / "wanted.parquet", WANTED) as write:
+        for group in in_groups(sources.rows, ROWS_PER_GROUP):
+            write([row.to_row() for row in group])
+    write_json(folder / "sources.json", {"kind": sources.kind, "origin": os.fsencode(sources.origin).hex()})
+
+
+def read_requested(folder: Path) -> Sources:
+    """What `write_requested` wrote.
+
+    Raises:
+        LiftnetError: `collect plan` has not been run, or its files are damaged.
+    """
+    about = read_json(folder / "sources.json")
+    rows: list[SourceRecord] = []
+    with open_table(folder / "wanted.parquet", WANTED) as file:
+        for batch in file.iter_batches(ROWS_PER_GROUP):
+            rows += map(SourceRecord.from_row, batch.to_pylist())
+    try:
+        return Sources(about["kind"], Path(os.fsdecode(bytes.fromhex(about["origin"]))), tuple(rows))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LiftnetError(folder / "sources.json", "is damaged", "Run `collect plan` again") from error

@@ -1,19 +1,24 @@
-"""What has been fetched so far, one line a file, so that a killed run resumes."""
+"""The outcome of every request, one line a file, so that a killed run resumes; and what is left to fetch by it."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from liftnet.collect.fetch.jobs import Request, bundle_of, group_of
+from liftnet.collect.settings import FetchSettings
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text, writing_error
 from liftnet.core.log import get_logger
@@ -21,6 +26,71 @@ from liftnet.core.log import get_logger
 Entry = dict[str, Any]
 SYNC_ENTRIES, SYNC_S = 64, 1.0  # what a power cut may cost; a killed process loses nothing
 _RUN = "run-ended"  # key of the line that counts runs
+VERSION = "2"  # raised when the same file would be stored differently
+DONE, DEAD, FAILED, NEW, REFRESH = "done", "dead", "failed", "new", "refresh"
+ORDER = (FAILED, NEW, REFRESH)  # of those that are asked for
+REMEMBERED = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved"})
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one file: the columns of FETCHED (`liftnet.data.schemas`), which says what they hold.
+
+    Attributes:
+        request: Id of the request; empty for a row of a source list that could not be asked for.
+        size: (width, height) of the stored image in px; `shown_size` that as received, orientation applied.
+    """
+
+    status: str
+    reason: str = ""
+    request: str = ""
+    asked: str | None = None
+    fetched_at: str | None = None
+    checked_at: str | None = None
+    final_url: str | None = None
+    http_status: int | None = None
+    attempts: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    opt_out: str | None = None
+    bytes: int | None = None
+    mime: str | None = None
+    file: str | None = None
+    raw_file: str | None = None
+    stored_bytes: int | None = None
+    sha256_raw: str | None = None
+    sha256: str | None = None
+    phash: str | None = None
+    phashes: tuple[str, ...] | None = None
+    size: tuple[int, int] | None = None
+    shown_size: tuple[int, int] | None = None
+    exif_orientation: int | None = None
+    focal_mm: float | None = None
+    focal_35mm: float | None = None
+    camera: str | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the file is there."""
+        return self.status == "ok"
+
+    @property
+    def image_id(self) -> str:
+        """The id of a stored image."""
+        return (self.sha256 or "")[:16]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Fetched:
+        """From a row of FETCHED, or an entry of a journal, which has more keys and lacks those without a value."""
+        known = {field.name: row[field.name] for field in fields(cls) if row.get(field.name) is not None}
+        for name in ("phashes", "size", "shown_size"):
+            if name in known:
+                known[name] = tuple(known[name])
+        return cls(**known)
+
+    def to_row(self) -> dict[str, Any]:
+        """As a row of FETCHED."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Journal:
@@ -142,3 +212,79 @@ def _parsed(path: Path, line: str) -> Entry | None:
 
 def _line(entry: Entry) -> str:
     return json.dumps(entry, sort_keys=True, ensure_ascii=True) + "\n"
+
+
+def key_of(request: Request, settings: FetchSettings) -> str:
+    """Names a file, its version, and the settings that decide what becomes of it."""
+    pictures = settings.pictures
+    limits: tuple[int, ...] = (pictures.max_bytes,)
+    if request.what == "image":
+        limits = (pictures.max_side, pictures.min_side, pictures.max_bytes, pictures.max_pixels)
+    parts = (VERSION, request.id, request.version, *map(str, limits))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+class FetchHistory:
+    """What is known of the requests of a job.
+
+    Args:
+        entries: Of its journal and of earlier ones; the last of a key counts.
+        out: Folder of the outputs.
+        settings: Limits, `dead_days`, `refresh`.
+        run: Number of the present run of the job's journal.
+    """
+
+    def __init__(self, entries: Iterable[Entry], out: Path, settings: FetchSettings, run: int = 0) -> None:
+        self.out, self.settings, self.run = out, settings, run
+        self.entries = {entry["key"]: entry for entry in entries}
+        self._dead = {
+            entry["request"]: entry
+            for entry in self.entries.values()
+            if entry.get("status") in REMEMBERED and "request" in entry
+        }
+
+    def entry(self, request: Request) -> Entry | None:
+        """The last entry of a request, or that of its dead link whatever the settings were then."""
+        entry = self.entries.get(key_of(request, self.settings))
+        return self._dead.get(request.id) if entry is None else entry
+
+    def status(self, request: Request) -> str:
+        """Whether a request is DONE, DEAD, or is asked for because it is NEW, FAILED before, or to be REFRESHed."""
+        entry = self.entry(request)
+        if entry is None:
+            return NEW
+        if entry["status"] == "ok":
+            if not self._is_there(entry):
+                return NEW
+            again = self.settings.politeness.refresh and request.kind == "web" and entry.get("run") != self.run
+            return REFRESH if again else DONE
+        if entry.get("run") == self.run:
+            return DONE  # this very run, before it was killed
+        if entry["status"] in REMEMBERED and request.kind == "web" and self._is_recent(entry):
+            return DEAD
+        return FAILED
+
+    def _is_there(self, entry: Entry) -> bool:
+        try:
+            size = os.stat(self.out / (entry.get("file") or entry["raw_file"])).st_size
+        except OSError:
+            return False
+        return size == entry["stored_bytes"]
+
+    def _is_recent(self, entry: Entry) -> bool:
+        age = datetime.now(UTC) - datetime.fromisoformat(entry["fetched_at"])
+        return 0 <= age.total_seconds() < self.settings.politeness.dead_days * 86400
+
+
+def earlier_entries(folder: Path, job: str, requests: Sequence[Request]) -> list[Entry]:
+    """What the journal of a bundle says of hosts that have become a job of their own since."""
+    bundles = {bundle_of(group_of(request.host)) for request in requests if request.kind == "web"} - {job}
+    if job.startswith("hosts-") or not bundles:
+        return []
+    wanted = {request.id for request in requests}
+    return [
+        entry | {"run": 0}
+        for bundle in sorted(bundles)
+        for entry in read_entries(folder / f"{bundle}.jsonl")
+        if entry.get("request") in wanted
+    ]

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from liftnet.collect.fetch.fetch_status import DEAD, DONE, FetchHistory, earlier_entries
-from liftnet.collect.fetch.jobs import Request, requests_of, split_into_jobs, write_jobs
-from liftnet.collect.fetch.journal import Entry, read_entries
-from liftnet.collect.fetch.requested import write_requested
+from liftnet.collect.fetch.jobs import Request, requests_of, split_into_jobs, write_jobs, write_requested
+from liftnet.collect.fetch.journal import DEAD, DONE, Entry, FetchHistory, earlier_entries, read_entries
 from liftnet.collect.settings import FetchSettings
 from liftnet.collect.sources.records import Sources
 from liftnet.collect.web.permissions import Rules, stored_rules
-from liftnet.collect.web.policies import MEGABIT, Policy, policy_of
+from liftnet.collect.web.politeness import MEGABIT, Policy, policy_of
 from liftnet.core.files import write_text
 
 MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet

@@ -12,9 +12,11 @@ import json
 import logging
 import os
 import random
+import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -24,15 +26,13 @@ from requests import exceptions as faults
 from urllib3 import exceptions as wire
 
 from liftnet.collect.settings import QuerySettings
-from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.host_lease import SharedHostLease
-from liftnet.collect.web.partial_download import kept
 from liftnet.collect.web.permissions import LARGEST, RobotsCache, reserved
-from liftnet.collect.web.policies import policy_of
-from liftnet.collect.web.response import Exchange, Response, Stopped
-from liftnet.collect.web.ssrf_guard import GuardedAdapter, SsrfGuard, Watchdog
-from liftnet.collect.web.throttle import HostThrottle
+from liftnet.collect.web.politeness import HostThrottle, SharedHostLease, policy_of
 from liftnet.collect.web.transport import (
+    FetchError,
+    GuardedAdapter,
+    SsrfGuard,
+    Watchdog,
     announced_length,
     etag_of,
     host_of,
@@ -42,6 +42,8 @@ from liftnet.collect.web.transport import (
     user_agent,
 )
 
+WORTH = 1_000_000  # bytes from which asking for the rest is better than asking again
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK = 1 << 16
 _TELLING = {
@@ -51,6 +53,117 @@ _TELLING = {
     410: "the server has removed it",
     429: "the server says there were too many requests",
 }
+
+
+class Stopped(Exception):
+    """The run ends; a download under way is given up and leaves no row behind."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """A file as it came.
+
+    Attributes:
+        data: Its bytes; empty if it has not changed.
+        final_url: Where the last redirect led; None for a local file.
+        http_status: 200, 206 for a file that came in parts, 304 for one not changed; None for a local file.
+        attempts: How often it was asked for.
+        etag: Its version, as the server calls it.
+        last_modified: When it changed, as the server says it.
+        opt_out: What its owner says against its use, where the settings do not honour that.
+    """
+
+    data: bytes = field(repr=False)
+    final_url: str | None = None
+    http_status: int | None = None
+    attempts: int = 1
+    etag: str | None = None
+    last_modified: str | None = None
+    opt_out: str | None = None
+
+    @property
+    def not_modified(self) -> bool:
+        """Whether the server says that the file is still the one asked about."""
+        return self.http_status == 304
+
+    def __repr__(self) -> str:
+        return f"Response({len(self.data):,} bytes from {self.final_url or 'disk'})"
+
+
+@dataclass
+class Exchange:
+    """What is asked for, and what has come of it so far.
+
+    Attributes:
+        conditions: Headers that ask only for a file that has changed.
+        headers: Further headers.
+        max_bytes: More is refused, or cut off with `cut`.
+        robots: Whether robots.txt is obeyed; an interface for programs is not a page for robots.
+        reservations: Whether headers against use are read; robots.txt and an interface's answers are not what is used.
+        cut: Take the first `max_bytes` of a longer file; its compression is undone.
+        partial: What broke off, to be continued.
+        home: The one host that `headers` are for, as they may hold a key; empty for whoever answers.
+        holder: Keeps the place among the connections once the file is there.
+    """
+
+    conditions: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    max_bytes: int = 0
+    robots: bool = True
+    reservations: bool = True
+    cut: bool = False
+    partial: PartialDownload | None = None
+    home: str = ""
+    holder: ExitStack | None = None
+
+    def headers_for(self, url: str) -> dict[str, str]:
+        """The headers of a request for `url`: for the rest of what broke off there, else for what has changed."""
+        if self.home and host_of(url) != self.home:
+            return {}
+        if self.partial is not None and self.partial.url == url:
+            return self.headers | self.partial.headers()
+        return self.headers | self.conditions
+
+
+@dataclass
+class PartialDownload:
+    """What has come of a file.
+
+    Attributes:
+        url: Which answered, after redirects.
+        etag: Its version; strong.
+        parts: The bytes, in order.
+        size: Their number.
+        total: Of the whole file, if it was announced.
+    """
+
+    url: str
+    etag: str
+    parts: list[bytes] = field(repr=False)
+    size: int
+    total: int | None
+
+    def headers(self) -> dict[str, str]:
+        """Ask for the rest, if it is still of the same version."""
+        return {"Range": f"bytes={self.size}-", "If-Range": self.etag}
+
+    def goes_on(self, response: requests.Response) -> bool:
+        """Whether a 206 is the rest of this very file."""
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        if match is None or etag_of(response) != self.etag:
+            return False
+        first, last, total = (int(number) for number in match.groups())
+        return first == self.size and last == total - 1 and self.total in (total, None)
+
+
+def kept(url: str, response: requests.Response, parts: list[bytes], total: int | None) -> PartialDownload | None:
+    """What broke off, if it can be continued and is worth it."""
+    size, etag = sum(map(len, parts)), etag_of(response)
+    if size < WORTH or etag is None or etag.startswith("W/"):
+        return None
+    if response.headers.get("Accept-Ranges", "").strip().lower() == "none":
+        return None
+    return PartialDownload(url, etag, parts, size, total)
 
 
 class _Session(requests.Session):

@@ -26,8 +26,7 @@ from typing import Any
 
 from protego import Protego
 
-from liftnet.collect.web.errors import FetchError
-from liftnet.collect.web.transport import AGENT, origin_of
+from liftnet.collect.web.transport import AGENT, FetchError, origin_of
 from liftnet.core.files import write_json
 
 LARGEST = 500 * 1024  # bytes that are read; RFC 9309, section 2.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,7 @@ from typing import NamedTuple
 
 from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import SplitSettings
-from liftnet.collect.splits.identities import same_artists, same_works
-from liftnet.collect.splits.lists import WIKIDATA, Entry, SplitLists, highest, write_lists
+from liftnet.collect.split_lists import WIKIDATA, Entry, SplitLists, highest, write_lists
 from liftnet.core.components import Components
 from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction
@@ -177,6 +177,46 @@ def _ties(
     for one, other in same_artists(held):
         people.tie(one, other)
     return objects, people
+
+
+def same_artists(rows: Iterable[ManifestRow]) -> list[tuple[str, str]]:
+    """Ties between artist ids that may be one person under two spellings.
+
+    Names are compared without case, accents, punctuation and order of words ("Rodin, Auguste"). Two Wikidata ids
+    under one name are two people; an artist known by that name alone may be either, and ties them.
+
+    Args:
+        rows: Rows of MANIFEST with their ids.
+    """
+    known: dict[str, dict[str, bool]] = {}  # spelling -> artist_id -> whether the name is all there is
+    for row in rows:
+        if row.artist and row.artist_id:
+            known.setdefault(plain_name(row.artist), {})[row.artist_id] = row.artist_wikidata is None
+    ties = []
+    for artists in known.values():
+        if any(artists.values()):
+            first, *others = sorted(artists)
+            ties += [(first, other) for other in others]
+    return ties
+
+
+def same_works(rows: Iterable[ManifestRow]) -> list[tuple[str, str]]:
+    """Ties between work ids of different artists that have one Wikidata id."""
+    first: dict[str, str] = {}
+    ties = set()
+    for row in rows:
+        if row.work_wikidata and row.work_id:
+            other = first.setdefault(row.work_wikidata, row.work_id)
+            if other != row.work_id:
+                ties.add((other, row.work_id))
+    return sorted(ties)
+
+
+def plain_name(name: str) -> str:
+    """A name without case, accents, punctuation and order of words; the name itself where nothing would be left."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    kept = "".join(c if c.isalnum() else " " for c in letters if not unicodedata.combining(c))
+    return " ".join(sorted(kept.split())) or name
 
 
 def _resolved(rows: Iterable[ManifestRow], links: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.collect.fetch.fetched import Fetched
+from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import DuplicateSettings
 from liftnet.core.components import Components

@@ -1,1 +1,0 @@
-"""Who is who, what is a copy, and what no split may divide."""
