@@ -267,7 +267,7 @@ def test_where_memory_runs_out_the_batch_is_halved_and_the_work_goes_on(error, t
     assert predict([tmp_path], tmp_path / "model", out, PredictOptions(formats=("npy",), device="cpu")) == 0
     assert network.seen == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert "memory ran out with 7 images at a time; continuing with 3. Next time: `--batch-size 3`" in caplog.text
-    assert "memory ran out with 3 images at a time; going on with 1" in caplog.text
+    assert "memory ran out with 3 images at a time; continuing with 1" in caplog.text
     depths = [np.load(out / f"{k}.depth.npy")[10, 10] for k in range(7)]
     np.testing.assert_allclose(depths, np.arange(7) / 127.5 - 1, atol=1e-6)
 
