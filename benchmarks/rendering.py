@@ -27,10 +27,9 @@ import trimesh
 from measuring import machine, measured, one_thread, shown, write_report
 
 from liftnet.data.schemas import SHAPES, read_table
-from liftnet.render.correspondences import correspondences, visible
 from liftnet.render.materials import MATERIALS
-from liftnet.render.orthographic import make_subject, render_view
-from liftnet.render.sets import frames_of, render_set
+from liftnet.render.ray_caster import make_subject, render_view
+from liftnet.render.sets import correspondences, frames_of, render_set, visible
 from liftnet.render.settings import SetSettings, ShapenetSettings, SketchfabSettings
 from liftnet.render.shapes import Shape, read_solid, shapes_of
 from liftnet.render.viewpoints import OrthographicView, fit_frame, sketchfab_views

@@ -22,9 +22,9 @@ from liftnet.mesh.isosurface import mesh_field
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.artists import plan_works
 from liftnet.render.blender import SAMPLES, render_views
-from liftnet.render.classes.catalogue import make_shape
+from liftnet.render.classes import make_shape
 from liftnet.render.materials import MATERIALS, paint
-from liftnet.render.orthographic import make_subject, render_view
+from liftnet.render.ray_caster import make_subject, render_view
 from liftnet.render.shapes import read_solid
 from liftnet.render.viewpoints import OrthographicView, fit_frame, shapenet_views, sketchfab_views
 

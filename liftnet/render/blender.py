@@ -22,7 +22,7 @@ from liftnet.core.files import read_json, write_json, writing_error
 from liftnet.core.types import FloatArray, UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.render.photograph import develop
+from liftnet.render.ray_caster import develop
 from liftnet.render.viewpoints import Illumination, OrthographicView
 
 UNIT = "half width"
@@ -240,7 +240,7 @@ def environment(light: Illumination, seed: int, height: int = HEIGHT) -> FloatAr
     """The surrounding of a view as a linear picture: key light, brighter above than below, a few bright panels.
 
     A white surface that faces the key light gives back its colour, and one in the open the ambient light, as in
-    `liftnet.render.photograph`: the key light's irradiance is pi times its colour.
+    `liftnet.render.ray_caster`: the key light's irradiance is pi times its colour.
 
     Args:
         light: The view's light.

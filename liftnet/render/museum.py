@@ -161,7 +161,7 @@ def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
     from liftnet.mesh.isosurface import mesh_field
     from liftnet.mesh.placement import stand
     from liftnet.render.materials import MATERIALS
-    from liftnet.render.photograph import photograph
+    from liftnet.render.ray_caster import photograph
     from liftnet.render.scene import ambient_openness, make_place, place_seed
     from liftnet.render.viewpoints import plan_views
 

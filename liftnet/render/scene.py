@@ -11,8 +11,7 @@ import numpy.typing as npt
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.render.materials import FLOORS, MATERIALS, WALLS, Material
-from liftnet.render.noise import fractal
+from liftnet.render.materials import FLOORS, MATERIALS, WALLS, Material, fractal
 
 OBJECT, PLINTH, FLOOR, WALL, SKY = range(5)
 

@@ -1,4 +1,7 @@
-"""The shapes of a rendered set: from a folder in the layout of the original set, or generated in its place."""
+"""The shapes of a rendered set: from a folder in the layout of the original set, or generated in its place.
+
+A shape is a mesh, or an RGB-D recording of an object.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, write_text
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import atomic_path, read_json, write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
+from liftnet.core.types import UInt8Array
 from liftnet.data.codes import SPLITS
+from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_image, read_levels
+from liftnet.data.truth import TrueView
+from liftnet.geometry.cameras import Camera
 from liftnet.mesh.isosurface import mesh_field
 from liftnet.mesh.mesh import BadMeshError, TriangleMesh, Up, is_closed, with_creases
 from liftnet.mesh.placement import normalise
 from liftnet.mesh.reading import Converters, find_meshes, read_mesh
 from liftnet.mesh.settings import ReadingSettings
 from liftnet.render.artists import Work, plan_works
-from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
-from liftnet.render.recordings import Recording, is_recording, open_recording
+from liftnet.render.classes import CLASSES, make_shape, make_surface
 from liftnet.render.settings import SetSettings
 
 LOG = get_logger("render")
@@ -34,6 +41,10 @@ SCULPTURE = "sculpture"
 GENERATED = "generated"
 PER_ARTIST = 5
 SHAPENET_FRACTIONS = (0.1, 0.2)  # val and test of ShapeNetCore's own splits
+SCAN_UNIT = "cm"  # of the depth of a recording, and of a photograph taken in its place
+PRIMESENSE = {"fx": 525.0, "fy": 525.0, "cx": 319.5, "cy": 239.5}  # nominal, as stated with the recordings
+MM_PER_CM = 10.0
+PICTURES = (".png", ".jpg", ".jpeg")
 SYNSETS = {
     "airplane": "02691156",
     "bed": "02818832",
@@ -99,11 +110,7 @@ def shapes_of(name: str, settings: SetSettings, seed: int) -> list[Shape]:
     Raises:
         LiftnetError: The folder is missing or holds no shapes, or its table of splits cannot be used.
     """
-    folder = {
-        "shapenet": settings.shapenet.folder,
-        "sketchfab": settings.sketchfab.folder,
-        "scanned": settings.scanned.folder,
-    }[name]
+    folder = getattr(settings, name).folder
     if folder is None:
         makers = {"shapenet": _generated_classes, "sketchfab": _generated_sculptures, "scanned": _generated_scans}
         return sorted(makers[name](settings, seed), key=_order)
@@ -381,3 +388,77 @@ def write_ply(path: Path, surface: TriangleMesh) -> None:
     mesh = trimesh.Trimesh(turned.vertices, turned.faces, process=False)
     with atomic_path(path) as temporary:
         mesh.export(temporary, file_type="ply", vertex_normal=False)
+
+
+# RGB-D recordings of objects, as Choi et al. (2016) publish theirs, with a mask for each frame to be used
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An object's frames: colour, depth in mm registered to it, and mask, by name."""
+
+    folder: Path
+    names: tuple[str, ...]
+    camera: Camera
+
+    def frames(self, count: int) -> Iterator[tuple[str, UInt8Array, TrueView]]:
+        """At most `count` frames, evenly spread: name, (H, W, 3) image, and depth in cm over the mask.
+
+        Frames that cannot be read, or have no depth on the mask, are named in the log and left out.
+        """
+        picked = np.unique(np.linspace(0, len(self.names) - 1, min(count, len(self.names))).round().astype(int))
+        for name in (self.names[number] for number in picked):
+            try:
+                yield name, *self._frame(name)
+            except BadImageError as error:
+                LOG.warning("%s: frame %s left out: %s", self.folder.name, name, error)
+
+    def _frame(self, name: str) -> tuple[UInt8Array, TrueView]:
+        image = read_image(_picture(self.folder / "rgb", name))
+        size = (image.shape[1], image.shape[0])
+        mask = read_mask(_picture(self.folder / "mask", name), size)
+        path = self.folder / "depth" / f"{name}.png"
+        depth = read_levels(path).astype(np.float32) / np.float32(MM_PER_CM)
+        if depth.shape != mask.shape:
+            reason = f"has the shape {depth.shape}, its colour image {mask.shape}"
+            raise BadImageError(path, "wrong_size", reason, "Register the depth to the colour images")
+        known = mask & (depth > 0)
+        if not known.any():
+            raise BadImageError(path, "no_depth", "has no depth on the mask", "Leave the frame out")
+        return image, TrueView(np.where(known, depth, np.nan).astype(np.float32), self.camera, SCAN_UNIT)
+
+
+def is_recording(folder: Path) -> bool:
+    """Whether a folder has the layout of a recording."""
+    return all((folder / name).is_dir() for name in ("rgb", "depth", "mask"))
+
+
+def open_recording(folder: Path) -> Recording:
+    """The frames that have colour, depth and a mask.
+
+    Raises:
+        BadMeshError: There are none, or its intrinsics cannot be read.
+    """
+    names = [
+        {path.stem for path in (folder / part).iterdir() if path.suffix.lower() in PICTURES}
+        for part in ("rgb", "depth", "mask")
+    ]
+    shared = sorted(set.intersection(*names))
+    if not shared:
+        raise BadMeshError(folder, "no_frames", "no frame has colour, depth and a mask of the same name")
+    return Recording(folder, tuple(shared), _camera(folder / "intrinsics.json"))
+
+
+def _picture(folder: Path, name: str) -> Path:
+    return next(path for path in sorted(folder.glob(f"{name}.*")) if path.suffix.lower() in PICTURES)
+
+
+def _camera(path: Path) -> Camera:
+    """The camera of a recording, in cm; the nominal one of the sensor without intrinsics.json."""
+    try:
+        values = {**PRIMESENSE, **(read_json(path) if path.exists() else {})}
+        fx, fy, cx, cy = (float(values[name]) for name in PRIMESENSE)
+    except (LiftnetError, TypeError, ValueError) as error:
+        raise BadMeshError(path, "bad_intrinsics", f"cannot be used ({error})") from error
+    intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    return Camera(intrinsics, np.eye(3), np.zeros(3))

@@ -9,7 +9,7 @@ from liftnet.data.truth import load_truth
 from liftnet.geometry.perspective import estimate_fundamental
 from liftnet.geometry.poses import View
 from liftnet.geometry.rotations import rotation_angles, rotations_of_pairs
-from liftnet.render.correspondences import correspondences
+from liftnet.render.sets import correspondences
 
 NOISE_PX, POINTS = 0.3, 150
 

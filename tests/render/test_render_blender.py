@@ -11,11 +11,10 @@ from liftnet.core.errors import LiftnetError
 from liftnet.geometry.cameras import OrthographicCamera
 from liftnet.render import blender
 from liftnet.render.blender import BlenderError, directions, environment, find_blender, read_fbx, render_views
-from liftnet.render.classes.catalogue import make_shape
-from liftnet.render.classes.model import Model
-from liftnet.render.classes.primitives import ball
+from liftnet.render.classes import make_shape
+from liftnet.render.classes.model import Model, ball
 from liftnet.render.materials import MATERIALS, paint
-from liftnet.render.orthographic import make_subject, render_view
+from liftnet.render.ray_caster import make_subject, render_view
 from liftnet.render.shapes import read_solid
 from liftnet.render.viewpoints import Illumination, fit_frame, shapenet_views
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from liftnet.core.errors import LiftnetError
-from liftnet.render.classes.catalogue import CLASSES, make_shape
-from liftnet.render.classes.model import Model
-from liftnet.render.classes.primitives import ball, beam, box, lathe, loft, mirrored, ring, rod, slab, tube, wing
+from liftnet.render.classes import CLASSES, make_shape
+from liftnet.render.classes.model import Model, ball, beam, box, lathe, loft, mirrored, ring, rod, slab, tube, wing
 from liftnet.render.scene import Bodies
 
 TABLE_2 = (

@@ -8,10 +8,10 @@ from liftnet.geometry.cameras import OrthographicCamera
 from liftnet.mesh.isosurface import mesh_field
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.artists import plan_works
-from liftnet.render.correspondences import chosen, correspondences, pair_rows, visible
 from liftnet.render.materials import MATERIALS, paint
-from liftnet.render.orthographic import make_subject, render_view
+from liftnet.render.ray_caster import make_subject, render_view
 from liftnet.render.sdf import sphere
+from liftnet.render.sets import chosen, correspondences, pair_rows, visible
 from liftnet.render.viewpoints import DISTANCE, FILL, fit_frame, orthographic_camera, shapenet_views, sketchfab_views
 
 SIZE, RADIUS = 96, 0.8

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from liftnet.render.materials import FLOORS, MATERIALS, WALLS
-from liftnet.render.noise import cells, fractal
+from liftnet.render.materials import FLOORS, MATERIALS, WALLS, cells, fractal
 
 
 @pytest.fixture

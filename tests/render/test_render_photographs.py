@@ -12,7 +12,7 @@ from liftnet.data.truth import load_truth, truth_files
 from liftnet.mesh.isosurface import mesh_field
 from liftnet.mesh.placement import stand
 from liftnet.render.materials import MATERIALS
-from liftnet.render.photograph import photograph
+from liftnet.render.ray_caster import photograph
 from liftnet.render.scene import OBJECT, Bodies, ambient_openness, make_place
 from liftnet.render.sdf import box, sphere, subtract
 from liftnet.render.viewpoints import plan_views

@@ -9,9 +9,8 @@ import trimesh
 
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import BadMeshError
-from liftnet.render.recordings import open_recording
 from liftnet.render.settings import SetSettings, ShapenetSettings, SketchfabSettings
-from liftnet.render.shapes import SYNSETS, read_solid, read_splits, shapes_of, split_exactly, split_of
+from liftnet.render.shapes import SYNSETS, open_recording, read_solid, read_splits, shapes_of, split_exactly, split_of
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"
 
@@ -167,7 +166,7 @@ def test_shapenet_layout_with_its_splits(tmp_path):
 
 
 def test_the_17_classes_have_generated_families_of_the_same_names():
-    from liftnet.render.classes.catalogue import CLASSES
+    from liftnet.render.classes import CLASSES
 
     assert set(CLASSES) == set(SYNSETS)
     shapes = shapes_of("shapenet", SetSettings(shapenet=ShapenetSettings(shapes_per_class=10)), 0)

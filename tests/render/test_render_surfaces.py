@@ -9,7 +9,7 @@ import trimesh
 
 from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
-from liftnet.render.classes.catalogue import CLASSES, make_shape, make_surface
+from liftnet.render.classes import CLASSES, make_shape, make_surface
 from liftnet.render.settings import SetSettings, ShapenetSettings
 from liftnet.render.shapes import shapes_of, write_shapes
 
