@@ -28,8 +28,7 @@ from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.geometry.perspective import estimate_fundamental
-from liftnet.geometry.poses import Calibrated, View
-from liftnet.geometry.rotations import decompose, relative_poses, rotation_angles
+from liftnet.geometry.rotations import Calibrated, View, decompose, relative_poses, rotation_angles
 
 PAGE = Path(__file__).with_suffix(".md")
 FAR_OFF = 5.0  # degrees

@@ -3,7 +3,7 @@
     python benchmarks/chance_floor.py [--trials 100]
 
 Matches are drawn uniformly in two squares of side L, independent of each other, and the affine and the perspective
-fundamental matrix are estimated exactly as in `verify`. The formula of `liftnet.geometry.chance.chance_floor` is
+fundamental matrix are estimated exactly as in `verify`. The formula of `liftnet.geometry.two_view.chance_floor` is
 printed beside the 99 % quantile: it must not lie below it.
 """
 

@@ -22,10 +22,8 @@ from measuring import machine, measured, one_thread, peer, shown, write_report
 from scipy.spatial import cKDTree
 
 from liftnet.mesh import voxels
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import normalise
+from liftnet.mesh.mesh import TriangleMesh, normalise, sample_surface
 from liftnet.mesh.reading import load_mesh
-from liftnet.mesh.sampling import sample_surface
 from liftnet.shape import distances
 from liftnet.shape.differentiable_distances import chamfer
 from liftnet.shape.distances import earth_mover

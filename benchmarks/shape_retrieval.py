@@ -23,9 +23,8 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from liftnet.core.files import write_text
-from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.mesh import TriangleMesh, sample_surface
 from liftnet.mesh.reading import read_mesh
-from liftnet.mesh.sampling import sample_surface
 from liftnet.shape import light_field, mvcnn
 from liftnet.shape import shape_google as google
 from liftnet.shape.collection import labelled_meshes

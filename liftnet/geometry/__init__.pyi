@@ -7,9 +7,9 @@ from .affine import (
     gric_difference,
 )
 from .cameras import Camera
-from .chance import chance_floor, joint_extent
 from .perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
 from .ransac import Search
+from .two_view import chance_floor, joint_extent
 
 __all__ = [
     "AffineFundamental",

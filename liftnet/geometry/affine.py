@@ -86,7 +86,7 @@ def estimate_affine_fundamental(
     inliers by Algorithm 14.1 of Hartley & Zisserman until the inliers stay the same.
 
     Four matches always fit, and many wrong ones fit by chance: compare the inliers with
-    `liftnet.geometry.chance.chance_floor`. Matches of a plane leave F undetermined along a pencil: compare with
+    `liftnet.geometry.two_view.chance_floor`. Matches of a plane leave F undetermined along a pencil: compare with
     `estimate_affine_homography`. A repeated match counts as often as it is given: see `distinct_locations`.
 
     Args:

@@ -1,8 +1,6 @@
 from .marching_cubes import MarchingCubes, extract_surface
-from .mesh import TriangleMesh, check_mesh, clean_mesh
-from .placement import Placement, normalise
+from .mesh import Placement, SurfaceSamples, TriangleMesh, check_mesh, clean_mesh, normalise, sample_surface
 from .reading import find_meshes, load_mesh
-from .sampling import SurfaceSamples, sample_surface
 from .settings import ReadingSettings
 from .voxels import contains, voxelise
 

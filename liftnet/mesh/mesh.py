@@ -1,4 +1,4 @@
-"""What a shape is: a triangle mesh, checked and cleaned."""
+"""What a shape is: a triangle mesh, checked, cleaned, placed, and points of its surface."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.types import BoolArray, FloatArray, IntArray
 
 Up = Literal["y", "z"]
+Size = Literal["sphere", "side"]
+RADIUS = 0.5  # of a mesh of the size "sphere"
 MIN_AREA = 1e-12  # of a face, as a share of its longest edge squared: below are only rounding errors
 EXTENT = (1e-30, 1e30)  # longest side of a mesh; its squares and cubes are then finite in float64
 
@@ -243,3 +245,122 @@ def _first_of_doubled(faces: IntArray, vertices: int) -> BoolArray:
     kept = np.zeros(len(faces), bool)
     kept[np.unique(edge * vertices + high, return_index=True)[1]] = True
     return kept
+
+
+# Place and size
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A similarity transform: x becomes scale * rotation x + translation.
+
+    Attributes:
+        scale: Positive.
+        rotation: (3, 3).
+        translation: (3,) world units after scaling.
+    """
+
+    scale: float
+    rotation: FloatArray
+    translation: FloatArray
+
+    def points(self, points: FloatArray) -> FloatArray:
+        """(N, 3) points in their new place."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def mesh(self, mesh: TriangleMesh) -> TriangleMesh:
+        """A mesh in its new place."""
+        normals = None if mesh.normals is None else mesh.normals @ self.rotation.T
+        return replace(mesh, vertices=self.points(mesh.vertices), normals=normals)
+
+    def then(self, later: Placement) -> Placement:
+        """This one, and `later` after it."""
+        rotation = later.rotation @ self.rotation
+        return Placement(later.scale * self.scale, rotation, later.points(self.translation[None])[0])
+
+
+STAY = Placement(1.0, np.eye(3), np.zeros(3))
+
+
+def normalising(mesh: TriangleMesh, size: Size = "sphere") -> Placement:
+    """What centres the bounding box of a mesh on the origin and scales it.
+
+    Args:
+        mesh: The mesh; only vertices that faces use should be in it.
+        size: "sphere": the farthest vertex then lies .5 from the origin. "side": the longest side of the bounding box
+            is then 1.
+
+    Raises:
+        ValueError: All vertices lie at one place.
+    """
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    centre = (low + high) / 2
+    farthest = np.linalg.norm(mesh.vertices - centre, axis=1).max()
+    length = farthest / RADIUS if size == "sphere" else (high - low).max()
+    if not length > 0:
+        raise ValueError("a mesh without extent cannot be normalised")
+    return Placement(1 / float(length), np.eye(3), -centre / length)
+
+
+def normalise(mesh: TriangleMesh, size: Size = "sphere") -> TriangleMesh:
+    """The mesh, centred and scaled as `normalising` says."""
+    return normalising(mesh, size).mesh(mesh)
+
+
+def stand(mesh: TriangleMesh, radius: float = 1.0) -> TriangleMesh:
+    """The mesh on the ground over the origin, its farthest vertex `radius` from the middle of its bounding box.
+
+    The ground is where the coordinate that points up is 0. The type of the numbers is kept.
+    """
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    middle = (low + high) / 2
+    scale = radius / np.linalg.norm(mesh.vertices - middle, axis=1).max()
+    up = "xyz".index(mesh.up)
+    foot = np.where(np.arange(3) == up, low, middle)
+    return replace(mesh, vertices=((mesh.vertices - foot) * scale).astype(mesh.vertices.dtype))
+
+
+# Points of the surface
+
+
+@dataclass(frozen=True, repr=False)
+class SurfaceSamples:
+    """Points on a surface.
+
+    Attributes:
+        points: (N, 3) float64 world coordinates.
+        normals: (N, 3) float64 unit normals of the faces they lie on, as the faces are wound.
+        faces: (N,) int64 indices of those faces.
+    """
+
+    points: FloatArray
+    normals: FloatArray
+    faces: IntArray
+
+    def __repr__(self) -> str:
+        return f"SurfaceSamples({len(self.points)} points)"
+
+
+def sample_surface(mesh: TriangleMesh, count: int, seed: int) -> SurfaceSamples:
+    """Draw points independently, each place of the surface as likely as any other.
+
+    Args:
+        mesh: The surface; parts that lie inside or upon each other count as surface too.
+        count: Number of points.
+        seed: The same seed gives the same points.
+
+    Raises:
+        ValueError: `count` is below 1, or the mesh has no area.
+    """
+    if count < 1:
+        raise ValueError(f"at least one point must be drawn, not {count}")
+    until = np.cumsum(face_areas(mesh))
+    if not (np.isfinite(until[-1]) and until[-1] > 0):
+        raise ValueError(f"no points can be drawn from a surface with an area of {until[-1]}")
+    generator = np.random.default_rng(seed)
+    faces = np.searchsorted(until, generator.random(count) * until[-1], side="right").clip(max=len(until) - 1)
+    # the square root turns the unit square into a triangle without crowding (Osada et al., Shape Distributions, 2002)
+    root, along = np.sqrt(generator.random(count)), generator.random(count)
+    weights = np.stack([1 - root, root * (1 - along), root * along], axis=1)
+    points = np.einsum("nc,ncd->nd", weights, mesh.vertices[mesh.faces[faces]])
+    return SurfaceSamples(points, face_normals(mesh)[faces], faces)

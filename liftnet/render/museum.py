@@ -159,7 +159,7 @@ def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
 
     from liftnet.core.ids import stable_seed
     from liftnet.mesh.isosurface import mesh_field
-    from liftnet.mesh.placement import stand
+    from liftnet.mesh.mesh import stand
     from liftnet.render.materials import MATERIALS
     from liftnet.render.ray_caster import photograph
     from liftnet.render.scene import ambient_openness, make_place, place_seed

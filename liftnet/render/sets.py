@@ -26,8 +26,7 @@ from liftnet.data.shards.folder import replaced_folder
 from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
-from liftnet.mesh.mesh import BadMeshError, TriangleMesh
-from liftnet.mesh.placement import stand
+from liftnet.mesh.mesh import BadMeshError, TriangleMesh, stand
 from liftnet.render.blender import find_blender
 from liftnet.render.materials import MATERIALS, Material, paint
 from liftnet.render.ray_caster import make_subject, photograph, render_view

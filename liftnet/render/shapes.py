@@ -25,8 +25,7 @@ from liftnet.data.pictures import read_image, read_levels
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.mesh.isosurface import mesh_field
-from liftnet.mesh.mesh import BadMeshError, TriangleMesh, Up, is_closed, with_creases
-from liftnet.mesh.placement import normalise
+from liftnet.mesh.mesh import BadMeshError, TriangleMesh, Up, is_closed, normalise, with_creases
 from liftnet.mesh.reading import Converters, find_meshes, read_mesh
 from liftnet.mesh.settings import ReadingSettings
 from liftnet.render.artists import Work, plan_works

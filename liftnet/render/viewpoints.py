@@ -9,8 +9,7 @@ import numpy as np
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import FloatArray
 from liftnet.geometry.cameras import Camera, OrthographicCamera
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import stand
+from liftnet.mesh.mesh import TriangleMesh, stand
 
 FLAVOURS = ("plain", "plain", "close", "plain", "turned", "plain", "near", "plain", "close", "plain")
 

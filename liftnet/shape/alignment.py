@@ -8,9 +8,7 @@ import numpy as np
 import trimesh
 
 from liftnet.core.types import FloatArray
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import STAY, Placement, Size, normalising
-from liftnet.mesh.sampling import sample_surface
+from liftnet.mesh.mesh import STAY, Placement, Size, TriangleMesh, normalising, sample_surface
 from liftnet.shape.distances import chamfer_l1, nearest
 
 How = Literal["none", "target", "each", "yaw", "icp"]

@@ -12,8 +12,7 @@ import numpy as np
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.mesh import voxels
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.sampling import SurfaceSamples, sample_surface
+from liftnet.mesh.mesh import SurfaceSamples, TriangleMesh, sample_surface
 from liftnet.shape import distances
 from liftnet.shape.alignment import align
 from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings

@@ -14,9 +14,9 @@ from liftnet.geometry.affine import (
     estimate_affine_homography,
     gric_difference,
 )
-from liftnet.geometry.chance import chance_floor, joint_extent
 from liftnet.geometry.perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
 from liftnet.geometry.ransac import Search
+from liftnet.geometry.two_view import chance_floor, joint_extent
 from liftnet.verify.copies import count_copied, count_stationary, count_watermark
 from liftnet.verify.settings import FitSettings, VerifySettings
 

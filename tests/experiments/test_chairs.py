@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from liftnet.experiments.drkfs.chairs import Chair, chair_of, surface_of_boxes
-from liftnet.mesh.placement import normalising
+from liftnet.mesh.mesh import normalising
 
 
 def solid(mesh):

@@ -12,8 +12,8 @@ from liftnet.geometry.affine import (
     estimate_affine_homography,
     gric_difference,
 )
-from liftnet.geometry.chance import chance_floor, joint_extent
 from liftnet.geometry.subspaces import joint_points, planes_through
+from liftnet.geometry.two_view import chance_floor, joint_extent
 
 MAPS = {
     "turned": np.array([[0.8, -0.6, 10], [0.6, 0.8, -5]]),

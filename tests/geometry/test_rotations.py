@@ -9,8 +9,7 @@ import pytest
 
 from liftnet.data.pictures import read_image
 from liftnet.geometry.perspective import estimate_fundamental
-from liftnet.geometry.poses import Calibrated, View
-from liftnet.geometry.rotations import Trust, relative_poses, rotation_angles, rotations_of_pairs
+from liftnet.geometry.rotations import Calibrated, Trust, View, relative_poses, rotation_angles, rotations_of_pairs
 
 FOCAL, CENTRE = 1000.0, np.array([319.5, 239.5])
 BUDDHA = Path(__file__).resolve().parents[2] / "../shared/data/photos/buddha"

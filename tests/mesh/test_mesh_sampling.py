@@ -6,9 +6,17 @@ import trimesh
 from scipy import stats
 
 from liftnet.core.errors import LiftnetError
-from liftnet.mesh.mesh import TriangleMesh, check_mesh, clean_mesh, face_areas, face_normals
-from liftnet.mesh.placement import Placement, normalise, normalising
-from liftnet.mesh.sampling import sample_surface
+from liftnet.mesh.mesh import (
+    Placement,
+    TriangleMesh,
+    check_mesh,
+    clean_mesh,
+    face_areas,
+    face_normals,
+    normalise,
+    normalising,
+    sample_surface,
+)
 
 
 def mesh_of(shape: trimesh.Trimesh) -> TriangleMesh:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.mesh.mesh import BadMeshError, TriangleMesh, check_mesh, is_closed, with_creases
-from liftnet.mesh.placement import normalise, stand
+from liftnet.mesh.mesh import BadMeshError, TriangleMesh, check_mesh, is_closed, normalise, stand, with_creases
 from liftnet.mesh.reading import find_meshes, read_mesh
 from liftnet.mesh.settings import ReadingSettings
 

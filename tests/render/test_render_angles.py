@@ -7,8 +7,7 @@ import numpy as np
 from liftnet.data.schemas import TRUTH, read_table
 from liftnet.data.truth import load_truth
 from liftnet.geometry.perspective import estimate_fundamental
-from liftnet.geometry.poses import View
-from liftnet.geometry.rotations import rotation_angles, rotations_of_pairs
+from liftnet.geometry.rotations import View, rotation_angles, rotations_of_pairs
 from liftnet.render.sets import correspondences
 
 NOISE_PX, POINTS = 0.3, 150

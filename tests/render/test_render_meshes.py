@@ -3,7 +3,7 @@ import pytest
 import trimesh
 
 from liftnet.mesh.isosurface import evaluate, mesh_field, sample_grid
-from liftnet.mesh.placement import stand
+from liftnet.mesh.mesh import stand
 from liftnet.render.artists import FAMILIES, STYLES, plan_works
 from liftnet.render.random_source import ShapeParams
 from liftnet.render.sdf import box, capsule, ellipsoid, rotation, smooth_min, sphere, subtract, torus, twist, union

@@ -10,7 +10,7 @@ from liftnet.data.pictures import read_image
 from liftnet.data.schemas import TRUTH, read_table
 from liftnet.data.truth import load_truth, truth_files
 from liftnet.mesh.isosurface import mesh_field
-from liftnet.mesh.placement import stand
+from liftnet.mesh.mesh import stand
 from liftnet.render.materials import MATERIALS
 from liftnet.render.ray_caster import photograph
 from liftnet.render.scene import OBJECT, Bodies, ambient_openness, make_place

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import Placement
-from liftnet.mesh.sampling import sample_surface
+from liftnet.mesh.mesh import Placement, TriangleMesh, sample_surface
 from liftnet.shape.alignment import align, placements
 from liftnet.shape.distances import chamfer_l1, nearest
 

@@ -9,8 +9,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.sampling import sample_surface
+from liftnet.mesh.mesh import TriangleMesh, sample_surface
 from liftnet.shape import distances
 from liftnet.shape.differentiable_distances import chamfer, nearest_in_chunks
 from liftnet.shape.distances import earth_mover, nearest

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liftnet.geometry.poses import View
-from liftnet.geometry.rotations import rotations_of_pairs
+from liftnet.geometry.rotations import View, rotations_of_pairs
 
 DIAGONAL_MM = float(np.hypot(36, 24))
 LONG_SIDE_MM = {3 / 2: 36.0, 4 / 3: DIAGONAL_MM * 4 / 5, 16 / 9: DIAGONAL_MM * 4 / 5}

@@ -23,7 +23,7 @@ from liftnet.core.log import progress
 from liftnet.core.types import Float32Array, UInt8Array
 from liftnet.drkfs.settings import MetricSettings
 from liftnet.drkfs.train.quadruplets import CLEAR, CUT, PATCH, Pool, cut_uint8
-from liftnet.mesh.placement import normalise
+from liftnet.mesh.mesh import normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.rasteriser import CameraBatch, look_at, render_soft
 

@@ -26,7 +26,7 @@ from liftnet.experiments.drkfs.experiment import Experiment
 from liftnet.experiments.drkfs.local_features import maxima_distance, sift_distance
 from liftnet.experiments.figure_page import Panel, Strip, write_picture
 from liftnet.experiments.plan import BarsPlan
-from liftnet.mesh.placement import normalising
+from liftnet.mesh.mesh import normalising
 from liftnet.rasteriser import Softness, look_at, render_soft
 
 LOG = get_logger("experiments")

@@ -32,8 +32,7 @@ from liftnet.experiments.figure_page import (
     save_figure,
 )
 from liftnet.experiments.plan import LegsPlan
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import normalising
+from liftnet.mesh.mesh import TriangleMesh, normalising
 
 LOG = get_logger("experiments")
 REMOVED = "one leg removed"

@@ -13,8 +13,7 @@ from liftnet.core.log import get_logger
 from liftnet.experiments.drkfs.chairs import chair_of
 from liftnet.experiments.settings import TargetSettings
 from liftnet.mesh.isosurface import isosurface
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.placement import normalise
+from liftnet.mesh.mesh import TriangleMesh, normalise
 from liftnet.mesh.reading import find_meshes, load_mesh
 
 LOG = get_logger("experiments")

@@ -12,8 +12,7 @@ from scipy.sparse.linalg import eigsh
 from threadpoolctl import threadpool_limits
 
 from liftnet.core.types import FloatArray
-from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.sampling import sample_surface
+from liftnet.mesh.mesh import TriangleMesh, sample_surface
 
 SHIFT = -0.01  # below the spectrum, so that the shifted matrix can be factored; eigenvalues begin near 10
 LEAST_FRACTION = 1e-6  # of the mean area of a vertex: a vertex without faces has none, and could not be divided by
