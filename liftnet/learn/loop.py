@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -30,12 +31,12 @@ from torch import Tensor, nn
 
 from liftnet.core.devices import choose_device
 from liftnet.core.errors import LiftnetError
+from liftnet.core.files import write_text
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger, meter
-from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
-from liftnet.learn.metrics import LossTerms, write_metrics, write_tensorboard
+from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, Row, read_checkpoint, write_checkpoint
 from liftnet.learn.settings import TrainingSettings, build_optimiser, learning_rate
-from liftnet.learn.task import Part, Task, Validation, on_host
+from liftnet.learn.task import LossTerms, Part, Task, Validation, on_host
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 AHEAD = 3  # batches read before they are needed
@@ -281,10 +282,7 @@ def save(training: Training) -> None:
     if not training.accelerator.is_main_process:
         return
     state, run = training.state, training.run
-    state.networks = {
-        name: {key: value.detach().cpu() for key, value in network.state_dict().items()}
-        for name, network in training.task.networks.items()
-    }
+    state.networks = {name: _copy(network.state_dict()) for name, network in training.task.networks.items()}
     state.optimiser = training.optimiser.state_dict()
     state.terms = [{name: value.tolist() for name, value in step.items()} for step in training.recent]
     if state.metrics:
@@ -294,24 +292,46 @@ def save(training: Training) -> None:
     write_checkpoint(run.folder / run.checkpoint, state)
 
 
+def write_metrics(folder: Path, metrics: Sequence[Row]) -> None:
+    """Write metrics.csv, one row per validation."""
+    write_text(folder / "metrics.csv", pd.DataFrame(metrics).to_csv(index=False, lineterminator="\n"))
+
+
+def write_tensorboard(folder: Path, row: Row, step: int) -> None:
+    """Add the numbers of one validation to the TensorBoard log below `folder`.
+
+    Raises:
+        LiftnetError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise LiftnetError(
+            "tensorboard", "is not installed", "Run `pip install tensorboard`, or leave the setting off"
+        ) from error
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+        for name, value in row.items():
+            if name != "iteration" and isinstance(value, int | float):
+                writer.add_scalar(name, value, step)
+
+
 def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
 
-def read_ahead(read: Callable[[int], Any], start: int, ahead: int = AHEAD) -> Generator[Any, None, None]:
+def read_ahead(read: Callable[[int], Any], start: int) -> Generator[Any, None, None]:
     """The batches of the steps from `start` on, read by a thread of its own while the step before computes.
 
     Args:
         read: From the number of steps done to a batch.
         start: Number of steps done.
-        ahead: Batches held.
     """
     with ThreadPoolExecutor(1, "batches") as reader:
         waiting: list[Future[Any]] = []
         try:
             for step in count(start):
                 waiting.append(reader.submit(read, step))
-                if len(waiting) > ahead:
+                if len(waiting) > AHEAD:
                     yield waiting.pop(0).result()
         finally:
             for future in waiting:

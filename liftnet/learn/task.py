@@ -7,6 +7,7 @@ A `Task` says what a step sees, what its loss is and how a validation is measure
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate.utils import send_to_device
-from torch import nn
+from torch import Tensor, nn
 
 from liftnet.core.ids import stable_seed
 from liftnet.learn.checkpoint import Row
-from liftnet.learn.metrics import LossTerms, mean_terms
 
 IntArray = npt.NDArray[np.int64]
+LossTerms = dict[str, Tensor]
 Networks = Mapping[str, nn.Module]
 WINDOW = 8  # row groups of items shuffled together
 
@@ -221,6 +222,13 @@ class ItemTask(Task):
     def kept(self) -> Sequence[str]:
         """The network named, or all."""
         return list(self.networks) if self.keep is None else [self.keep]
+
+
+def mean_terms(terms: Sequence[LossTerms]) -> dict[str, float]:
+    """The mean of each term over all items of the steps; a "loss" of NaN where there is no step."""
+    if not terms:
+        return {"loss": math.nan}
+    return {name: float(torch.cat([step[name].reshape(-1) for step in terms]).mean()) for name in terms[0]}
 
 
 def on_host(terms: LossTerms) -> LossTerms:

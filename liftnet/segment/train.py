@@ -18,8 +18,7 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
 from liftnet.learn.checkpoint import Checkpoint, Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
 from liftnet.models.encoders import start_encoder
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter

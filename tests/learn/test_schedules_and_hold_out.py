@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from liftnet.core.ids import stable_fraction
 from liftnet.learn.hold_out import hold_out
-from liftnet.learn.schedule import rate_factor
-from liftnet.learn.settings import OptimiserSettings, TrainingSettings, learning_rate
+from liftnet.learn.settings import OptimiserSettings, TrainingSettings, learning_rate, rate_factor
 
 STEPS = 40
 

@@ -16,8 +16,7 @@ from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, hold_out_work
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.reprojection.loss import CameraModel, Criterion, correspondence_terms
 from liftnet.depth.settings import LossSettings, TrainSettings
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import IntArray, Networks
+from liftnet.learn.task import IntArray, LossTerms, Networks
 
 LOG = get_logger("depth")
 LEARNT_FROM = (

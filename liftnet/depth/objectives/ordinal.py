@@ -37,8 +37,7 @@ from liftnet.depth.data.single_images import (
 from liftnet.depth.data.targets import SMALLEST, TargetStore, digest
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.settings import TrainSettings
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import IntArray, Networks
+from liftnet.learn.task import IntArray, LossTerms, Networks
 from liftnet.models.depth_input import CropBox
 
 LOG = get_logger("depth")

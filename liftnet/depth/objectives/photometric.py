@@ -24,8 +24,7 @@ from liftnet.depth.data.crops import CropStore
 from liftnet.depth.data.pairs import PairRow
 from liftnet.depth.objectives import TrainingData, TrainingInputs, correspondences
 from liftnet.depth.settings import PhotometricSettings, TrainSettings
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import IntArray, Networks
+from liftnet.learn.task import IntArray, LossTerms, Networks
 from liftnet.models.depth_input import network_input
 
 DEPTH_RANGE = 0.9

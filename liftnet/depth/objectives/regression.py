@@ -26,8 +26,7 @@ from liftnet.depth.data.single_images import (
 from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.settings import TrainSettings
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import IntArray, Networks
+from liftnet.learn.task import IntArray, LossTerms, Networks
 
 LEARNT_FROM = "given depth, by the squared error after alignment"
 ITEMS = "photographs"

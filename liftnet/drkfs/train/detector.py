@@ -17,8 +17,7 @@ from liftnet.drkfs.train.quadruplets import PATCH, Pool, Quadruplets, draw_quadr
 from liftnet.learn import loop
 from liftnet.learn.checkpoint import Checkpoint, Row, identity
 from liftnet.learn.loop import Run
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
 from liftnet.models.point_detector import MAXIMA, PointDetector
 
 VALIDATION_QUADRUPLETS = 512

@@ -26,8 +26,7 @@ from liftnet.drkfs.train.measures import false_positive_rate, mean_loss
 from liftnet.learn import loop
 from liftnet.learn.checkpoint import Checkpoint, Row, identity
 from liftnet.learn.loop import Run
-from liftnet.learn.metrics import LossTerms
-from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
 
 GAIN = 0.6  # of the orthogonal initial weights
 VALIDATION_PAIRS = 4000

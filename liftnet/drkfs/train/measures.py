@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, FloatArray, Int64Array
 from liftnet.drkfs.train.tracks import PointSet
-from liftnet.learn.metrics import LossTerms
+from liftnet.learn.task import LossTerms
 
 RECALL = 0.95
 
