@@ -37,7 +37,7 @@ from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_prec
 from liftnet.drkfs.train.photo_patches import read_gray
 from liftnet.drkfs.train.tracks import PointSet, load_points
 from liftnet.drkfs.train.train import patches_of
-from liftnet.experiments.drkfs.chairs import chair_of
+from liftnet.experiments.drkfs.shapes import chair_of
 from liftnet.models.patch_descriptors import load_descriptor
 from liftnet.models.point_detector import PointDetector, load_detector
 from liftnet.models.weights import SHIPPED

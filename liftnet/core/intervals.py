@@ -9,13 +9,12 @@ the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating]
 Interval = tuple[float, float]
 
@@ -37,23 +36,32 @@ def mean_interval(sums: npt.ArrayLike, counts: npt.ArrayLike, seed: int, resampl
     Returns:
         Lower and upper end; NaN for fewer than two clusters.
     """
-    return percentile_interval(resampled_means(sums, counts, seed, resamples)) if np.size(sums) > 1 else NONE
+    totals, numbers, rng = np.asarray(sums), np.asarray(counts), np.random.default_rng(seed)
+    if (clusters := len(totals)) < 2:
+        return NONE
+    step = max(1, DRAWN_AT_ONCE // clusters)
+    drawn = (
+        rng.integers(clusters, size=(min(step, resamples - start), clusters)) for start in range(0, resamples, step)
+    )
+    means = [totals[some].sum(1) / np.maximum(numbers[some].sum(1), 1) for some in drawn]
+    return percentile_interval(np.concatenate(means))
 
 
-def resampled_means(
-    sums: npt.ArrayLike, counts: npt.ArrayLike, seed: int, resamples: int = RESAMPLES
-) -> npt.NDArray[np.float64]:
+def resampled_means(sums: npt.ArrayLike, counts: npt.ArrayLike, seed: int, resamples: int) -> FloatArray:
     """(resamples,) means over all values of samples of clusters: for means of several groups of clusters, or gaps.
+
+    How often each cluster is in a sample is drawn at once, as fits some hundreds of clusters; `mean_interval` draws
+    them one by one, as fits any number.
 
     Args:
         sums: (G,) sum of the values of each cluster, at least one.
-        counts: (G,) number of values of each cluster.
+        counts: (G,) number of values of each cluster, each at least one.
         seed: Of the draws.
         resamples: Samples of clusters.
     """
-    totals, numbers = np.asarray(sums), np.asarray(counts)
-    drawn = _drawn(len(totals), resamples, np.random.default_rng(seed))
-    return np.concatenate([totals[some].sum(1) / np.maximum(numbers[some].sum(1), 1) for some in drawn])
+    clusters = np.size(sums)
+    times = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), resamples)
+    return np.asarray((times @ np.asarray(sums)) / (times @ np.asarray(counts)))
 
 
 def nested_interval(groups: Sequence[FloatArray], seed: int, mean: Literal["values", "groups"] = "values") -> Interval:
@@ -82,10 +90,3 @@ def percentile_interval(means: FloatArray) -> Interval:
     """The 95 % interval of a quantity by its values in resamples (R,)."""
     low, high = np.quantile(means, QUANTILES)
     return float(low), float(high)
-
-
-def _drawn(clusters: int, resamples: int, rng: np.random.Generator) -> Iterator[IntArray]:
-    """Which clusters each sample holds, (R, clusters) some samples at a time."""
-    step = max(1, DRAWN_AT_ONCE // clusters)
-    for start in range(0, resamples, step):
-        yield rng.integers(clusters, size=(min(step, resamples - start), clusters))

@@ -74,11 +74,10 @@ def _figure(arguments: argparse.Namespace) -> None:
 
 
 def _drkfs(arguments: argparse.Namespace) -> None:
-    import importlib
-
     import torch
 
     from liftnet.drkfs.metric import DRKFS
+    from liftnet.experiments.drkfs import bars, fits, legs
     from liftnet.experiments.drkfs.experiment import Experiment
     from liftnet.experiments.plan import DrkfsPlan, read_plan
 
@@ -86,7 +85,8 @@ def _drkfs(arguments: argparse.Namespace) -> None:
     settings = settings_from(arguments, DrkfsCommandSettings)
     plan, metric = read_plan(arguments.plan, DrkfsPlan), DRKFS(settings.metric)
     experiment = Experiment(arguments.out, plan, settings.drkfs, metric, arguments.seed)
-    importlib.import_module(f"liftnet.experiments.drkfs.{arguments.name}").run(experiment)
+    programs = {"legs": legs.run, "bars": bars.run, "shading": fits.run_shading, "sphere": fits.run_sphere}
+    programs[arguments.name](experiment)
 
 
 def _reproduction(arguments: argparse.Namespace) -> None:
@@ -96,6 +96,6 @@ def _reproduction(arguments: argparse.Namespace) -> None:
 
 
 def _picture(arguments: argparse.Namespace) -> None:
-    from liftnet.experiments.result_picture import draw_result
+    from liftnet.experiments.reproduction import draw_result
 
     draw_result(arguments.results, arguments.out)

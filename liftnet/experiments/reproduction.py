@@ -1,29 +1,30 @@
-"""The verdicts of docs/reproduction.md, from a run's own files.
+"""What the documentation shows of a run: the verdicts of docs/reproduction.md, docs/result.jpg.
 
-Reads scores/, models/*/metrics.csv and tables/ below the results; a criterion whose files are missing says so. What
-lies between the markers of the page is replaced: of LiftNet if there are scores, of DR-KFS if there are its tables.
+The verdicts read scores/, models/*/metrics.csv and tables/ below the results; a criterion whose files are missing says
+so. What lies between the markers of the page is replaced: of LiftNet if there are scores, of DR-KFS if there are its
+tables.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from liftnet.core.files import write_text
+from liftnet.core.files import atomic_path, read_json, write_text
 from liftnet.core.tables import markdown_table
-from liftnet.experiments.criteria import criteria_table
-from liftnet.experiments.depth import criteria as of_depth
-from liftnet.experiments.depth.criteria import DepthResults
+from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
+from liftnet.experiments.criteria import DepthResults, criteria_table, find_depth, find_drkfs, read_table_of
 from liftnet.experiments.depth.tables import read_scores
-from liftnet.experiments.drkfs import criteria as of_drkfs
-from liftnet.experiments.drkfs.criteria import DrkfsTables
 from liftnet.experiments.plan import DepthPlan, DrkfsPlan, read_plan
 
 WRITTEN = "written by `python -m liftnet experiments reproduction`"
 PARTS = {  # markers of what is replaced
     name: (f"<!-- {name}: {WRITTEN} -->", f"<!-- end of {name} -->") for name in ("claims", "errors", "drkfs")
 }
+TITLES = ("photograph (held-out artist)", "LiftNet's depth", "true depth", "surface, −30°", "surface, +30°")
+ROWS = 3
 
 
 def write_reproduction(page_file: Path, plans: Path, folder: Path) -> None:
@@ -50,21 +51,19 @@ def write_reproduction(page_file: Path, plans: Path, folder: Path) -> None:
 
 def depth_verdicts(results: DepthResults) -> str:
     """The criteria of the LiftNet paper as Markdown."""
-    return criteria_table(results.plan.criteria, lambda criterion: of_depth.find(criterion.test, results), data=True)
+    return criteria_table(results.plan.criteria, lambda criterion: find_depth(criterion.test, results), data=True)
 
 
 def drkfs_verdicts(plan: DrkfsPlan, folder: Path) -> str:
     """The criteria of the DR-KFS paper as Markdown, from the tables below a folder of results."""
-    tables = DrkfsTables(folder)
-    return criteria_table(plan.criteria, lambda criterion: of_drkfs.find(criterion.test, tables), data=False)
+    return criteria_table(plan.criteria, lambda criterion: find_drkfs(criterion.test, folder), data=False)
 
 
 def errors_table(results: DepthResults) -> str:
     """RMSE / RMSE affine, and the spread of both over seeds, of every method on every set, as Markdown."""
     names = ["method", "trained with", "trained on"]
-    found = [
-        table for number in ("3", "4", "beyond", "5") if (table := results.table(f"depth_table{number}")) is not None
-    ]
+    tables = [read_table_of(results.folder, f"depth_table{number}") for number in ("3", "4", "beyond", "5")]
+    found = [table for table in tables if table is not None]
     if not found:
         return "not run"
     rows = pd.concat(found).drop_duplicates(["set", *names])
@@ -91,3 +90,33 @@ def replaced(page: str, part: str, text: str) -> str:
     begin, end = PARTS[part]
     before, _, rest = page.partition(begin)
     return f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
+
+
+def draw_result(results: Path, out: Path) -> None:
+    """Draw the first predictions of the list, at most one per work of the held-out artists.
+
+    Each row is an image: photograph, LiftNet's depth, true depth, two new views.
+
+    Args:
+        results: Folder of the results.
+        out: JPEG to write.
+    """
+    from matplotlib.figure import Figure
+
+    rows = read_json(results / "predictions" / "index.json")
+    chosen = list({row["work_id"]: row for row in reversed(rows)}.values())[-ROWS:]
+    figure = Figure(figsize=(2.2 * len(TITLES), 2.2 * ROWS + 0.3), layout="constrained")
+    axes = figure.subplots(ROWS, len(TITLES))
+    for line, row in zip(axes, reversed(chosen), strict=True):
+        with np.load(results / "predictions" / row["npz"], allow_pickle=False) as arrays:
+            rgb, depth, mask, truth = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool), arrays["truth"]
+        surface = with_scale(depth, mask)
+        coloured = [depth_colours(depth, mask), depth_colours(truth, mask & np.isfinite(truth))]
+        views = [new_view(rgb, surface, mask, angle) for angle in (-30, 30)]
+        for axis, picture in zip(line, [rgb, *coloured, *views], strict=True):
+            axis.imshow(enlarged(picture, 256))
+            axis.axis("off")
+    for axis, title in zip(axes[0], TITLES, strict=True):
+        axis.set_title(title, fontsize=9)
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, format="jpeg", dpi=110, pil_kwargs={"quality": 85})

@@ -27,9 +27,23 @@ def test_samples_are_those_of_a_plain_loop_however_many_are_drawn_at_once(monkey
     for _ in range(100):
         drawn = rng.integers(7, size=7)
         loop.append(sum(int(sums[cluster]) for cluster in drawn) / sum(int(counts[cluster]) for cluster in drawn))
-    assert resampled_means(sums, counts, 5, 100).tolist() == loop
+    expected = tuple(np.quantile(loop, [0.025, 0.975]))
+    assert mean_interval(sums, counts, 5, 100) == expected
     monkeypatch.setattr(intervals, "DRAWN_AT_ONCE", 3 * 7)
-    assert resampled_means(sums, counts, 5, 100).tolist() == loop
+    assert mean_interval(sums, counts, 5, 100) == expected
+
+
+def test_resampled_means_are_those_of_a_plain_loop_and_spread_as_those_of_an_interval():
+    groups = some_clusters(1)
+    sums, counts = sums_and_counts(groups)
+    found = resampled_means(sums, counts, 5, 40_000)
+    rng = np.random.default_rng(5)
+    for mean in found[:50]:
+        times = rng.multinomial(len(groups), [1 / len(groups)] * len(groups))
+        values = np.concatenate([np.tile(group, often) for group, often in zip(groups, times, strict=True)])
+        assert mean == pytest.approx(values.mean())
+    low, high = mean_interval(sums, counts, 0, resamples=40_000)
+    assert np.quantile(found, [0.025, 0.975]) == pytest.approx((low, high), abs=0.02 * (high - low))
 
 
 def test_the_interval_is_scipys_of_a_ratio_over_clusters():

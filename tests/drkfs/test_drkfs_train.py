@@ -41,7 +41,7 @@ from liftnet.drkfs.train.quadruplets import CLEAR, _empty_places, draw_quadruple
 from liftnet.drkfs.train.renders import render_pool
 from liftnet.drkfs.train.tracks import PointSet, Tracks, load_division, load_points
 from liftnet.drkfs.train.train import patches_of
-from liftnet.experiments.drkfs.chairs import Chair
+from liftnet.experiments.drkfs.shapes import Chair
 from liftnet.learn import loop
 from liftnet.models.point_detector import PointDetector, load_detector
 

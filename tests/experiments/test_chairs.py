@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from liftnet.experiments.drkfs.chairs import Chair, chair_of, surface_of_boxes
+from liftnet.experiments.drkfs.shapes import Chair, chair_of, surface_of_boxes
 from liftnet.mesh.mesh import normalising
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from liftnet.data.schemas import SCORES
 from liftnet.experiments import reproduction
-from liftnet.experiments.depth import criteria
-from liftnet.experiments.depth.criteria import DepthResults
+from liftnet.experiments.criteria import DepthResults, find_depth
 from liftnet.experiments.plan import ClassesWon, DepthPlan, LowerError, SimilarError, read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +46,7 @@ def found(*frames):
 )
 def test_which_is_lower(ours, theirs, verdict):
     results = found(scores("ours", **ours), scores("theirs", **theirs))
-    finding = criteria.find(LowerError(kind="lower error", **PAIR), results)
+    finding = find_depth(LowerError(kind="lower error", **PAIR), results)
     assert finding.verdict.endswith(verdict)
     assert finding.data == "12 views of 12 shapes, SketchFab"
     assert "beside" in finding.ours
@@ -59,7 +58,7 @@ def test_which_is_lower(ours, theirs, verdict):
 )
 def test_what_is_similar(ours, verdict):
     results = found(scores("ours", **ours), scores("theirs", 0.20))
-    assert criteria.find(SimilarError(kind="similar error", **PAIR), results).verdict.startswith(verdict)
+    assert find_depth(SimilarError(kind="similar error", **PAIR), results).verdict.startswith(verdict)
 
 
 def test_classes_are_counted():
@@ -70,7 +69,7 @@ def test_classes_are_counted():
             for run, mean in (("liftnet-shapenet-50", ours), ("pix2pix-shapenet", theirs))
         ]
     test = ClassesWon(kind="classes won", run="liftnet-shapenet-50", than="pix2pix-shapenet", set="shapenet")
-    finding = criteria.find(test, found(*parts))
+    finding = find_depth(test, found(*parts))
     assert finding.ours == "2 of 3; beyond chance 2 won, 1 lost"
     assert finding.verdict == "holds"
 

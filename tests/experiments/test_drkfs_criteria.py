@@ -8,7 +8,7 @@ import pytest
 
 from liftnet.core.files import write_text
 from liftnet.experiments import reproduction
-from liftnet.experiments.drkfs.criteria import DrkfsTables, find
+from liftnet.experiments.criteria import find_drkfs
 from liftnet.experiments.drkfs.legs import EDITS, REMOVED
 from liftnet.experiments.plan import BetterLoss, DeletionCosts, DrkfsPlan, ScoreFalls, StructureOverEdits, read_plan
 
@@ -37,7 +37,7 @@ def test_structure_is_told_where_the_visual_metric_reaches_a_lost_leg_later(tmp_
     equal = dict.fromkeys(METRICS, 0.08) | {"lfd": lfd}
     table(tmp_path, "legs_chairs", legs(equal))
     test = StructureOverEdits(kind="structure over edits", spatial="chamfer_l1", visual="lfd", edits=["legs bent"])
-    found = find(test, DrkfsTables(tmp_path))
+    found = find_drkfs(test, tmp_path)
     assert found.verdict == verdict
     assert "legs bent: 8% beside" in found.ours
     assert ("more than measured" in found.ours) == (lfd == 5.0)
@@ -49,10 +49,9 @@ def test_bars_losses_and_the_fit(tmp_path):
         | {"deletion costs more": [0.75, 0.1], "n": [20, 20]}
     )
     table(tmp_path, "bars", bars)
-    known = DrkfsTables(tmp_path)
 
     def deletion(loss, more):
-        return find(DeletionCosts(kind="deletion costs", loss=loss, more=more), known)
+        return find_drkfs(DeletionCosts(kind="deletion costs", loss=loss, more=more), tmp_path)
 
     assert deletion("DR-KFS", more=True).verdict == "holds"
     assert deletion("DR-KFS", more=False).verdict == "does not hold"
@@ -61,13 +60,13 @@ def test_bars_losses_and_the_fit(tmp_path):
     shading = pd.DataFrame({"loss": ["a", "b", "c"], "LFD": [3.0, 4.0, 2.0], "Shape Google": [1.0, 2.0, np.nan]})
     table(tmp_path, "shading", shading)
     both = BetterLoss(kind="better loss", loss="a", than="b", metrics=["LFD", "Shape Google"])
-    assert find(both, known).verdict == "holds"
-    worse = find(both.model_copy(update={"than": "c"}), known)
+    assert find_drkfs(both, tmp_path).verdict == "holds"
+    worse = find_drkfs(both.model_copy(update={"than": "c"}), tmp_path)
     assert (worse.ours, worse.verdict) == ("LFD 3 beside 2", "does not hold")
     table(
         tmp_path, "sphere", pd.DataFrame({"loss": ["a", "a"], "step": [0, 9], "drkfs": [2.0, 1.0], "iou": [0.6, 0.2]})
     )
-    falls = find(ScoreFalls(kind="score falls"), known)
+    falls = find_drkfs(ScoreFalls(kind="score falls"), tmp_path)
     assert (falls.ours, falls.verdict) == ("a: 2 to 1 in 9 steps, IoU 0.40 to 0.80", "holds")
 
 

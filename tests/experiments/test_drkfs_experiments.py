@@ -13,20 +13,18 @@ from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.drkfs import DRKFS, Meshes, MetricSettings, Options
-from liftnet.experiments.drkfs import bars, legs, shading, sphere
-from liftnet.experiments.drkfs.distances import ShapeDistances
-from liftnet.experiments.drkfs.experiment import Experiment
-from liftnet.experiments.drkfs.local_features import (
+from liftnet.experiments.drkfs import bars, fits, legs
+from liftnet.experiments.drkfs.bars import (
     matched_distance,
     maxima_distance,
     maxima_of,
     patches_at,
     sift_distance,
 )
-from liftnet.experiments.drkfs.mesh_fitting import ViewLoss
-from liftnet.experiments.drkfs.targets import ANIMAL, FIGURE, body, made, targets_of
+from liftnet.experiments.drkfs.experiment import Experiment, ShapeDistances, digest_of
+from liftnet.experiments.drkfs.fits import ViewLoss
+from liftnet.experiments.drkfs.shapes import ANIMAL, FIGURE, body, made, targets_of
 from liftnet.experiments.plan import DrkfsPlan, read_plan
-from liftnet.experiments.result_cache import digest_of
 from liftnet.experiments.settings import DrkfsExperimentSettings, EditSettings, FitSettings, TargetSettings
 from liftnet.models.point_detector import PointDetector
 
@@ -217,14 +215,14 @@ def test_a_loss_is_least_at_the_target_and_has_a_gradient_elsewhere(metric, name
 
 def test_shading_and_sphere_run_and_share_their_fits(tmp_path, metric, monkeypatch):
     tiny = experiment(tmp_path, metric)
-    shading.run(tiny)
+    fits.run_shading(tiny)
     table = pd.read_csv(tmp_path / "tables" / "drkfs_shading.csv")
-    assert table["loss"].tolist() == [shading.SPHERE, *PLAN.fits.losses]
+    assert table["loss"].tolist() == [fits.SPHERE, *PLAN.fits.losses]
     assert table.set_index("loss").loc["DR-KFS, shaded", ["paper LFD", "paper Shape Google"]].tolist() == [4125, 5.48]
     assert table[["Chamfer (L1)", "DR-KFS"]].gt(0).all(axis=None)
     assert (tmp_path / "figures" / "drkfs_shading.png").stat().st_size > 1000
-    monkeypatch.setattr("liftnet.experiments.drkfs.mesh_fitting.fit", lambda *_: pytest.fail("computed again"))
-    sphere.run(tiny)
+    monkeypatch.setattr("liftnet.experiments.drkfs.fits.fit", lambda *_: pytest.fail("computed again"))
+    fits.run_sphere(tiny)
     steps = pd.read_csv(tmp_path / "tables" / "drkfs_sphere.csv")
     assert steps["step"].tolist() == [0, 1, 2, 3] * 2
     assert (tmp_path / "figures" / "drkfs_sphere.png").stat().st_size > 1000

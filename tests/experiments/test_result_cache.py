@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from liftnet.core.settings import Settings
-from liftnet.experiments.result_cache import ResultCache, digest_of
+from liftnet.experiments.drkfs.experiment import ResultCache, digest_of
 
 
 def test_a_case_is_computed_once_and_again_when_something_else_counts(tmp_path):

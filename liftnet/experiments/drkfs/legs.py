@@ -17,9 +17,8 @@ import pandas as pd
 
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
-from liftnet.experiments.drkfs.chairs import Chair, chair_of
-from liftnet.experiments.drkfs.distances import VISUAL, ShapeDistances, title_of
-from liftnet.experiments.drkfs.experiment import Experiment
+from liftnet.experiments.drkfs.experiment import VISUAL, Experiment, ShapeDistances, title_of
+from liftnet.experiments.drkfs.shapes import Chair, chair_of
 from liftnet.experiments.figure_page import (
     BLUE,
     GREEN,
