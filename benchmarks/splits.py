@@ -27,7 +27,7 @@ from liftnet.collect.duplicates import detail, same_detail
 from liftnet.collect.settings import DuplicateSettings
 from liftnet.data.perceptual_hashes import NearPairs, as_bits, near_pairs, perceptual_hashes
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table, write_table
-from liftnet.match.cross_split import match_across_splits
+from liftnet.match.match import match_across_splits
 from liftnet.match.settings import MatchSettings
 from liftnet.shard.leakage import LINKING, links_between
 from liftnet.verify.settings import VerifySettings

@@ -28,14 +28,11 @@ def add_commands(stages: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from liftnet.match.match import match_across_splits, match_work
+
     settings = settings_from(arguments, MatchSettings)
+    common = arguments.out, settings, arguments.threads, arguments.seed
     if arguments.cross_split:
-        from liftnet.match.cross_split import match_across_splits
-
-        match_across_splits(arguments.root, arguments.out, settings, threads=arguments.threads, seed=arguments.seed)
+        match_across_splits(arguments.root, *common)
     else:
-        from liftnet.match.match import match_work
-
-        match_work(
-            arguments.root, arguments.work, arguments.out, settings, threads=arguments.threads, seed=arguments.seed
-        )
+        match_work(arguments.root, arguments.work, *common)

@@ -1,4 +1,4 @@
-"""Matching one work: from the manifest to the table of matches."""
+"""Matching the images of one work, or of different splits: from the manifest to the table of matches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from typing import Any
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.settings import changed
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
-from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import PairMatches, WorkFeatures, work_images
+from liftnet.match.work_features import (
+    PairMatches,
+    WorkFeatures,
+    masked_features,
+    recipe,
+    split_images,
+    work_features,
+    work_images,
+)
 
 LOG = get_logger("match")
 
@@ -48,6 +56,46 @@ def match_work(root: Path, work: str, out: Path, settings: MatchSettings, thread
             summary.add(pairs)
     for code, reason in sorted(summary.problems):
         LOG.warning("%s: %s (%s)", work, reason, code)
+    LOG.info("%s -> %s", summary, out)
+
+
+def match_across_splits(root: Path, out: Path, settings: MatchSettings, threads: int = 1, seed: int = 0) -> None:
+    """Match each image of val and test with the images of other splits that it is most like.
+
+    A work photographed again under another name is invisible to hashes and lists. It shows in matches: `verify`
+    decides on the pairs found here as on any others, and what it finds to be one object must not stand in two splits.
+    Masks come first, since two works in one gallery match through the room behind them.
+
+    Args:
+        root: Folder of `manifest.parquet`, `images/` and `masks/`; features are taken from its folder `features/`,
+            and put there where they are missing.
+        out: Parquet file to write, one row for each pair tried (schema `MATCHES`).
+        settings: The extractor, the matcher, and how many images each is matched with.
+        threads: Workers; the result does not depend on it.
+        seed: Seed of the vocabulary, and of what a matcher draws at random.
+
+    Raises:
+        LiftnetError: The manifest cannot be read, there are no masks, the settings do not go together, a program is
+            missing or fails, or the table cannot be written.
+    """
+    from liftnet.match.retrieval import pairs_across_splits
+
+    check_settings(settings)
+    if not (root / "masks").is_dir():
+        raise LiftnetError(root / "masks", "is not a folder", "Run `segment predict` first: it is masks that decide")
+    known = split_images(root)
+    work = masked_features(known, root / "features" / recipe(settings), settings, threads)
+    pairs = pairs_across_splits(work, known.splits, settings, threads, seed)
+    summary = Summary("across splits", len(known.images))
+    matched: Iterator[PairMatches] = iter(())
+    if pairs:
+        matched = settings.matcher.match(work, pairs, settings, threads, seed)
+    with table_writer(out, MATCHES) as write:
+        for group in in_groups(matched, ROWS_PER_GROUP):
+            write(table_rows(group, changed(settings, mask_first=True), seed))
+            summary.add(group)
+    if work.problems:
+        LOG.warning("%d images have no usable mask or features and are not compared", len(work.problems))
     LOG.info("%s -> %s", summary, out)
 
 

@@ -1,4 +1,4 @@
-"""Which images of a large work are worth matching: a shortlist by their looks, ranked by a few coarse features.
+"""Which images of a large work, or of other splits, are worth matching: those of like looks, by a few coarse features.
 
 The shortlist compares one vector an image, its aggregated SIFT descriptors (VLAD): a vocabulary of the work's own
 descriptors is learnt by k-means; an image becomes the sum of its descriptors' differences from their words (Jegou et
@@ -8,7 +8,7 @@ then ranked by how many of their coarsest features match (Wu 2013 stops at such 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import faiss
@@ -21,7 +21,8 @@ from liftnet.core.parallel import map_threads
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features, Floats
 from liftnet.match.descriptors import match_descriptors
-from liftnet.match.work_features import WorkFeatures
+from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import WorkFeatures, count_keypoints
 
 LOG = get_logger("match")
 
@@ -31,6 +32,10 @@ ITERATIONS = 20
 SHORTLIST = 4  # times the neighbours asked for
 COARSE_FEATURES = 500  # of an image, to rank its shortlist: a hundredth of the time of matching all of 5000
 RATIO = 0.8
+HELD_OUT = ("val", "test")
+SPLIT_SHORTLIST = 20  # images of other splits whose coarse features are compared with those of a held-out one
+VOCABULARY_IMAGES = 1000  # the vocabulary is learnt from at most this many images of all splits
+QUERIES, GALLERY = 4096, 256  # images whose vectors (64 kB each) are in memory at a time
 
 
 def similar_pairs(work: WorkFeatures, neighbours: int, threads: int = 1, seed: int = 0) -> list[tuple[str, str]]:
@@ -66,6 +71,41 @@ def similar_pairs(work: WorkFeatures, neighbours: int, threads: int = 1, seed: i
     )
     chosen = best_partners(pairs, np.fromiter(counts, np.int64, len(pairs)), len(ids), neighbours)
     return sorted(unusable | {_ordered(ids[i], ids[j]) for i, j in chosen.tolist()})
+
+
+def pairs_across_splits(
+    work: WorkFeatures, splits: Mapping[str, str], settings: MatchSettings, threads: int = 1, seed: int = 0
+) -> list[tuple[str, str]]:
+    """The pairs of images of two splits, one of them held out, that are worth matching.
+
+    For each image of val and test: the images of other splits with the most like aggregated descriptors; of these
+    those with at least `min_coarse_matches` matching coarse features; of these the `partners` with the most.
+
+    Args:
+        work: The images and their features; those without are noted among its problems.
+        splits: The split of each image.
+        settings: The two numbers.
+        threads: Workers; the result does not depend on it.
+        seed: Seed of the vocabulary.
+
+    Returns:
+        Pairs (a, b) with a < b, ascending.
+    """
+    count_keypoints(work, threads)
+    ids = work.usable()
+    queries = [image_id for image_id in ids if splits[image_id] in HELD_OUT]
+    if not queries or len({splits[image_id] for image_id in ids}) < 2:
+        LOG.info("there are no two splits to compare")
+        return []
+    LOG.info("%d images of val and test against %d of other splits", len(queries), len(ids))
+    chosen = np.random.default_rng(seed).permutation(len(ids))[:VOCABULARY_IMAGES]
+    learnt = [ids[index] for index in sorted(chosen.tolist())]
+    centres = vocabulary([sample(work, image_id, len(learnt), seed) for image_id in learnt], seed)
+    pairs: set[tuple[str, str]] = set()
+    for start in range(0, len(queries), QUERIES):
+        shortlist = _shortlist(work, queries[start : start + QUERIES], ids, splits, centres, threads)
+        pairs.update(_promising(work, shortlist, settings, threads))
+    return sorted(pairs)
 
 
 def best_partners(
@@ -175,3 +215,56 @@ def _one_faiss_thread() -> Iterator[None]:
 
 def _ordered(a: str, b: str) -> tuple[str, str]:
     return (a, b) if a < b else (b, a)
+
+
+def _shortlist(
+    work: WorkFeatures,
+    queries: Sequence[str],
+    ids: Sequence[str],
+    splits: Mapping[str, str],
+    centres: Floats,
+    threads: int,
+) -> list[tuple[str, str]]:
+    """For each query the SPLIT_SHORTLIST images of other splits of most like looks, best first."""
+
+    def describe(image_id: str) -> Floats:
+        return vlad(work.load(image_id).descriptors, centres)
+
+    asked = np.stack(list(map_threads(describe, queries, threads, "match", "describing held-out images")))
+    names = np.array(ids)
+    split_of, own = np.array([splits[i] for i in ids]), np.array([splits[i] for i in queries])
+    scores = np.full((len(queries), 0), 0, np.float32)
+    best = np.empty((len(queries), 0), np.int64)
+    for start in range(0, len(ids), GALLERY):
+        block = np.arange(start, min(start + GALLERY, len(ids)))
+        vectors = np.stack(list(map_threads(describe, names[block].tolist(), threads, "match", "describing images")))
+        found = asked @ vectors.T
+        found[own[:, None] == split_of[block]] = -np.inf
+        scores, best = _best(np.hstack([scores, found]), np.hstack([best, np.tile(block, (len(queries), 1))]))
+    rows, places = np.nonzero(np.isfinite(scores))
+    return [(queries[row], ids[best[row, place]]) for row, place in zip(rows.tolist(), places.tolist(), strict=True)]
+
+
+def _best(scores: Floats, indices: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The SPLIT_SHORTLIST highest of each row, best first; of equal ones the one that came first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :SPLIT_SHORTLIST]
+    return np.take_along_axis(scores, order, 1), np.take_along_axis(indices, order, 1)
+
+
+def _promising(
+    work: WorkFeatures, shortlist: Sequence[tuple[str, str]], settings: MatchSettings, threads: int
+) -> Iterator[tuple[str, str]]:
+    """Of the shortlist of each query the pairs with the most matches of coarse features."""
+
+    def count(pair: tuple[str, str]) -> int:
+        a, b = (coarsest(work.load(image_id)) for image_id in pair)
+        return len(match_descriptors(a, b, RATIO))
+
+    counts = map_threads(count, shortlist, threads, "match", "comparing coarse features")
+    of_query: dict[str, list[tuple[int, str]]] = {}
+    for (query, other), matches in zip(shortlist, counts, strict=True):
+        if matches >= settings.cross_split.min_coarse_matches:
+            of_query.setdefault(query, []).append((-matches, other))
+    for query, others in of_query.items():
+        for _, other in sorted(others)[: settings.cross_split.partners]:
+            yield _ordered(query, other)

@@ -9,8 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 import liftnet.match
 from liftnet.match import match_descriptors
-from liftnet.match.descriptors import match_with_ratios, score_matches
-from liftnet.match.neighbours import find_neighbours
+from liftnet.match.descriptors import find_neighbours, match_with_ratios, score_matches
 
 
 def brute_force(a, b, ratio, mutual):
@@ -166,8 +165,8 @@ def test_inputs_are_left_alone_and_results_do_not_depend_on_the_tile(monkeypatch
     a, b = (array.astype(kind) for array in noisy_copies(300, seed=4))
     kept = a.copy(), b.copy()
     first = match_descriptors(a, b)
-    monkeypatch.setattr("liftnet.match.neighbours._ROWS_PER_TILE", 7)
-    monkeypatch.setattr("liftnet.match.neighbours._BYTES_PER_TILE", 4 * 300 * 7)
+    monkeypatch.setattr("liftnet.match.descriptors._ROWS_PER_TILE", 7)
+    monkeypatch.setattr("liftnet.match.descriptors._BYTES_PER_TILE", 4 * 300 * 7)
     assert np.array_equal(match_descriptors(a, b), first)
     assert np.array_equal(a, kept[0])
     assert np.array_equal(b, kept[1])

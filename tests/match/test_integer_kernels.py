@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liftnet.match import kernels, neighbours
+from liftnet.match import descriptors as exact
+from liftnet.match import kernels
 from liftnet.match.descriptors import match_descriptors
 from liftnet.match.kernels import FAR, KERNELS, compile_distances, pack_columns, pack_rows, usable_kernels
 
@@ -58,12 +59,12 @@ def test_neighbours_with_many_ties(kernel, n, m, width, seed, levels, tile):
     rng = np.random.default_rng(seed)
     a, b = (rng.integers(0, levels, (count, width)).astype(np.uint8) for count in (n, m))
     distances = squared_distances(a, b)
-    before = neighbours._BYTES_PER_TILE
-    neighbours._BYTES_PER_TILE = tile
+    before = exact._BYTES_PER_TILE
+    exact._BYTES_PER_TILE = tile
     try:
-        found = neighbours.byte_neighbours(a, b, kernel)
+        found = exact.byte_neighbours(a, b, kernel)
     finally:
-        neighbours._BYTES_PER_TILE = before
+        exact._BYTES_PER_TILE = before
     assert np.array_equal(found.nearest, distances.argmin(axis=1))  # argmin takes the lowest index of equal ones
     assert np.array_equal(found.nearest_of_b, distances.argmin(axis=0))
     ordered = np.sort(distances, axis=1)
@@ -76,7 +77,7 @@ def test_the_same_as_the_matrix_product(kernel):
     rng = np.random.default_rng(5)
     a = descriptors(rng, 700)
     b = np.clip(a[rng.permutation(700)][:611] + rng.normal(0, 20, (611, 128)), 0, 255).astype(np.uint8)
-    ours, theirs = neighbours.byte_neighbours(a, b, kernel), neighbours._float_neighbours(a, b)
+    ours, theirs = exact.byte_neighbours(a, b, kernel), exact._float_neighbours(a, b)
     for name in ("nearest", "first", "second", "nearest_of_b"):
         assert np.array_equal(getattr(ours, name), getattr(theirs, name))
 
@@ -85,8 +86,8 @@ def test_without_a_kernel_the_matrix_product_is_used(monkeypatch):
     rng = np.random.default_rng(6)
     a, b = descriptors(rng, 60), descriptors(rng, 50)
     expected = match_descriptors(a, b, 0.99)
-    monkeypatch.setattr(neighbours, "_kernel", lambda: None)
-    monkeypatch.setattr(neighbours, "byte_neighbours", None)
+    monkeypatch.setattr(exact, "_kernel", lambda: None)
+    monkeypatch.setattr(exact, "byte_neighbours", None)
     assert np.array_equal(match_descriptors(a, b, 0.99), expected)
     assert len(expected) > 5
 

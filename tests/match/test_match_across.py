@@ -8,7 +8,7 @@ from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import changed
 from liftnet.data.masks import write_mask
-from liftnet.match.cross_split import match_across_splits
+from liftnet.match.match import match_across_splits
 from liftnet.match.settings import MatchSettings
 
 SIZE = {"width": 320, "height": 240}

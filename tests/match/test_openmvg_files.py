@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.features import Features
-from liftnet.match.methods.openmvg.readers import (
+from liftnet.match.methods.openmvg.files import (
     Describer,
     View,
     check_matches,
@@ -23,8 +23,11 @@ from liftnet.match.methods.openmvg.readers import (
     read_matches,
     read_pairs,
     read_sfm_data,
+    write_describer,
+    write_features,
+    write_pairs,
+    write_sfm_data,
 )
-from liftnet.match.methods.openmvg.writers import write_describer, write_features, write_pairs, write_sfm_data
 
 RECORDING = Path(__file__).resolve().parents[2] / "../shared/data/openmvg_recording"
 real = [

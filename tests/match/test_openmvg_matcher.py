@@ -19,7 +19,7 @@ from liftnet.core.settings import changed
 from liftnet.data.features import read_features
 from liftnet.data.masks import write_mask
 from liftnet.match.match import match_work
-from liftnet.match.methods.openmvg import match as openmvg_match
+from liftnet.match.methods.openmvg import methods as openmvg_match
 from liftnet.match.methods.openmvg.programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
 from liftnet.match.settings import MatchSettings
 

@@ -20,15 +20,15 @@ from liftnet.core.settings import changed
 from liftnet.data import features as cache
 from liftnet.data.pictures import read_image
 from liftnet.match.match import match_work
-from liftnet.match.methods.openmvg.extract import PRESETS
-from liftnet.match.methods.openmvg.programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
-from liftnet.match.methods.openmvg.readers import (
+from liftnet.match.methods.openmvg.files import (
     read_describer,
     read_descriptors,
     read_features,
     read_matches,
     read_sfm_data,
 )
+from liftnet.match.methods.openmvg.methods import PRESETS
+from liftnet.match.methods.openmvg.programs import FEATURES, FILTER, LISTING, MATCHES, PAIRS
 from liftnet.match.settings import MatchSettings
 
 BIN = os.environ.get("OPENMVG_BIN", "")
@@ -113,7 +113,7 @@ def test_its_own_pipeline_gives_the_same_matches(root, textured, motion, method)
 def test_runs_and_threads_give_the_same_table(two_views, textured, method, monkeypatch):
     for k in range(2):
         two_views.add(f"c{k}", textured(seed=k))
-    monkeypatch.setattr("liftnet.match.methods.openmvg.match._PAIRS_AT_ONCE", 2)
+    monkeypatch.setattr("liftnet.match.methods.openmvg.methods._PAIRS_AT_ONCE", 2)
     changes = {"method": method, "filter": "f"}
     first = run(two_views, **changes)
     assert sum(len(row["x1"]) for row in first.values()) > 200

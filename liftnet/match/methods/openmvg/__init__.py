@@ -47,7 +47,7 @@ class OpenmvgMatchSettings(Settings):
 def _extract(
     images: Sequence[WorkImage], settings: MatchSettings, threads: int
 ) -> Iterator[tuple[WorkImage, Features | Problem]]:
-    from liftnet.match.methods.openmvg.extract import extract_openmvg
+    from liftnet.match.methods.openmvg.methods import extract_openmvg
 
     return extract_openmvg(images, settings, threads)
 
@@ -55,7 +55,7 @@ def _extract(
 def _match(
     work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings, threads: int, seed: int
 ) -> Iterator[PairMatches]:
-    from liftnet.match.methods.openmvg.match import match_openmvg
+    from liftnet.match.methods.openmvg.methods import match_openmvg
 
     return match_openmvg(work, pairs, settings, threads, seed)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
-from liftnet.match.methods.openmvg.writers import full_disk
+from liftnet.match.methods.openmvg.files import full_disk
 
 LOG = get_logger("match")
 
