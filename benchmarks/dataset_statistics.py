@@ -29,9 +29,9 @@ from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, PAIRS, table_writer, write_table
 from liftnet.data.shards.write import Cutting, write_pairs
-from liftnet.shard.statistics.counting import PER_PAIR, SCALES, SCORE
-from liftnet.shard.statistics.tables import dataset_tables
-from liftnet.shard.statistics.write import tally_files
+from liftnet.shard.statistics import tally_files
+from liftnet.shard.tables import dataset_tables
+from liftnet.shard.tally import PER_PAIR, SCALES, SCORE
 
 PAGE = Path(__file__).with_suffix(".md")
 ARTISTS, MEAN_POINTS, REJECTED = 138, 181, 2  # rejected pairs for each kept one

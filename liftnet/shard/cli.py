@@ -53,7 +53,7 @@ def _write(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from liftnet.shard.check.dataset import verify_dataset
+    from liftnet.shard.check import verify_dataset
 
     report = verify_dataset(arguments.dataset, arguments.threads, arguments.quick)
     for line in report.lines():
@@ -77,6 +77,6 @@ def _leakage(arguments: argparse.Namespace) -> int:
 
 
 def _statistics(arguments: argparse.Namespace) -> None:
-    from liftnet.shard.statistics.write import write_statistics
+    from liftnet.shard.statistics import write_statistics
 
     write_statistics(arguments.dataset, arguments.tables, arguments.museum)

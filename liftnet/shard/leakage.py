@@ -19,7 +19,7 @@ from liftnet.data.codes import SPLITS, ImageStatus, PairReason
 from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.perceptual_hashes import as_bits, near_pairs
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
-from liftnet.shard.statistics.counting import COLLECTED_FILE
+from liftnet.shard.tally import COLLECTED_FILE
 
 LOG = get_logger("shard")
 

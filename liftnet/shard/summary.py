@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from liftnet.data.codes import LEFT_OUT, NOT_STATED, SPLITS, ImageStatus
 from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.shard.images import WITH_EXIF, WITH_POSITION
-from liftnet.shard.selection import stored_rows
-from liftnet.shard.statistics.counting import COLLECTED_FILE
-from liftnet.shard.statistics.write import SplitSize, count_splits
+from liftnet.shard.images import WITH_EXIF, WITH_POSITION, stored_rows
+from liftnet.shard.statistics import SplitSize, count_splits
+from liftnet.shard.tally import COLLECTED_FILE
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # as dataset hubs call them
 UNDIVIDED = {"artists": "artist_id", "works": "work_id", "groups": "group_id", "images": "sha256"}

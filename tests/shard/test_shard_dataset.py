@@ -21,7 +21,7 @@ from liftnet.data.shards.write import Cutting, cut, write_pairs
 from liftnet.shard import load_pair, read_pairs
 from liftnet.shard import write as write_module
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics.write import SplitSize, count_splits, write_statistics
+from liftnet.shard.statistics import SplitSize, count_splits, write_statistics
 from liftnet.shard.write import write_dataset
 
 

@@ -23,11 +23,10 @@ from liftnet.data.dataset import load_image, load_pair, read_pairs
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
 from liftnet.shard.card import IMAGE_COLUMNS, PAIR_COLUMNS
-from liftnet.shard.check.dataset import verify_dataset
-from liftnet.shard.mini import draw_works
-from liftnet.shard.selection import collected_rows, licence_reasons, stored_rows
+from liftnet.shard.check import verify_dataset
+from liftnet.shard.images import collected_rows, licence_reasons, stored_rows
 from liftnet.shard.settings import LicenceSettings, ShardSettings
-from liftnet.shard.write import write_dataset
+from liftnet.shard.write import LARGEST_SHARE, draw_works, write_dataset
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "dataset.md"
 
@@ -101,7 +100,7 @@ def test_an_unknown_licence_is_flagged_in_the_card(run, published, tmp_path):
 
 def test_licences_are_judged_once_for_each_kind_of_row(monkeypatch):
     calls = []
-    monkeypatch.setattr("liftnet.shard.selection.allowed", lambda *row: (calls.append(row), (False, "no"))[1])
+    monkeypatch.setattr("liftnet.shard.images.allowed", lambda *row: (calls.append(row), (False, "no"))[1])
     rows = pa.Table.from_pylist([{"license_spdx": "CC0-1.0"}] * 500 + [{"license": "CC BY 4.0"}] * 500, MANIFEST)
     assert licence_reasons(rows, "open", False) == ["no"] * 1000
     assert [row[1] for row in calls] == ["CC0-1.0", "CC-BY-4.0"]
@@ -311,8 +310,6 @@ def test_the_small_dataset_is_whole_works_of_every_split(published):
 
 
 def test_the_size_of_the_small_dataset_is_kept_whatever_the_works(new_run, tmp_path, caplog):
-    from liftnet.shard import mini
-
     rows = new_run(tmp_path / "run", views=3)
     write_dataset(tmp_path / "run", tmp_path / "dataset", ShardSettings(mini_mb=0))
     assert not (tmp_path / "dataset" / "mini").exists()
@@ -326,7 +323,7 @@ def test_the_size_of_the_small_dataset_is_kept_whatever_the_works(new_run, tmp_p
     assert {work[:-7] for work in drawn[5]} < set(rows)
     assert {work[:-7] for work in drawn[20]} >= {"david"}
     assert drawn[5] <= drawn[20]
-    assert mini.LARGEST_SHARE <= 0.5
+    assert LARGEST_SHARE <= 0.5
 
 
 def test_every_reason_to_leave_out_is_explained(published):
@@ -345,7 +342,7 @@ def test_what_only_the_publisher_can_say_is_asked_for(run, tmp_path, caplog):
 
 
 def test_writing_and_verifying_load_nothing_that_their_environment_has_not():
-    code = "import sys, liftnet.shard.write, liftnet.shard.check.dataset; print(*sys.modules)"
+    code = "import sys, liftnet.shard.write, liftnet.shard.check; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "torch", "scipy", "cv2", "numba", "mlcroissant", "datasets", "duckdb"} & set(loaded)
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from liftnet.core.settings import changed
 from liftnet.data.codes import SPLITS
-from liftnet.shard.check.files import split_of
+from liftnet.shard.check_files import split_of
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.write import write_dataset
 

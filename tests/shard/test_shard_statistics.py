@@ -20,11 +20,9 @@ from liftnet.data.schemas import MANIFEST, PAIRS, TRUTH, write_table
 from liftnet.data.shards.write import Cutting, write_pairs
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
-from liftnet.shard.statistics.counting import SCORE, tally_pairs
-from liftnet.shard.statistics.distributions import Counted
-from liftnet.shard.statistics.funnel import ALL
-from liftnet.shard.statistics.tally import Sums, Tally, measured, total
-from liftnet.shard.statistics.write import tally_files, write_statistics
+from liftnet.shard.statistics import tally_files, write_statistics
+from liftnet.shard.tables import ALL, Counted
+from liftnet.shard.tally import SCORE, Sums, Tally, measured, tally_pairs, total
 
 WORKS = {
     "king": ("moore", "train", 8),

@@ -12,8 +12,8 @@ import yaml
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, write_table
-from liftnet.shard.check.dataset import verify_dataset
-from liftnet.shard.check.faults import MOST_SHOWN, Fault, Report
+from liftnet.shard.check import verify_dataset
+from liftnet.shard.check_files import MOST_SHOWN, Fault, Report
 from liftnet.shard.checksums import sign_dataset
 from liftnet.shard.cli import add_commands
 from liftnet.shard.settings import ShardSettings

@@ -12,10 +12,8 @@ import pandas as pd
 
 from liftnet.core.files import atomic_path, write_text
 from liftnet.data.codes import SPLITS
-from liftnet.shard.statistics.counting import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE
-from liftnet.shard.statistics.funnel import ALL, funnel_by_source
-from liftnet.shard.statistics.tables import licences, units
-from liftnet.shard.statistics.tally import Tally
+from liftnet.shard.tables import ALL, funnel, licences, units
+from liftnet.shard.tally import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE, Tally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,7 +147,7 @@ def _licences(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
 def _funnel(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
     if not len(tally["tried"].table):
         return None
-    frame = funnel_by_source(tally)
+    frame = funnel(tally).frame
     figure, (left, right) = _panels(2, 3.6, [1, 1.25])
     images = frame[(frame["unit"] == "images") & (frame["outcome"] == "remaining")]
     steps = list(dict.fromkeys(images["step"]))

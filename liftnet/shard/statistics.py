@@ -17,17 +17,18 @@ from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards.write import TRIED_FILE
 from liftnet.data.truth import load_rotation, truth_files
-from liftnet.shard.statistics.counting import (
+from liftnet.shard.figures import write_figures
+from liftnet.shard.tables import TABLES, dataset_tables, funnel
+from liftnet.shard.tally import (
     COLLECTED_FILE,
     Rotations,
+    Tally,
     tally_collected,
     tally_pairs,
     tally_tried,
     tally_works,
+    total,
 )
-from liftnet.shard.statistics.figures import write_figures
-from liftnet.shard.statistics.tables import TABLES, dataset_tables, funnel_table
-from liftnet.shard.statistics.tally import Tally, total
 
 LOG = get_logger("shard")
 
@@ -116,7 +117,7 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
     write_tables(frame, tables / "statistics", CAPTION, decimals=1)
     written = dataset_tables(tally)
     if (dataset / TRIED_FILE).exists():
-        written.append(funnel_table(tally))
+        written.append(funnel(tally))
     for table in written:
         write_tables(table.frame, tables / table.name, table.caption, shown=table.shown)
     for name in TABLES - {table.name for table in written}:

@@ -1,1 +1,0 @@
-"""Statistics of a dataset, from its files alone: tallies, tables, figures, funnel."""
