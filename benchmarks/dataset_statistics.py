@@ -28,7 +28,7 @@ from liftnet.core.ids import stable_id
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, PAIRS, table_writer, write_table
-from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.shards import Cutting, write_pairs
 from liftnet.shard.statistics import tally_files
 from liftnet.shard.tables import dataset_tables
 from liftnet.shard.tally import PER_PAIR, SCALES, SCORE

@@ -37,8 +37,7 @@ from scale_collection import (
     write_run,
 )
 
-from liftnet.data.row_groups import read_rows
-from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.schemas import MANIFEST, read_rows, read_table
 from liftnet.match.settings import MatchSettings
 from liftnet.verify.settings import VerifySettings
 

@@ -28,8 +28,7 @@ from measuring import machine, measured, one_thread, shown, write_report
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import Pair, coordinate_scale, load_pair, open_shard, read_pairs
 from liftnet.data.schemas import COORDINATE_SCALE, PAIRS
-from liftnet.data.shards.compact import compact_table
-from liftnet.data.shards.write import Cutting, write_shard
+from liftnet.data.shards import Cutting, compact_table, write_shard
 
 SLICE = 1024  # pairs read at a time by a scan
 RANDOM_PAIRS = 200  # read in one run

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import DuplicateSettings
-from liftnet.core.components import Components
+from liftnet.core.ids import Components
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.perceptual_hashes import SYMMETRIES, Indices, NearPairs, as_bits, near_pairs

@@ -10,9 +10,8 @@ from io import BytesIO
 from PIL import Image
 
 from liftnet.data.perceptual_hashes import perceptual_hashes
-from liftnet.data.pictures.exif import Exif, read_exif
-from liftnet.data.pictures.formats import bad_image, sniff
-from liftnet.data.pictures.read import Size, decode, open_header, to_rgb, turn_upright
+from liftnet.data.picture_formats import bad_image, sniff
+from liftnet.data.pictures import Exif, Size, decode, open_header, read_exif, to_rgb, turn_upright
 
 JPEG_QUALITY = 95
 

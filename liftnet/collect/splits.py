@@ -14,9 +14,8 @@ from typing import NamedTuple
 from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import SplitSettings
 from liftnet.collect.split_lists import WIKIDATA, Entry, SplitLists, highest, write_lists
-from liftnet.core.components import Components
 from liftnet.core.files import write_text
-from liftnet.core.ids import stable_fraction
+from liftnet.core.ids import Components, stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.codes import SPLITS, ImageStatus
 

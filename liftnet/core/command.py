@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from liftnet.core.errors import nearest
 from liftnet.core.parallel import default_workers
 from liftnet.core.settings import Settings, add_settings_arguments
-from liftnet.core.spelling import nearest
 
 Subparsers = Any  # argparse keeps the type of add_subparsers() private
 Run = Callable[[argparse.Namespace], int | None]

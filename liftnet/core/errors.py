@@ -1,6 +1,9 @@
-"""The one exception family that a user is meant to read."""
+"""The one exception family that a user is meant to read, and which known name a misspelt one was meant to be."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class LiftnetError(Exception):
@@ -23,3 +26,19 @@ class BadImageError(LiftnetError):
     def __init__(self, what: object, status: str, reason: str, remedy: str = "") -> None:
         super().__init__(what, reason, remedy)
         self.status = status
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Words that point out the known name most like `word`, or nothing where none is alike.
+
+    >>> nearest("widht", ["width", "levels"])
+    "; did you mean 'width'?"
+    >>> nearest("colour", ["width", "levels"])
+    ''
+    """
+    names = sorted(known)
+    ends = {name.rpartition(".")[2]: name for name in names}
+    alike = difflib.get_close_matches(word, names, 1) or [
+        ends[end] for end in difflib.get_close_matches(word.rpartition(".")[2].lstrip("-"), ends, 1)
+    ]
+    return f"; did you mean {alike[0]!r}?" if alike else ""

@@ -1,10 +1,14 @@
-"""Names that are safe as file names, URLs and Snakemake wildcards, and stay the same from run to run."""
+"""Names that are safe as file names, URLs and Snakemake wildcards, and stay the same.
+
+And sets of names that are tied together, directly or through others.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -32,3 +36,45 @@ def stable_fraction(text: str, salt: str = "") -> float:
 def stable_seed(seed: int, *names: str) -> int:
     """The seed of one item, from the run's seed and the item's id: order and number of workers do not matter."""
     return int.from_bytes(hashlib.blake2b("\0".join((str(seed), *names)).encode(), digest_size=8).digest()) >> 1
+
+
+class Components:
+    """Sets of names that grow together as ties become known; the order of the ties does not matter.
+
+    Galler and Fischer's disjoint sets (1964), with paths halved on the way up.
+    """
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def add(self, name: str) -> None:
+        """Make a name known; alone, unless it is tied already."""
+        self._above.setdefault(name, name)
+
+    def tie(self, a: str, b: str) -> None:
+        """Put two names into one component."""
+        first, second = sorted((self.find(a), self.find(b)))
+        self._above[second] = first
+
+    def find(self, name: str) -> str:
+        """The first name, in alphabetical order, of the component of `name`; a name not met before is alone."""
+        self.add(name)
+        while (above := self._above[name]) != name:
+            self._above[name] = self._above[above]
+            name = above
+        return name
+
+    def members(self) -> dict[str, list[str]]:
+        """The names of each component, ascending, by its first name."""
+        found: dict[str, list[str]] = {}
+        for name in sorted(self._above):
+            found.setdefault(self.find(name), []).append(name)
+        return found
+
+
+def components(ties: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The components that the ties make, each as its names in ascending order, by its first name."""
+    tied = Components()
+    for a, b in ties:
+        tied.tie(a, b)
+    return tied.members()

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from liftnet.core.errors import LiftnetError
-from liftnet.core.spelling import nearest
+from liftnet.core.errors import LiftnetError, nearest
 
 _ALL = "settings_json"  # where the option --settings is kept
 _ONE = "setting "  # before the dotted name of a setting: no option of a command has a space in its name

@@ -1,12 +1,17 @@
 """Reading the dataset: Parquet shards in; correspondences in float32 pixels and images out.
 
-Nobody sees the fixed-point scale of the coordinates.
+Nobody sees the fixed-point scale of the coordinates. A folder of a dataset is replaced as a whole: readers see the old
+files or the new ones, never a mixture.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.files import writing_error
+from liftnet.core.types import Float32Array
 from liftnet.data.codes import SPLITS
-from liftnet.data.schemas import DATASET, IMAGES, check_metadata, open_table
+from liftnet.data.schemas import DATASET, IMAGES, check_metadata, groups_that_may_hold, open_table
 
 SCALE_KEY = b"liftnet.coordinate_scale"
-Float32Array = npt.NDArray[np.float32]
+OF_A_DATASET = frozenset(  # its files and folders beside *.parquet
+    {"README.md", "croissant.json", "ATTRIBUTION.csv", "ATTRIBUTION.html", "checksums.sha256", "splits", "mini"}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +122,7 @@ def load_image(dataset: Path | str, image_id: str, split: str | None = None) -> 
     for name in [split] if split else SPLITS:
         for path in shard_paths(dataset, name, "images-"):
             with open_table(path, IMAGES) as file:
-                for group in _groups_that_may_hold(file, "image_id", image_id):
+                for group in groups_that_may_hold(file, "image_id", image_id, image_id):
                     ids = file.read_row_group(group, columns=["image_id"]).column("image_id").to_pylist()
                     if image_id in ids:
                         row = file.read_row_group(group, columns=["image"]).column("image")[ids.index(image_id)]
@@ -130,7 +139,7 @@ def load_pair(dataset: Path | str, pair_id: str, split: str | None = None) -> Pa
     for name in [split] if split else SPLITS:
         for path in shard_paths(dataset, name):
             file = open_shard(path)
-            for group in _groups_that_may_hold(file, "pair_id", pair_id):
+            for group in groups_that_may_hold(file, "pair_id", pair_id, pair_id):
                 table = file.read_row_group(group)
                 hits = np.flatnonzero(table.column("pair_id").to_numpy() == pair_id)
                 if len(hits):
@@ -187,16 +196,75 @@ def pairs_of(table: pa.Table, scale: float) -> Iterator[Pair]:
         )
 
 
-def _groups_that_may_hold(file: pq.ParquetFile, key: str, value: str) -> list[int]:
-    column = file.schema_arrow.get_field_index(key)
-    groups = []
-    for group in range(file.num_row_groups):
-        statistics = file.metadata.row_group(group).column(column).statistics
-        if statistics is None or not statistics.has_min_max or statistics.min <= value <= statistics.max:
-            groups.append(group)
-    return groups
-
-
 def _flat(table: pa.Table, name: str) -> npt.NDArray[np.generic]:
     empty = pa.array([], table.schema.field(name).type.value_type)
     return pa.concat_arrays([empty, *(chunk.flatten() for chunk in table.column(name).chunks)]).to_numpy()
+
+
+# Replacing the folder of a dataset
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder` that takes its name when the block ends without an error.
+
+    A failed or killed writer leaves the old folder: between the two renames it is set aside under a hidden name, from
+    which the next call brings it back. Leftovers of killed runs are removed.
+
+    Raises:
+        LiftnetError: `folder` holds files that no dataset has, or nothing can be written there.
+    """
+    folder = Path(folder).absolute()
+    _check_only_dataset_files(folder)
+    staging = folder.with_name(f".{folder.name}.part-{uuid.uuid4().hex[:8]}")
+    aside = folder.with_name(f".{folder.name}.old-{uuid.uuid4().hex[:8]}")
+    try:
+        _tidy_up(folder)
+        staging.mkdir(parents=True)
+        yield staging
+        _sync(staging)
+        if folder.exists():
+            os.rename(folder, aside)
+        try:
+            os.rename(staging, folder)
+        except OSError:
+            if aside.exists():
+                os.rename(aside, folder)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise writing_error(folder, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_only_dataset_files(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise LiftnetError(folder, "is a file, not a folder", "Name another folder for the dataset")
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    foreign = sorted(n for n in names if not (n.endswith(".parquet") or n in OF_A_DATASET or n.startswith(".")))
+    if foreign:
+        raise LiftnetError(
+            folder,
+            f"holds {foreign[0]!r}, which is no file of a dataset, and would be replaced as a whole",
+            "Name a folder that holds nothing but a dataset",
+        )
+
+
+def _tidy_up(folder: Path) -> None:
+    for aside in sorted(folder.parent.glob(f".{folder.name}.old-*")):
+        if folder.exists():
+            shutil.rmtree(aside)
+        else:
+            os.rename(aside, folder)
+    for part in folder.parent.glob(f".{folder.name}.part-*"):
+        shutil.rmtree(part)
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as written:
+                os.fsync(written.fileno())

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
-from liftnet.data.pictures.formats import SUFFIXES
+from liftnet.data.picture_formats import SUFFIXES
 
 LOG = get_logger("data")
 

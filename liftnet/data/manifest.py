@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.data.row_groups import read_rows
-from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.schemas import MANIFEST, read_rows, read_table
 from liftnet.data.truth import truth_files
 
 

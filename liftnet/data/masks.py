@@ -8,9 +8,8 @@ import numpy as np
 from PIL import Image
 
 from liftnet.core.types import BoolArray
-from liftnet.data.pictures.formats import bad_image
-from liftnet.data.pictures.read import MAX_PIXELS, Size, Source, decode, load, open_header, times, to_rgb
-from liftnet.data.pictures.write import write_image
+from liftnet.data.picture_formats import bad_image
+from liftnet.data.pictures import MAX_PIXELS, Size, Source, decode, load, open_header, times, to_rgb, write_image
 
 FOREGROUND = 128  # the darkest grey level that is foreground
 

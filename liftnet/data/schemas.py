@@ -5,13 +5,14 @@ This is the contract between stages; docs/architecture.md says who writes and wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
@@ -414,3 +415,70 @@ def check_metadata(path: Path | str, found_schema: pa.Schema, schema: pa.Schema)
             f"holds the table {found[0]!r} in version {found[1]}, not {name!r} in version {version}",
             "Run the stage that writes it again",
         )
+
+
+# A few rows of a long table, so that a job's time and memory do not grow with the collection
+
+
+def read_rows(
+    path: Path | str, schema: pa.Schema, columns: Sequence[str], key: str, values: Collection[str]
+) -> pa.Table:
+    """Read the rows of a Parquet table whose `key` is one of `values`, one row group in memory at a time.
+
+    Row groups whose statistics exclude all values are not read at all; of the others the key first, and the rest only
+    where it was met. So a table sorted by `key` costs the same whatever its length, and an unsorted one a scan of one
+    column.
+
+    Args:
+        path: The table.
+        schema: The table it must be.
+        columns: The columns wanted.
+        key: A column of strings.
+        values: What to look for.
+
+    Returns:
+        The rows found, in the order of the table, with `columns`.
+
+    Raises:
+        LiftnetError: The file is missing, is not Parquet, is another table or of another version.
+    """
+    wanted = pa.array(sorted(values), pa.string())
+    found = [pa.schema([schema.field(column) for column in columns]).empty_table()]
+    with open_table(path, schema) as file:
+        for group in groups_that_may_hold(file, key, min(values), max(values)) if values else ():
+            found += _matching(file, group, columns, key, wanted)
+    return pa.concat_tables(found)
+
+
+def read_batches(
+    path: Path | str, schema: pa.Schema, columns: Sequence[str], rows: int = 1024
+) -> Iterator[pa.RecordBatch]:
+    """Read some columns of a Parquet table, at most `rows` rows at a time.
+
+    Raises:
+        LiftnetError: The file is missing, is not Parquet, is another table or of another version.
+    """
+    with open_table(path, schema) as file:
+        for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
+            yield batch.select(list(columns))
+
+
+def groups_that_may_hold(file: pq.ParquetFile, key: str, low: str, high: str) -> list[int]:
+    """The row groups whose statistics leave room for a value of the column `key` from `low` to `high`."""
+    column = file.schema_arrow.get_field_index(key)
+    groups = []
+    for group in range(file.num_row_groups):
+        statistics = file.metadata.row_group(group).column(column).statistics
+        if statistics is None or not statistics.has_min_max or (statistics.min <= high and low <= statistics.max):
+            groups.append(group)
+    return groups
+
+
+def _matching(file: pq.ParquetFile, group: int, columns: Sequence[str], key: str, wanted: pa.Array) -> list[pa.Table]:
+    """The rows of a row group whose key is in `wanted`, as a list of one table or none."""
+    keys = file.read_row_group(group, columns=[key], use_threads=False).column(key)
+    rows = pc.is_in(keys, value_set=wanted)
+    if not pc.any(rows).as_py():
+        return []
+    table = file.read_row_group(group, columns=list(columns), use_threads=False)
+    return [table.select(list(columns)).filter(rows).replace_schema_metadata(None)]

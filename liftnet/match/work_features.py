@@ -19,8 +19,7 @@ from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features, Floats, read_features, write_features
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
-from liftnet.data.row_groups import read_rows
-from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.schemas import MANIFEST, read_rows, read_table
 from liftnet.match.settings import MatchSettings
 
 LOG = get_logger("match")

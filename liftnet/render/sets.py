@@ -19,11 +19,11 @@ from liftnet.core.ids import slug, stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import BoolArray, FloatArray, Int64Array, UInt8Array
+from liftnet.data.dataset import replaced_folder
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import MANIFEST, PAIRS, SHAPES, TRUTH, in_groups, table_writer, write_table
-from liftnet.data.shards.folder import replaced_folder
-from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.shards import Cutting, write_pairs
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
 from liftnet.mesh.mesh import BadMeshError, TriangleMesh, stand

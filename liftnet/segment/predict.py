@@ -12,8 +12,7 @@ from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.folders import InputImage, find_images
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import read_image
-from liftnet.data.row_groups import read_rows
-from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
+from liftnet.data.schemas import MANIFEST, MASKS, read_rows, read_table, write_table
 from liftnet.models.segmentation_networks import PredictionSettings
 from liftnet.models.segmenter import (
     Segmenter,

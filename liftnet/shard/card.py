@@ -16,7 +16,7 @@ from liftnet.core.files import atomic_path, write_text
 from liftnet.core.tables import markdown_table
 from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
-from liftnet.data.shards.write import TRIED_FILE
+from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import CAPTION, statistics_table
 from liftnet.shard.summary import HUB_SPLITS, DatasetSummary, type_name

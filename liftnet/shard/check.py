@@ -25,7 +25,7 @@ from liftnet.data.dataset import coordinate_scale
 from liftnet.data.licences import PROFILES
 from liftnet.data.pictures import picture_size, read_image
 from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.data.shards.compact import COORDINATES, list_lengths
+from liftnet.data.shards import COORDINATES, list_lengths
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.check_files import (
     Fault,

@@ -18,7 +18,7 @@ from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import coordinate_scale, shard_paths
 from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
-from liftnet.data.shards.write import TRIED_FILE
+from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
 from liftnet.shard.croissant import CROISSANT_FILE

@@ -18,9 +18,8 @@ from liftnet.core.log import progress
 from liftnet.data.codes import SPLITS, ImageStatus
 from liftnet.data.licences import allowed, spdx
 from liftnet.data.pictures import exif_tags
-from liftnet.data.row_groups import read_batches
-from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST, PAIRS
-from liftnet.data.shards.write import cut, shard_files
+from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST, PAIRS, read_batches
+from liftnet.data.shards import cut, shard_files
 from liftnet.shard.leakage import withheld_images
 from liftnet.shard.settings import FileSettings, ShardSettings
 

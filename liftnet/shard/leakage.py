@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from liftnet.core.components import components
 from liftnet.core.files import atomic_path
+from liftnet.core.ids import components
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, ImageStatus, PairReason

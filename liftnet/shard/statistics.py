@@ -15,7 +15,7 @@ from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.data.shards.write import TRIED_FILE
+from liftnet.data.shards import TRIED_FILE
 from liftnet.data.truth import load_rotation, truth_files
 from liftnet.shard.figures import write_figures
 from liftnet.shard.tables import TABLES, dataset_tables, funnel

@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from liftnet.data.codes import NOT_STATED
 from liftnet.data.dataset import open_shard
-from liftnet.data.row_groups import read_batches
-from liftnet.data.schemas import MANIFEST, TRIED
+from liftnet.data.schemas import MANIFEST, TRIED, read_batches
 
 IntArray = npt.NDArray[np.int64]
 NUMBERS = {  # of each part of a tally: keys, numbers

@@ -17,10 +17,9 @@ from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.codes import SPLITS, PairReason
-from liftnet.data.dataset import open_shard, shard_paths
+from liftnet.data.dataset import open_shard, replaced_folder, shard_paths
 from liftnet.data.schemas import DATASET, MANIFEST, TRIED, read_table, table_writer, write_table
-from liftnet.data.shards.folder import replaced_folder
-from liftnet.data.shards.write import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_pairs, write_shard
+from liftnet.data.shards import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_pairs, write_shard
 from liftnet.shard.card import write_attribution, write_card
 from liftnet.shard.checksums import write_checksums
 from liftnet.shard.croissant import unstated_terms, write_croissant

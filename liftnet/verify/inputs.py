@@ -14,8 +14,7 @@ import pyarrow as pa
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.data.manifest import StoredImage
 from liftnet.data.masks import read_mask
-from liftnet.data.row_groups import read_batches
-from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, open_table
+from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, open_table, read_batches
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]

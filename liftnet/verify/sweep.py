@@ -18,8 +18,7 @@ from liftnet.core.settings import changed
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.manifest import stored_images
-from liftnet.data.row_groups import read_batches
-from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP
+from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, read_batches
 from liftnet.verify.decide import DECIDING, reasons
 from liftnet.verify.inputs import list_values
 from liftnet.verify.settings import ThresholdSettings, VerifySettings

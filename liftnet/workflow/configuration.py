@@ -11,8 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from liftnet.core.errors import LiftnetError
-from liftnet.core.spelling import nearest
+from liftnet.core.errors import LiftnetError, nearest
 
 Schema = Mapping[str, Any]
 _LIMITS = (

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from liftnet.collect.normalise import normalise, shrunk_size
 from liftnet.core.errors import BadImageError
-from liftnet.data.pictures.exif import read_exif
+from liftnet.data.pictures import read_exif
 
 
 def norm(data, max_side=1600, min_side=16, max_pixels=1_000_000):

@@ -9,7 +9,7 @@ from liftnet.collect.cli import add_sources, sources_from
 from liftnet.collect.sources.lists import read_csv, read_directory, read_list, read_museum, write_list
 from liftnet.collect.sources.records import Location, SourceRecord, join_sources
 from liftnet.core.errors import LiftnetError
-from liftnet.data.pictures.formats import SUFFIXES
+from liftnet.data.picture_formats import SUFFIXES
 
 
 def text_file(tmp_path, text, encoding="utf-8"):

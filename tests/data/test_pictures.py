@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from liftnet.core.errors import BadImageError
+from liftnet.data.picture_formats import FORMATS, SUFFIXES, sniff
 from liftnet.data.pictures import exif_tags, picture_size, read_image, read_levels, read_small_grey, write_image
-from liftnet.data.pictures.formats import FORMATS, SUFFIXES, sniff
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "BMP": {}, "WEBP": {"lossless": True}}
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data import row_groups as rows_module
-from liftnet.data.row_groups import read_rows
-from liftnet.data.schemas import MANIFEST, MASKS, table_writer, write_table
+from liftnet.data import schemas as rows_module
+from liftnet.data.schemas import MANIFEST, MASKS, read_rows, table_writer, write_table
 
 COLUMNS = ["status", "image_id"]
 

@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data import shards as shards_module
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import shard_paths
 from liftnet.data.schemas import DATASET, MANIFEST, PAIRS, write_table
-from liftnet.data.shards import sorted_runs as runs_module
-from liftnet.data.shards import write as cutting_module
-from liftnet.data.shards.write import Cutting, cut, write_pairs
+from liftnet.data.shards import Cutting, cut, write_pairs
 from liftnet.shard import load_pair, read_pairs
 from liftnet.shard import write as write_module
 from liftnet.shard.settings import ShardSettings
@@ -239,8 +238,8 @@ def test_row_groups_have_the_set_length(tmp_path):
 
 @pytest.mark.parametrize("run_bytes", [1, 3000, 10**9])
 def test_shards_hold_the_sorted_pairs_however_they_were_sorted_on_disk(tmp_path, monkeypatch, run_bytes):
-    monkeypatch.setattr(runs_module, "RUN_BYTES", run_bytes)
-    monkeypatch.setattr(cutting_module, "ROW_BYTES", 10_000_000)  # so that six or seven pairs fill a shard
+    monkeypatch.setattr(shards_module, "RUN_BYTES", run_bytes)
+    monkeypatch.setattr(shards_module, "ROW_BYTES", 10_000_000)  # so that six or seven pairs fill a shard
     rng = np.random.default_rng(0)
     ids = [f"{value:016x}" for value in rng.choice(2**40, 80, replace=False)]
     rows = [

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.__main__ import main
-from liftnet.core.components import components
+from liftnet.core.ids import components
 from liftnet.data.schemas import MANIFEST, PAIRS, write_table
 from liftnet.shard.leakage import LINK_INLIERS, withheld_images, write_leakage
 from liftnet.shard.settings import ShardSettings

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.camera_angles import Focals, focal_px
 from liftnet.data.schemas import MANIFEST, PAIRS, write_table
-from liftnet.data.shards.camera_angles import Focals, focal_px
-from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.shards import Cutting, write_pairs
 from liftnet.geometry.cameras import Camera
 from liftnet.geometry.perspective import estimate_fundamental
 

@@ -17,7 +17,7 @@ from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import read_pairs
 from liftnet.data.funnel import UNACCOUNTED
 from liftnet.data.schemas import MANIFEST, PAIRS, TRUTH, write_table
-from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.shards import Cutting, write_pairs
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
 from liftnet.shard.statistics import tally_files, write_statistics

@@ -6,7 +6,7 @@ import pytest
 
 from liftnet.data.dataset import read_pairs
 from liftnet.data.schemas import MANIFEST, PAIRS, TRIED, read_table, write_table
-from liftnet.data.shards.write import Cutting, write_pairs
+from liftnet.data.shards import Cutting, write_pairs
 
 
 def row(a, b, kept, reason, n=4, split="train"):

@@ -100,7 +100,6 @@ def test_what_the_snakefile_needs_is_light():
     assert {module for module in reached if package_of(module) == "core"} <= {
         "liftnet.core",
         "liftnet.core.errors",
-        "liftnet.core.spelling",
     }
     assert {name for name in outside if name not in ("yaml", "jsonschema")} <= set(sys.stdlib_module_names)
 

@@ -1,11 +1,17 @@
 """The one reader of pictures: whatever the file, pixels or a `BadImageError`, and never more memory than `max_pixels`.
 
-What a picture is, its first bytes say (`formats`); of it only the header is read until its size is known to be within
-the limit. Pillow's own errors never leave this module.
+What a picture is, its first bytes say (`liftnet.data.picture_formats`); of it only the header is read until its size
+is known to be within the limit. Pillow's own errors never leave this module.
+
+Stored images have their EXIF orientation baked in (`collect` does that), so a plain `read_image` is the image as
+displayed; photographs from elsewhere are read with `upright=True`. Pictures are written as JPEG without chroma
+subsampling, or as PNG.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,14 +21,16 @@ import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from liftnet.core.errors import BadImageError
+from liftnet.core.files import write_bytes
 from liftnet.core.types import UInt8Array
-from liftnet.data.pictures.exif import read_exif
-from liftnet.data.pictures.formats import DAMAGE, bad_image, sniff
+from liftnet.data.picture_formats import DAMAGE, bad_image, sniff
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library in this process may have switched it on
 MAX_PIXELS = 178_000_000  # Pillow refuses a little more by itself
 Source = Path | str | bytes
 Size = tuple[int, int]
+_ORIENTATION, _MAKE, _MODEL = 0x0112, 0x010F, 0x0110
+_EXIF_FOLDER, _FOCAL, _FOCAL_35 = 0x8769, 0x920A, 0xA405
 _TURNS = {  # EXIF 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -215,3 +223,73 @@ def _from_cmyk(picture: Image.Image) -> Image.Image:
         if converted is not None:
             return converted
     return picture.convert("RGB")
+
+
+# What a camera writes into a photograph (EXIF 2.32)
+
+
+@dataclass(frozen=True)
+class Exif:
+    """The fields in use.
+
+    Attributes:
+        orientation: 1 to 8; 1 if absent or damaged.
+        focal_mm: Focal length in mm.
+        focal_35mm: Focal length in mm of a 35 mm camera with the same angle of view.
+        camera: Make and model.
+    """
+
+    orientation: int = 1
+    focal_mm: float | None = None
+    focal_35mm: float | None = None
+    camera: str | None = None
+
+
+def read_exif(picture: Image.Image) -> Exif:
+    """The EXIF fields of an opened picture; a damaged block counts as none, for the pixels are still good."""
+    try:
+        tags = picture.getexif()
+        folder = tags.get_ifd(_EXIF_FOLDER)
+    except DAMAGE:
+        return Exif()
+    orientation = tags.get(_ORIENTATION, 1)
+    return Exif(
+        orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        _length(folder.get(_FOCAL)),
+        _length(folder.get(_FOCAL_35)),
+        _camera(tags.get(_MAKE), tags.get(_MODEL)),
+    )
+
+
+def _length(value: object) -> float | None:
+    try:
+        length = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return length if math.isfinite(length) and length > 0 else None
+
+
+def _camera(make: object, model: object) -> str | None:
+    brand, name = (
+        " ".join(text.replace("\0", " ").split()) if isinstance(text, str) else "" for text in (make, model)
+    )
+    first = brand.split()[0].lower() if brand else ""
+    return (name if first and name.lower().startswith(first) else f"{brand} {name}".strip()) or None
+
+
+def write_image(path: Path | str, pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], quality: int = 92) -> None:
+    """Write (H, W) or (H, W, 3) pixels atomically; the suffix chooses the format (.jpg, .png)."""
+    write_bytes(path, encode_image(pixels, Path(path).suffix, quality))
+
+
+def encode_image(
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], suffix: str = ".png", quality: int = 92
+) -> bytes:
+    """Encode (H, W) or (H, W, 3) pixels as a JPEG (4:4:4) or PNG; uint16 greyscale only as PNG."""
+    buffer = BytesIO()
+    picture = Image.fromarray(pixels)
+    if suffix.lower() in (".jpg", ".jpeg"):
+        picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+    else:
+        picture.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
