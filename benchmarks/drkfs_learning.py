@@ -29,14 +29,18 @@ from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import read_pairs
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import TrueView, load_truth, truth_files
+from liftnet.drkfs.hardnet import (
+    Patches,
+    describe,
+    false_positive_rate,
+    hardest_in_batch,
+    mean_matching_precision,
+    new_hardnet,
+)
 from liftnet.drkfs.metric import hemisphere
+from liftnet.drkfs.points import PointSet, load_points, read_gray
 from liftnet.drkfs.settings import DescriptorSettings, MetricSettings
-from liftnet.drkfs.train.hardnet import Patches, describe, new_hardnet
-from liftnet.drkfs.train.losses import hardest_in_batch
-from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision
-from liftnet.drkfs.train.photo_patches import read_gray
-from liftnet.drkfs.train.tracks import PointSet, load_points
-from liftnet.drkfs.train.train import patches_of
+from liftnet.drkfs.train import patches_of
 from liftnet.experiments.drkfs.shapes import chair_of
 from liftnet.models.patch_descriptors import load_descriptor
 from liftnet.models.point_detector import PointDetector, load_detector

@@ -88,7 +88,7 @@ def _score(arguments: argparse.Namespace) -> int:
 def _detector(arguments: argparse.Namespace) -> None:
     import torch
 
-    from liftnet.drkfs.train.train import TrainingInputs, run_detector
+    from liftnet.drkfs.train import TrainingInputs, run_detector
 
     torch.set_num_threads(max(1, arguments.threads))
     inputs = TrainingInputs(
@@ -100,7 +100,7 @@ def _detector(arguments: argparse.Namespace) -> None:
 def _descriptor(arguments: argparse.Namespace) -> None:
     import torch
 
-    from liftnet.drkfs.train.train import TrainingInputs, run_descriptor
+    from liftnet.drkfs.train import TrainingInputs, run_descriptor
 
     torch.set_num_threads(max(1, arguments.threads))
     inputs = TrainingInputs(arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half)

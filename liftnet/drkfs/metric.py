@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from liftnet.drkfs.chunked import chunked
-from liftnet.drkfs.comparison import Differences, Options, Target
-from liftnet.drkfs.meshes import Meshes, Normalisation
+from liftnet.drkfs.meshes import Align, Meshes, Normalisation
 from liftnet.drkfs.patches import STRIDE, match_patches, patch_weights, sliding_patches
 from liftnet.drkfs.settings import MetricSettings
-from liftnet.models.patch_descriptors import PatchDescriptor, load_network
+from liftnet.models.patch_descriptors import BLANK_CONTRAST, PatchDescriptor, load_network
 from liftnet.models.point_detector import load_detector
 from liftnet.models.weights import SHIPPED
-from liftnet.rasteriser import Softness, render_soft
+from liftnet.rasteriser import Light, Softness, render_soft
 from liftnet.rasteriser.camera_batch import CameraBatch, look_at
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -232,3 +232,144 @@ def hemisphere(settings: MetricSettings | None = None) -> CameraBatch:
     azimuth = places * GOLDEN_ANGLE
     eyes = torch.stack([radius * azimuth.sin(), height, radius * azimuth.cos()], 1)
     return look_at(chosen.camera_distance * eyes, chosen.half_angle).to(torch.zeros(()))
+
+
+LIGHT = Light(ambient=0.75, directional=0.25, wrapped=True)
+"""Half Lambert, from 0.5 to 1: edges between faces that both look away from the light are seen, and no face is as dark
+as the background, before which its outline would be lost."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of DR-KFS only the library can choose; the rest is in `MetricSettings`.
+
+    Attributes:
+        align: "target": both shapes get the shift and scale that normalise the target, so errors of size and place
+            count; "each": each is normalised by itself, so they do not; "none": as they are.
+        light: Fixed in the world.
+        gradient: Of the rasteriser: "exact", or "truncated" as SoftRas has it.
+        backend: Of the rasteriser: None takes the fastest of the device.
+        blank_contrast: Standard deviation of a map below which a patch shows nothing.
+        detach_statistics: Take each patch's mean and deviation as constants in the gradient, as HardNet's training
+            does; the gradient then is not the derivative of the score any more.
+        views_at_once: Views that are compared at a time: each takes 0.1 GB (HardNet, 256 px), one is fastest on a CPU.
+            None is one there and 25 on other devices.
+    """
+
+    align: Align = "target"
+    light: Light = LIGHT
+    gradient: Literal["exact", "truncated"] = "exact"
+    backend: Literal["reference", "numba", "triton"] | None = None
+    blank_contrast: float = BLANK_CONTRAST
+    detach_statistics: bool = False
+    views_at_once: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.align not in get_args(Align):
+            raise ValueError(f"align must be one of {', '.join(get_args(Align))}, not {self.align!r}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Target:
+    """What is computed once of B targets and used in every comparison; V views of S px in R x C patches.
+
+    Attributes:
+        views: (B, V, S, S) gray values.
+        maps: (B, V, S, S) probabilities of keypoints.
+        features: (B, V, R, C, 128) descriptors.
+        weights: (B, V, R, C) mean of each patch of `maps`.
+        normalisation: What is done to shapes that are compared with these targets; None: they stay as they are.
+    """
+
+    views: Tensor
+    maps: Tensor
+    features: Tensor
+    weights: Tensor
+    normalisation: Normalisation | None = None
+
+    def of_views(self, views: Tensor) -> Target:
+        """The same targets seen only in the views of index `views` (K,)."""
+        kept = {name: getattr(self, name)[:, views] for name in ("views", "maps", "features", "weights")}
+        return replace(self, **kept)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __repr__(self) -> str:
+        return f"Target({self.views.shape[1]} views of {self.views.shape[-1]} px of {len(self)} shapes)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Differences:
+    """Where two shapes differ; each pair holds the shape's first, the target's second.
+
+    Attributes:
+        views: (V, S, S) of the shape.
+        target_views: (V, S, S).
+        maps: Two (V, S, S) probabilities of keypoints.
+        distances: Two (V, R, C) of each patch to its best match in the other's view.
+        weights: Two (V, R, C).
+        score: DR-KFS.
+    """
+
+    views: Tensor
+    target_views: Tensor
+    maps: tuple[Tensor, Tensor]
+    distances: tuple[Tensor, Tensor]
+    weights: tuple[Tensor, Tensor]
+    score: float
+
+    def contributions(self) -> tuple[Tensor, Tensor]:
+        """Two (V, R, C): what each patch adds to the score."""
+        return self.weights[0] * self.distances[0], self.weights[1] * self.distances[1]
+
+    def by_view(self) -> Tensor:
+        """(V,) what each view adds to the score."""
+        there, back = self.contributions()
+        return there.sum((1, 2)) + back.sum((1, 2))
+
+    def __repr__(self) -> str:
+        return f"Differences({len(self.views)} views, score {self.score:.4g})"
+
+
+def chunked(function: Callable[[Tensor, slice], Tensor], images: Tensor, size: int) -> Tensor:
+    """Values of images that depend on one image each.
+
+    Where a gradient is wanted, each part's is computed with its values, and only it is kept: the memory of a backward
+    pass through one part, and no work twice. The result can be differentiated once.
+
+    Args:
+        function: From some of the images and their place to a value for each.
+        images: (N, ...).
+        size: Images at a time.
+
+    Returns:
+        (N,), differentiable in `images`.
+    """
+    if size < 1:
+        raise ValueError(f"at least one image at a time, not {size}")
+    places = [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
+    if torch.is_grad_enabled() and images.requires_grad:
+        return _Chunked.apply(images, function, places)
+    return torch.cat([function(images[at], at) for at in places]) if places else images.new_zeros(0)
+
+
+class _Chunked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, function: Callable[[Tensor, slice], Tensor], places: list[slice]) -> Tensor:
+        values, gradients = [], []
+        for at in places:
+            with torch.enable_grad():
+                part = images[at].detach().requires_grad_()
+                value = function(part, at)
+                (gradient,) = torch.autograd.grad(value.sum(), part)
+            values.append(value.detach())
+            gradients.append(gradient)
+        ctx.save_for_backward(torch.cat(gradients))
+        return torch.cat(values)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (gradients,) = ctx.saved_tensors
+        return gradient.view(-1, *[1] * (gradients.ndim - 1)) * gradients, None, None

@@ -5,9 +5,8 @@ import math
 import pytest
 import torch
 
-from liftnet.drkfs.comparison import LIGHT
 from liftnet.drkfs.meshes import Meshes
-from liftnet.drkfs.metric import hemisphere
+from liftnet.drkfs.metric import LIGHT, hemisphere
 from liftnet.drkfs.settings import MetricSettings
 
 BOX = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 import trimesh
 
 from liftnet.drkfs import DRKFS, Meshes, MetricSettings, Options
-from liftnet.drkfs.chunked import chunked
+from liftnet.drkfs.metric import chunked
 from liftnet.models import PatchDescriptor, PointDetector
 from liftnet.models.patch_descriptors import folded, hardnet
 

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from liftnet.core.errors import LiftnetError
-from liftnet.drkfs.couples import Couple, find_couples, score_couples, score_table, write_scores
+from liftnet.drkfs.score import Couple, find_couples, score_couples, score_table, write_scores
 from liftnet.mesh.mesh import TriangleMesh
 
 

@@ -24,7 +24,19 @@ from liftnet.data.features import Features, write_features
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import encode_image
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET
+from liftnet.drkfs import detector as detector_module
+from liftnet.drkfs.detector import calibrated, peak_scores, train_detector, without_brightness
+from liftnet.drkfs.hardnet import (
+    Patches,
+    describe_all,
+    false_positive_rate,
+    new_hardnet,
+    sharing_pairs,
+    train_descriptor,
+)
 from liftnet.drkfs.patches import sample_patches
+from liftnet.drkfs.points import PointSet, Tracks, load_division, load_points, photo_tour_patches
+from liftnet.drkfs.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool, render_pool
 from liftnet.drkfs.settings import (
     DescriptorOptimiserSettings,
     DescriptorSettings,
@@ -32,15 +44,7 @@ from liftnet.drkfs.settings import (
     DetectorSettings,
     DetectorTrainSettings,
 )
-from liftnet.drkfs.train import detector as detector_module
-from liftnet.drkfs.train.detector import calibrated, peak_scores, train_detector, without_brightness
-from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
-from liftnet.drkfs.train.measures import false_positive_rate, sharing_pairs
-from liftnet.drkfs.train.photo_patches import photo_tour_patches
-from liftnet.drkfs.train.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool
-from liftnet.drkfs.train.renders import render_pool
-from liftnet.drkfs.train.tracks import PointSet, Tracks, load_division, load_points
-from liftnet.drkfs.train.train import patches_of
+from liftnet.drkfs.train import patches_of
 from liftnet.experiments.drkfs.shapes import Chair
 from liftnet.learn import loop
 from liftnet.models.point_detector import PointDetector, load_detector

@@ -8,16 +8,21 @@ import torch
 from scipy.optimize import minimize
 
 from liftnet.core.errors import LiftnetError
-from liftnet.drkfs.train.detector import logistic_fit
-from liftnet.drkfs.train.losses import (
+from liftnet.drkfs.detector import (
     classification_loss,
-    descriptor_distances,
-    hardest_in_batch,
+    logistic_fit,
     position_loss,
+    separation,
     soft_maximum,
     soft_position,
 )
-from liftnet.drkfs.train.measures import average_precision, false_positive_rate, matching_precision, separation
+from liftnet.drkfs.hardnet import (
+    average_precision,
+    descriptor_distances,
+    false_positive_rate,
+    hardest_in_batch,
+    matching_precision,
+)
 
 
 def unit(rng: np.random.Generator, *shape: int) -> torch.Tensor:

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from liftnet.core.files import atomic_path, write_json
 from liftnet.core.log import get_logger
 from liftnet.core.settings import Settings, fingerprint
-from liftnet.drkfs.comparison import Target
 from liftnet.drkfs.meshes import Meshes
-from liftnet.drkfs.metric import DRKFS
+from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.drkfs.patches import STRIDE
 from liftnet.experiments.plan import DrkfsPlan
 from liftnet.experiments.settings import DrkfsExperimentSettings

@@ -20,9 +20,8 @@ from torch import Tensor
 from liftnet.core.ids import slug, stable_seed
 from liftnet.core.log import LineMeter, get_logger
 from liftnet.core.tables import write_tables
-from liftnet.drkfs.comparison import Target
 from liftnet.drkfs.meshes import Meshes
-from liftnet.drkfs.metric import DRKFS
+from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.experiments.drkfs.experiment import Arrays, Experiment, title_of, with_close_patches
 from liftnet.experiments.drkfs.shapes import targets_of
 from liftnet.experiments.figure_page import (

@@ -13,14 +13,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch.nn import functional
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.log import get_logger
+from liftnet.core.log import get_logger, progress
 from liftnet.core.types import BoolArray, Float32Array, Int64Array, UInt8Array
 from liftnet.data.dataset import Pair, read_pairs
 from liftnet.data.features import Features, read_features
+from liftnet.data.pictures import read_image
+from liftnet.drkfs.patches import sample_patches
 from liftnet.learn.hold_out import hold_out
 
 GRID = 32  # coordinates of the dataset are whole multiples of 1/32 px
@@ -285,3 +290,37 @@ def _matched(pair: Pair, a: ImageFeatures, b: ImageFeatures) -> tuple[Int64Array
     best = alike.reshape(len(alike), -1).argmax(axis=1) if len(alike) else np.empty(0, np.int64)
     rows = np.arange(len(best))
     return options_a[rows, best // MOST_AT_A_PLACE], options_b[rows, best % MOST_AT_A_PLACE]
+
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def read_gray(path: Path) -> Tensor:
+    """(H, W) float32 in [0, 1], the luminance of an image file (ITU-R BT.601).
+
+    Raises:
+        BadImageError: The file is missing or no image.
+    """
+    return torch.from_numpy(read_image(path).astype(np.float32) @ np.array(LUMINANCE, np.float32) / 255)
+
+
+def photo_tour_patches(points: PointSet, images: Path, patch_scale: float) -> UInt8Array:
+    """(N, 32, 32) patches of all observations, turned and scaled as SIFT says.
+
+    They are cut at 64 x 64 and halved, as the patches of PhotoTour for HardNet.
+
+    Args:
+        points: The observations.
+        images: Folder of `<image_id>.jpg`.
+        patch_scale: Side of a patch, in standard deviations of the point's blur.
+
+    Raises:
+        BadImageError: An image cannot be read.
+    """
+    patches = np.empty((len(points), 32, 32), np.uint8)
+    for number, name in progress(list(enumerate(points.images)), "drkfs", "cutting patches, images"):
+        rows = np.flatnonzero(points.image == number)
+        xy, scale, angle = (torch.from_numpy(values[rows]) for values in (points.xy, points.scale, points.angle))
+        cut = sample_patches(read_gray(images / f"{name}.jpg"), xy, scale * patch_scale, angle, 64)
+        patches[rows] = (functional.avg_pool2d(cut[:, None], 2)[:, 0] * 255).round().byte().numpy()
+    return patches

@@ -15,14 +15,18 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
 from liftnet.core.settings import Settings
 from liftnet.data.dataset import read_pairs
+from liftnet.drkfs.detector import peak_scores, separation, train_detector, untrained_detector
+from liftnet.drkfs.hardnet import (
+    Patches,
+    describe_all,
+    false_positive_rate,
+    mean_matching_precision,
+    new_hardnet,
+    train_descriptor,
+)
+from liftnet.drkfs.points import PointSet, load_division, load_points, photo_tour_patches
+from liftnet.drkfs.quadruplets import Pool, joined, load_pool, render_pools
 from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings
-from liftnet.drkfs.train.detector import peak_scores, train_detector, untrained_detector
-from liftnet.drkfs.train.hardnet import Patches, describe_all, new_hardnet, train_descriptor
-from liftnet.drkfs.train.measures import false_positive_rate, mean_matching_precision, separation
-from liftnet.drkfs.train.photo_patches import photo_tour_patches
-from liftnet.drkfs.train.quadruplets import Pool, joined, load_pool
-from liftnet.drkfs.train.renders import render_pools
-from liftnet.drkfs.train.tracks import PointSet, load_division, load_points
 from liftnet.learn.checkpoint import Checkpoint
 from liftnet.models.card import Card, paragraph, table
 from liftnet.models.folder import ModelKind, SavedModel, read_config, save_model

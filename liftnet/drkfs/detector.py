@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
+from torch.nn import functional
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
+from liftnet.core.types import FloatArray
+from liftnet.drkfs.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
 from liftnet.drkfs.settings import DetectorSettings
-from liftnet.drkfs.train.losses import classification_loss, position_loss, soft_position
-from liftnet.drkfs.train.measures import mean_loss
-from liftnet.drkfs.train.quadruplets import PATCH, Pool, Quadruplets, draw_quadruplets
 from liftnet.learn import loop
 from liftnet.learn.checkpoint import Checkpoint, Row, identity
 from liftnet.learn.loop import Run
-from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
+from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation, mean_terms
 from liftnet.models.point_detector import MAXIMA, PointDetector
 
 VALIDATION_QUADRUPLETS = 512
 CALIBRATION_QUADRUPLETS = 2048
 CHUNK = 256
+SOFTNESS = 10.0  # strength of LIFT's soft maximum and soft position
 WINDOW = PATCH // 4  # px, side of the windows whose overlap is measured: what may count as one place
 
 
@@ -68,7 +71,7 @@ class DetectorTask(Task):
         )
         return {
             "iteration": at.step,
-            "loss": mean_loss(at.terms),
+            "loss": mean_terms(at.terms)["loss"],
             "val_loss": float(classification + self.settings.position_weight * position),
             "val_classification": float(classification),
             "val_position": float(position),
@@ -200,3 +203,59 @@ def logistic_fit(positive: Tensor, negative: Tensor, iterations: int = 100) -> t
             "drkfs train detector", "it scores patches without a point higher than those with one", "Train for longer"
         )
     return float(parameters[0]), float(parameters[1])
+
+
+def soft_maximum(maps: Tensor) -> Tensor:
+    """(N,) LIFT's soft maximum of score maps (N, H, W): the scaled logarithm of the mean of exponentials."""
+    flat = maps.flatten(1)
+    return (torch.logsumexp(SOFTNESS * flat, dim=1) - math.log(flat.shape[1])) / SOFTNESS
+
+
+def soft_position(maps: Tensor) -> Tensor:
+    """(N, 2) px, x and y of the soft arg max of score maps (N, H, W), from their centre (LIFT, equation 7)."""
+    height, width = maps.shape[1:]
+    weights = torch.softmax(SOFTNESS * maps.flatten(1), dim=1).reshape(maps.shape)
+    x = torch.arange(width, dtype=maps.dtype, device=maps.device) - (width - 1) / 2
+    y = torch.arange(height, dtype=maps.dtype, device=maps.device) - (height - 1) / 2
+    return torch.stack([(weights.sum(1) * x).sum(1), (weights.sum(2) * y).sum(1)], dim=1)
+
+
+def classification_loss(point: Tensor, same_point: Tensor, other_point: Tensor, no_point: Tensor) -> Tensor:
+    """(N,) LIFT's classification loss of quadruplets (equation 6): a squared hinge on the soft maximum of each map.
+
+    The three maps that hold a point share the weight of the one that holds none.
+
+    Args:
+        point: (N, H, W) scores of patches with a point.
+        same_point: (N, H, W), of the same points in other images.
+        other_point: (N, H, W), of other points.
+        no_point: (N, H, W), of patches without a point.
+    """
+    present = [functional.relu(1 - soft_maximum(maps)).square() for maps in (point, same_point, other_point)]
+    return (present[0] + present[1] + present[2]) / 6 + functional.relu(1 + soft_maximum(no_point)).square() / 2
+
+
+def position_loss(first: Tensor, second: Tensor, side: float) -> Tensor:
+    """(N,) how far apart two windows lie: one minus their overlap, and their gap where they do not touch.
+
+    LIFT compares the places at which the detector fires in two patches of one point by windows of `side` around them:
+    1 - intersection / union + gap / sqrt(union).
+
+    Args:
+        first: (N, 2) px, soft positions in one patch, from the point.
+        second: (N, 2) px, the same in the other.
+        side: px, of the windows.
+    """
+    apart = (first - second).abs()
+    shared = functional.relu(side - apart).prod(dim=1)
+    union = 2 * side**2 - shared
+    gap = functional.relu(apart - side).sum(dim=1)
+    return 1 - shared / union + gap / union.sqrt()
+
+
+def separation(positive: FloatArray, negative: FloatArray) -> float:
+    """The fraction of pairs in which the positive score is higher: the area below the ROC curve, ties by half."""
+    if not len(positive) or not len(negative):
+        return float("nan")
+    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
+    return float((ranks.mean() - (len(positive) + 1) / 2) / len(negative))

@@ -8,26 +8,29 @@ and number of steps are smaller here: they had a GPU.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from kornia.feature import HardNet
+from scipy.sparse import csr_matrix, triu
 from torch import Tensor, nn
 from torch.nn import functional
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
-from liftnet.core.types import Float32Array, Int64Array, UInt8Array
+from liftnet.core.types import BoolArray, Float32Array, FloatArray, Int64Array, UInt8Array
+from liftnet.drkfs.points import PointSet
 from liftnet.drkfs.settings import DescriptorSettings
-from liftnet.drkfs.train.losses import hardest_in_batch
-from liftnet.drkfs.train.measures import false_positive_rate, mean_loss
 from liftnet.learn import loop
 from liftnet.learn.checkpoint import Checkpoint, Row, identity
 from liftnet.learn.loop import Run
-from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
+from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation, mean_terms
 
+MARGIN = 1.0  # HardNet, section 3
+SAME = 0.008  # descriptors closer than this are of the same patch, and no negatives
 GAIN = 0.6  # of the orthogonal initial weights
 VALIDATION_PAIRS = 4000
 CHUNK = 512  # patches described at once where no gradient is needed
@@ -137,7 +140,7 @@ class HardnetTask(Task):
         described = describe_all(self.network, self.validation.pixels[rows], self.settings.precision)
         return {
             "iteration": at.step,
-            "loss": mean_loss(at.terms),
+            "loss": mean_terms(at.terms)["loss"],
             "val_fpr95": false_positive_rate(described[: len(first)], described[len(first) :]),
             "learning_rate": at.learning_rate,
             "cpu_seconds": round(at.cpu_seconds, 1),
@@ -178,3 +181,133 @@ def turned(pixels: Tensor, turns: Tensor) -> Tensor:
         some = pixels[:, rows].rot90(turn % 4, dims=(-2, -1))
         result[:, rows] = some.flip(-1) if turn >= 4 else some
     return result
+
+
+def descriptor_distances(a: Tensor, b: Tensor) -> Tensor:
+    """(N, M) Euclidean distances of unit descriptors (N, D) and (M, D), with a gradient where they are equal."""
+    return torch.sqrt((2 - 2 * a @ b.T).clamp_min(0) + 1e-6)
+
+
+def hardest_in_batch(first: Tensor, second: Tensor) -> Tensor:
+    """HardNet's loss: each positive pair is told from the hardest negative of its batch.
+
+    Mishchuk et al., "Working hard to know your neighbor's margins" (NIPS 2017), equations 3 and 4: the negative of a
+    pair is the nearest of all descriptors of the other side to either of the two (anchor swap), and the triplet
+    margin is 1.
+
+    Args:
+        first: (N, D) unit descriptors, a row a point.
+        second: (N, D), of the same points in other images. No two rows are of one point.
+
+    Returns:
+        Scalar, the mean of max(0, 1 + positive distance - hardest negative distance).
+
+    Raises:
+        ValueError: The two are of different shape, or there is no negative.
+    """
+    if first.shape != second.shape or first.ndim != 2 or len(first) < 2:
+        raise ValueError(f"descriptors are {tuple(first.shape)} and {tuple(second.shape)}, not twice (N >= 2, D)")
+    distances = descriptor_distances(first, second)
+    positive = distances.diagonal()
+    no_negative = torch.eye(len(first), dtype=torch.bool, device=first.device) | (distances.detach() < SAME)
+    others = distances.masked_fill(no_negative, math.inf)
+    hardest = torch.minimum(others.amin(dim=1), others.amin(dim=0))
+    return functional.relu(MARGIN + positive - hardest).mean()
+
+
+def false_positive_rate(first: FloatArray, second: FloatArray, recall: float = 0.95) -> float:
+    """FPR95: the fraction of wrong pairs that are as close as 95 % of the right ones (Winder and Brown, CVPR 2007).
+
+    The wrong pairs are as many as the right ones: each first descriptor with the next point's second one.
+
+    Args:
+        first: (N, D) descriptors, a row a point, in random order.
+        second: (N, D), of the same points in other images.
+        recall: The fraction of right pairs.
+
+    Returns:
+        In [0, 1], 0 is best; NaN without at least two points.
+    """
+    if len(first) < 2:
+        return float("nan")
+    right = np.sort(np.linalg.norm(first - second, axis=1))
+    wrong = np.linalg.norm(first - np.roll(second, 1, axis=0), axis=1)
+    threshold = right[int(np.ceil(recall * len(right))) - 1]
+    return float((wrong <= threshold).mean())
+
+
+def average_precision(ranking: FloatArray, right: BoolArray, total: int) -> float:
+    """Area below the curve of precision over recall, as HPatches measures matching (Balntas et al., CVPR 2017).
+
+    Args:
+        ranking: (M,) a distance or ratio of each match, low where it is trusted.
+        right: (M,) whether the match is right.
+        total: Number of right matches that could have been found.
+
+    Returns:
+        In [0, 1]; NaN where nothing could have been found.
+    """
+    if total == 0:
+        return float("nan")
+    hits = right[np.argsort(ranking, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].sum() / total)
+
+
+def matching_precision(
+    first: FloatArray, second: FloatArray, points_first: Int64Array, points_second: Int64Array
+) -> float:
+    """Average precision of nearest neighbours between the descriptors of two images, trusted by their distance.
+
+    Args:
+        first: (N, D) descriptors of one image.
+        second: (M, D) of the other.
+        points_first: (N,) which point each shows, no number twice in an image.
+        points_second: (M,) the same.
+    """
+    if not len(first) or not len(second):
+        return float("nan")
+    products = first @ second.T
+    squared = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * products
+    nearest = squared.argmin(axis=1)
+    distance = squared[np.arange(len(first)), nearest]
+    total = int(np.isin(points_first, points_second).sum())
+    return average_precision(distance, points_first == points_second[nearest], total)
+
+
+def mean_matching_precision(
+    descriptors: FloatArray, points: PointSet, pairs: int = 100, least: int = 20, seed: int = 0
+) -> tuple[float, int]:
+    """The mean of `matching_precision` over pairs of images that share points.
+
+    Args:
+        descriptors: (N, D), of all observations.
+        points: The observations; those of an image that the other does not show are there to be confused.
+        pairs: Pairs of images at most, drawn by the seed.
+        least: Points that a pair shares at least.
+        seed: Of the draw.
+
+    Returns:
+        The mean, and how many pairs it is of.
+    """
+    candidates = sharing_pairs(points, least)
+    generator = np.random.default_rng(stable_seed(seed, "matching"))
+    chosen = candidates[np.sort(generator.permutation(len(candidates))[:pairs])]
+    values = []
+    for a, b in chosen:
+        first, second = np.flatnonzero(points.image == a), np.flatnonzero(points.image == b)
+        values.append(
+            matching_precision(descriptors[first], descriptors[second], points.track[first], points.track[second])
+        )
+    return (float(np.mean(values)) if values else float("nan")), len(values)
+
+
+def sharing_pairs(points: PointSet, least: int) -> Int64Array:
+    """(P, 2) pairs of images that show at least `least` of the same points, in order."""
+    seen = csr_matrix(
+        (np.ones(len(points)), (points.image, points.track)), shape=(len(points.images), max(1, points.tracks))
+    )
+    shared = triu((seen @ seen.T).tocoo(), k=1)
+    enough = shared.data >= least
+    pairs = np.stack([shared.row[enough], shared.col[enough]], axis=1).astype(np.int64)
+    return pairs[np.lexsort([pairs[:, 1], pairs[:, 0]])]
