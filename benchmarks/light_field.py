@@ -31,9 +31,8 @@ from scipy.stats import spearmanr
 
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
-from liftnet.shape.light_field import LightField, describe, distance, distances
-from liftnet.shape.light_field.views import view_axes
-from liftnet.shape.retrieval import retrieval
+from liftnet.shape.collection import retrieval
+from liftnet.shape.light_field import LightField, describe, distance, distances, view_axes
 
 PAGE = Path(__file__).with_suffix(".md")
 PARTS = {"art": (10, 10, 35), "fd": (10, 10, 10), "cir": (10, 10), "ecc": (10, 10)}

@@ -25,8 +25,7 @@ from liftnet.mesh import voxels
 from liftnet.mesh.mesh import TriangleMesh, normalise, sample_surface
 from liftnet.mesh.reading import load_mesh
 from liftnet.shape import distances
-from liftnet.shape.differentiable_distances import chamfer
-from liftnet.shape.distances import earth_mover
+from liftnet.shape.distances import chamfer, earth_mover
 from liftnet.shape.metrics import METRICS, compare
 
 POINTS = 100_000

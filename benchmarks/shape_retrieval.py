@@ -27,10 +27,9 @@ from liftnet.mesh.mesh import TriangleMesh, sample_surface
 from liftnet.mesh.reading import read_mesh
 from liftnet.shape import light_field, mvcnn
 from liftnet.shape import shape_google as google
-from liftnet.shape.collection import labelled_meshes
-from liftnet.shape.mvcnn.model import Mvcnn, shaded_views, untrained_mvcnn
-from liftnet.shape.mvcnn.settings import MvcnnSettings, ViewSettings
-from liftnet.shape.retrieval import retrieval
+from liftnet.shape.collection import labelled_meshes, retrieval
+from liftnet.shape.mvcnn import Mvcnn, shaded_views, untrained_mvcnn
+from liftnet.shape.settings import MvcnnSettings, ViewSettings
 
 CAD = Path(__file__).resolve().parents[2] / "shared" / "data" / "meshes" / "cad"  # z up
 CHAMFER_POINTS = 1000

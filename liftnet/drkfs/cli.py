@@ -12,8 +12,7 @@ from liftnet.drkfs.settings import (
     DetectorSettings,
     ScoreCommandSettings,
 )
-from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.shape_google.settings import ShapeGoogleSettings
+from liftnet.shape.settings import MvcnnSettings, ShapeGoogleSettings
 
 
 def add_commands(stages: Subparsers) -> None:
@@ -108,7 +107,7 @@ def _descriptor(arguments: argparse.Namespace) -> None:
 
 
 def _vocabulary(arguments: argparse.Namespace) -> None:
-    from liftnet.shape.shape_google.train import train_vocabulary
+    from liftnet.shape.shape_google import train_vocabulary
 
     settings = settings_from(arguments, ShapeGoogleSettings)
     train_vocabulary(arguments.meshes, arguments.model, settings, arguments.seed, arguments.threads)
@@ -117,7 +116,7 @@ def _vocabulary(arguments: argparse.Namespace) -> None:
 def _mvcnn(arguments: argparse.Namespace) -> None:
     import torch
 
-    from liftnet.shape.mvcnn.train import train_mvcnn
+    from liftnet.shape.mvcnn_training import train_mvcnn
 
     torch.set_num_threads(max(1, arguments.threads))
     train_mvcnn(arguments.meshes, arguments.model, settings_from(arguments, MvcnnSettings), arguments.seed)

@@ -8,9 +8,7 @@ from pydantic import Field
 
 from liftnet.core.settings import Settings
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
-from liftnet.shape.mvcnn.settings import MvcnnSettings
-from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings
-from liftnet.shape.shape_google.settings import ShapeGoogleSettings
+from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings, MvcnnSettings, ShapeGoogleSettings
 
 
 class MetricSettings(Settings):

@@ -1,5 +1,5 @@
 from .alignment import align
-from .differentiable_distances import chamfer
+from .distances import chamfer
 from .metrics import METRICS, Comparison, compare
 from .settings import ComparisonSettings
 

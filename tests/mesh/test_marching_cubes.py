@@ -6,7 +6,7 @@ import torch
 from skimage.measure import marching_cubes
 
 from liftnet.mesh.marching_cubes import MarchingCubes, extract_surface
-from liftnet.shape.differentiable_distances import chamfer
+from liftnet.shape.distances import chamfer
 
 
 def coordinates(resolution: int, dtype=torch.float64) -> torch.Tensor:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from liftnet.mesh.mesh import TriangleMesh, sample_surface
 from liftnet.shape import distances
-from liftnet.shape.differentiable_distances import chamfer, nearest_in_chunks
-from liftnet.shape.distances import earth_mover, nearest
+from liftnet.shape.distances import chamfer, earth_mover, nearest, nearest_in_chunks
 
 
 def mesh_of(shape: trimesh.Trimesh) -> TriangleMesh:

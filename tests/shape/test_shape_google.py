@@ -9,9 +9,9 @@ import trimesh
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import load_mesh
+from liftnet.shape.laplacian import heat_kernel_signature, sampled_spectrum, surface_spectrum, times_from
+from liftnet.shape.settings import ShapeGoogleSettings
 from liftnet.shape.shape_google import describe, describe_pairs, distance, learn_vocabulary, load_vocabulary
-from liftnet.shape.shape_google.laplacian import heat_kernel_signature, sampled_spectrum, surface_spectrum, times_from
-from liftnet.shape.shape_google.settings import ShapeGoogleSettings
 
 SCULPTURES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "sculptures"
 TIMES = times_from(0.01, 0.08, 4)

@@ -14,11 +14,19 @@ from liftnet.learn.checkpoint import read_checkpoint
 from liftnet.learn.task import Part
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.mvcnn import ViewNetwork
+from liftnet.shape import mvcnn_training as module
 from liftnet.shape.collection import labelled_meshes
-from liftnet.shape.mvcnn import classify, describe, distance, load_mvcnn, train_mvcnn
-from liftnet.shape.mvcnn import train as module
-from liftnet.shape.mvcnn.model import ring_of_cameras, shaded_views, untrained_mvcnn
-from liftnet.shape.mvcnn.settings import MvcnnSettings
+from liftnet.shape.mvcnn import (
+    classify,
+    describe,
+    distance,
+    load_mvcnn,
+    ring_of_cameras,
+    shaded_views,
+    untrained_mvcnn,
+)
+from liftnet.shape.mvcnn_training import train_mvcnn
+from liftnet.shape.settings import MvcnnSettings
 
 TINY = MvcnnSettings(init_from=[], views=3, step_views=2, image_size=32, single_epochs=2, multi_epochs=2, batch_size=3)
 WEDGE = TriangleMesh(

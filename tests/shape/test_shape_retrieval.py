@@ -5,8 +5,7 @@ import pytest
 import trimesh
 
 from liftnet.core.errors import LiftnetError
-from liftnet.shape.collection import labelled_meshes
-from liftnet.shape.retrieval import retrieval
+from liftnet.shape.collection import labelled_meshes, retrieval
 
 
 def test_scores_of_a_small_case_by_hand():

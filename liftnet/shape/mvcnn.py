@@ -18,15 +18,15 @@ from liftnet.models.folder import WEIGHTS, ModelKind, SavedModel, load_model, sa
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.rasteriser import Light, Softness, render_soft
 from liftnet.rasteriser.camera_batch import CameraBatch, look_at
-from liftnet.shape.mvcnn.settings import MvcnnSettings, NetworkSettings, ViewSettings
+from liftnet.shape.settings import MvcnnNetworkSettings, MvcnnSettings, ViewSettings
 
 HALF_ANGLE = 15.0  # degrees; from this distance the unit sphere just fills the image
 DISTANCE = 1 / math.sin(math.radians(HALF_ANGLE))
 SOFTNESS = 3e-5  # squared image distance: a quarter of a pixel at 112 px, against steps at edges
 LIGHT = Light(ambient=0.3, directional=0.7)
-MVCNN: ModelKind[NetworkSettings, ViewNetwork] = ModelKind(
+MVCNN: ModelKind[MvcnnNetworkSettings, ViewNetwork] = ModelKind(
     "mvcnn",
-    NetworkSettings,
+    MvcnnNetworkSettings,
     lambda settings: ViewNetwork(settings.backbone, len(settings.classes)),
     "drkfs train mvcnn",
 )
@@ -83,7 +83,7 @@ class Mvcnn:
     """
 
     network: ViewNetwork
-    settings: NetworkSettings
+    settings: MvcnnNetworkSettings
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,9 +136,9 @@ def untrained_mvcnn(settings: MvcnnSettings, classes: Sequence[str] = ("none",),
     return Mvcnn(network.eval(), network_settings(settings, classes))
 
 
-def network_settings(settings: ViewSettings, classes: Sequence[str]) -> NetworkSettings:
+def network_settings(settings: ViewSettings, classes: Sequence[str]) -> MvcnnNetworkSettings:
     """What a network is that sees such views and knows such classes."""
-    return NetworkSettings(**settings.model_dump(include=set(ViewSettings.model_fields)), classes=list(classes))
+    return MvcnnNetworkSettings(**settings.model_dump(include=set(ViewSettings.model_fields)), classes=list(classes))
 
 
 def describe(mesh: TriangleMesh, model: Mvcnn) -> FloatArray:

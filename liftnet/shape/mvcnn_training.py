@@ -23,8 +23,8 @@ from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation, mean
 from liftnet.models.card import Card, paragraph, table
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.mvcnn.model import Mvcnn, network_settings, shaded_views
-from liftnet.shape.mvcnn.settings import MvcnnSettings
+from liftnet.shape.mvcnn import Mvcnn, network_settings, shaded_views
+from liftnet.shape.settings import MvcnnSettings
 
 LOG = get_logger("drkfs")
 Stage = Literal["single", "multi"]

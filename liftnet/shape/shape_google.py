@@ -1,4 +1,4 @@
-"""Geometric words: the centres of clusters of heat kernel signatures, learnt once from many shapes."""
+"""Bags of geometric words, alone and in pairs, and their distance (Bronstein et al., Shape Google, TOG 2011)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,78 @@ from scipy.cluster.vq import kmeans2
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
+from liftnet.core.log import get_logger
+from liftnet.core.parallel import map_threads
 from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.shape.shape_google.laplacian import (
+from liftnet.models.card import Card, paragraph
+from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
+from liftnet.shape.laplacian import (
     Spectrum,
     heat_kernel_signature,
     sampled_spectrum,
     surface_spectrum,
     times_from,
 )
-from liftnet.shape.shape_google.settings import ShapeGoogleSettings
+from liftnet.shape.settings import ShapeGoogleSettings
 
+LOG = get_logger("drkfs")
+VOCABULARY = "vocabulary.safetensors"
 POINTS_A_SHAPE = 300  # signatures of a shape that take part in the clustering
 ITERATIONS = 50
 REMEDY = "Train one with `python -m liftnet drkfs train vocabulary`, or leave it out to use the one of the package"
+
+
+def describe(mesh: TriangleMesh, vocabulary: Vocabulary | None = None, seed: int = 0) -> FloatArray:
+    """The bag of features of a shape: how much of its area belongs to each word.
+
+    It depends neither on place, rotation, scale nor bending, and not on how the surface is cut into triangles. Its
+    cost is that of the vocabulary's number of points, however many faces there are.
+
+    Args:
+        mesh: The surface, open or not, of whatever parts.
+        vocabulary: The words; those of the package if None.
+        seed: Of the points that are drawn.
+
+    Returns:
+        (W,) fractions, their sum is 1.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    signatures, areas = signatures_of(mesh, vocabulary.settings, seed)
+    return areas @ vocabulary.memberships(signatures)
+
+
+def describe_pairs(
+    mesh: TriangleMesh, vocabulary: Vocabulary | None = None, seed: int = 0, time: float | None = None
+) -> FloatArray:
+    """The spatially sensitive bag of a shape: how much of its heat goes from word to word.
+
+    Args:
+        mesh: The surface.
+        vocabulary: The words; those of the package if None.
+        seed: Of the points that are drawn.
+        time: How long the heat flows, in units of the area; the first time of the signatures if None.
+
+    Returns:
+        (W, W) integral of theta(x) theta(y)^T K_t(x, y) over all pairs of points, symmetric, its sum is 1.
+    """
+    vocabulary = vocabulary or load_vocabulary()
+    spectrum = spectrum_of(mesh, vocabulary.settings, seed)
+    members = vocabulary.memberships(heat_kernel_signature(spectrum, vocabulary.times))
+    along = spectrum.functions.T @ (spectrum.areas[:, None] * members)
+    decay = np.exp(-spectrum.eigenvalues * (vocabulary.times[0] if time is None else time))
+    return along.T @ (decay[:, None] * along)
+
+
+def distance(a: FloatArray, b: FloatArray) -> float:
+    """The sum of absolute differences of two bags, both from one vocabulary: 0 to 2 for `describe`.
+
+    Raises:
+        ValueError: The bags have different shapes.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"bags of one vocabulary have the same shape, these have {a.shape} and {b.shape}")
+    return float(np.abs(a - b).sum())
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +143,7 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Vocabulary:
-    return _read(Path(str(files("liftnet.shape.shape_google") / "vocabulary.safetensors")))
+    return _read(Path(str(files("liftnet.shape") / VOCABULARY)))
 
 
 def _read(path: Path) -> Vocabulary:
@@ -174,3 +232,60 @@ def _radius(signatures: FloatArray, words: FloatArray, word: IntArray) -> float:
     members = np.bincount(word, minlength=len(words))
     means = np.bincount(word, squared, len(words)) / np.maximum(members, 1)
     return float(np.sqrt(np.median(means[members > 1])))
+
+
+def train_vocabulary(
+    meshes: Path, model: Path, settings: ShapeGoogleSettings, seed: int = 0, threads: int = 1
+) -> Vocabulary:
+    """Learn words from the shapes of the split train and write vocabulary.safetensors and README.md.
+
+    Args:
+        meshes: Folder of `<class>/<name>.ply`, as `render shapes` writes it.
+        model: Folder that is written.
+        settings: Signatures and words.
+        seed: Of the points that are drawn and of the clusters.
+        threads: Shapes that are described at a time; the words do not depend on it.
+
+    Raises:
+        LiftnetError: The folder cannot be used, or there are too few shapes that can be read.
+    """
+    shapes = [shape for shape in labelled_meshes(meshes) if shape.split == "train"]
+
+    def signatures(shape: LabelledMesh) -> FloatArray | None:
+        mesh = read_or_none(shape)
+        try:
+            return None if mesh is None else drawn_signatures(mesh, settings, seed)
+        except (ValueError, RuntimeError) as error:  # of the Laplacian and of ARPACK
+            LOG.warning("left out: %s has no spectrum (%s)", shape.path, error)
+            return None
+
+    found = map_threads(signatures, shapes, threads, "drkfs", "signatures of shapes")
+    vocabulary = cluster_words([drawn for drawn in found if drawn is not None], settings, seed)
+    vocabulary.save(model / VOCABULARY)
+    _card(vocabulary, sorted({shape.label for shape in shapes}), seed).write(model)
+    LOG.info("%d words of %d shapes: %s", len(vocabulary.words), len(shapes), model)
+    return vocabulary
+
+
+def _card(vocabulary: Vocabulary, classes: list[str], seed: int) -> Card:
+    settings = vocabulary.settings
+    what = f"""{len(vocabulary.words)} words for the bags of features of Bronstein et al., Shape Google (TOG 2011): the
+        centres of k-means over heat kernel signatures of {vocabulary.shapes} shapes (those of the split train); seed
+        {seed}."""
+    facts = [
+        f"Classes: {', '.join(classes)}.",
+        f"Signature: {settings.times} times from {settings.first_time:g} to {settings.last_time:g} in units of the "
+        f"shape's area, from {settings.eigenpairs} eigenfunctions of the Laplacian on {settings.points} points drawn "
+        "from the surface.",
+        f"Width of a word: sigma = {vocabulary.sigma:.4g}, {settings.softness:g} times the median radius of the "
+        "clusters.",
+        f"`{VOCABULARY}` holds `words`, `sigma` and, in its metadata, these settings; descriptors of two shapes can "
+        "be compared where both come from one vocabulary.",
+    ]
+    return Card(
+        title="Geometric words of Shape Google",
+        licence="other",
+        tags=("3d-shape-retrieval", "shape-google"),
+        summary=paragraph(what),
+        data="\n".join(f"- {fact}" for fact in facts),
+    )

@@ -1,3 +1,0 @@
-from .descriptor import LightField, describe, describe_silhouettes, distance, distances
-
-__all__ = ["LightField", "describe", "describe_silhouettes", "distance", "distances"]
