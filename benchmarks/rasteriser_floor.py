@@ -23,7 +23,6 @@ from torch import Tensor
 
 from liftnet.rasteriser import Softness, TileLists, bin_triangles
 from liftnet.rasteriser import numba_kernels as kernels
-from liftnet.rasteriser import numba_programs as programs
 
 BLOCK, LAYERS = 4, 40  # side of a block, px
 
@@ -33,19 +32,19 @@ def _count(corners, start, triangle, across, rule, size):
     """Blocks that the kernels visit, and pixels in them that a triangle reaches."""
     blocks, reached = 0, 0
     for tile in range(len(start) - 1):
-        top, left = tile // across % across * programs.TILE, tile % across * programs.TILE
+        top, left = tile // across % across * kernels.TILE, tile % across * kernels.TILE
         for entry in range(start[tile], start[tile + 1]):
             given = corners[triangle[entry]]
-            prepared = programs._prepare(given, True)
-            region = programs._region(prepared, given, rule[5], size, top, left)
+            prepared = kernels._prepare(given, True)
+            region = kernels._region(prepared, given, rule[5], size, top, left)
             for band in range(region[0][0] // BLOCK, (region[0][1] + BLOCK - 1) // BLOCK):
-                begin, end = programs._span(region, band, top, left)
+                begin, end = kernels._span(region, band, top, left)
                 for block in range(begin, end, BLOCK):
                     blocks += 1
                     for lane in range(BLOCK * BLOCK):
-                        x = programs._centre(left + block + lane // BLOCK, size)
-                        y = programs._centre(top + band * BLOCK + lane % BLOCK, size)
-                        reached += programs._fragment(prepared, x, y, rule)[3]
+                        x = kernels._centre(left + block + lane // BLOCK, size)
+                        y = kernels._centre(top + band * BLOCK + lane % BLOCK, size)
+                        reached += kernels._fragment(prepared, x, y, rule)[3]
     return blocks, reached
 
 

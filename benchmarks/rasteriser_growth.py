@@ -24,7 +24,7 @@ from rasteriser_scene import SIDE, VIEWS, projected, sphere
 
 from liftnet.drkfs import MetricSettings, hemisphere
 from liftnet.rasteriser import Softness, render_soft
-from liftnet.rasteriser.tiles import pixel_boxes
+from liftnet.rasteriser.softness import pixel_boxes
 
 FACES = (320, 1_280, 5_120, 20_480, 81_920, 327_680, 1_310_720)
 AXES = {"faces": FACES, "views": (1, 5, 25, 100), "size": (64, 128, 256, 512, 1024)}

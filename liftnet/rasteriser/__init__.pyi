@@ -1,10 +1,8 @@
 from .camera_batch import CameraBatch, look_at
 from .hard import HardImages, render_nearest, render_silhouettes
-from .light import Light
-from .render import render_soft
+from .render import Light, render_soft
 from .soft_images import SoftImages, rasterise
-from .softness import Softness
-from .tiles import TileLists, bin_triangles
+from .softness import Softness, TileLists, bin_triangles
 
 __all__ = [
     "CameraBatch",

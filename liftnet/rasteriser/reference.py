@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from liftnet.rasteriser.softness import FLAT, Softness
-from liftnet.rasteriser.tiles import pixel_boxes
+from liftnet.rasteriser.softness import FLAT, Softness, pixel_boxes
 
 SHORT = 1e-20  # squared length of an edge that counts as a point; the fast backends draw the line there, too
 

@@ -1,7 +1,8 @@
-"""Soft images of meshes as seen by cameras."""
+"""Soft images of meshes as seen by cameras under a fixed light, with flat shading."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,12 +10,78 @@ import torch
 from torch import Tensor
 
 from liftnet.rasteriser.camera_batch import CameraBatch
-from liftnet.rasteriser.clipping import clip_near
-from liftnet.rasteriser.light import Light
 from liftnet.rasteriser.soft_images import Backend, SoftImages, rasterise
 from liftnet.rasteriser.softness import Softness
 
 AT_ONCE = 2_000_000  # triangles, counted once per view, that are drawn together: bounds what is held besides results
+MARGIN = 8.0  # the gradient of 1 / |n| overflows where |n|^2 falls to the largest number to the power of -2/3
+
+
+@dataclass(frozen=True)
+class Light:
+    """Parallel light that stays where it is in the world, and light from everywhere.
+
+    A surface with unit normal n has the gray value ambient + directional * max(0, n . l). Surfaces are two-sided: n is
+    the normal that points to the camera. A wrapped light (Half Lambert) leaves out the maximum, so that faces that
+    look away from the light differ in shade, too.
+
+    Attributes:
+        direction: Towards the light, in world coordinates (+y is up); of any length.
+        ambient: Share of the light from everywhere.
+        directional: Share of the parallel light.
+        wrapped: Let shades fall further on the side away from the light; `ambient` is then at least `directional`.
+    """
+
+    direction: tuple[float, float, float] = (0.3, 0.8, 0.5)
+    ambient: float = 0.5
+    directional: float = 0.5
+    wrapped: bool = False
+
+    def __post_init__(self) -> None:
+        length = math.hypot(*self.direction)
+        if not (math.isfinite(length) and length > 0):
+            raise ValueError(f"the direction of the light must be finite and not zero, not {self.direction}")
+        if self.wrapped and self.directional > self.ambient:
+            raise ValueError(
+                "a wrapped light needs as much ambient as directional light, or some faces are below black"
+            )
+
+    def shade(self, corners: Tensor, cameras: CameraBatch) -> Tensor:
+        """Gray values of faces; differentiable.
+
+        Args:
+            corners: (F, 3, 3) world coordinates of the corners of each face.
+            cameras: N cameras.
+
+        Returns:
+            (N, F). A face without area has the ambient light alone.
+        """
+        direction = corners.new_tensor(self.direction)
+        normals = face_normals(corners)
+        facing = normals @ (direction / direction.norm())
+        with torch.no_grad():
+            cameras = cameras.to(corners)
+            if cameras.orthographic:
+                away = normals @ cameras.rotation[:, 2].T
+            else:
+                eyes = -torch.einsum("nji,nj->ni", cameras.rotation, cameras.translation)
+                away = (normals * corners[:, 0]).sum(-1, keepdim=True) - normals @ eyes.T
+        towards = torch.where(away.T > 0, -facing, facing)
+        return self.ambient + self.directional * (towards if self.wrapped else towards.relu())
+
+
+def face_normals(corners: Tensor) -> Tensor:
+    """Unit normals (F, 3) of faces (F, 3, 3), right-handed; zero where a face has no area.
+
+    Faces so small that the gradient would overflow on its way (in float32 of sides below about 6e-7, which marching
+    cubes makes) have none: no pixel sees them turn.
+    """
+    normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1)
+    squared = normals.square().sum(-1, keepdim=True)
+    seen, steady = squared > 0, squared > torch.finfo(squared.dtype).max ** (-2 / 3) * MARGIN
+    units = (normals * torch.where(seen, squared, 1).rsqrt()).detach()
+    turning = normals * torch.where(steady, squared, 1).rsqrt()
+    return torch.where(steady, turning, torch.where(seen, units, 0))
 
 
 @dataclass(frozen=True)
@@ -33,7 +100,7 @@ def render_soft(
     cameras: CameraBatch,
     image_size: int = 256,
     softness: Softness = Softness(),  # noqa: B008 (frozen)
-    light: Light = Light(),  # noqa: B008 (frozen)
+    light: Light = Light(),
     backend: Backend | None = None,
 ) -> SoftImages:
     """Draw meshes softly from all cameras; differentiable with respect to the vertices.
@@ -145,3 +212,43 @@ def _check(vertices: Tensor, faces: Tensor) -> None:
         raise ValueError(f"faces name vertices from {int(faces.min())} to {int(faces.max())} of {len(vertices)}")
     if not bool(torch.isfinite(vertices).all()):
         raise ValueError("the coordinates of all vertices must be finite")
+
+
+def clip_near(triangles: Tensor, near: float) -> tuple[Tensor, Tensor]:
+    """Keep what lies behind the near plane; differentiable.
+
+    Args:
+        triangles: (T, 3, 3) camera coordinates, z away from the camera.
+        near: Depth of the plane.
+
+    Returns:
+        (M, 3, 3) triangles with z >= near, in the order of the given ones, and (M,) int64, the triangle each comes
+        from. A triangle with one corner before the plane becomes two, one with two such corners a smaller one; those
+        before the plane are gone.
+    """
+    before = triangles.detach()[..., 2] < near
+    corners = before.sum(1)
+    whole, one, two = ((corners == number).nonzero()[:, 0] for number in (0, 1, 2))
+    a, b, c = _turned(triangles[one], before[one])  # a lies before the plane
+    ab, ac = _crossing(a, b, near), _crossing(a, c, near)
+    d, e, f = _turned(triangles[two], ~before[two])  # d lies behind the plane
+    de, df = _crossing(d, e, near), _crossing(d, f, near)
+    pieces = [triangles[whole]] + [torch.stack(piece, 1) for piece in ((ab, b, c), (ab, c, ac), (d, de, df))]
+    source = torch.cat([whole, one, one, two])
+    order = torch.argsort(source, stable=True)
+    return torch.cat(pieces)[order], source[order]
+
+
+def _turned(triangles: Tensor, odd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The corners (M, 3), in the same sense of rotation, from the odd one on."""
+    rows = torch.arange(len(triangles), device=triangles.device)
+    first = odd.int().argmax(1)
+    a, b, c = (triangles[rows, (first + k) % 3] for k in range(3))
+    return a, b, c
+
+
+def _crossing(start: Tensor, end: Tensor, near: float) -> Tensor:
+    """Where segments (M, 3) that have one end on each side cross the plane."""
+    share = (near - start[:, 2]) / (end[:, 2] - start[:, 2])
+    flat = start[:, :2] + share[:, None] * (end - start)[:, :2]
+    return torch.cat([flat, torch.full_like(start[:, :1], near)], 1)

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from liftnet.rasteriser import reference
-from liftnet.rasteriser.softness import Softness
-from liftnet.rasteriser.tiles import TileLists, bin_triangles
+from liftnet.rasteriser.softness import Softness, TileLists, bin_triangles
 
 Backend = Literal["reference", "numba", "triton"]
 _KERNELS = {"numba": "liftnet.rasteriser.numba_kernels", "triton": "liftnet.rasteriser.triton_kernels"}
@@ -60,7 +59,7 @@ def rasterise(
     """Draw triangles into images; differentiable.
 
     Args:
-        triangles: (T, 3, 3) x right and y down in [-1, 1] where visible, and z, positive (see `clipping`).
+        triangles: (T, 3, 3) x right and y down in [-1, 1] where visible, and z, positive (see `render.clip_near`).
         shades: (T,) gray values.
         image: (T,) int64, the image each triangle belongs to.
         count: Number of images N.

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
-from liftnet.rasteriser.softness import FLAT, Softness
-from liftnet.rasteriser.tiles import TileLists
+from liftnet.rasteriser.softness import FLAT, Softness, TileLists
 
 try:
     import triton

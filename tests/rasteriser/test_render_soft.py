@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from liftnet.rasteriser import Light, Softness, look_at, rasterise, render, render_soft
-from liftnet.rasteriser.clipping import clip_near
-from liftnet.rasteriser.light import face_normals
+from liftnet.rasteriser.render import clip_near, face_normals
 
 EYES = torch.tensor([[1.2, 1.0, 1.9], [0.1, 2.4, -0.4], [-1.5, 0.2, -1.7]], dtype=torch.float64)
 
