@@ -8,29 +8,37 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
 import pandas as pd
+import torch
+from matplotlib.figure import Figure
 
 from liftnet.core.devices import choose_device
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import write_text, writing_error
+from liftnet.core.files import atomic_path, write_text, writing_error
 from liftnet.core.log import get_logger, progress
 from liftnet.core.settings import fingerprint
 from liftnet.core.tables import markdown_table
+from liftnet.core.types import FloatArray
+from liftnet.drkfs.meshes import Meshes
+from liftnet.drkfs.metric import DRKFS, Differences, Target
+from liftnet.drkfs.patches import PATCH, STRIDE
 from liftnet.drkfs.settings import ScoreCommandSettings
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.models.weights import SHIPPED
-
-if TYPE_CHECKING:
-    import torch
-
-    from liftnet.drkfs.metric import DRKFS, Target
+from liftnet.shape.alignment import align
+from liftnet.shape.metrics import METRICS, compare
 
 LOG = get_logger("drkfs")
 VERSION = 1  # raised when the same files and settings give other values
 OK, FAILED, NO_PARTNER = "ok", "failed", "no_partner"
+STRONGEST = 0.85  # how much of the strongest colour covers the view beneath
+LOW, HIGH = np.array([255, 214, 70]) / 255, np.array([205, 20, 40]) / 255  # from a small difference to the largest
+Measure = Callable[[TriangleMesh, TriangleMesh, str], tuple[dict[str, float], str]]
+"""From a shape, its target and the couple's name to values and reasons of those that are missing."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,6 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
 
 def check_metrics(names: list[str]) -> None:
     """Raise LiftnetError if there is no metric of one of these names."""
-    from liftnet.shape.metrics import METRICS
-
     unknown = [name for name in names if name != "drkfs" and name not in METRICS]
     if unknown:
         raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use drkfs, {', '.join(METRICS)}")
@@ -121,9 +127,6 @@ class ShapeMeasure:
 
     def __call__(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[dict[str, float], str]:
         """Values of the metrics in the order asked for, and why some have none."""
-        from liftnet.shape.alignment import align
-        from liftnet.shape.metrics import compare
-
         chosen, seed = self.settings.score, self.request.seed
         others = [metric for metric in chosen.metrics if metric != "drkfs"]
         compared = compare(shape, target, others, chosen, seed)
@@ -135,11 +138,6 @@ class ShapeMeasure:
         return {metric: values[metric] for metric in chosen.metrics}, missing
 
     def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> float:
-        import torch
-
-        from liftnet.drkfs.meshes import Meshes
-        from liftnet.drkfs.metric import DRKFS
-
         device = self.device()
         if self._metric is None:
             self._metric = DRKFS(self.settings.metric).to(device)
@@ -151,8 +149,6 @@ class ShapeMeasure:
         if not self.request.pictures:
             with torch.no_grad():
                 return float(metric(given, prepared))
-        from liftnet.drkfs.picture import draw_differences
-
         differences = metric.differences(given, prepared)
         names = (name, self.request.target.stem) if self.one else (name, "target")
         picture = self._picture(self.request.pictures, name)
@@ -168,8 +164,6 @@ class ShapeMeasure:
 
     def device(self) -> torch.device:
         """The device asked for, after torch was told how many threads it may use."""
-        import torch
-
         torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
         return choose_device(self.request.device)
 
@@ -220,10 +214,6 @@ class Score:
     reason: str
     values: Mapping[str, float]
     recipe: str
-
-
-Measure = Callable[[TriangleMesh, TriangleMesh, str], tuple[dict[str, float], str]]
-"""From a shape, its target and the couple's name to values and reasons of those that are missing."""
 
 
 def find_couples(shape: Path, target: Path) -> list[Couple]:
@@ -354,3 +344,77 @@ def _whole_lines(journal: Path) -> Iterator[Score]:
             yield Score(**json.loads(line))
         except (ValueError, TypeError):
             LOG.info("%s: a line that is not whole is passed over", journal)
+
+
+def spread_patches(values: FloatArray, size: int, stride: int = STRIDE) -> FloatArray:
+    """Values of overlapping patches as an image: each patch counts most in its middle and nothing beyond its border.
+
+    Args:
+        values: (R, C) a value for each patch.
+        size: Side of the image, px.
+        stride: Distance of neighbouring patches, px.
+
+    Returns:
+        (size, size), between the least and the largest value; 0 where no patch reaches.
+    """
+    rising = 1 - np.abs(np.arange(PATCH) + 0.5 - PATCH / 2) / (PATCH / 2)
+    window = np.outer(rising, rising)
+    total, covers = np.zeros((size, size)), np.zeros((size, size))
+    for row, column in np.ndindex(values.shape):
+        place = np.s_[row * stride : row * stride + PATCH, column * stride : column * stride + PATCH]
+        total[place] += values[row, column] * window
+        covers[place] += window
+    return np.divide(total, covers, out=total, where=covers > 0)
+
+
+def painted(view: FloatArray, heat: FloatArray) -> FloatArray:
+    """A gray view with heat in colour over it.
+
+    Args:
+        view: (S, S) gray in [0, 1].
+        heat: (S, S) in [0, 1]; 0 leaves the view as it is.
+
+    Returns:
+        (S, S, 3) colours in [0, 1].
+    """
+    colour = LOW + heat[..., None] * (HIGH - LOW)
+    cover = STRONGEST * heat[..., None]
+    return (1 - cover) * np.clip(view, 0, 1)[..., None] + cover * colour
+
+
+def draw_differences(
+    differences: Differences, path: Path, names: tuple[str, str], columns: int = 5, stride: int = STRIDE
+) -> None:
+    """Draw the views that differ most, each shape in its own row, and how far each is from the other.
+
+    The colour of a pixel is the weighted distance of the patches around it, so that all colour together is the score.
+    One scale holds for the whole picture: red is the patch that differs most.
+
+    Args:
+        differences: Of `DRKFS.differences`.
+        path: PNG to write.
+        names: Of the shape and its target, for the labels.
+        columns: Views to show.
+        stride: Distance of neighbouring patches, px.
+    """
+    worst = differences.by_view().argsort(descending=True)[:columns].tolist()
+    size = differences.views.shape[-1]
+    heats = [
+        np.stack([spread_patches(part[view].cpu().numpy(), size, stride) for view in worst])
+        for part in differences.contributions()
+    ]
+    strongest = max(float(heat.max()) for heat in heats) or 1.0
+    figure = Figure(figsize=(2 * len(worst) + 1.1, 4.9), dpi=130, layout="constrained")
+    axes = np.asarray(figure.subplots(2, len(worst), squeeze=False))
+    rows = zip(names, (differences.views, differences.target_views), heats, strict=True)
+    for row, (name, views, heat) in enumerate(rows):
+        for column, view in enumerate(worst):
+            axis = axes[row, column]
+            axis.imshow(painted(views[view].cpu().numpy(), heat[column] / strongest), interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            if row == 0:
+                axis.set_title(f"view {view}: {float(differences.by_view()[view]):.2g}", fontsize=9)
+        axes[row, 0].set_ylabel(name if len(name) < 32 else f"{name[:14]} ... {name[-14:]}", fontsize=9)
+    figure.suptitle(f"DR-KFS {differences.score:.4g}: the views that differ most, red where they differ", fontsize=11)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")

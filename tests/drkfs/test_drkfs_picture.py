@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from liftnet.drkfs.metric import Differences
-from liftnet.drkfs.picture import draw_differences, painted, spread_patches
+from liftnet.drkfs.score import draw_differences, painted, spread_patches
 
 
 def test_a_patch_is_painted_where_it_lies() -> None:
