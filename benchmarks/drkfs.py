@@ -26,9 +26,9 @@ from liftnet.drkfs import DRKFS, Meshes, MetricSettings, Target
 from liftnet.drkfs.patches import match_patches, patch_weights, sliding_patches
 from liftnet.experiments.drkfs.shapes import Chair
 from liftnet.models import PointDetector
+from liftnet.models.folder import SHIPPED
 from liftnet.models.patch_descriptors import BLANK_CONTRAST, Precision, folded, hardnet, load_network
 from liftnet.models.point_detector import DEVIATION, MEAN, direct_scores
-from liftnet.models.weights import SHIPPED
 
 REPORT = Path(__file__).with_suffix(".md")
 RUNS = 3

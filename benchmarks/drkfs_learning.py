@@ -42,9 +42,9 @@ from liftnet.drkfs.points import PointSet, load_points, read_gray
 from liftnet.drkfs.settings import DescriptorSettings, MetricSettings
 from liftnet.drkfs.train import patches_of
 from liftnet.experiments.drkfs.shapes import chair_of
+from liftnet.models.folder import SHIPPED
 from liftnet.models.patch_descriptors import load_descriptor
 from liftnet.models.point_detector import PointDetector, load_detector
-from liftnet.models.weights import SHIPPED
 from liftnet.rasteriser import render_soft
 
 PAGE = Path(__file__).with_suffix(".md")

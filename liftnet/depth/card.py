@@ -12,7 +12,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, read_json
 from liftnet.core.log import get_logger
 from liftnet.depth.settings import TrainSettings
-from liftnet.models.card import Card, paragraph
+from liftnet.models.folder import Card, paragraph
 
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:

@@ -26,7 +26,7 @@ from liftnet.depth.data.pairs import PairLoader, PairRow, PairTable, hold_out_wo
 from liftnet.depth.metrics import ALIGNMENT, DepthErrors, depth_errors, mean_errors, true_crop
 from liftnet.depth.reprojection.loss import CorrespondenceLoss, Criterion, correspondence_terms
 from liftnet.depth.settings import EvaluateSettings, TrainSettings
-from liftnet.models.depth_priors import constant_depth, inflated_depth
+from liftnet.models.depth_input import constant_depth, inflated_depth
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")

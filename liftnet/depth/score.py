@@ -20,9 +20,8 @@ from liftnet.data.schemas import SCORES, write_table
 from liftnet.data.truth import TrueView, load_truth
 from liftnet.depth.data.crops import CropStore
 from liftnet.depth.metrics import depth_errors, true_crop
-from liftnet.models.depth_input import CropBox, cut_nearest
+from liftnet.models.depth_input import CropBox, constant_depth, cut_nearest, ellipsoid_depth, inflated_depth
 from liftnet.models.depth_networks import InputSettings
-from liftnet.models.depth_priors import constant_depth, ellipsoid_depth, inflated_depth
 from liftnet.models.liftnet import load_model
 
 LOG = get_logger("depth")

@@ -18,7 +18,7 @@ from liftnet.learn.checkpoint import Checkpoint, identity
 from liftnet.learn.loop import Run, is_first_process
 from liftnet.learn.loop import train as run_training
 from liftnet.learn.task import ItemTask
-from liftnet.models.depth_priors import inflated_depth
+from liftnet.models.depth_input import inflated_depth
 from liftnet.models.liftnet import DepthModel, initial_network, network_from, save_model
 
 LOG = get_logger("depth")

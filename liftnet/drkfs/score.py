@@ -28,7 +28,7 @@ from liftnet.drkfs.patches import PATCH, STRIDE
 from liftnet.drkfs.settings import ScoreCommandSettings
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
-from liftnet.models.weights import SHIPPED
+from liftnet.models.folder import SHIPPED
 from liftnet.shape.alignment import align
 from liftnet.shape.metrics import METRICS, compare
 

@@ -28,8 +28,7 @@ from liftnet.drkfs.points import PointSet, load_division, load_points, photo_tou
 from liftnet.drkfs.quadruplets import Pool, joined, load_pool, render_pools
 from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings
 from liftnet.learn.checkpoint import Checkpoint
-from liftnet.models.card import Card, paragraph, table
-from liftnet.models.folder import ModelKind, SavedModel, read_config, save_model
+from liftnet.models.folder import Card, ModelKind, SavedModel, paragraph, read_config, save_model, table
 from liftnet.models.patch_descriptors import HARDNET, HardnetSettings
 from liftnet.models.point_detector import POINT_DETECTOR, PointDetector, PointDetectorSettings
 

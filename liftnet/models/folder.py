@@ -8,28 +8,35 @@ kind of model notes (its settings, its training) stands beside them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+import pandas as pd
+import yaml
 from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json, write_bytes, write_json
-from liftnet.core.settings import SettingsType
-from liftnet.models.weights import SHIPPED, read_weights
+from liftnet.core.files import read_json, write_bytes, write_json, write_text
+from liftnet.core.settings import Settings, SettingsType
+from liftnet.core.tables import markdown_table
+from liftnet.models.encoders import read_state_dict
 
 FORMAT = 3
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OWN = ("format", "model", "network", "sha256")  # what this module writes into config.json
 COUNTER = "num_batches_tracked"  # of batch normalisation: a file may leave it out, as nothing is computed from it
 Network = TypeVar("Network", bound=nn.Module)
+SHIPPED = Path(__file__).parent / "shipped"
+CARD = "README.md"
+WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -140,3 +147,154 @@ def read_config(folder: Path, name: str, remedy: str) -> Mapping[str, Any]:
     if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("model") != name:
         raise LiftnetError(folder / CONFIG, f"does not describe a {name} of format {FORMAT}", remedy)
     return config
+
+
+def read_weights(
+    path: str | Path, expected: Mapping[str, Tensor], what: str, sha256: str | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a file that a network needs.
+
+    Args:
+        path: `.safetensors`, or `.pth`/`.pt` that holds tensors only (nothing else in it is unpickled).
+        expected: State dict of the network; what else the file holds is left out.
+        what: The network's name, for the error.
+        sha256: If given, the SHA-256 of the file in hexadecimal digits.
+
+    Returns:
+        The tensors by the names of `expected`, in the types of `expected`.
+
+    Raises:
+        LiftnetError: The file is missing, damaged, of another checksum or of another network, or not all is finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LiftnetError(path, f"does not exist; weights of {what} were expected there", "Correct the path")
+    if sha256 is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256.lower():
+            raise LiftnetError(
+                path, f"has the SHA-256 {found}, not {sha256}", "Fetch the file again, or correct the sum"
+            )
+    given = read_state_dict(path)
+    wrong = [key for key, value in expected.items() if key not in given or given[key].shape != value.shape]
+    if wrong:
+        shape = tuple(expected[wrong[0]].shape)
+        reason = f"does not hold {what}: it has no tensor {wrong[0]} of shape {shape}"
+        raise LiftnetError(path, reason, f"Give the weights of {what}")
+    chosen = {key: given[key].to(value.dtype) for key, value in expected.items()}
+    unusable = [key for key, value in chosen.items() if not bool(value.isfinite().all())]
+    if unusable:
+        raise LiftnetError(path, f"holds numbers that are not finite, in {unusable[0]}", "Train or fetch it again")
+    return chosen
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card says; texts are Markdown, and a section without text is left out.
+
+    Attributes:
+        title: Of the page.
+        licence: Of the weights, as model hubs name it.
+        tags: As model hubs have them.
+        summary: What the model is.
+        usage: How to use it.
+        data: What it was trained on.
+        training: How it was trained.
+        evaluation: How well it does, and on what.
+        limits: What it is not for.
+        settings: A tree of the settings of its training, if they are to be listed.
+        defaults: The same by default, to be shown beside values that differ.
+        weights: Of what licence, how stored, and their SHA-256.
+        front: What the metadata says besides.
+    """
+
+    title: str
+    licence: str
+    tags: Sequence[str]
+    summary: str = ""
+    usage: str = ""
+    data: str = ""
+    training: str = ""
+    evaluation: str = ""
+    limits: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Settings | None = None
+    weights: str = ""
+    front: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """Write the card into a model's folder, atomically; returns its path.
+
+        Raises:
+            LiftnetError: The folder cannot be written.
+        """
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        environment = Environment(
+            loader=PackageLoader("liftnet.models", "."), undefined=StrictUndefined, trim_blocks=True
+        )
+        text = environment.get_template("card.md.j2").render(
+            title=self.title,
+            front=yaml.safe_dump(self._metadata(), sort_keys=False),
+            summary=self.summary.strip(),
+            sections=[(heading, body.strip()) for heading, body in self._sections() if body.strip()],
+        )
+        write_text(folder / CARD, text.rstrip("\n") + "\n")
+        return folder / CARD
+
+    def _metadata(self) -> dict[str, Any]:
+        block: dict[str, Any] = {"license": self.licence, "library_name": "liftnet", "tags": list(self.tags)}
+        if self.licence == "other":
+            block["license_name"] = "as-its-trainer-says"
+        return block | dict(self.front)
+
+    def _sections(self) -> Iterator[tuple[str, str]]:
+        yield "How to use it", self.usage
+        yield "Data", self.data
+        yield "Training", self.training
+        yield "Evaluation", self.evaluation
+        yield "Limits", self.limits
+        yield "Settings", settings_table(self.settings, self.defaults) if self.settings else ""
+        yield "Licence", self.weights
+
+
+def paragraph(text: str) -> str:
+    """Text in lines of one width, whatever its own line breaks."""
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table; numbers that are not whole with four digits."""
+    return markdown_table(
+        pd.DataFrame(rows).map(lambda value: f"{value:.4f}" if isinstance(value, float) else str(value))
+    )
+
+
+def settings_table(settings: Mapping[str, Any], defaults: Settings | None = None) -> str:
+    """A Markdown table of a tree of settings by their dotted names.
+
+    Args:
+        settings: The tree.
+        defaults: The same by default; given, the default of a value that differs is in a third column.
+
+    >>> print(settings_table({"train": {"iterations": 10}, "points": 5}))
+    | setting | value |
+    | --- | --- |
+    | `train.iterations` | 10 |
+    | `points` | 5 |
+    """
+    flat = _flat(settings)
+    table = pd.DataFrame({"setting": [f"`{name}`" for name in flat], "value": list(flat.values())})
+    if defaults is None:
+        return markdown_table(table)
+    usual = _flat(defaults.model_dump(mode="json"))
+    table["default"] = ["" if usual.get(name) == value else usual.get(name, "") for name, value in flat.items()]
+    return f"The default is given where a value differs from it.\n\n{markdown_table(table)}"
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{above}{name}.") if inner else {above + name: "null" if value is None else str(value)}
+    return flat

@@ -16,9 +16,8 @@ from torch import nn
 from liftnet.core.errors import LiftnetError
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.models import depth_networks
-from liftnet.models.depth_input import cut_input, network_input, put_back
+from liftnet.models.depth_input import cut_input, inflated_depth, network_input, put_back
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
-from liftnet.models.depth_priors import inflated_depth
 from liftnet.models.folder import CONFIG, ModelKind, SavedModel, build_architecture, model_folder
 from liftnet.models.folder import load_model as load_network
 from liftnet.models.folder import save_model as save_network

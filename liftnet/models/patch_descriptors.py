@@ -18,8 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
-from liftnet.models.folder import ModelKind
-from liftnet.models.weights import SHIPPED, read_weights
+from liftnet.models.folder import SHIPPED, ModelKind, read_weights
 
 PATCH = 32  # px, side of the patches that the networks take
 LENGTH = 128

@@ -17,8 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from liftnet.core.settings import Settings
-from liftnet.models.folder import ModelKind
-from liftnet.models.weights import read_weights
+from liftnet.models.folder import ModelKind, read_weights
 
 WINDOW = 25  # px, side of the filters
 SUMS, MAXIMA = 4, 4

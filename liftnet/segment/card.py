@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from liftnet.models.card import Card, paragraph
+from liftnet.models.folder import Card, paragraph
 from liftnet.models.segmenter import Segmenter
 from liftnet.segment.settings import SegmenterSettings
 

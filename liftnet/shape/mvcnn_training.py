@@ -19,8 +19,8 @@ from liftnet.learn import loop
 from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, Row, identity
 from liftnet.learn.loop import Run, write_metrics
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
-from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation, mean_terms
-from liftnet.models.card import Card, paragraph, table
+from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.models.folder import Card, paragraph, table
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
 from liftnet.shape.mvcnn import Mvcnn, network_settings, shaded_views

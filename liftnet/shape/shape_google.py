@@ -19,7 +19,7 @@ from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.models.card import Card, paragraph
+from liftnet.models.folder import Card, paragraph
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
 from liftnet.shape.laplacian import (
     Spectrum,

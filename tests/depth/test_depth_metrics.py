@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from liftnet.data.truth import TrueView
 from liftnet.depth.metrics import VIEWING_DISTANCE, align_as_paper, depth_errors, mean_errors, true_crop
 from liftnet.geometry.cameras import Camera
-from liftnet.models.depth_input import CropBox
-from liftnet.models.depth_priors import constant_depth, ellipsoid_depth, inflated_depth
+from liftnet.models.depth_input import CropBox, constant_depth, ellipsoid_depth, inflated_depth
 
 
 def disc(size, radius, centre=None):

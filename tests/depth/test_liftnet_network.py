@@ -5,9 +5,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
+from liftnet.models.depth_input import inflated_depth
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.depth_networks.unet import LiftNet
-from liftnet.models.depth_priors import inflated_depth
 from liftnet.models.liftnet import DepthModel, initial_network, load_model, network_from, save_model
 
 

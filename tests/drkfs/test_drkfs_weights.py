@@ -9,10 +9,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from liftnet.models.folder import load_model
+from liftnet.models.folder import SHIPPED, load_model
 from liftnet.models.patch_descriptors import HARDNET, load_descriptor
 from liftnet.models.point_detector import POINT_DETECTOR, load_detector
-from liftnet.models.weights import SHIPPED
 
 FILE = "model.safetensors"
 NUMBERS = {"detector": 10_016, "hardnet": 1_335_712}  # filters and biases; convolutions and batch statistics

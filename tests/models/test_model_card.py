@@ -5,7 +5,7 @@ import yaml
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
-from liftnet.models.card import Card, paragraph, settings_table, table
+from liftnet.models.folder import Card, paragraph, settings_table, table
 
 
 def test_a_card_is_metadata_and_markdown(tmp_path):
