@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.settings import settings_from
-from liftnet.drkfs.settings import (
-    DescriptorSettings,
-    DetectorSettings,
-    ScoreCommandSettings,
-)
+from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings, ScoreCommandSettings
 from liftnet.shape.settings import MvcnnSettings, ShapeGoogleSettings
+
+if TYPE_CHECKING:
+    from liftnet.drkfs.train import TrainingInputs
 
 
 def add_commands(stages: Subparsers) -> None:
@@ -85,25 +85,28 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def _detector(arguments: argparse.Namespace) -> None:
-    import torch
+    from liftnet.drkfs.train import run_detector
 
-    from liftnet.drkfs.train import TrainingInputs, run_detector
-
-    torch.set_num_threads(max(1, arguments.threads))
-    inputs = TrainingInputs(
-        arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half, arguments.meshes
-    )
+    inputs = _training_inputs(arguments, arguments.meshes)
     run_detector(inputs, settings_from(arguments, DetectorSettings), arguments.seed)
 
 
 def _descriptor(arguments: argparse.Namespace) -> None:
+    from liftnet.drkfs.train import run_descriptor
+
+    run_descriptor(_training_inputs(arguments), settings_from(arguments, DescriptorSettings), arguments.seed)
+
+
+def _training_inputs(arguments: argparse.Namespace, meshes: Path | None = None) -> TrainingInputs:
+    """What a training on points reads and writes, after torch was told how many threads it may use."""
     import torch
 
-    from liftnet.drkfs.train import TrainingInputs, run_descriptor
+    from liftnet.drkfs.train import TrainingInputs
 
     torch.set_num_threads(max(1, arguments.threads))
-    inputs = TrainingInputs(arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half)
-    run_descriptor(inputs, settings_from(arguments, DescriptorSettings), arguments.seed)
+    return TrainingInputs(
+        arguments.root, arguments.dataset, arguments.model, arguments.licence, arguments.half, meshes
+    )
 
 
 def _vocabulary(arguments: argparse.Namespace) -> None:

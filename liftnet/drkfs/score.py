@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,7 +75,9 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
     Raises:
         LiftnetError: A path does not exist, there is no such metric, or nothing can be written.
     """
-    check_metrics(settings.score.metrics)
+    unknown = [name for name in settings.score.metrics if name != "drkfs" and name not in METRICS]
+    if unknown:
+        raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use drkfs, {', '.join(METRICS)}")
     couples = find_couples(request.shape, request.target)
     one = request.shape.is_file()
     measure = ShapeMeasure(settings, request, one)
@@ -89,13 +91,6 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
     if failed:
         LOG.warning("%d of %d could not be compared; the table says why", failed, len(scores))
     return 0 if any(score.status == OK for score in scores) else 1
-
-
-def check_metrics(names: list[str]) -> None:
-    """Raise LiftnetError if there is no metric of one of these names."""
-    unknown = [name for name in names if name != "drkfs" and name not in METRICS]
-    if unknown:
-        raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use drkfs, {', '.join(METRICS)}")
 
 
 class ShapeMeasure:
@@ -138,7 +133,8 @@ class ShapeMeasure:
         return {metric: values[metric] for metric in chosen.metrics}, missing
 
     def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> float:
-        device = self.device()
+        device = choose_device(self.request.device)
+        torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
         if self._metric is None:
             self._metric = DRKFS(self.settings.metric).to(device)
         metric = self._metric
@@ -161,11 +157,6 @@ class ShapeMeasure:
 
     def _picture(self, pictures: Path, name: str) -> Path:
         return pictures if self.one else pictures / f"{name}.png"
-
-    def device(self) -> torch.device:
-        """The device asked for, after torch was told how many threads it may use."""
-        torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
-        return choose_device(self.request.device)
 
 
 def _digest(path: Path) -> str:
@@ -330,20 +321,19 @@ def _append(journal: Path, score: Score) -> None:
 
 
 def _read_journal(journal: Path) -> dict[tuple[str, str], Score]:
-    return {(score.name, score.recipe): score for score in _whole_lines(journal)}
-
-
-def _whole_lines(journal: Path) -> Iterator[Score]:
-    """The scores of a journal; a last line that was cut off by a kill is passed over."""
+    """The scores of a journal by name and recipe; a last line that was cut off by a kill is passed over."""
+    known: dict[tuple[str, str], Score] = {}
     if not journal.exists():
-        return
+        return known
     for line in journal.read_text(encoding="utf-8", errors="replace").split("\n"):
         if not line:
             continue
         try:
-            yield Score(**json.loads(line))
+            score = Score(**json.loads(line))
+            known[score.name, score.recipe] = score
         except (ValueError, TypeError):
             LOG.info("%s: a line that is not whole is passed over", journal)
+    return known
 
 
 def spread_patches(values: FloatArray, size: int, stride: int = STRIDE) -> FloatArray:

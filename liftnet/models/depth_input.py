@@ -1,4 +1,7 @@
-"""What the network sees of an image: a square crop around the foreground, and coordinates in it."""
+"""What the network sees of an image, a square crop around the foreground, and the depth that the mask alone gives.
+
+The depths of the mask are what LiftNet has to beat.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
-from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, Float32Array, FloatArray, UInt8Array
 from liftnet.models.depth_networks import InputSettings
 
-FloatArray = npt.NDArray[np.floating]
-Float32Array = npt.NDArray[np.float32]
 GREY = 128
 
 
@@ -103,19 +103,13 @@ def put_back(values: Float32Array, box: CropBox, shape: tuple[int, int]) -> Floa
 
 def cut_mask(mask: BoolArray, box: CropBox, size: int) -> BoolArray:
     """Cut and resize a mask to (size, size) bool; there is no foreground beyond the image."""
-    columns, rows = (np.rint(axis).astype(int) for axis in _axes(box, size))
-    height, width = mask.shape
-    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
-    nearest = mask[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
+    nearest, inside = _nearest(mask, box, size)
     return np.asarray(nearest & inside)
 
 
 def cut_nearest(values: FloatArray, box: CropBox, size: int) -> FloatArray:
     """Read (H, W) values at the pixel centres of the crop, without mixing neighbours; NaN beyond the image."""
-    columns, rows = (np.rint(axis).astype(int) for axis in _axes(box, size))
-    height, width = values.shape
-    nearest = values[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)]
-    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    nearest, inside = _nearest(values, box, size)
     return np.where(inside, nearest, np.nan)
 
 
@@ -146,14 +140,13 @@ def network_input(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _axes(box: CropBox, size: int) -> tuple[FloatArray, FloatArray]:
-    """Image columns and rows of the crop's pixel centres."""
+def _nearest(values: np.ndarray, box: CropBox, size: int) -> tuple[np.ndarray, BoolArray]:
+    """(size, size) values of the image's pixels nearest to the crop's pixel centres, and which lie in the image."""
     steps = np.arange(size, dtype=np.float64)
-    corners = box.to_image(np.stack([steps, steps], axis=1), size)
-    return corners[:, 0], corners[:, 1]
-
-
-Float32Array = npt.NDArray[np.float32]
+    columns, rows = np.rint(box.to_image(np.stack([steps, steps], axis=1), size)).astype(int).T
+    height, width = values.shape
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    return values[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)], inside
 
 
 def constant_depth(mask: BoolArray) -> Float32Array:

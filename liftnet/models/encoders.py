@@ -6,7 +6,8 @@ import importlib.util
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,28 @@ def build_encoder(name: str) -> Any:
     Raises:
         LiftnetError: There is no such encoder.
     """
-    smp = _smp()
-    try:
+    with known_encoder(name) as smp:
         encoder = smp.encoders.get_encoder(name, in_channels=3, depth=5, weights=None)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise LiftnetError(
-            f"encoder {name!r}",
-            f"cannot be built ({error})",
-            "Name one of segmentation_models_pytorch.encoders.get_encoder_names(), or tu-<a timm model>",
-        ) from error
     if len(encoder.out_channels) < 5 or 0 in encoder.out_channels[-4:]:
         raise LiftnetError(f"encoder {name!r}", "has no features at strides 4, 8, 16 and 32", "Choose another encoder")
     return encoder
+
+
+@contextmanager
+def known_encoder(name: str) -> Iterator[Any]:
+    """segmentation-models-pytorch, to build something upon the encoder `name` in the block.
+
+    Raises:
+        LiftnetError: There is no such encoder.
+    """
+    try:
+        yield _smp()
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise LiftnetError(
+            f"encoder {name!r}",
+            f"cannot be built ({str(error).splitlines()[0]})",
+            "Name one of segmentation_models_pytorch.encoders.get_encoder_names(), or tu-<a timm model>",
+        ) from error
 
 
 def encoder_normalisation(name: str) -> tuple[list[float], list[float]]:

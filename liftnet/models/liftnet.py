@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, Float32Array, UInt8Array
 from liftnet.models import depth_networks
 from liftnet.models.depth_input import cut_input, inflated_depth, network_input, put_back
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.folder import CONFIG, ModelKind, SavedModel, build_architecture, model_folder
 from liftnet.models.folder import load_model as load_network
 from liftnet.models.folder import save_model as save_network
-
-Float32Array = npt.NDArray[np.float32]
 
 
 class DepthNetwork(nn.Module):

@@ -13,12 +13,11 @@ import torch
 from torch import nn
 
 from liftnet.core.devices import choose_device
-from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.core.types import BoolArray, Float32Array, UInt8Array
 from liftnet.models import segmentation_networks
 from liftnet.models.folder import ModelKind, SavedModel, build_architecture, load_model, save_model
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 
-Float32Array = npt.NDArray[np.float32]
 STRIDE = 32  # of an encoder's deepest level: sides of an input are multiples of it
 
 

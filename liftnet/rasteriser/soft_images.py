@@ -89,7 +89,8 @@ class Kernels(Protocol):
     """A fast backend: a module with these names.
 
     What it keeps of every pixel: the share of light that all triangles let through (1 - silhouette), the least depth,
-    the background's included, and the sum of the weights relative to that depth. `images` are gray, depth and kept.
+    the background's included, and the sum of the weights relative to that depth. `images` are gray, depth and kept;
+    `gradients` are of gray, silhouette and depth, (N, S, S) each.
     """
 
     TILE: int

@@ -29,7 +29,7 @@ OPTIONS = {"num_warps": 1, "enable_fp_fusion": True}
 def forward(
     triangles: Tensor, shades: Tensor, tiles: TileLists, count: int, image_size: int, softness: Softness
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gray, silhouette and depth (N, S, S) and what `backward` needs of every pixel (3, N, S, S)."""
+    """Draw triangles; see `liftnet.rasteriser.soft_images.Kernels`."""
     _check_device(triangles)
     gray, silhouette, depth = (triangles.new_empty(count, image_size, image_size) for _ in range(3))
     kept = triangles.new_empty(3, count, image_size, image_size)
@@ -67,16 +67,7 @@ def backward(
     images: tuple[Tensor, Tensor, Tensor],
     gradients: tuple[Tensor, Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of triangles (T, 3, 3) and shades (T,).
-
-    Args:
-        triangles: As given to `forward`.
-        shades: As given to `forward`.
-        tiles: As given to `forward`.
-        softness: As given to `forward`.
-        images: Gray, depth and what `forward` kept.
-        gradients: Of gray, silhouette and depth, (N, S, S) each.
-    """
+    """Gradients of triangles and shades; see `liftnet.rasteriser.soft_images.Kernels`."""
     rows = triangles.new_empty(len(tiles.triangle), COLUMNS)
     sums = triangles.new_empty(len(triangles), COLUMNS)
     with torch.cuda.device_of(triangles):

@@ -117,34 +117,15 @@ def shape_metric(
     return known
 
 
-@shape_metric("chamfer_l1", "Chamfer (L1)", unit="side")
-def chamfer_l1(pair: Pair) -> float:
-    """See `distances.chamfer_l1`."""
-    return distances.chamfer_l1(pair.nearest)
+def _of_nearest(distance: Callable[[distances.Nearest], float]) -> Callable[[Pair], float]:
+    return lambda pair: distance(pair.nearest)
 
 
-@shape_metric("chamfer_l2", "Chamfer (squared)", unit="side^2")
-def chamfer_l2(pair: Pair) -> float:
-    """See `distances.chamfer_l2`."""
-    return distances.chamfer_l2(pair.nearest)
-
-
-@shape_metric("accuracy", "Accuracy", unit="side")
-def accuracy(pair: Pair) -> float:
-    """See `distances.accuracy`."""
-    return distances.accuracy(pair.nearest)
-
-
-@shape_metric("completeness", "Completeness", unit="side")
-def completeness(pair: Pair) -> float:
-    """See `distances.completeness`."""
-    return distances.completeness(pair.nearest)
-
-
-@shape_metric("hausdorff", "Hausdorff", unit="side")
-def hausdorff(pair: Pair) -> float:
-    """See `distances.hausdorff`."""
-    return distances.hausdorff(pair.nearest)
+shape_metric("chamfer_l1", "Chamfer (L1)", unit="side")(_of_nearest(distances.chamfer_l1))
+shape_metric("chamfer_l2", "Chamfer (squared)", unit="side^2")(_of_nearest(distances.chamfer_l2))
+shape_metric("accuracy", "Accuracy", unit="side")(_of_nearest(distances.accuracy))
+shape_metric("completeness", "Completeness", unit="side")(_of_nearest(distances.completeness))
+shape_metric("hausdorff", "Hausdorff", unit="side")(_of_nearest(distances.hausdorff))
 
 
 @shape_metric("f_score", "F-score", higher_is_better=True)

@@ -16,10 +16,10 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.types import UInt8Array
 from liftnet.learn import loop
-from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, Row, identity
+from liftnet.learn.checkpoint import CHECKPOINT, Row, identity
 from liftnet.learn.loop import Run, write_metrics
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
-from liftnet.learn.task import Networks, Part, Task, Validation
+from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation, mean_terms
 from liftnet.models.folder import Card, paragraph, table
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
@@ -170,7 +170,7 @@ def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 
         if task.epochs:
             state = loop.train(task, task.plan(), run_of(task, model, known))
             metrics += state.metrics
-            best = _best_epoch(state)
+            best = int((state.best_row or state.metrics[-1])["epoch"])  # whose weights were kept
     write_metrics(model, metrics)
     trained = Mvcnn(network.eval(), network_settings(settings, classes))
     counts = {split: sum(shape.split == split for shape in known) for split in ("train", "val")}
@@ -188,12 +188,6 @@ def run_of(task: MvcnnTask, folder: Path, shapes: list[LabelledMesh]) -> Run:
     key = identity(task.settings, task.seed, [task.stage, *names])
     checkpoint = CHECKPOINT if task.stage == "multi" else f"single-{CHECKPOINT}"
     return Run("drkfs", folder, task.seed, key, device="cpu", checkpoint=checkpoint)
-
-
-def _best_epoch(state: Checkpoint) -> int:
-    """The epoch whose weights were kept: the best by validation, else the last."""
-    row = state.best_row or state.metrics[-1]
-    return int(row["epoch"])
 
 
 def render_all(shapes: list[LabelledMesh], classes: tuple[str, ...], settings: MvcnnSettings, split: str) -> ViewSet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -182,23 +181,6 @@ def drawn_signatures(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: in
     signatures, areas = signatures_of(mesh, settings, seed)
     generator = np.random.default_rng(seed)
     return signatures[generator.choice(len(areas), min(POINTS_A_SHAPE, len(areas)), replace=False, p=areas)]
-
-
-def learn_vocabulary(meshes: Iterable[TriangleMesh], settings: ShapeGoogleSettings, seed: int = 0) -> Vocabulary:
-    """Cluster the signatures of many shapes into words.
-
-    Args:
-        meshes: Shapes of the kinds that will be compared; read one at a time.
-        settings: What is computed of each shape, and how many words.
-        seed: Of the points that are drawn and of the clusters' beginning.
-
-    Returns:
-        As `cluster_words`.
-
-    Raises:
-        LiftnetError: There are too few shapes for so many words.
-    """
-    return cluster_words([drawn_signatures(mesh, settings, seed) for mesh in meshes], settings, seed)
 
 
 def cluster_words(drawn: list[FloatArray], settings: ShapeGoogleSettings, seed: int = 0) -> Vocabulary:

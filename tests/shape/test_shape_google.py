@@ -11,7 +11,14 @@ from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import load_mesh
 from liftnet.shape.laplacian import heat_kernel_signature, sampled_spectrum, surface_spectrum, times_from
 from liftnet.shape.settings import ShapeGoogleSettings
-from liftnet.shape.shape_google import describe, describe_pairs, distance, learn_vocabulary, load_vocabulary
+from liftnet.shape.shape_google import (
+    cluster_words,
+    describe,
+    describe_pairs,
+    distance,
+    drawn_signatures,
+    load_vocabulary,
+)
 
 SCULPTURES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "sculptures"
 TIMES = times_from(0.01, 0.08, 4)
@@ -45,9 +52,13 @@ def kinds():
     return {name: solid(mesh) for name, mesh in {"box": box, "ball": ball, "rod": rod}.items()}
 
 
+def learnt_from(meshes, settings, seed=0):
+    return cluster_words([drawn_signatures(mesh, settings, seed) for mesh in meshes], settings, seed)
+
+
 @pytest.fixture(scope="module")
 def words(kinds):
-    return learn_vocabulary(kinds.values(), SMALL, seed=3)
+    return learnt_from(kinds.values(), SMALL, seed=3)
 
 
 def test_the_eigenvalues_of_a_sphere(sphere):
@@ -124,7 +135,7 @@ def test_two_triangulations_have_the_same_bag_and_two_shapes_have_not(kinds, wor
 def test_words_of_the_mesh_itself_know_no_chance():
     sphere = solid(trimesh.creation.icosphere(3))
     along = SMALL.model_copy(update={"surface": "mesh"})
-    words = learn_vocabulary([sphere, TriangleMesh(sphere.vertices * [1, 2, 1], sphere.faces)], along)
+    words = learnt_from([sphere, TriangleMesh(sphere.vertices * [1, 2, 1], sphere.faces)], along)
     bags = [describe(sphere, words, seed) for seed in (0, 1)]
     assert np.array_equal(*bags)
     assert bags[0].max() > 0.5  # a sphere looks the same everywhere
@@ -181,7 +192,7 @@ def test_memberships_are_the_published_formula(words):
 
 
 def test_the_same_shapes_and_seed_give_the_same_vocabulary(kinds, words, tmp_path):
-    again = learn_vocabulary(kinds.values(), SMALL, seed=3)
+    again = learnt_from(kinds.values(), SMALL, seed=3)
     assert np.array_equal(again.words, words.words)
     assert again.sigma == words.sigma
     words.save(tmp_path / "a.safetensors")
@@ -203,7 +214,7 @@ def test_files_that_are_no_vocabulary_are_refused(tmp_path):
         with pytest.raises(LiftnetError, match="no vocabulary"):
             load_vocabulary(tmp_path / f"{name}.safetensors")
     with pytest.raises(LiftnetError, match="too few"):
-        learn_vocabulary([], SMALL)
+        cluster_words([], SMALL)
 
 
 @pytest.mark.real

@@ -5,15 +5,13 @@ Ronneberger et al., "U-Net", MICCAI 2015, in the form of segmentation-models-pyt
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from liftnet.core.errors import LiftnetError
 from liftnet.models.depth_networks import NetworkSettings
-from liftnet.models.encoders import encoder_normalisation, start_encoder
+from liftnet.models.encoders import encoder_normalisation, known_encoder, start_encoder
 from liftnet.models.liftnet import DepthNetwork
 
 CHANNEL_LIMIT = 8  # widths double from level to level up to 8 times the last
@@ -53,19 +51,11 @@ class EncoderUNet(DepthNetwork):
 
 
 def _encoder_unet(encoder: str, channels: list[int]) -> nn.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import segmentation_models_pytorch as smp
-    try:
-        return smp.Unet(
+    with known_encoder(encoder) as smp:
+        network: nn.Module = smp.Unet(
             encoder, encoder_weights=None, decoder_channels=channels, decoder_interpolation="bilinear", classes=1
         )
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise LiftnetError(
-            f"encoder {encoder!r}",
-            f"cannot be built ({str(error).splitlines()[0]})",
-            "Name one of segmentation_models_pytorch.encoders.get_encoder_names(), or tu-<a timm model>",
-        ) from error
+    return network
 
 
 def build(settings: NetworkSettings) -> EncoderUNet:
