@@ -28,7 +28,7 @@ from liftnet.drkfs.patches import PATCH, STRIDE
 from liftnet.drkfs.settings import ScoreCommandSettings
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
-from liftnet.models.folder import SHIPPED
+from liftnet.models.folder import SHIPPED, WEIGHTS
 from liftnet.shape.alignment import align
 from liftnet.shape.metrics import METRICS, compare
 
@@ -111,12 +111,12 @@ class ShapeMeasure:
         """What the values depend on besides the files: settings, seed, contents of the weights, version."""
         metric, score = self.settings.metric, self.settings.score
         weights = {
-            "detector": metric.detector or SHIPPED / "detector" / "model.safetensors",
-            "descriptor": metric.descriptor_weights or SHIPPED / "hardnet" / "model.safetensors",
+            "detector": metric.detector or SHIPPED / "detector",
+            "descriptor": metric.descriptor_weights or SHIPPED / "hardnet",
             "vocabulary": score.vocabulary,
             "mvcnn": score.mvcnn,
         }
-        digests = {name: _digest(Path(path)) for name, path in weights.items() if path}
+        digests = {name: _content(Path(path)) for name, path in weights.items() if path}
         about = [fingerprint(self.settings), digests, self.request.up, self.request.seed, VERSION]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -157,12 +157,6 @@ class ShapeMeasure:
 
     def _picture(self, pictures: Path, name: str) -> Path:
         return pictures if self.one else pictures / f"{name}.png"
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file of weights, or of a model's folder; the path itself of what is not there."""
-    file = path / "model.safetensors" if path.is_dir() else path
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else str(path)
 
 
 def _printed(scores: list[Score], one: bool) -> str:
@@ -303,9 +297,9 @@ def _recipe_of(couple: Couple, recipe: str) -> str:
 
 
 def _content(path: Path) -> str:
-    """16 hex digits of the file's SHA-256; of one that cannot be read its path, since reading it again will tell."""
+    """16 hex digits of the SHA-256 of a file, or of a model folder's weights; the path of what cannot be read."""
     try:
-        with path.open("rb") as file:
+        with (path / WEIGHTS if path.is_dir() else path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return str(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,53 +36,35 @@ LOG = get_logger("drkfs")
 HELD_OUT_SPLIT = "test"
 FEWER_HELD_OUT = 4  # held-out points of the detector are fewer by this factor
 MOST_PATCHES = 20_000  # described for the card's figures
-
-
-@dataclass(frozen=True)
-class CardText:
-    """What the card of one of the two networks says whatever it learnt from.
-
-    Attributes:
-        title: Of the page.
-        tag: As model hubs have it.
-        what: What the network is.
-        recipe: How it is trained.
-        measures: What the figures mean.
-    """
-
-    title: str
-    tag: str
-    what: str
-    recipe: str
-    measures: str
-
-
-DETECTOR_TEXT = CardText(
+# what the cards say whatever was learnt from; the rest is filled in when they are written
+DETECTOR_CARD = Card(
     title="Detector of points of interest for DR-KFS",
-    tag="keypoint-detection",
-    what="""The detector of LIFT (Yi et al., ECCV 2016) in its form: a convolution of 25 x 25 pixels with 16 outputs,
-        joined by generalised hinging hyperplanes, 10,016 numbers. Its sigmoid is the probability that a pixel is a
-        point of interest. Input: gray values in [0, 1].""",
-    recipe="""Quadruplets of patches as in LIFT: two of one point, one of another point, one without a point, at the
+    licence="",
+    tags=("keypoint-detection", "sculpture", "pytorch"),
+    summary="""The detector of LIFT (Yi et al., ECCV 2016) in its form: a convolution of 25 x 25 pixels with 16
+        outputs, joined by generalised hinging hyperplanes, 10,016 numbers. Its sigmoid is the probability that a
+        pixel is a point of interest. Input: gray values in [0, 1].""",
+    training="""Quadruplets of patches as in LIFT: two of one point, one of another point, one without a point, at the
         scale that SIFT found, drawn in proportion to it. Squared hinge on the soft maximum of each score map, and the
         overlap of windows around the soft positions in the two patches of a point and around the point itself; Adam,
         the learning rate falling linearly to 0. Filters have no mean. The background is masked out where the run has
         masks. In the end scale and shift of the score are fitted on held-out patches, so that the sigmoid of a patch's
         highest score is the probability that it holds a point, where half of all patches do.""",
-    measures="""`separation` is how often the highest score of a patch with a point is above that of a patch without
+    evaluation="""`separation` is how often the highest score of a patch with a point is above that of a patch without
         one (chance: 0.5); the probabilities are means of the sigmoid of these scores.""",
 )
-HARDNET_TEXT = CardText(
+HARDNET_CARD = Card(
     title="HardNet trained on photographs of sculptures",
-    tag="local-descriptor",
-    what="""HardNet (Mishchuk et al., NIPS 2017) in kornia's architecture and names of weights: 128 numbers of unit
+    licence="",
+    tags=("local-descriptor", "sculpture", "pytorch"),
+    summary="""HardNet (Mishchuk et al., NIPS 2017) in kornia's architecture and names of weights: 128 numbers of unit
         length for a gray patch of 32 x 32 pixels, whose mean and standard deviation do not matter.""",
-    recipe="""The published recipe: triplet margin 1 with the hardest negative in the batch and anchor swap,
+    training="""The published recipe: triplet margin 1 with the hardest negative in the batch and anchor swap,
         stochastic gradient descent with momentum and dampening .9, the learning rate falling linearly to 0, weight
         decay 1e-4, dropout .3, orthogonal weights at first, quarter turns and mirror images. Patches are cut at
         64 x 64 pixels in SIFT's scale and direction and halved. Batch and number of steps are smaller than the
         published 1,024 and about 49,000.""",
-    measures="""`fpr95` is the fraction of wrong pairs of patches that are as close as 95 % of the right ones (0 is
+    evaluation="""`fpr95` is the fraction of wrong pairs of patches that are as close as 95 % of the right ones (0 is
         best); `matching_ap` the mean average precision of nearest neighbours between two images (1 is best). SIFT
         found the points, so they are such as SIFT can match.""",
 )
@@ -136,7 +118,7 @@ def run_descriptor(inputs: TrainingInputs, settings: DescriptorSettings, seed: i
     notes = _notes(inputs, settings, (train, unseen), state)
     notes |= {"seed": seed, "measured_on": name, "measures": measures}
     save_model(inputs.model, HARDNET, SavedModel(network, HardnetSettings(), notes), inputs.half)
-    _write_card(inputs.model, HARDNET, HARDNET_TEXT)
+    _write_card(inputs.model, HARDNET, HARDNET_CARD)
 
 
 def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) -> None:
@@ -168,7 +150,7 @@ def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) 
     notes = _notes(inputs, settings, (train, unseen), state)
     notes |= {"seed": seed, "measured_on": name, "measures": measures}
     save_model(inputs.model, POINT_DETECTOR, SavedModel(detector, PointDetectorSettings(), notes), inputs.half)
-    _write_card(inputs.model, POINT_DETECTOR, DETECTOR_TEXT)
+    _write_card(inputs.model, POINT_DETECTOR, DETECTOR_CARD)
 
 
 def _measured_detector(detector: PointDetector, pool: Pool, seed: int) -> dict[str, float]:
@@ -237,23 +219,22 @@ def _licences(root: Path, images: tuple[str, ...]) -> dict[str, int]:
     return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in chosen).items()))
 
 
-def _write_card(folder: Path, kind: ModelKind[Any, Any], text: CardText) -> None:
+def _write_card(folder: Path, kind: ModelKind[Any, Any], card: Card) -> None:
     """Write README.md from what config.json holds."""
     config = read_config(folder, kind.name, f"Train it again with `{kind.command}`")
     training, held_out, measures = config["training"], config["held_out"], config["measures"]
     licences = ", ".join(f"{name}: {count:,}" for name, count in training["licences_of_images"].items())
     steps = f"{training['steps']:,} steps, {training['cpu_seconds']:,} CPU seconds, seed {config['seed']}."
-    recipe = [paragraph(text.recipe), paragraph(RENDERS) if config["renders"] else "", steps]
+    recipe = [paragraph(card.training), paragraph(RENDERS) if config["renders"] else "", steps]
     measured = paragraph(
         f"On {config['measured_on']}: {held_out['points']:,} points in {held_out['images']:,} images of"
-        f" {held_out['works']:,} works that were not trained on. {text.measures}"
+        f" {held_out['works']:,} works that were not trained on. {card.evaluation}"
     )
     figures = [{"weights": name, **values} for name, values in measures.items() if isinstance(values, dict)]
-    Card(
-        title=text.title,
+    replace(
+        card,
         licence=config["licence"],
-        tags=(text.tag, "sculpture", "pytorch"),
-        summary=paragraph(text.what),
+        summary=paragraph(card.summary),
         data=paragraph(
             f"{training['points']:,} points with {training['observations']:,} patches, joined from verified"
             f" correspondences between {training['images']:,} images of {training['works']:,} works."

@@ -60,14 +60,17 @@ class CameraBatch:
             (N, V, 3): x and y of the image, in [-1, 1] where visible, and z, the depth along the optical axis. Points
             that are not in front of a perspective camera have no meaning here; the rasteriser clips before it divides.
         """
-        in_camera = self.in_camera(points)
-        depth = in_camera[..., 2:]
-        scale = self.half_width if self.orthographic else self.half_width * depth
-        return torch.cat([in_camera[..., :2] / scale, depth], -1)
+        return self.to_image(self.in_camera(points))
 
     def in_camera(self, points: Tensor) -> Tensor:
         """Camera coordinates (N, V, 3) of world points (V, 3)."""
         return torch.einsum("nij,vj->nvi", self.rotation, points) + self.translation[:, None]
+
+    def to_image(self, points: Tensor) -> Tensor:
+        """Image coordinates and depth of points in camera coordinates (..., 3)."""
+        depth = points[..., 2:]
+        scale = self.half_width if self.orthographic else self.half_width * depth
+        return torch.cat([points[..., :2] / scale, depth], -1)
 
 
 def look_at(

@@ -96,10 +96,6 @@ def _projection(cameras: CameraBatch) -> tuple[float, bool]:
 
 
 def _for_each(render: Callable[[int], None], count: int, threads: int) -> None:
-    if threads == 1:
-        for view in range(count):
-            render(view)
-        return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(render, range(count)))
 

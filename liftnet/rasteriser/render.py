@@ -180,16 +180,9 @@ def _seen(vertices: Tensor, faces: Tensor, cameras: CameraBatch, light: Light, n
     image = torch.arange(count, device=vertices.device).repeat_interleave(len(faces))
     points = cameras.in_camera(vertices)
     if bool((points.detach()[..., 2] >= near).all()):
-        return _Scene(_corners(_to_image(points, cameras), faces), shades, image, count)
+        return _Scene(_corners(cameras.to_image(points), faces), shades, image, count)
     triangles, source = clip_near(_corners(points, faces), near)
-    return _Scene(_to_image(triangles, cameras), shades[source], image[source], count)
-
-
-def _to_image(points: Tensor, cameras: CameraBatch) -> Tensor:
-    """Image coordinates and depth of points in camera coordinates (..., 3)."""
-    depth = points[..., 2:]
-    scale = cameras.half_width if cameras.orthographic else cameras.half_width * depth
-    return torch.cat([points[..., :2] / scale, depth], -1)
+    return _Scene(cameras.to_image(triangles), shades[source], image[source], count)
 
 
 def _corners(points: Tensor, faces: Tensor) -> Tensor:

@@ -143,14 +143,9 @@ class _Rasterise(torch.autograd.Function):
         triangles, shades, start, triangle, gray, depth, kept = ctx.saved_tensors
         across, size, softness, kernels = ctx.rest
         tiles = TileLists(start, triangle, across, size)
-        gray_gradient, silhouette_gradient, depth_gradient = (gradient.contiguous() for gradient in gradients)
+        of_gray, of_silhouette, of_depth = (gradient.contiguous() for gradient in gradients)
         of_triangles, of_shades = kernels.backward(
-            triangles,
-            shades,
-            tiles,
-            softness,
-            (gray, depth, kept),
-            (gray_gradient, silhouette_gradient, depth_gradient),
+            triangles, shades, tiles, softness, (gray, depth, kept), (of_gray, of_silhouette, of_depth)
         )
         return of_triangles, of_shades, None, None, None, None, None
 

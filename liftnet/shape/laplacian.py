@@ -109,11 +109,6 @@ def spectrum(stiffness: SparseMatrix, mass: SparseMatrix, count: int) -> Spectru
     return Spectrum(np.maximum(values[order], 0), vectors[:, order] / np.sqrt(areas)[:, None], areas)
 
 
-def times_from(first: float, last: float, count: int) -> FloatArray:
-    """(count,) times in geometric progression, in units of the area."""
-    return np.geomspace(first, last, count)
-
-
 def heat_kernel_signature(spectrum: Spectrum, times: FloatArray) -> FloatArray:
     """Fraction of the heat put on a point that is still there, per fraction of the area.
 

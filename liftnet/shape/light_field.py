@@ -76,15 +76,14 @@ def describe(mesh: TriangleMesh, threads: int = 1, directions: Float64Array | No
     covered = render_silhouettes(vertices, mesh.faces, light_field_cameras(directions), IMAGE_SIZE, threads)
     # The recipe reads images from the bottom row, as OpenGL hands them out; contours start there.
     silhouettes = covered[:, ::-1].view(np.uint8).reshape(*directions.shape[:2], IMAGE_SIZE, IMAGE_SIZE)
-    if threads == 1:
-        return describe_silhouettes(silhouettes)
-    with ThreadPoolExecutor(threads) as pool:
-        return _stacked(list(pool.map(_describe_light_field, silhouettes)))
+    return describe_silhouettes(silhouettes, threads)
 
 
-def describe_silhouettes(silhouettes: UInt8Array) -> LightField:
+def describe_silhouettes(silhouettes: UInt8Array, threads: int = 1) -> LightField:
     """The descriptor from silhouettes (L, 10, 256, 256) uint8, 0 or 1, bottom row first."""
-    return _stacked([_describe_light_field(each) for each in silhouettes])
+    with ThreadPoolExecutor(threads) as pool:
+        light_fields = list(pool.map(_describe_light_field, silhouettes))
+    return LightField(*(np.stack(parts) for parts in zip(*light_fields, strict=True)))
 
 
 def unit_box(mesh: TriangleMesh) -> Float64Array:
@@ -113,10 +112,6 @@ def _describe_light_field(silhouettes: UInt8Array) -> tuple[UInt8Array, UInt8Arr
 def _bytes(values: Float64Array) -> UInt8Array:
     """8 bits of values from 0 to 1; the descriptor cuts off, it does not round."""
     return np.minimum(values * _LEVELS, _LEVELS - 1).astype(np.uint8)
-
-
-def _stacked(light_fields: Sequence[tuple[UInt8Array, UInt8Array, UInt8Array, UInt8Array]]) -> LightField:
-    return LightField(*(np.stack(parts) for parts in zip(*light_fields, strict=True)))
 
 
 def distance(a: LightField, b: LightField) -> int:

@@ -20,13 +20,7 @@ from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.folder import Card, paragraph
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.laplacian import (
-    Spectrum,
-    heat_kernel_signature,
-    sampled_spectrum,
-    surface_spectrum,
-    times_from,
-)
+from liftnet.shape.laplacian import Spectrum, heat_kernel_signature, sampled_spectrum, surface_spectrum
 from liftnet.shape.settings import ShapeGoogleSettings
 
 LOG = get_logger("drkfs")
@@ -110,8 +104,7 @@ class Vocabulary:
     @property
     def times(self) -> FloatArray:
         """(T,) times of the signatures, in units of the area."""
-        chosen = self.settings
-        return times_from(chosen.first_time, chosen.last_time, chosen.times)
+        return times_of(self.settings)
 
     def memberships(self, signatures: FloatArray) -> FloatArray:
         """(N, W) how far each of the signatures (N, T) belongs to each word; rows sum to 1.
@@ -162,6 +155,11 @@ def _read(path: Path) -> Vocabulary:
     return Vocabulary(words, sigma, settings, int(recipe["shapes"]))
 
 
+def times_of(settings: ShapeGoogleSettings) -> FloatArray:
+    """(T,) times of the signatures in geometric progression, in units of the area."""
+    return np.geomspace(settings.first_time, settings.last_time, settings.times)
+
+
 def spectrum_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> Spectrum:
     """The eigenfunctions that the settings ask for: on points drawn from the surface, or on the mesh's vertices."""
     if settings.surface == "mesh":
@@ -172,8 +170,7 @@ def spectrum_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0
 def signatures_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
     """Signatures (N, T) of points of a surface, and the fraction of the area (N,) that each stands for."""
     spectrum = spectrum_of(mesh, settings, seed)
-    times = times_from(settings.first_time, settings.last_time, settings.times)
-    return heat_kernel_signature(spectrum, times), spectrum.areas
+    return heat_kernel_signature(spectrum, times_of(settings)), spectrum.areas
 
 
 def drawn_signatures(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> FloatArray:

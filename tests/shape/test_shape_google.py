@@ -9,7 +9,7 @@ import trimesh
 from liftnet.core.errors import LiftnetError
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import load_mesh
-from liftnet.shape.laplacian import heat_kernel_signature, sampled_spectrum, surface_spectrum, times_from
+from liftnet.shape.laplacian import heat_kernel_signature, sampled_spectrum, surface_spectrum
 from liftnet.shape.settings import ShapeGoogleSettings
 from liftnet.shape.shape_google import (
     cluster_words,
@@ -21,7 +21,7 @@ from liftnet.shape.shape_google import (
 )
 
 SCULPTURES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes" / "sculptures"
-TIMES = times_from(0.01, 0.08, 4)
+TIMES = np.geomspace(0.01, 0.08, 4)
 SMALL = ShapeGoogleSettings(words=6, points=500, eigenpairs=60)
 
 
