@@ -36,11 +36,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def add_command(
-    subparsers: Subparsers,
-    name: str,
-    run: Run,
-    help: str,
-    settings: type[Settings] | None = None,
+    subparsers: Subparsers, name: str, run: Run, help: str, settings: type[Settings] | None = None
 ) -> argparse.ArgumentParser:
     """Add `python -m liftnet ... <name>` that calls `run(arguments)`.
 

@@ -213,10 +213,7 @@ PAIRS = _schema(
     ("n_h", pa.int32()),  # of these, explained by one affine homography
     ("rho", pa.float32()),  # n_h / n_inliers
     ("median_residual_h", pa.float32()),
-    (
-        "gric_difference",
-        pa.float32(),
-    ),  # GRIC of that homography minus that of the model, per inlier; logged only
+    ("gric_difference", pa.float32()),  # GRIC of that homography minus that of the model, per inlier; logged only
     ("n_ph", pa.int32()),  # of the inliers, explained by one projective homography
     ("n_duplicate", pa.int32()),  # used matches that one similarity explains to a pixel
     ("n_watermark", pa.int32()),  # inliers in the border of both images, or moved alike: the fewer of the two

@@ -24,14 +24,7 @@ class Camera:
     translation: FloatArray
 
     def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Project world points.
-
-        Args:
-            points: (N, 3) world coordinates.
-
-        Returns:
-            (N, 2) pixels and (N,) depth along the optical axis.
-        """
+        """(N, 2) pixels and (N,) depth along the optical axis of (N, 3) world points."""
         in_camera = points @ self.rotation.T + self.translation
         homogeneous = in_camera @ self.intrinsics.T
         return homogeneous[:, :2] / homogeneous[:, 2:], in_camera[:, 2]
@@ -41,15 +34,7 @@ class Camera:
         return float(np.sqrt(self.intrinsics[0, 0] * self.intrinsics[1, 1])) / depth
 
     def unproject(self, pixels: FloatArray, depth: FloatArray) -> FloatArray:
-        """World points at the given pixels and depths.
-
-        Args:
-            pixels: (N, 2).
-            depth: (N,) along the optical axis.
-
-        Returns:
-            (N, 3) world coordinates.
-        """
+        """(N, 3) world points at (N, 2) pixels and (N,) depths along the optical axis."""
         rays = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(self.intrinsics).T
         return (rays * depth[:, None] - self.translation) @ self.rotation
 
@@ -71,14 +56,7 @@ class OrthographicCamera:
     translation: FloatArray
 
     def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Project world points.
-
-        Args:
-            points: (N, 3) world coordinates.
-
-        Returns:
-            (N, 2) pixels and (N,) depth along the optical axis.
-        """
+        """(N, 2) pixels and (N,) depth along the optical axis of (N, 3) world points."""
         in_camera = points @ self.rotation.T + self.translation
         return in_camera[:, :2] * self.scale + self.centre, in_camera[:, 2]
 
@@ -87,15 +65,7 @@ class OrthographicCamera:
         return self.scale
 
     def unproject(self, pixels: FloatArray, depth: FloatArray) -> FloatArray:
-        """World points at the given pixels and depths.
-
-        Args:
-            pixels: (N, 2).
-            depth: (N,) along the optical axis.
-
-        Returns:
-            (N, 3) world coordinates.
-        """
+        """(N, 3) world points at (N, 2) pixels and (N,) depths along the optical axis."""
         in_camera = np.column_stack([(pixels - self.centre) / self.scale, depth])
         return (in_camera - self.translation) @ self.rotation
 

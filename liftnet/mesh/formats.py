@@ -53,15 +53,14 @@ class FolderResolver(Resolver):
             BadMeshError: It is no file of this folder, missing, or too large.
         """
         remedy = "Put the file beside it and name it without its folder, or export to .glb, which is one file"
+        outside = BadMeshError(
+            self.path, "unreadable", f"it refers to {key!r:.200}, which is not in its folder", remedy
+        )
         if urlparse(key).scheme or key.startswith(("/", "\\")):
-            raise BadMeshError(
-                self.path, "unreadable", f"it refers to {key!r:.200}, which is not in its folder", remedy
-            )
+            raise outside
         target = (self.folder / unquote(key)).resolve()
         if not target.is_relative_to(self.folder):
-            raise BadMeshError(
-                self.path, "unreadable", f"it refers to {key!r:.200}, which is not in its folder", remedy
-            )
+            raise outside
         if not target.is_file():
             raise BadMeshError(self.path, "unreadable", f"it refers to {key!r:.200}, which does not exist", remedy)
         refuse_large(target, target.stat().st_size, self.max_bytes)
@@ -87,6 +86,10 @@ def refuse_large(path: Path, size: int, limit: int) -> None:
         raise BadMeshError(path, "too_large", reason, "Reduce it, or raise the limit")
 
 
+def _damaged(path: Path, reason: str) -> BadMeshError:
+    return BadMeshError(path, "unreadable", reason, DAMAGED)
+
+
 def _check_obj(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
     """An OBJ file whose faces count from the file's first vertex, and whose last line is whole.
 
@@ -98,7 +101,7 @@ def _check_obj(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
     """
     last = data.rstrip(b" \t\r\n").rpartition(b"\n")[2].split()
     if last and ((last[0] == b"f" and len(last) < 4) or (last[0] == b"v" and len(last) < 4)):
-        raise BadMeshError(path, "unreadable", "its last line is not whole", DAMAGED)
+        raise _damaged(path, "its last line is not whole")
     return _absolute_faces(path, data) if _OBJ_ODD.search(data) else data
 
 
@@ -111,9 +114,7 @@ def _absolute_faces(path: Path, data: bytes) -> bytes:
         elif words and words[0] == b"f":
             corners = [int(word.split(b"/")[0]) for word in words[1:]]
             if any(corner == 0 or corner < -vertices for corner in corners):
-                raise BadMeshError(
-                    path, "unreadable", f"a face names vertex {min(corners)}, which does not exist", DAMAGED
-                )
+                raise _damaged(path, f"a face names vertex {min(corners)}, which does not exist")
             line = b"f " + b" ".join(b"%d" % (corner + (corner < 0) * (vertices + 1)) for corner in corners)
         lines.append(line)
     return b"\n".join(lines)
@@ -129,12 +130,10 @@ def _check_off(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
         words[0] = re.sub(rb"^\w*OFF\s*", b"", words[0])
     counts = words[0].split() if words else []
     if len(counts) < 2 or not all(count.isdigit() for count in counts):
-        raise BadMeshError(
-            path, "unreadable", "it is no OFF file: the numbers of its vertices and faces are missing", DAMAGED
-        )
+        raise _damaged(path, "it is no OFF file: the numbers of its vertices and faces are missing")
     promised = int(counts[0]) + int(counts[1])
     if len(words) - 1 < promised:
-        raise BadMeshError(path, "unreadable", f"it promises {promised:,} lines and has {len(words) - 1:,}", DAMAGED)
+        raise _damaged(path, f"it promises {promised:,} lines and has {len(words) - 1:,}")
     return data
 
 
@@ -148,9 +147,7 @@ def _check_ply(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
     last = lines[-1].split() if lines else []
     lists = b"property list" in header.rpartition(b"element")[2]
     if len(lines) < promised or (lists and len(last) < int(last[0]) + 1):
-        raise BadMeshError(
-            path, "unreadable", f"it promises {promised:,} lines and has {len(lines):,}, or part of the last", DAMAGED
-        )
+        raise _damaged(path, f"it promises {promised:,} lines and has {len(lines):,}, or part of the last")
     return data
 
 
@@ -160,11 +157,9 @@ def _check_stl(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
         return data
     facets, ends = data.count(b"facet normal"), data.count(b"endfacet")
     if not facets:
-        raise BadMeshError(path, "unreadable", "it is no STL file, or its length is not what it says", DAMAGED)
+        raise _damaged(path, "it is no STL file, or its length is not what it says")
     if facets != ends or b"endsolid" not in data[-2000:]:
-        raise BadMeshError(
-            path, "unreadable", f"it begins {facets:,} triangles, ends {ends:,} and does not end itself", DAMAGED
-        )
+        raise _damaged(path, f"it begins {facets:,} triangles, ends {ends:,} and does not end itself")
     return data
 
 
@@ -196,14 +191,14 @@ def _check_gltf(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
 def _gltf_tree(path: Path, data: bytes) -> dict[str, Any]:
     if data[:4] == b"glTF":
         if len(data) < 20 or struct.unpack_from("<I", data, 8)[0] > len(data):
-            raise BadMeshError(path, "unreadable", "it is shorter than it says", DAMAGED)
+            raise _damaged(path, "it is shorter than it says")
         data = data[20 : 20 + struct.unpack_from("<I", data, 12)[0]]
     elif path.suffix.lower() == ".glb":
         raise BadMeshError(path, "unreadable", "it is no GLB file", "Name it by what it is, or export it again")
     try:
         tree = json.loads(data)
     except ValueError as error:
-        raise BadMeshError(path, "unreadable", f"its header is not JSON ({error})", DAMAGED) from error
+        raise _damaged(path, f"its header is not JSON ({error})") from error
     if not isinstance(tree, dict) or "asset" not in tree:
         raise BadMeshError(path, "unreadable", "it is JSON, but not glTF", "Name it by what it is, or export it again")
     return tree
@@ -224,14 +219,14 @@ def _instances_of_3mf(path: Path, settings: ReadingSettings) -> int:
             refuse_large(path, sum(item.file_size for item in archive.infolist()), settings.max_bytes)
             damaged = archive.testzip()
             if damaged is not None:
-                raise BadMeshError(path, "unreadable", f"its part {damaged!r} is damaged", DAMAGED)
+                raise _damaged(path, f"its part {damaged!r} is damaged")
             models = [name for name in archive.namelist() if "3d/3dmodel.model" in name.lower()]
             if not models:
-                raise BadMeshError(path, "unreadable", "it is a ZIP archive without a 3D model", DAMAGED)
+                raise _damaged(path, "it is a ZIP archive without a 3D model")
             with archive.open(models[0]) as model:
                 count = _instances(path, *_components(model))
     except _BAD_ARCHIVE as error:
-        raise BadMeshError(path, "unreadable", f"it is no 3MF file ({error})", DAMAGED) from error
+        raise _damaged(path, f"it is no 3MF file ({error})") from error
     if count > MAX_INSTANCES:
         reason = f"its components place {count:,} meshes, at most {MAX_INSTANCES:,} are read"
         raise BadMeshError(path, "unreadable", reason, "Export it without nested components")
@@ -258,9 +253,7 @@ def _instances(path: Path, placed: dict[str, list[str]], built: list[str]) -> in
 
     def count(name: str, above: tuple[str, ...]) -> int:
         if name in above or len(above) > 100:
-            raise BadMeshError(
-                path, "unreadable", f"its object {name} contains itself, or is nested too deeply", DAMAGED
-            )
+            raise _damaged(path, f"its object {name} contains itself, or is nested too deeply")
         if name not in counts:
             parts = placed.get(name, [])
             counts[name] = sum(count(part, (*above, name)) for part in parts) if parts else 1

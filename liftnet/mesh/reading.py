@@ -67,10 +67,7 @@ def load_mesh(path: Path | str, up: Up = "y", settings: ReadingSettings | None =
 
 
 def read_mesh(
-    path: Path | str,
-    up: Up = "y",
-    settings: ReadingSettings | None = None,
-    converters: Converters = NO_CONVERTERS,
+    path: Path | str, up: Up = "y", settings: ReadingSettings | None = None, converters: Converters = NO_CONVERTERS
 ) -> ReadMesh:
     """As `load_mesh`, with the number of parts and of what was dropped.
 

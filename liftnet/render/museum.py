@@ -72,11 +72,7 @@ class Museum:
 
     def record(self) -> dict[str, Any]:
         """What the pictures depend on, as kept in museum.json."""
-        return {
-            "version": VERSION,
-            "seed": self.seed,
-            "settings": self.settings.model_dump(),
-        }
+        return {"version": VERSION, "seed": self.seed, "settings": self.settings.model_dump()}
 
 
 def render_museum(folder: Path, settings: MuseumSettings, seed: int, threads: int) -> Path:
@@ -162,16 +158,15 @@ def _render_work(museum: Museum, work: Work, masks: Masks) -> int:
     from liftnet.mesh.mesh import stand
     from liftnet.render.materials import MATERIALS
     from liftnet.render.ray_caster import photograph
-    from liftnet.render.scene import ambient_openness, make_place, place_seed
+    from liftnet.render.scene import make_places
     from liftnet.render.viewpoints import plan_views
 
     settings = museum.settings
     missing = _missing(museum, work, masks)
     mesh = stand(mesh_field(work.shape(), settings.mesh_resolution, up="z"))
-    openness = ambient_openness(mesh)
     material = MATERIALS[work.material](np.random.default_rng(stable_seed(work.seed, "texture")))
     views = plan_views(mesh.vertices, settings.views_per_work, settings.image_size, settings.azimuth_span, work.seed)
-    places = {p: make_place(mesh, openness, place_seed(work.seed, p)) for p in {views[i].place for i in missing}}
+    places = make_places(mesh, {views[i].place for i in missing}, work.seed)
     for i in missing:
         image, truth = photograph(places[views[i].place], material, views[i])
         save_truth(museum.folder / museum.truth(work, i), truth)

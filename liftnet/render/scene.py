@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,6 +140,12 @@ class Place:
         return np.where(hedge[:, None], green, colour).astype(np.float32)
 
 
+def make_places(sculpture: TriangleMesh, numbers: Iterable[int], seed: int) -> dict[int, Place]:
+    """The places of a sculpture of these numbers, each drawn from the seed of the work and its number."""
+    openness = ambient_openness(sculpture)
+    return {n: make_place(sculpture, openness, stable_seed(seed, "place", str(n))) for n in numbers}
+
+
 def make_place(sculpture: TriangleMesh, openness: FloatArray, seed: int) -> Place:
     """A place for a sculpture, drawn from `seed`."""
     rng = np.random.default_rng(seed)
@@ -247,8 +254,3 @@ def openness_at(
             distance = np.minimum(distance, np.maximum(down, 0))
         total += distance
     return (total / np.float32(rays * reach)).astype(np.float32)
-
-
-def place_seed(work_seed: int, place: int) -> int:
-    """The seed of one of a work's places."""
-    return stable_seed(work_seed, "place", str(place))

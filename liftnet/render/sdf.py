@@ -177,14 +177,11 @@ def union(*fields: Field, blend: float = 0.0) -> Field:
 
 def subtract(body: Field, *tools: Field, blend: float = 0.0) -> Field:
     """`body` without what the tools cover."""
+    return intersect(body, *map(_complement, tools), blend=blend)
 
-    def field(p: FloatArray) -> FloatArray:
-        value = body(p)
-        for tool in tools:
-            value = smooth_max(value, -tool(p), blend)
-        return value
 
-    return field
+def _complement(body: Field) -> Field:
+    return lambda p: -body(p)
 
 
 def intersect(*fields: Field, blend: float = 0.0) -> Field:

@@ -30,7 +30,7 @@ from liftnet.mesh.mesh import BadMeshError, TriangleMesh, stand
 from liftnet.render.blender import find_blender
 from liftnet.render.materials import MATERIALS, Material, paint
 from liftnet.render.ray_caster import make_subject, photograph, render_view
-from liftnet.render.scene import ambient_openness, make_place, place_seed
+from liftnet.render.scene import make_places
 from liftnet.render.settings import SetSettings
 from liftnet.render.shapes import SCAN_UNIT, SCULPTURE, Recording, Shape, shapes_of
 from liftnet.render.viewpoints import OrthographicView, fit_frame, plan_views, shapenet_views, sketchfab_views
@@ -336,10 +336,9 @@ def _photographs(mesh: TriangleMesh, material: str, seed: int, count: int, setti
     """Photographs of a mesh of the nominal height with perspective cameras in a museum; depth in cm."""
     mesh = stand(mesh)
     scale = settings.scanned.object_height_cm / float(mesh.vertices[:, 2].max())
-    openness = ambient_openness(mesh)
     views = plan_views(mesh.vertices, count, settings.views.size, SCAN_SPAN, seed, SCAN_FLAVOURS)
     texture = _material(material, seed)
-    places = {number: make_place(mesh, openness, place_seed(seed, number)) for number in {v.place for v in views}}
+    places = make_places(mesh, {view.place for view in views}, seed)
     for view in views:
         image, truth = photograph(places[view.place], texture, view)
         camera = truth.camera

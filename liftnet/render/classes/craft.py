@@ -54,31 +54,27 @@ def airplane(d: RandomSource) -> Model:
     height = d.choice((-0.55, -0.55, 0.8)) * radius if kind != "biplane" else -0.6 * radius
     root, end = (0, at, height), (span, at + sweep, height + lift)
     paint = skin if d.chance(0.6) else trim
-    m.add(paint, *mirrored(wing(root, end, chord, tip, 0.12 * chord)))
+    m.pair(paint, wing(root, end, chord, tip, 0.12 * chord))
     if kind == "liner":
         _jets(m, d, trim, (radius, span, at, sweep, height, lift))
         if d.chance(0.5):
-            m.add(trim, *mirrored(wing(end, (span + 0.03, end[1] + 0.1, end[2] + 0.22), tip, tip * 0.5, 0.03)))
+            m.pair(trim, wing(end, (span + 0.03, end[1] + 0.1, end[2] + 0.22), tip, tip * 0.5, 0.03))
         for y in np.linspace(-0.33, 0.25, 22) * long:
-            m.add(GLASS, *mirrored(box((radius * 0.97, y, radius * 0.22), (0.03, 0.035, 0.05), 0.004)))
+            m.pair(GLASS, box((radius * 0.97, y, radius * 0.22), (0.03, 0.035, 0.05), 0.004))
         m.add(GLASS, ball((0, -long * 0.465, radius * 0.42), (radius * 0.5, 0.11, radius * 0.22), 8))
     else:
         if kind == "biplane":
             gap = d.uniform(0.55, 0.75)
-            m.add(
+            m.pair(
                 paint,
-                *mirrored(
-                    wing((0, at - 0.1, height + gap), (span * 1.05, at - 0.05, height + gap + 0.05), chord, tip, 0.07)
-                ),
+                wing((0, at - 0.1, height + gap), (span * 1.05, at - 0.05, height + gap + 0.05), chord, tip, 0.07),
             )
             for x in (0.25, span * 0.75):
-                m.add(
+                m.pair(
                     d.colour(*WOODS),
-                    *mirrored(
-                        *(
-                            rod((x, at + y, height), (x, at + y - 0.05, height + gap), 0.015, sides=8)
-                            for y in (-0.15, 0.15)
-                        )
+                    *(
+                        rod((x, at + y, height), (x, at + y - 0.05, height + gap), 0.015, sides=8)
+                        for y in (-0.15, 0.15)
                     ),
                 )
         m.add(GLASS, ball((0, -0.17 * long, radius * 0.9), (radius * 0.6, 0.34, radius * 0.6), 10))
@@ -94,7 +90,7 @@ def airplane(d: RandomSource) -> Model:
                 skin,
             )
             m.add(BLACK, *(part for x in (-0.35, 0.35) for part in wheel((x, at - 0.2, -radius - 0.3), 0.13, 0.08)))
-            m.add(skin, *mirrored(beam((0.35, at - 0.2, -radius - 0.3), (0.1, at - 0.1, -radius * 0.6), 0.04)))
+            m.pair(skin, beam((0.35, at - 0.2, -radius - 0.3), (0.1, at - 0.1, -radius * 0.6), 0.04))
     _tail(m, d, kind, (trim if d.chance(0.5) else skin, skin), (long, radius, chord))
     return m
 
@@ -121,18 +117,14 @@ def _jets(m: Model, d: RandomSource, colour: Colour, sizes: tuple[float, ...]) -
     ]
     for share in places:
         where = (span * share, at + sweep * share - 0.5, height + lift * share - size * 1.15)
-        m.add(colour, *mirrored(lathe(profile, where, (0, 1, 0))))
-        m.add(BLACK, *mirrored(lathe([(-0.004, size * 0.7), (0.01, size * 0.7)], where, (0, 1, 0))))
-        m.add(
-            colour, *mirrored(box((where[0], where[1] + long * 0.55, where[2] + size), (0.04, long * 0.7, size * 0.9)))
-        )
+        m.pair(colour, lathe(profile, where, (0, 1, 0)))
+        m.pair(BLACK, lathe([(-0.004, size * 0.7), (0.01, size * 0.7)], where, (0, 1, 0)))
+        m.pair(colour, box((where[0], where[1] + long * 0.55, where[2] + size), (0.04, long * 0.7, size * 0.9)))
     if not places:
-        m.add(
+        m.pair(
             colour,
-            *mirrored(
-                lathe(profile, (radius * 1.45, 0.9, radius * 0.5), (0, 1, 0)),
-                box((radius, 1.15, radius * 0.5), (radius, 0.3, 0.04)),
-            ),
+            lathe(profile, (radius * 1.45, 0.9, radius * 0.5), (0, 1, 0)),
+            box((radius, 1.15, radius * 0.5), (radius, 0.3, 0.04)),
         )
 
 
@@ -162,9 +154,8 @@ def _tail(
     m.add(colours[0], wing((0, end - 0.1, base), (0, end + back, base + high), size * 1.2, size * 0.6, 0.06))
     level = base + high if d.chance(0.3) or kind == "glider" else base
     y = end + (back if level > base else 0)
-    m.add(
-        colours[1],
-        *mirrored(wing((0, y, level), (d.uniform(0.55, 0.8), y + back * 0.7, level + 0.04), size, size * 0.5, 0.05)),
+    m.pair(
+        colours[1], wing((0, y, level), (d.uniform(0.55, 0.8), y + back * 0.7, level + 0.04), size, size * 0.5, 0.05)
     )
 
 
@@ -174,17 +165,17 @@ def _fighter(m: Model, d: RandomSource, skin: Colour) -> None:
     sizes = np.array([0.03, 0.22, 0.5, 0.85, 1.0, 1.0, 0.75, 0.6])
     m.add(skin, _fuselage(np.linspace(0, 1, 40), shares, sizes, long, radius))
     m.add(GLASS, ball((0, -0.2 * long, radius * 0.75), (radius * 0.55, 0.36, radius * 0.6), 10))
-    m.add(skin, *mirrored(cushion((radius * 0.95, 0.0, -radius * 0.1), (radius * 0.9, long * 0.4, radius * 1.1), 0.5)))
+    m.pair(skin, cushion((radius * 0.95, 0.0, -radius * 0.1), (radius * 0.9, long * 0.4, radius * 1.1), 0.5))
     span, chord, sweep = d.uniform(0.9, 1.25), d.uniform(1.0, 1.5), d.uniform(0.35, 0.7)
-    m.add(skin, *mirrored(wing((0, 0.1, 0), (span, 0.1 + sweep, -0.02), chord, chord * d.uniform(0.1, 0.35), 0.07)))
-    m.add(skin, *mirrored(wing((0, long * 0.4, 0), (0.6, long * 0.4 + 0.25, 0), 0.5, 0.25, 0.04)))
+    m.pair(skin, wing((0, 0.1, 0), (span, 0.1 + sweep, -0.02), chord, chord * d.uniform(0.1, 0.35), 0.07))
+    m.pair(skin, wing((0, long * 0.4, 0), (0.6, long * 0.4 + 0.25, 0), 0.5, 0.25, 0.04))
     if d.chance(0.3):
-        m.add(skin, *mirrored(wing((0, -long * 0.22, 0.04), (0.5, -long * 0.22 + 0.2, 0.06), 0.35, 0.12, 0.03)))
+        m.pair(skin, wing((0, -long * 0.22, 0.04), (0.5, -long * 0.22 + 0.2, 0.06), 0.35, 0.12, 0.03))
     fin, lean = (long * 0.36, radius * 0.5), d.uniform(0.0, 0.25)
     if d.chance(0.5):
         m.add(skin, wing((0, *fin), (0, fin[0] + 0.35, fin[1] + 0.6), 0.65, 0.25, 0.05))
     else:
-        m.add(skin, *mirrored(wing((radius, *fin), (radius + lean, fin[0] + 0.25, fin[1] + 0.5), 0.55, 0.25, 0.05)))
+        m.pair(skin, wing((radius, *fin), (radius + lean, fin[0] + 0.25, fin[1] + 0.5), 0.55, 0.25, 0.05))
     nozzles = (0,) if d.chance(0.5) else (-radius * 0.6, radius * 0.6)
     m.add(
         BLACK,
@@ -195,7 +186,7 @@ def _fighter(m: Model, d: RandomSource, skin: Colour) -> None:
     )
     for x in (span * 0.45, span * 0.7)[: d.integer(0, 2)]:
         missile = lathe([(0, 0.0), (0.06, 0.04), (0.6, 0.04), (0.62, 0)], (x, -0.1 + sweep * 0.3, -0.12), (0, 1, 0))
-        m.add(WHITE, *mirrored(missile, box((x, 0.2 + sweep * 0.3, -0.06), (0.02, 0.3, 0.1))))
+        m.pair(WHITE, missile, box((x, 0.2 + sweep * 0.3, -0.06), (0.02, 0.3, 0.1)))
 
 
 # Boats and ships
@@ -378,8 +369,5 @@ def _decks(m: Model, d: RandomSource, kind: str, upper: Colour, wide: float, dec
         turret = deck + (0.1 if y == -1.35 else 0.16)
         way = -1 if y < 0 else 1
         m.add(upper, box((0, y, turret), (wide * 0.42, 0.3, 0.16), 0.03, 2, 0.85))
-        m.add(
-            upper,
-            *mirrored(rod((wide * 0.08, y, turret + 0.03), (wide * 0.08, y + way * 0.5, turret + 0.08), 0.02, 0.015)),
-        )
-    m.add(upper, *mirrored(moved(ball((0, 0, 0), (0.06, 0.1, 0.06), 6), (wide * 0.35, 0.1, deck + 0.33))))
+        m.pair(upper, rod((wide * 0.08, y, turret + 0.03), (wide * 0.08, y + way * 0.5, turret + 0.08), 0.02, 0.015))
+    m.pair(upper, moved(ball((0, 0, 0), (0.06, 0.1, 0.06), 6), (wide * 0.35, 0.1, deck + 0.33)))

@@ -328,7 +328,7 @@ def rifle(d: RandomSource) -> Model:
         )
     if d.chance(0.25):
         leg = rod((-rear - barrel * 0.5, 0.01, 0), (-rear - barrel * 0.5, 0.09, -0.16), 0.007, sides=8)
-        m.add(steel, *mirrored(leg, axis=1))
+        m.pair(steel, leg, axis=1)
     return m
 
 

@@ -52,16 +52,16 @@ def chair(d: RandomSource) -> Model:
         m.add(frame, *mirrored(tube(smooth_path(path), 0.018)), rod((-wide / 2, deep / 2, 0.015), path[-1], 0.018))
     elif kind == "club":
         m.add(cover, cushion((0, 0, tall / 2), (wide * 1.3, deep * 1.1, tall * 0.9)))
-        m.add(cover, *mirrored(cushion((wide * 0.62, 0, tall * 0.75), (0.16, deep * 1.15, tall * 1.3))))
+        m.pair(cover, cushion((wide * 0.62, 0, tall * 0.75), (0.16, deep * 1.15, tall * 1.3)))
     else:
         _legs(m, d, frame, (wide, deep, tall), d.choice(("straight", "splayed", "turned")))
         if kind == "rocking":
             rocker = [(0, y, 0.9 * y * y - 0.02) for y in np.linspace(-deep * 0.8, deep, 12)]
-            m.add(frame, *mirrored(moved(tube(rocker, 0.025), (wide / 2 - 0.03, 0, 0))))
+            m.pair(frame, moved(tube(rocker, 0.025), (wide / 2 - 0.03, 0, 0)))
     if kind != "club" and d.chance(0.4):
         high, reach = tall + d.uniform(0.16, 0.26), wide / 2 + d.uniform(-0.02, 0.03)
-        m.add(frame, *mirrored(box((reach, 0, high), (0.05, deep * 0.95, 0.035))))
-        m.add(frame, *mirrored(beam((reach, -deep * 0.35, tall), (reach, -deep * 0.4, high), 0.035)))
+        m.pair(frame, box((reach, 0, high), (0.05, deep * 0.95, 0.035)))
+        m.pair(frame, beam((reach, -deep * 0.35, tall), (reach, -deep * 0.4, high), 0.035))
     return m
 
 
@@ -79,7 +79,7 @@ def _back(m: Model, d: RandomSource, frame: Colour, cover: Colour, sizes: tuple[
         hoop += [(wide * 0.47, top - 0.03, low + high * 0.7), (wide * 0.45, at, low)]
         m.add(frame, tube(smooth_path(hoop, 30), 0.018))
     else:
-        m.add(frame, *mirrored(beam((wide * 0.45, at, low - 0.02), (wide * 0.45, top, low + high), 0.04, 0.035)))
+        m.pair(frame, beam((wide * 0.45, at, low - 0.02), (wide * 0.45, top, low + high), 0.04, 0.035))
         m.add(frame, box((0, top, low + high - 0.04), (wide * 0.98, 0.035, d.uniform(0.06, 0.14))))
     if kind == "rungs":
         for share in np.linspace(0.2, 0.8, d.integer(2, 5)):
@@ -146,23 +146,18 @@ def sofa(d: RandomSource) -> Model:
     reach, top = d.uniform(0.12, 0.26), seat + d.uniform(0.12, 0.26)
     side = wide / 2 + reach / 2
     if arm in ("box", "roll"):
-        m.add(cover, *mirrored(cushion((side, 0, (low + top) / 2), (reach, deep, top - low), softness)))
+        m.pair(cover, cushion((side, 0, (low + top) / 2), (reach, deep, top - low), softness))
     if arm == "roll":
-        m.add(
-            cover, *mirrored(rod((side + 0.02, -deep / 2, top), (side + 0.02, deep / 2, top), reach * 0.62, sides=20))
-        )
+        m.pair(cover, rod((side + 0.02, -deep / 2, top), (side + 0.02, deep / 2, top), reach * 0.62, sides=20))
     if arm == "slope":
         y = np.linspace(-deep / 2, deep / 2, 8)
         high = top + (back - top) * ((y / deep + 0.5) ** 2)
-        m.add(cover, *mirrored(slab(np.c_[y, np.full(8, low)], np.c_[y, high], reach, x=side)))
+        m.pair(cover, slab(np.c_[y, np.full(8, low)], np.c_[y, high], reach, x=side))
     if d.chance(0.3):
         x = d.choice((-1, 1)) * (wide - each) / 2
         m.add(cover, cushion((x, -deep * 0.8, (low + seat) / 2), (each, deep * 0.75, seat - low + 0.06), softness))
     if d.chance(0.6):
-        m.add(
-            feet,
-            *mirrored(*(rod((wide * 0.44, y, 0), (wide * 0.44, y, low + 0.05), 0.02, 0.035) for y in (-0.3, 0.3))),
-        )
+        m.pair(feet, *(rod((wide * 0.44, y, 0), (wide * 0.44, y, low + 0.05), 0.02, 0.035) for y in (-0.3, 0.3)))
     return m
 
 
@@ -190,7 +185,7 @@ def bed(d: RandomSource) -> Model:
     heights[-1] = heights[1] if kind == "posts" else foot
     for end, high in heights.items():
         y = end * (long / 2 + 0.04)
-        m.add(frame, *mirrored(beam((wide / 2 + 0.02, y, 0), (wide / 2 + 0.02, y, high), d.uniform(0.05, 0.09))))
+        m.pair(frame, beam((wide / 2 + 0.02, y, 0), (wide / 2 + 0.02, y, high), d.uniform(0.05, 0.09)))
         board = min(high, top) if end > 0 else min(high, foot if kind != "posts" else low + 0.3)
         if kind in ("barred", "bunk"):
             m.add(frame, beam((-wide / 2, y, board - 0.03), (wide / 2, y, board - 0.03), 0.045))
@@ -200,8 +195,8 @@ def bed(d: RandomSource) -> Model:
             m.add(frame, box((0, y, (low + board) / 2 - 0.05), (wide, 0.045, max(board - low + 0.1, 0.05))))
     if kind == "posts":
         high, reach = heights[1], long / 2 + 0.04
-        m.add(frame, *mirrored(beam((wide / 2, -reach, high), (wide / 2, reach, high), 0.05)))
-        m.add(frame, *mirrored(beam((-wide / 2, reach, high), (wide / 2, reach, high), 0.05), axis=1))
+        m.pair(frame, beam((wide / 2, -reach, high), (wide / 2, reach, high), 0.05))
+        m.pair(frame, beam((-wide / 2, reach, high), (wide / 2, reach, high), 0.05), axis=1)
     if kind == "bunk":
         for z in np.linspace(0.2, levels[1], 5):
             m.add(frame, beam((wide / 2 + 0.08, -long * 0.3, z), (wide / 2 + 0.08, -long * 0.08, z), 0.03))
@@ -225,10 +220,10 @@ def bookshelf(d: RandomSource) -> Model:
     for z, own in zip(levels, depth, strict=True):
         m.add(wood, box((0, (deep - own) / 2, z + thick / 2), (wide, own, thick)))
     if kind in ("case", "stagger"):
-        m.add(wood, *mirrored(box((wide / 2 + thick / 2, 0, tall / 2), (thick, deep, tall))))
+        m.pair(wood, box((wide / 2 + thick / 2, 0, tall / 2), (thick, deep, tall)))
     else:
         for y, foot in ((-deep / 2, -deep / 2 - (deep * 0.6 if kind == "ladder" else 0)), (deep / 2, deep / 2)):
-            m.add(wood, *mirrored(beam((wide / 2, foot, 0), (wide / 2, y, tall), 0.04)))
+            m.pair(wood, beam((wide / 2, foot, 0), (wide / 2, y, tall), 0.04))
     if d.chance(0.6) and kind != "ladder":
         m.add(wood, box((0, deep / 2 - 0.008, tall / 2), (wide, 0.016, tall - base)))
     for row in range(rows):
@@ -275,7 +270,7 @@ def cabinet(d: RandomSource) -> Model:
     m.add(wood, box((0, -over / 2, lift + tall + 0.015), (wide + 2 * over, deep + over, 0.035)))
     if lift > 0.06:
         for y in (-deep * 0.42, deep * 0.42):
-            m.add(wood, *mirrored(rod((wide * 0.45, y, 0), (wide * 0.43, y, lift + 0.02), 0.02, 0.035)))
+            m.pair(wood, rod((wide * 0.45, y, 0), (wide * 0.43, y, lift + 0.02), 0.02, 0.035))
     columns = {"drawers": d.integer(1, 2), "sideboard": d.integer(2, 4), "wardrobe": d.integer(2, 3)}.get(kind, 2)
     knob, gap = d.choice(("knob", "bar", "upright", "cup")), 0.012
     front = d.colour(*WOODS, (0.7, 0.7, 0.68)) if d.chance(0.3) else wood
@@ -337,10 +332,10 @@ def table(d: RandomSource) -> Model:
         round_legs = d.chance(0.5)
         for sy in (-1, 1):
             foot, top = (x + splay, sy * (y + splay), 0), (x, sy * y, tall - thick)
-            m.add(leg, *mirrored(rod(foot, top, bar * 0.5) if round_legs else beam(foot, top, bar)))
+            m.pair(leg, rod(foot, top, bar * 0.5) if round_legs else beam(foot, top, bar))
         if d.chance(0.5) and form == "square":
-            m.add(leg, *mirrored(box((x, 0, tall - thick - 0.04), (0.02, 2 * y, 0.08))))
-            m.add(leg, *mirrored(box((0, y, tall - thick - 0.04), (2 * x, 0.02, 0.08)), axis=1))
+            m.pair(leg, box((x, 0, tall - thick - 0.04), (0.02, 2 * y, 0.08)))
+            m.pair(leg, box((0, y, tall - thick - 0.04), (2 * x, 0.02, 0.08)), axis=1)
         if d.chance(0.25):
             m.add(wood, box((0, 0, tall * 0.3), (2 * x, 2 * y, 0.02)))
     elif kind == "pedestal":
@@ -359,12 +354,12 @@ def table(d: RandomSource) -> Model:
             m.add(leg, beam((s * x * 0.8, -y, 0), top, 0.06), beam((s * x * 0.8, y, 0), top, 0.06))
         m.add(leg, beam((-x * 0.8, 0, tall * 0.5), (x * 0.8, 0, tall * 0.5), 0.05))
     elif kind == "panels":
-        m.add(leg, *mirrored(box((x, 0, (tall - thick) / 2), (0.04, deep * 0.92, tall - thick))))
+        m.pair(leg, box((x, 0, (tall - thick) / 2), (0.04, deep * 0.92, tall - thick)))
         m.add(leg, box((0, d.uniform(0, 0.4) * deep, tall * 0.65), (2 * x, 0.025, tall * d.uniform(0.3, 0.65))))
     elif kind == "sled":
         loop = [(x, -y, tall - thick), (x, -y, 0.02), (x, y, 0.02), (x, y, tall - thick)]
         for a, b in pairwise(loop):
-            m.add(leg, *mirrored(beam(a, b, bar)))
+            m.pair(leg, beam(a, b, bar))
     else:
         m.add(leg, *(beam((-x, s * y, 0), (-x, s * y, tall - thick), bar) for s in (-1, 1)))
         m.add(wood, box((x * 0.72, 0, (tall - thick) / 2 + 0.03), (wide * 0.25, deep * 0.9, tall - thick - 0.06)))
@@ -401,10 +396,7 @@ def speaker(d: RandomSource) -> Model:
         for x in (-wide / 4, wide / 4):
             for z in (tall * 0.28, tall * 0.72) if tall > 0.6 else (tall / 2,):
                 _cone(m, d, cone, (x, front, z), min(wide, tall) * 0.2)
-        m.add(
-            cone,
-            *mirrored(*(ball((wide / 2, y, z), 0.03, 5) for y in (-deep / 2, deep / 2) for z in (0.02, tall - 0.02))),
-        )
+        m.pair(cone, *(ball((wide / 2, y, z), 0.03, 5) for y in (-deep / 2, deep / 2) for z in (0.02, tall - 0.02)))
         return m
     z, number = tall * 0.93, d.integer(2, 4) if kind == "tower" else 2
     radii = [wide * 0.17, *(wide * d.uniform(0.33, 0.42) for _ in range(number - 1))]

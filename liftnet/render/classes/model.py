@@ -35,6 +35,10 @@ class Model:
         """Add parts of one colour."""
         self._parts += [(_facing_out(part), colour) for part in parts]
 
+    def pair(self, colour: Colour, *parts: TriangleMesh, axis: int = 0) -> None:
+        """Add parts of one colour, and their mirror images across the plane through the origin."""
+        self.add(colour, *mirrored(*parts, axis=axis))
+
     def mesh(self) -> TriangleMesh:
         """The whole in a unit sphere about the origin, its vertices split where faces meet at an edge."""
         whole, owner = self._joined()

@@ -114,20 +114,20 @@ def car(d: RandomSource) -> Model:
         shift = np.array([(-1 if a is line[1] else 1) * 0.03, 0.015])
         m.add(GLASS, beam((0, *(a + shift)), (0, *(b + shift)), inside * 0.8, 0.03))
     if kind == "open":
-        m.add(d.colour(), *mirrored(cushion((wide * 0.2, 0.1 * long, belt + 0.1), (0.45, 0.16, 0.5))))
+        m.pair(d.colour(), cushion((wide * 0.2, 0.1 * long, belt + 0.1), (0.45, 0.16, 0.5)))
     if kind == "pickup":
         m.add(BLACK, box((0, 0.3 * long, belt), (wide * 0.8, long * 0.32, 0.03)))
-        m.add(paint, *mirrored(box((wide * 0.42, 0.3 * long, belt + 0.06), (0.08, long * 0.38, 0.18))))
-    m.add(LIGHT, *mirrored(ball((wide * 0.36, -long * 0.485, hood * tall - 0.12), (0.13, 0.1, 0.08), 8)))
-    m.add((0.5, 0.02, 0.02), *mirrored(box((wide * 0.38, long * 0.495, belt * 0.85), (0.2, 0.06, 0.1))))
+        m.pair(paint, box((wide * 0.42, 0.3 * long, belt + 0.06), (0.08, long * 0.38, 0.18)))
+    m.pair(LIGHT, ball((wide * 0.36, -long * 0.485, hood * tall - 0.12), (0.13, 0.1, 0.08), 8))
+    m.pair((0.5, 0.02, 0.02), box((wide * 0.38, long * 0.495, belt * 0.85), (0.2, 0.06, 0.1)))
     m.add(
         d.colour(BLACK, paint),
         cushion((0, -long * 0.49, low + 0.1), (wide * 0.96, 0.16, 0.18)),
         cushion((0, long * 0.49, low + 0.1), (wide * 0.96, 0.16, 0.18)),
     )
-    m.add(paint, *mirrored(ball((wide / 2 + 0.06, front * long + 0.1, belt + 0.04), (0.1, 0.06, 0.07), 6)))
+    m.pair(paint, ball((wide / 2 + 0.06, front * long + 0.1, belt + 0.04), (0.1, 0.06, 0.07), 6))
     if d.chance(0.25):
-        m.add(d.colour(BLACK), *mirrored(rod((0.4, 0, tall), (0.4, long * 0.3, tall), 0.025)))
+        m.pair(d.colour(BLACK), rod((0.4, 0, tall), (0.4, long * 0.3, tall), 0.025))
     _wheels(m, d, axles, wide / 2 - 0.1, radius, 0.22)
     return m
 
@@ -190,18 +190,13 @@ def bus(d: RandomSource) -> Model:
     for y in (start + 0.8, middle + d.uniform(0, 0.15) * body):
         m.add(BLACK, box((wide / 2, y, base + 0.95), (0.05, 0.8, 1.5)))
         m.add(GLASS, box((wide / 2 + 0.012, y, base + 1.1), (0.05, 0.62, 1.0)))
-    m.add(LIGHT, *mirrored(ball((wide * 0.38, -long / 2, base + 0.45), (0.16, 0.08, 0.14), 8)))
-    m.add(
+    m.pair(LIGHT, ball((wide * 0.38, -long / 2, base + 0.45), (0.16, 0.08, 0.14), 8))
+    m.pair(
         BLACK,
-        *mirrored(
-            beam((wide / 2 + 0.18, start - 0.15, tall * 0.62), (wide / 2 + 0.18, start - 0.15, tall * 0.78), 0.2, 0.06)
-        ),
+        beam((wide / 2 + 0.18, start - 0.15, tall * 0.62), (wide / 2 + 0.18, start - 0.15, tall * 0.78), 0.2, 0.06),
     )
-    m.add(
-        BLACK,
-        *mirrored(
-            rod((wide / 2 - 0.1, start, tall * 0.8), (wide / 2 + 0.18, start - 0.15, tall * 0.78), 0.025, sides=8)
-        ),
+    m.pair(
+        BLACK, rod((wide / 2 - 0.1, start, tall * 0.8), (wide / 2 + 0.18, start - 0.15, tall * 0.78), 0.025, sides=8)
     )
     m.add(
         BLACK,
@@ -245,7 +240,7 @@ def motorbike(d: RandomSource) -> Model:
     rake = {"chopper": d.uniform(0.55, 0.7), "scooter": 0.25}.get(kind, d.uniform(0.35, 0.5))
     high = d.uniform(0.85, 1.0)
     head = np.array([0, front + rake * (high - ahead), high])
-    m.add(metal, *mirrored(rod((0.09, front, ahead), plus(head, [0.09, 0, 0]), 0.025)))
+    m.pair(metal, rod((0.09, front, ahead), plus(head, [0.09, 0, 0]), 0.025))
     m.add(
         paint,
         tube(_fender(front, ahead, thick, 0.6, 2.3), thick * 0.6, 10),
@@ -253,21 +248,17 @@ def motorbike(d: RandomSource) -> Model:
     )
     bars = {"chopper": 0.35, "sport": -0.02, "dirt": 0.16}.get(kind, d.uniform(0.08, 0.2))
     grip = plus(head, [0.36, 0.14, bars])
-    m.add(
+    m.pair(
         metal,
-        *mirrored(
-            tube(smooth_path([plus(head, [0.03, 0, 0]), plus(head, [0.18, -0.02, bars * 0.8]), grip], 12), 0.015, 10)
-        ),
+        tube(smooth_path([plus(head, [0.03, 0, 0]), plus(head, [0.18, -0.02, bars * 0.8]), grip], 12), 0.015, 10),
     )
-    m.add(BLACK, *mirrored(rod(grip, plus(grip, [0.1, 0.05, -0.01]), 0.022)))
+    m.pair(BLACK, rod(grip, plus(grip, [0.1, 0.05, -0.01]), 0.022))
     m.add(LIGHT, ball(plus(head, [0, -0.12, -0.06]), (0.09, 0.08, 0.09), 8))
     if d.chance(0.6):
-        m.add(
+        m.pair(
             metal,
-            *mirrored(
-                rod(plus(head, [0.2, 0, bars * 0.8]), plus(head, [0.26, 0.02, bars + 0.14]), 0.008, sides=8),
-                ball(plus(head, [0.27, 0.02, bars + 0.16]), (0.06, 0.02, 0.04), 6),
-            ),
+            rod(plus(head, [0.2, 0, bars * 0.8]), plus(head, [0.26, 0.02, bars + 0.14]), 0.008, sides=8),
+            ball(plus(head, [0.27, 0.02, bars + 0.16]), (0.06, 0.02, 0.04), 6),
         )
     if kind == "scooter":
         _scooter(m, d, paint, leather, (front, rear, radius), head)
@@ -312,8 +303,8 @@ def _engine(
     m.add(
         metal, tube([head - [0, 0, 0.1], (0, front * 0.35, radius * 0.9), (0, rear * 0.4, radius * 0.75)], 0.025, 10)
     )
-    m.add(metal, *mirrored(rod((0.1, rear, radius), (0.1, rear * 0.35, radius * 1.1), 0.022)))
-    m.add(metal, *mirrored(rod((0.12, rear, radius * 1.1), (0.12, rear * 0.75, seat), 0.025)))
+    m.pair(metal, rod((0.1, rear, radius), (0.1, rear * 0.35, radius * 1.1), 0.022))
+    m.pair(metal, rod((0.12, rear, radius * 1.1), (0.12, rear * 0.75, seat), 0.025))
     m.add(metal, cushion((0, -0.02, radius * 1.15), (0.28, 0.42, radius * 0.9), 0.5))
     for lean in (-0.45, 0.35) if d.chance(0.6) else (-0.2,):
         for step in np.linspace(0.1, 0.3, 5):
@@ -382,7 +373,7 @@ def train(d: RandomSource) -> Model:
                 lathe([(0, 0.15), (0.5, 0.15)], (0, (start + end) / 2, 0.8)),
             )
         elif box_kind == "open":
-            m.add(own, *mirrored(box((wide / 2, (start + end) / 2, 0.6), (0.06, long, 0.5))))
+            m.pair(own, box((wide / 2, (start + end) / 2, 0.6), (0.06, long, 0.5)))
             m.add(own, *(box((0, y, 0.6), (wide, 0.06, 0.5)) for y in (start, end)))
             m.add(
                 (0.04, 0.04, 0.04),
@@ -417,7 +408,7 @@ def _bogies(m: Model, start: float, end: float, wide: float) -> None:
     for middle in (start + 0.55, end - 0.55):
         for y in (middle - 0.24, middle + 0.24):
             m.add(BLACK, *(part for x in (-wide * 0.4, wide * 0.4) for part in wheel((x, y, 0.17), 0.17, 0.08, 16)))
-        m.add(BLACK, *mirrored(box((wide * 0.42, middle, 0.24), (0.06, 0.8, 0.12))))
+        m.pair(BLACK, box((wide * 0.42, middle, 0.24), (0.06, 0.8, 0.12)))
 
 
 def _coach(m: Model, d: RandomSource, paint: Colour, sizes: tuple[float, float, float, float], kind: str) -> None:
@@ -455,7 +446,7 @@ def _coach(m: Model, d: RandomSource, paint: Colour, sizes: tuple[float, float, 
         return
     at = start + nose * 0.28
     m.add(GLASS, box((0, at, low + 0.6 * (high - low)), (wide * 0.75, 0.12 + nose * 0.35, (high - low) * 0.7), 0.03))
-    m.add(LIGHT, *mirrored(ball((wide * 0.3, start + 0.02, base + 0.14), 0.07, 6)))
+    m.pair(LIGHT, ball((wide * 0.3, start + 0.02, base + 0.14), 0.07, 6))
     if kind == "tram" or d.chance(0.5):
         y = (start + end) / 2
         m.add(
@@ -521,11 +512,8 @@ def _steam(m: Model, d: RandomSource, paint: Colour, wide: float) -> float:
             paint if size > 0.2 else BLACK,
             *(part for x in (-wide * 0.42, wide * 0.42) for part in wheel((x, y, size), size, 0.08, 24)),
         )
-    m.add(
-        d.colour(*METALS),
-        *mirrored(beam((wide * 0.5, 0.45, large), (wide * 0.5, places[-1], large * 0.8), 0.04, 0.06)),
-    )
-    m.add(dark, *mirrored(rod((wide * 0.45, 0.2, 0.36), (wide * 0.45, 0.6, 0.36), 0.13)))
+    m.pair(d.colour(*METALS), beam((wide * 0.5, 0.45, large), (wide * 0.5, places[-1], large * 0.8), 0.04, 0.06))
+    m.pair(dark, rod((wide * 0.45, 0.2, 0.36), (wide * 0.45, 0.6, 0.36), 0.13))
     start, end = boiler + 0.95, boiler + d.uniform(2.0, 2.6)
     m.add(paint, box((0, (start + end) / 2, 0.72), (wide, end - start, 0.75)))
     m.add((0.03, 0.03, 0.03), ball((0, (start + end) / 2, 1.05), (wide * 0.42, (end - start) * 0.4, 0.25), 8))
