@@ -36,11 +36,11 @@ from liftnet.geometry import (
 )
 from liftnet.geometry.perspective import fundamental_residuals
 from liftnet.geometry.subspaces import fit_subspace, joint_points
-from liftnet.verify.decide import reasons
 from liftnet.verify.fits import PairNumbers, View, fit_pair
 from liftnet.verify.inputs import MaskFolder, Matches, MatchTable
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.truth import transfer_errors
+from liftnet.verify.verify import reasons
 
 LEAST, TRUE_PX, NOISE_PX, SEARCH = 20, 2.0, 1.5, {"confidence": 0.999, "max_iterations": 2000}
 Matrix = np.ndarray | None

@@ -17,13 +17,18 @@ from liftnet import __version__
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
-from liftnet.report.depths import DepthFigure, depth_figures
-from liftnet.report.funnel import funnel, remaining, write_funnel
-from liftnet.report.masks import manual_mask_figures, mask_figures
-from liftnet.report.pairs import chosen_kept, chosen_rejected, drawn_pairs
+from liftnet.report.figures import (
+    DepthFigure,
+    chosen_kept,
+    chosen_rejected,
+    depth_figures,
+    drawn_pairs,
+    manual_mask_figures,
+    mask_figures,
+)
 from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
-from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views
+from liftnet.report.tables import DATASET, KNOWN, funnel, funnel_view, remaining, table_views, write_funnel
 
 LOG = get_logger("report")
 

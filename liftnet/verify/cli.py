@@ -41,7 +41,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> None:
-    from liftnet.verify.sweep import write_sweep
+    from liftnet.verify.evaluate import write_sweep
 
     settings = settings_from(arguments, VerifySettings)
     write_sweep(arguments.root, arguments.museum, arguments.tables, settings, arguments.threads)

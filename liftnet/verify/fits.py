@@ -1,4 +1,4 @@
-"""Every number that is known of a pair: the models of its matches and what they explain. No decisions."""
+"""Every number that is known of a pair: models of its matches, what they explain, signs of copies. No decisions."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ from liftnet.geometry.affine import (
 from liftnet.geometry.perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
 from liftnet.geometry.ransac import Search
 from liftnet.geometry.two_view import chance_floor, joint_extent
-from liftnet.verify.copies import count_copied, count_stationary, count_watermark
 from liftnet.verify.settings import FitSettings, VerifySettings
 
 FloatArray = npt.NDArray[np.floating]
-
 MIN_USED = 5  # four matches always agree with an affine fundamental matrix
 # ratio of the 95 % thresholds for residuals of two and of one degree of freedom, sqrt(5.99 / 3.84); Hartley &
 # Zisserman, table 4.2
 HOMOGRAPHY_THRESHOLD = 1.249
 THRESHOLD_PER_SIGMA = 1.96
 PARAMETERS = {"affine": 4, "perspective": 7}
+COPY_PX = 1.0  # what resampling and compression move a keypoint at most; copies have a median of 0.2 to 0.3 px
+MAX_STRETCH = 0.02  # a copy has one scale; a plane seen from elsewhere is shortened in one direction
+# COLMAP's rule of a watermark: inliers in a border of 10 % of the diagonal that are moved alike within 4 px
+BORDER_SHARE = 0.1
+SHIFT_PX = 4.0
+SHIFTS_TRIED = 32
+STILL_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -211,3 +216,61 @@ def _known(value: float) -> float | None:
 def _single(value: float) -> float:
     """As it is stored, so that a decision taken from the table is the same."""
     return float(np.float32(value))
+
+
+def count_copied(points_a: FloatArray, points_b: FloatArray, rng: np.random.Generator, search: Search) -> int:
+    """Matches that the best similarity between the pictures explains to COPY_PX.
+
+    Args:
+        points_a: (N, 2) px, all matches that are used.
+        points_b: (N, 2) px.
+        rng: Source of the samples.
+        search: How long to search.
+
+    Returns:
+        0 where the best affine homography is no similarity, mirrored or not.
+    """
+    found = estimate_affine_homography(points_a, points_b, COPY_PX, rng, search)
+    if not found.found:
+        return 0
+    large, small = np.linalg.svd(found.matrix[:, :2], compute_uv=False)
+    return found.n_inliers if large - small <= MAX_STRETCH * large else 0
+
+
+def count_watermark(
+    points_a: FloatArray,
+    points_b: FloatArray,
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    rng: np.random.Generator,
+) -> int:
+    """Matches that could be of a watermark near the edge: in the border of both images, and moved alike.
+
+    Args:
+        points_a: (N, 2) px, the inliers of a fundamental matrix.
+        points_b: (N, 2) px.
+        sizes: (width, height) of image a and of image b.
+        rng: Source of the shifts tried.
+
+    Returns:
+        The smaller of the number of matches in both borders and the number moved by one shift within SHIFT_PX.
+    """
+    n = len(points_a)
+    if n == 0:
+        return 0
+    in_border = int(np.count_nonzero(_in_border(points_a, sizes[0]) & _in_border(points_b, sizes[1])))
+    shifts = np.asarray(points_b, np.float64) - points_a
+    tried = shifts[rng.permutation(n)[:SHIFTS_TRIED]]
+    alike = np.linalg.norm(shifts - tried[:, None], axis=2) < SHIFT_PX
+    return min(in_border, int(alike.sum(axis=1).max()))
+
+
+def count_stationary(points_a: FloatArray, points_b: FloatArray) -> int:
+    """Matches that stand at the same place in both images within STILL_PX, as an overlay does."""
+    moved = np.linalg.norm(np.asarray(points_b, np.float64) - points_a, axis=1)
+    return int(np.count_nonzero(moved < STILL_PX))
+
+
+def _in_border(points: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    width = BORDER_SHARE * np.hypot(*size)
+    inner = (points >= width).all(axis=1) & (points <= np.subtract(size, 1) - width).all(axis=1)
+    return np.asarray(~inner)

@@ -1,24 +1,34 @@
-"""Errors of matches against the true depth and cameras of rendered views."""
+"""Matches against the true depth and cameras of rendered views: their errors, and how much was found.
+
+The truth says for every point of image a where it lies in image b and whether it can be seen there, so it also says
+what could have been found: keypoints with a partner, and the surface that both images show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.features import read_features
 from liftnet.data.manifest import StoredImage
 from liftnet.data.truth import TrueView, load_truth, truth_files
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 SAME_SURFACE = 0.01  # depths that differ by less than this fraction lie on one surface
 CORRECT_PX = 2.0  # a match this near the true position is correct; a keypoint this near could have been matched
 VIEWS_IN_MEMORY = 64  # about 2 MB each
+NEARBY_FRACTION = 0.02  # of the long side of image a: a correct match covers the surface this far around it
+SAMPLES_ALONG = 120  # samples of the surface along the long side of image a
+IMAGES_IN_MEMORY = 64
 
 
 class TrueViews:
@@ -122,3 +132,129 @@ def depth_at(depth: npt.NDArray[Any], points: npt.NDArray[Any]) -> tuple[FloatAr
     total = np.where(some, weights.sum(axis=1), 1)
     value = (weights * np.nan_to_num(corners)).sum(axis=1) / total
     return np.where(some, value, np.nan), np.where(some, highest, np.nan)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What was found in one pair, out of what could have been; sums of pairs are sums of their parts.
+
+    Attributes:
+        matched: Places of keypoints of image a with a correct match.
+        matchable: Places of keypoints of image a whose true position in image b can be seen and has a keypoint of b
+            within CORRECT_PX; None where the keypoints are not known.
+        covered: Samples of the surface seen in both images with a correct match nearby.
+        surface: Samples of the surface seen in both images.
+    """
+
+    matched: int
+    matchable: int | None
+    covered: int
+    surface: int
+
+
+class Oracle:
+    """What could be found in a pair of views.
+
+    Args:
+        view_a: Truth of image a.
+        view_b: Truth of image b.
+        keypoints_a: (N, 2) px in image a; None where they are not known.
+        keypoints_b: A search tree over the keypoints of image b; None where they are not known.
+    """
+
+    def __init__(
+        self, view_a: TrueView, view_b: TrueView, keypoints_a: FloatArray | None, keypoints_b: KDTree | None
+    ) -> None:
+        long_side = max(view_a.depth.shape)
+        self.radius = NEARBY_FRACTION * long_side
+        self.surface = visible_surface(view_a, view_b, long_side / SAMPLES_ALONG)
+        self.matchable = None
+        if keypoints_a is not None and keypoints_b is not None:
+            self.matchable = count_matchable(view_a, view_b, keypoints_a, keypoints_b)
+
+    def recall(self, points_a: FloatArray, correct: npt.NDArray[np.bool_]) -> Recall:
+        """The recall of matches at (N, 2) px in image a, of which `correct` (N,) are so."""
+        right = np.asarray(points_a)[correct]
+        if not len(right):
+            return Recall(0, self.matchable, 0, len(self.surface))
+        covered = 0
+        if len(self.surface):
+            distance, _ = KDTree(right).query(self.surface, distance_upper_bound=self.radius)
+            covered = int(np.isfinite(distance).sum())
+        return Recall(len(np.unique(right, axis=0)), self.matchable, covered, len(self.surface))
+
+
+def visible_surface(view_a: TrueView, view_b: TrueView, step: float) -> FloatArray:
+    """Points of image a on the object that can be seen in image b.
+
+    Args:
+        view_a: Truth of image a.
+        view_b: Truth of image b.
+        step: Distance between points along x and y, in px.
+
+    Returns:
+        (S, 2) px.
+    """
+    height, width = view_a.depth.shape
+    x, y = (np.arange(step / 2, size, step) - 0.5 for size in (width, height))
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    column, row = np.rint(grid).astype(np.int64).T
+    grid = grid[view_a.mask[row.clip(0, height - 1), column.clip(0, width - 1)]]
+    _, visible = true_positions(view_a, view_b, grid)
+    return grid[visible]
+
+
+def count_matchable(view_a: TrueView, view_b: TrueView, keypoints_a: FloatArray, keypoints_b: KDTree) -> int:
+    """Places of keypoints of image a whose true position in b can be seen and has a keypoint within CORRECT_PX.
+
+    Args:
+        view_a: Truth of image a.
+        view_b: Truth of image b.
+        keypoints_a: (N, 2) px; several at one place count once.
+        keypoints_b: A search tree over those of image b.
+    """
+    if not len(keypoints_a) or not keypoints_b.n:
+        return 0
+    positions, visible = true_positions(view_a, view_b, np.unique(keypoints_a, axis=0))
+    distance, _ = keypoints_b.query(positions[visible], distance_upper_bound=np.nextafter(CORRECT_PX, np.inf))
+    return int(np.isfinite(distance).sum())
+
+
+class KeypointFolder:
+    """The keypoints of a run's images, in the folder of the recipe that its matches were made with.
+
+    Several recipes may lie side by side. The right one holds the keypoints that were matched.
+
+    Attributes:
+        folder: Folder of the recipe; None where no recipe holds the matched keypoints.
+    """
+
+    def __init__(self, features: Path, matched: Mapping[str, FloatArray]) -> None:
+        """Find the recipe below `features` by matched points (N, 2) of some images."""
+        recipes = sorted(path for path in features.glob("*") if path.is_dir())
+        self.folder = next((recipe for recipe in recipes if _holds(recipe, matched)), None)
+        self._read = lru_cache(IMAGES_IN_MEMORY)(self._read_uncached)
+
+    def keypoints(self, image_id: str) -> tuple[FloatArray, KDTree] | tuple[None, None]:
+        """(N, 2) px and a search tree over them; (None, None) where they are not known."""
+        return self._read(image_id)
+
+    def _read_uncached(self, image_id: str) -> tuple[FloatArray, KDTree] | tuple[None, None]:
+        path = self.folder and self.folder / f"{image_id}.safetensors"
+        if path is None or not path.is_file():
+            return None, None
+        keypoints = read_features(path).keypoints
+        return keypoints, KDTree(keypoints)
+
+
+def _holds(recipe: Path, matched: Mapping[str, FloatArray]) -> bool:
+    """Whether the recipe has a file for each image, with each matched point among its keypoints."""
+    files = {image_id: recipe / f"{image_id}.safetensors" for image_id in matched}
+    if not matched or not all(file.is_file() for file in files.values()):
+        return False
+    return all(_contains(read_features(file).keypoints, matched[image_id]) for image_id, file in files.items())
+
+
+def _contains(keypoints: FloatArray, points: FloatArray) -> bool:
+    """Whether every point (N, 2) is one of the keypoints (M, 2), to the last bit of single precision."""
+    return not len(points) or bool(len(keypoints) and KDTree(keypoints).query(points)[0].max() == 0)

@@ -7,8 +7,8 @@ import pytest
 from liftnet.core.errors import LiftnetError
 from liftnet.data.funnel import UNACCOUNTED
 from liftnet.data.schemas import DATASET, PAIRS, TRIED, write_table
-from liftnet.report.funnel import funnel, remaining, write_funnel
 from liftnet.report.results import RunResults
+from liftnet.report.tables import funnel, remaining, write_funnel
 
 
 def assert_adds_up(frame):

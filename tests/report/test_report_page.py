@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, write_table
+from liftnet.report.figures import chosen_kept, chosen_rejected
 from liftnet.report.page import _plotly, write_report
-from liftnet.report.pairs import chosen_kept, chosen_rejected
 from liftnet.report.results import RunResults
 from liftnet.report.settings import ReportSettings
 from liftnet.report.tables import DATASET, KNOWN, funnel_view, table_views

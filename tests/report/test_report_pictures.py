@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from liftnet.data.drawing import ZOOM, data_uri, depth_colours, new_view, resampled, shrunk, with_scale
-from liftnet.report.depths import MESH_SIDE, mesh
-from liftnet.report.masks import (
+from liftnet.report.figures import (
+    MESH_SIDE,
     ONLY_MANUAL,
     ONLY_PREDICTED,
     intersection_over_union,
     mask_comparison,
     mask_overlay,
+    mesh,
 )
 
 

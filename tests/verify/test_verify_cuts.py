@@ -12,8 +12,8 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import changed
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.verify.cli import add_commands
+from liftnet.verify.evaluate import COLUMNS, GRID, read_numbers, sweep
 from liftnet.verify.settings import ThresholdSettings, VerifySettings
-from liftnet.verify.sweep import COLUMNS, GRID, read_numbers, sweep
 from liftnet.verify.verify import verify_matches
 
 

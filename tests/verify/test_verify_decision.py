@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from liftnet.core.settings import changed
 from liftnet.data.codes import PairReason
-from liftnet.verify.decide import PutativePair, reasons, verify_pair
 from liftnet.verify.fits import PairNumbers, View, fit_pair, homography_samples, inlier_threshold
 from liftnet.verify.settings import FitSettings, VerifySettings
+from liftnet.verify.verify import PutativePair, reasons, verify_pair
 
 SETTINGS = VerifySettings()
 VIEW = View(800, 800, 600.0)

@@ -8,9 +8,9 @@ import pytest
 
 from liftnet.core.settings import changed
 from liftnet.data.pictures import read_image
-from liftnet.verify.decide import PutativePair, verify_pair
 from liftnet.verify.fits import View
 from liftnet.verify.settings import VerifySettings
+from liftnet.verify.verify import PutativePair, verify_pair
 
 BUDDHA = Path(__file__).resolve().parents[2] / "../shared/data/photos/buddha"
 NEIGHBOURS = [("00046", "00047"), ("00042", "00049"), ("00006", "00028"), ("00010", "00018")]

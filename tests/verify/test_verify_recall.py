@@ -9,9 +9,8 @@ from scipy.spatial import KDTree
 
 from liftnet.data.features import Features, write_features
 from liftnet.verify.cli import add_commands
-from liftnet.verify.recall import NEARBY_FRACTION, Oracle, count_matchable, visible_surface
 from liftnet.verify.settings import VerifySettings
-from liftnet.verify.truth import true_positions
+from liftnet.verify.truth import NEARBY_FRACTION, Oracle, count_matchable, true_positions, visible_surface
 from liftnet.verify.verify import verify_matches
 
 
