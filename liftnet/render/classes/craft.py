@@ -241,11 +241,8 @@ def watercraft(d: RandomSource) -> Model:
             )
         m.add(BLACK, cushion((0, 2.05, deck * 0.7), (0.25, 0.3, 0.5), 0.5))
     elif kind == "cargo":
-        m.add(
-            upper,
-            box((0, 1.4, deck + 0.35), (wide * 0.85, 0.4, 0.7)),
-            box((0, 1.4, deck + 0.66), (wide * 1.05, 0.25, 0.1)),
-        )
+        m.add(upper, box((0, 1.4, deck + 0.35), (wide * 0.85, 0.4, 0.7)))
+        m.add(upper, box((0, 1.4, deck + 0.66), (wide * 1.05, 0.25, 0.1)))
         m.add(d.colour(), lathe([(0, 0.1), (0.5, 0.09)], (0, 1.66, deck + 0.2)))
         for y in np.arange(-1.4, 1.1, 0.29):
             for x in (-0.3, 0, 0.3):
@@ -349,17 +346,11 @@ def _decks(m: Model, d: RandomSource, kind: str, upper: Colour, wide: float, dec
         for y in np.linspace(-0.4, 0.6, d.integer(1, 4)):
             m.add(funnel, rod((0, y, low - 0.05), (0, y + 0.1, low + 0.5), 0.1))
         return
-    m.add(
-        upper,
-        box((0, 0.0, deck + 0.15), (wide * 0.75, 1.3, 0.3), 0.02, 1, 0.9),
-        box((0, -0.25, deck + 0.42), (wide * 0.5, 0.5, 0.3), 0.02, 1, 0.85),
-    )
+    m.add(upper, box((0, 0.0, deck + 0.15), (wide * 0.75, 1.3, 0.3), 0.02, 1, 0.9))
+    m.add(upper, box((0, -0.25, deck + 0.42), (wide * 0.5, 0.5, 0.3), 0.02, 1, 0.85))
     m.add(GLASS, box((0, -0.25, deck + 0.5), (wide * 0.48, 0.51, 0.05)))
-    m.add(
-        upper,
-        rod((0, 0.0, deck + 0.5), (0, 0.0, deck + d.uniform(1.0, 1.5)), 0.04, 0.015),
-        beam((-0.2, 0, deck + 0.95), (0.2, 0, deck + 0.95), 0.03),
-    )
+    m.add(upper, rod((0, 0.0, deck + 0.5), (0, 0.0, deck + d.uniform(1.0, 1.5)), 0.04, 0.015))
+    m.add(upper, beam((-0.2, 0, deck + 0.95), (0.2, 0, deck + 0.95), 0.03))
     m.add(
         upper,
         *(rod((0, y, deck + 0.25), (0, y + 0.08, deck + 0.65), 0.09, 0.07) for y in (0.3, 0.55)[: d.integer(1, 2)]),

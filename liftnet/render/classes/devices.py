@@ -59,15 +59,10 @@ def display(d: RandomSource) -> Model:
     if kind == "curved":
         x = np.linspace(-wide / 2, wide / 2, 24)
         bow = -d.uniform(0.2, 0.45) * x * x / wide
-        outline = (
-            [(u, v - 0.02) for u, v in zip(x, bow, strict=True)],
-            [(u, v + 0.03) for u, v in zip(x, bow, strict=True)],
-        )
-        panel = slab(np.array(outline[0]), np.array(outline[1]), high)
+        front = np.stack([x, bow - 0.02], 1)
+        panel = slab(front, np.stack([x, bow + 0.03], 1), high)
         m.add(body, replace(panel, vertices=panel.vertices[:, [1, 2, 0]] + [0, 0, middle]))
-        inner = slab(
-            np.array(outline[0])[1:-1] - [0, 0.004], plus(np.array(outline[0])[1:-1], [0, 0.01]), high - 2 * rim
-        )
+        inner = slab(front[1:-1] - [0, 0.004], plus(front[1:-1], [0, 0.01]), high - 2 * rim)
         m.add(dark, replace(inner, vertices=inner.vertices[:, [1, 2, 0]] + [0, 0, middle]))
     else:
         m.add(body, box((0, 0, middle), (wide, thick, high), 0.012, 2))
@@ -75,21 +70,10 @@ def display(d: RandomSource) -> Model:
     if kind == "tube":
         deep = wide * d.uniform(0.5, 0.75)
         tail = np.array([[-0.48, -0.46, 0.48, 0.46], [-0.45, -0.42, 0.45, 0.42], [-0.25, -0.25, 0.25, 0.25]])
-        corner = [
-            np.array(
-                [
-                    [s[0] * wide, 0, s[1] * high],
-                    [s[2] * wide, 0, s[1] * high],
-                    [s[2] * wide, 0, s[3] * high],
-                    [s[0] * wide, 0, s[3] * high],
-                ]
-            )
-            for s in tail
-        ]
+        corner = [np.array([[s[i] * wide, 0, s[j] * high] for i, j in ((0, 1), (2, 1), (2, 3), (0, 3))]) for s in tail]
         rings = [plus(c, [0, y, middle]) for c, y in zip(corner, (0, deep * 0.45, deep), strict=True)]
-        m.add(
-            body, loft(np.array(rings)), lathe([(0, wide * 0.3), (0.02, wide * 0.3), (lift, 0.1)], (0, deep * 0.3, 0))
-        )
+        m.add(body, loft(np.array(rings)))
+        m.add(body, lathe([(0, wide * 0.3), (0.02, wide * 0.3), (lift, 0.1)], (0, deep * 0.3, 0)))
     elif kind == "wall":
         m.add(body, box((0, thick, middle), (wide * 0.3, thick * 2, high * 0.4)))
         m.add(body, beam((0, thick * 2, middle), (0, 0.25, middle), 0.06), box((0, 0.25, middle), (0.18, 0.02, 0.3)))
@@ -121,11 +105,8 @@ def _stand(m: Model, d: RandomSource, colour: Colour, wide: float, lift: float, 
 
 def telephone(d: RandomSource) -> Model:
     """Smartphones, phones with keys, folding phones, cordless and desk telephones with a cradle."""
-    m, body, keys = (
-        Model(),
-        d.colour(BLACK, (0.6, 0.6, 0.6), (0.5, 0.05, 0.04), (0.1, 0.2, 0.35)),
-        d.colour((0.7, 0.7, 0.7), (0.2, 0.2, 0.2)),
-    )
+    m, body = Model(), d.colour(BLACK, (0.6, 0.6, 0.6), (0.5, 0.05, 0.04), (0.1, 0.2, 0.35))
+    keys = d.colour((0.7, 0.7, 0.7), (0.2, 0.2, 0.2))
     kind = d.choice(("smart", "keys", "keys", "fold", "slide", "cordless", "desk", "desk"))
     wide = d.uniform(0.4, 0.55)
     high, thick = wide * d.uniform(1.8, 2.4), wide * d.uniform(0.12, 0.3)
@@ -213,11 +194,8 @@ def _desk_telephone(m: Model, d: RandomSource, body: Colour, keys: Colour) -> No
 
 def lamp(d: RandomSource) -> Model:
     """Table, floor, desk, hanging, arched lamps and chandeliers, with cone, drum, ball, dome or bell shades."""
-    m, metal, cover = (
-        Model(),
-        d.colour(*METALS, *WOODS),
-        d.colour((0.75, 0.68, 0.5), (0.7, 0.7, 0.7), (0.5, 0.15, 0.1)),
-    )
+    m, metal = Model(), d.colour(*METALS, *WOODS)
+    cover = d.colour((0.75, 0.68, 0.5), (0.7, 0.7, 0.7), (0.5, 0.15, 0.1))
     kind = d.choice(("table", "table", "floor", "floor", "desk", "hanging", "arch", "chandelier"))
     size = d.uniform(0.12, 0.24)
     if kind in ("table", "floor"):
@@ -239,10 +217,8 @@ def lamp(d: RandomSource) -> Model:
             m.add(metal, lathe([(0, base), (0.02, base), (0.04, 0.02)]), rod((0, 0, 0.02), (0, 0, tall), 0.013))
         m.add(cover, _shade(d, (0, 0, tall + size * 0.3), size * (1 if kind == "table" else 1.15)))
     elif kind == "desk":
-        elbow, head = (
-            (d.uniform(-0.05, 0.1), 0.15, d.uniform(0.28, 0.4)),
-            (0, -d.uniform(0.15, 0.3), d.uniform(0.42, 0.55)),
-        )
+        elbow = (d.uniform(-0.05, 0.1), 0.15, d.uniform(0.28, 0.4))
+        head = (0, -d.uniform(0.15, 0.3), d.uniform(0.42, 0.55))
         m.add(metal, lathe([(0, 0.1), (0.025, 0.1), (0.03, 0.02)]), rod((0, 0, 0.02), elbow, 0.01), ball(elbow, 0.02))
         m.add(metal, rod(elbow, head, 0.01))
         m.add(cover, lathe([(0, 0.025), (0.05, 0.03), (0.14, 0.1)], head, (0, -0.4, -1)))
@@ -299,11 +275,8 @@ def _shade(
 
 def rifle(d: RandomSource) -> Model:
     """Bolt-action and assault rifles, shotguns, carbines: barrel, receiver, stock, magazine, sight. Muzzle at -x."""
-    m, steel, stock = (
-        Model(),
-        d.colour((0.05, 0.05, 0.055), (0.12, 0.12, 0.13)),
-        d.colour(*WOODS, (0.04, 0.04, 0.04), (0.12, 0.14, 0.06)),
-    )
+    m, steel = Model(), d.colour((0.05, 0.05, 0.055), (0.12, 0.12, 0.13))
+    stock = d.colour(*WOODS, (0.04, 0.04, 0.04), (0.12, 0.14, 0.06))
     barrel, body, thick = d.uniform(0.4, 0.75), d.uniform(0.22, 0.34), d.uniform(0.022, 0.035)
     rear = body / 2
     kind = d.choice(("hunting", "assault", "assault", "shotgun", "bullpup"))
@@ -321,11 +294,8 @@ def rifle(d: RandomSource) -> Model:
     _magazine_and_grip(m, d, kind, (steel, stock), (rear, thick))
     _sights(m, d, steel, (rear, barrel))
     if kind == "hunting":
-        m.add(
-            steel,
-            rod((rear * 0.3, 0, 0.02), (rear * 0.35, -0.06, 0.01), 0.007, sides=8),
-            ball((rear * 0.36, -0.065, 0.008), 0.014, 6),
-        )
+        m.add(steel, rod((rear * 0.3, 0, 0.02), (rear * 0.35, -0.06, 0.01), 0.007, sides=8))
+        m.add(steel, ball((rear * 0.36, -0.065, 0.008), 0.014, 6))
     if d.chance(0.25):
         leg = rod((-rear - barrel * 0.5, 0.01, 0), (-rear - barrel * 0.5, 0.09, -0.16), 0.007, sides=8)
         m.pair(steel, leg, axis=1)
@@ -341,11 +311,8 @@ def _butt(m: Model, d: RandomSource, kind: str, colours: tuple[Colour, Colour], 
         low, high = np.c_[x, [-0.035, -0.06, -0.06 - drop, -0.09 - drop]], np.c_[x, [0.02, -0.005, 0.005, -0.01]]
         m.add(stock, _along_x(slab(low, high, thick * 1.3)))
     elif d.chance(0.3):
-        m.add(
-            steel,
-            rod((rear, 0, 0.01), (rear + butt, 0, 0.01), 0.01),
-            rod((rear, 0, -0.02), (rear + butt, 0, -0.02 - drop), 0.01),
-        )
+        m.add(steel, rod((rear, 0, 0.01), (rear + butt, 0, 0.01), 0.01))
+        m.add(steel, rod((rear, 0, -0.02), (rear + butt, 0, -0.02 - drop), 0.01))
         m.add(steel, box((rear + butt, 0, -0.02 - drop / 2), (0.018, thick, 0.11)))
     else:
         x = np.array([rear - 0.01, rear + butt * 0.4, rear + butt])
@@ -377,22 +344,13 @@ def _sights(m: Model, d: RandomSource, steel: Colour, sizes: tuple[float, float]
     top = d.choice(("scope", "sights", "handle", "scope"))
     if top == "scope":
         long, size = d.uniform(0.16, 0.3), d.uniform(0.014, 0.02)
-        m.add(
-            steel,
-            rod((-long / 2, 0, 0.075), (long / 2, 0, 0.075), size),
-            rod((-long / 2 - 0.04, 0, 0.075), (-long / 2, 0, 0.075), size * 1.6),
-        )
-        m.add(
-            steel,
-            rod((long / 2, 0, 0.075), (long / 2 + 0.03, 0, 0.075), size * 1.4),
-            *mirrored(box((long * 0.3, 0, 0.05), (0.02, 0.015, 0.05))),
-        )
+        m.add(steel, rod((-long / 2, 0, 0.075), (long / 2, 0, 0.075), size))
+        m.add(steel, rod((-long / 2 - 0.04, 0, 0.075), (-long / 2, 0, 0.075), size * 1.6))
+        m.add(steel, rod((long / 2, 0, 0.075), (long / 2 + 0.03, 0, 0.075), size * 1.4))
+        m.add(steel, *mirrored(box((long * 0.3, 0, 0.05), (0.02, 0.015, 0.05))))
     else:
-        m.add(
-            steel,
-            box((-rear - barrel * 0.93, 0, 0.035), (0.012, 0.008, 0.05)),
-            box((-rear * 0.5, 0, 0.045), (0.03, 0.014, 0.03)),
-        )
+        m.add(steel, box((-rear - barrel * 0.93, 0, 0.035), (0.012, 0.008, 0.05)))
+        m.add(steel, box((-rear * 0.5, 0, 0.045), (0.03, 0.014, 0.03)))
     if top == "handle":
         path = [(-rear * 0.7, 0, 0.03), (-rear * 0.5, 0, 0.075), (rear * 0.5, 0, 0.075), (rear * 0.7, 0, 0.03)]
         m.add(steel, tube(smooth_path(path), 0.009, 10))

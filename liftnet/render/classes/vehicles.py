@@ -198,11 +198,8 @@ def bus(d: RandomSource) -> Model:
     m.pair(
         BLACK, rod((wide / 2 - 0.1, start, tall * 0.8), (wide / 2 + 0.18, start - 0.15, tall * 0.78), 0.025, sides=8)
     )
-    m.add(
-        BLACK,
-        box((0, -long / 2, base + 0.15), (wide, 0.16, 0.25)),
-        box((0, long / 2, base + 0.15), (wide, 0.16, 0.25)),
-    )
+    m.add(BLACK, box((0, -long / 2, base + 0.15), (wide, 0.16, 0.25)))
+    m.add(BLACK, box((0, long / 2, base + 0.15), (wide, 0.16, 0.25)))
     axles = [start + d.uniform(1.0, 2.2) if not bonnet else -long / 2 + bonnet * 0.7, long / 2 - d.uniform(1.6, 2.6)]
     if kind in ("coach", "double") and d.chance(0.5):
         axles.append(axles[1] + 2.1 * radius)
@@ -241,11 +238,8 @@ def motorbike(d: RandomSource) -> Model:
     high = d.uniform(0.85, 1.0)
     head = np.array([0, front + rake * (high - ahead), high])
     m.pair(metal, rod((0.09, front, ahead), plus(head, [0.09, 0, 0]), 0.025))
-    m.add(
-        paint,
-        tube(_fender(front, ahead, thick, 0.6, 2.3), thick * 0.6, 10),
-        tube(_fender(rear, radius, thick, 0.4, 2.2), thick * 0.65, 10),
-    )
+    m.add(paint, tube(_fender(front, ahead, thick, 0.6, 2.3), thick * 0.6, 10))
+    m.add(paint, tube(_fender(rear, radius, thick, 0.4, 2.2), thick * 0.65, 10))
     bars = {"chopper": 0.35, "sport": -0.02, "dirt": 0.16}.get(kind, d.uniform(0.08, 0.2))
     grip = plus(head, [0.36, 0.14, bars])
     m.pair(
@@ -315,11 +309,8 @@ def _engine(
     if kind in ("sport", "road"):
         m.add(paint, ball((0, rear * 1.05, seat + 0.08), (0.12, 0.28, 0.09), 8))
     if kind == "sport":
-        m.add(
-            paint,
-            ball(plus(head, [0, -0.1, -0.08]), (0.2, 0.24, 0.22), 12),
-            *mirrored(ball((0.13, front * 0.35, radius * 1.6), (0.08, 0.36, 0.26), 10)),
-        )
+        m.add(paint, ball(plus(head, [0, -0.1, -0.08]), (0.2, 0.24, 0.22), 12))
+        m.add(paint, *mirrored(ball((0.13, front * 0.35, radius * 1.6), (0.08, 0.36, 0.26), 10)))
         m.add(GLASS, ball(plus(head, [0, -0.05, 0.08]), (0.14, 0.16, 0.16), 8))
     if kind == "chopper" and d.chance(0.6):
         m.add(
@@ -367,11 +358,8 @@ def train(d: RandomSource) -> Model:
         m.add(BLACK, box((0, (start + end) / 2, 0.35), (wide, long, 0.1)))
         _bogies(m, start, end, wide)
         if box_kind == "tank":
-            m.add(
-                own,
-                cushion_tank((start + end) / 2, long, wide),
-                lathe([(0, 0.15), (0.5, 0.15)], (0, (start + end) / 2, 0.8)),
-            )
+            m.add(own, cushion_tank((start + end) / 2, long, wide))
+            m.add(own, lathe([(0, 0.15), (0.5, 0.15)], (0, (start + end) / 2, 0.8)))
         elif box_kind == "open":
             m.pair(own, box((wide / 2, (start + end) / 2, 0.6), (0.06, long, 0.5)))
             m.add(own, *(box((0, y, 0.6), (wide, 0.06, 0.5)) for y in (start, end)))
@@ -383,11 +371,8 @@ def train(d: RandomSource) -> Model:
                 ),
             )
         else:
-            m.add(
-                own,
-                box((0, (start + end) / 2, 0.85), (wide, long, 0.95)),
-                box((0, (start + end) / 2, 0.85), (wide * 1.04, long * 0.3, 0.8)),
-            )
+            m.add(own, box((0, (start + end) / 2, 0.85), (wide, long, 0.95)))
+            m.add(own, box((0, (start + end) / 2, 0.85), (wide * 1.04, long * 0.3, 0.8)))
     return m
 
 
@@ -449,11 +434,8 @@ def _coach(m: Model, d: RandomSource, paint: Colour, sizes: tuple[float, float, 
     m.pair(LIGHT, ball((wide * 0.3, start + 0.02, base + 0.14), 0.07, 6))
     if kind == "tram" or d.chance(0.5):
         y = (start + end) / 2
-        m.add(
-            BLACK,
-            rod((0, y, tall), (0, y + 0.3, tall + 0.25), 0.02),
-            rod((0, y + 0.3, tall + 0.25), (0, y, tall + 0.5), 0.02),
-        )
+        m.add(BLACK, rod((0, y, tall), (0, y + 0.3, tall + 0.25), 0.02))
+        m.add(BLACK, rod((0, y + 0.3, tall + 0.25), (0, y, tall + 0.5), 0.02))
         m.add(BLACK, rod((-wide * 0.4, y, tall + 0.5), (wide * 0.4, y, tall + 0.5), 0.025))
     elif kind == "diesel":
         m.add(
@@ -488,11 +470,8 @@ def _steam(m: Model, d: RandomSource, paint: Colour, wide: float) -> float:
             d.colour((0.6, 0.45, 0.12), dark),
             lathe([(0, 0.14), (0.14, 0.14), (0.2, 0.1), (0.22, 0)], (0, y, top - 0.06)),
         )
-    m.add(
-        paint,
-        box((0, boiler + 0.35, 0.95), (wide, 0.75, 1.0)),
-        box((0, boiler + 0.35, 1.52), (wide * 1.15, 1.0, 0.08), 0.03, 3),
-    )
+    m.add(paint, box((0, boiler + 0.35, 0.95), (wide, 0.75, 1.0)))
+    m.add(paint, box((0, boiler + 0.35, 1.52), (wide * 1.15, 1.0, 0.08), 0.03, 3))
     m.add(GLASS, box((0, boiler + 0.35, 1.2), (wide * 1.03, 0.35, 0.32)))
     m.add(dark, box((0, boiler / 2 + 0.35, 0.42), (wide * 0.9, boiler + 0.8, 0.1)))
     m.add(
