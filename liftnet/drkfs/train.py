@@ -117,8 +117,7 @@ def run_descriptor(inputs: TrainingInputs, settings: DescriptorSettings, seed: i
     measures = _measured_descriptor(network, unseen, patches_of(unseen, inputs.root, settings), seed)
     notes = _notes(inputs, settings, (train, unseen), state)
     notes |= {"seed": seed, "measured_on": name, "measures": measures}
-    save_model(inputs.model, HARDNET, SavedModel(network, HardnetSettings(), notes), inputs.half)
-    _write_card(inputs.model, HARDNET, HARDNET_CARD)
+    _save(inputs, HARDNET, SavedModel(network, HardnetSettings(), notes), HARDNET_CARD)
 
 
 def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) -> None:
@@ -149,8 +148,7 @@ def run_detector(inputs: TrainingInputs, settings: DetectorSettings, seed: int) 
     }
     notes = _notes(inputs, settings, (train, unseen), state)
     notes |= {"seed": seed, "measured_on": name, "measures": measures}
-    save_model(inputs.model, POINT_DETECTOR, SavedModel(detector, PointDetectorSettings(), notes), inputs.half)
-    _write_card(inputs.model, POINT_DETECTOR, DETECTOR_CARD)
+    _save(inputs, POINT_DETECTOR, SavedModel(detector, PointDetectorSettings(), notes), DETECTOR_CARD)
 
 
 def _measured_detector(detector: PointDetector, pool: Pool, seed: int) -> dict[str, float]:
@@ -219,8 +217,10 @@ def _licences(root: Path, images: tuple[str, ...]) -> dict[str, int]:
     return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in chosen).items()))
 
 
-def _write_card(folder: Path, kind: ModelKind[Any, Any], card: Card) -> None:
-    """Write README.md from what config.json holds."""
+def _save(inputs: TrainingInputs, kind: ModelKind[Any, Any], model: SavedModel[Any, Any], card: Card) -> None:
+    """Write the model and, from what config.json then holds, README.md."""
+    folder = inputs.model
+    save_model(folder, kind, model, inputs.half)
     config = read_config(folder, kind.name, f"Train it again with `{kind.command}`")
     training, held_out, measures = config["training"], config["held_out"], config["measures"]
     licences = ", ".join(f"{name}: {count:,}" for name, count in training["licences_of_images"].items())

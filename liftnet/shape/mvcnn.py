@@ -129,11 +129,16 @@ def _read(folder: Path, changed: int) -> Mvcnn:
 
 def untrained_mvcnn(settings: MvcnnSettings, classes: Sequence[str] = ("none",), seed: int = 0) -> Mvcnn:
     """A network with the weights that training starts from; its descriptors are the backbone's own."""
+    network, _ = initial_network(settings, len(classes), seed)
+    return Mvcnn(network.eval(), network_settings(settings, classes))
+
+
+def initial_network(settings: MvcnnSettings, classes: int, seed: int) -> tuple[ViewNetwork, str]:
+    """A network to train, and what its backbone starts from; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ViewNetwork(settings.backbone, len(classes))
-    network.start(settings.init_from)
-    return Mvcnn(network.eval(), network_settings(settings, classes))
+        network = ViewNetwork(settings.backbone, classes)
+    return network, network.start(settings.init_from)
 
 
 def network_settings(settings: ViewSettings, classes: Sequence[str]) -> MvcnnNetworkSettings:

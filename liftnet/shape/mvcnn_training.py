@@ -23,7 +23,7 @@ from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation, mean
 from liftnet.models.folder import Card, paragraph, table
 from liftnet.models.mvcnn import ViewNetwork
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.mvcnn import Mvcnn, network_settings, shaded_views
+from liftnet.shape.mvcnn import Mvcnn, initial_network, network_settings, shaded_views
 from liftnet.shape.settings import MvcnnSettings
 
 LOG = get_logger("drkfs")
@@ -159,10 +159,7 @@ def train_mvcnn(meshes: Path, model: Path, settings: MvcnnSettings, seed: int = 
         raise LiftnetError(meshes, f"has {len(classes)} classes to train on", "Give at least two folders of meshes")
     known = [shape for shape in shapes if shape.label in classes]
     train, val = (render_all(known, classes, settings, split) for split in ("train", "val"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stable_seed(seed, "mvcnn"))
-        network = ViewNetwork(settings.backbone, len(classes))
-    start = network.start(settings.init_from)
+    network, start = initial_network(settings, len(classes), stable_seed(seed, "mvcnn"))
     metrics: list[Row] = []
     best = -1
     for stage in ("single", "multi"):
