@@ -11,7 +11,6 @@ processor, the BLAS library, the tile size or the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -191,7 +190,7 @@ def byte_neighbours(a: UInt8Array, b: UInt8Array, kernel: Kernel) -> Neighbours:
     columns = ColumnMaxima(column_top, np.zeros(m, np.int64))
     height = max(_BYTES_PER_TILE // (4 * len(offsets)) // kernel.rows, 1) * kernel.rows
     tile = np.empty((min(height, len(rows)), len(offsets)), np.int32)
-    fill = _compiled(kernel)
+    fill = compile_distances(kernel)
     for start in range(0, n, height):
         fill(rows, norms, panels, offsets, start, min(height, len(rows) - start), tile)
         count = min(height, n - start)
@@ -204,11 +203,6 @@ def byte_neighbours(a: UInt8Array, b: UInt8Array, kernel: Kernel) -> Neighbours:
 def _kernel() -> Kernel | None:
     """The processor's fastest kernel, or None."""
     return next(iter(usable_kernels()), None)
-
-
-@cache
-def _compiled(kernel: Kernel) -> Callable[..., None]:
-    return compile_distances(kernel)
 
 
 def _float_neighbours(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> Neighbours:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -134,6 +135,7 @@ def _padded(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
+@cache
 def compile_distances(kernel: Kernel) -> Callable[..., None]:
     """The compiled function that fills a tile with minus the squared distances.
 

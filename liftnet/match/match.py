@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -124,7 +125,7 @@ def match_pairs(work: WorkFeatures, settings: MatchSettings, threads: int, seed:
 def pairs_to_try(work: WorkFeatures, settings: MatchSettings, threads: int, seed: int) -> list[tuple[str, str]]:
     """All pairs (a, b) of the images, a < b, ascending; in a large work those that look most alike."""
     if len(work.images) <= settings.pairs.exhaustive_images:
-        return work.all_pairs()
+        return list(combinations(sorted(work.images), 2))
     from liftnet.match.retrieval import similar_pairs
 
     return similar_pairs(work, settings.pairs.neighbours, threads, seed)

@@ -57,9 +57,12 @@ def similar_pairs(work: WorkFeatures, neighbours: int, threads: int = 1, seed: i
     if len(ids) < 2:
         return sorted(unusable)
     centres = vocabulary([sample(work, image_id, len(ids), seed) for image_id in ids], seed)
-    described = list(
-        map_threads(lambda i: _describe(work.load(i), centres), ids, threads, "match", "describing images")
-    )
+
+    def describe(image_id: str) -> tuple[Floats, UInt8Array]:
+        features = work.load(image_id)
+        return vlad(features.descriptors, centres), coarsest(features)
+
+    described = list(map_threads(describe, ids, threads, "match", "describing images"))
     shortlist = most_similar(np.stack([vector for vector, _ in described]), SHORTLIST * neighbours)
     pairs = np.unique(np.sort(_index_pairs(shortlist), axis=1), axis=0)
     counts = map_threads(
@@ -184,11 +187,6 @@ def most_similar(vectors: Floats, neighbours: int) -> npt.NDArray[np.int64]:
     with _one_faiss_thread():
         index.add(vectors)
         return np.asarray(index.search(vectors, min(neighbours + 1, len(vectors)))[1])
-
-
-def _describe(features: Features, centres: Floats) -> tuple[Floats, UInt8Array]:
-    """The aggregated descriptor of an image, and the descriptors of its coarsest features."""
-    return vlad(features.descriptors, centres), coarsest(features)
 
 
 def coarsest(features: Features) -> UInt8Array:

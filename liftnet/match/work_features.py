@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -102,10 +101,6 @@ class WorkFeatures:
     def _read(self, image_id: str) -> Features:
         features, mask = read_features(self.files[image_id]), self.images[image_id].mask
         return features if mask is None else features.on_mask(read_mask(mask, self.sizes[image_id]))
-
-    def all_pairs(self) -> list[tuple[str, str]]:
-        """All pairs (a, b) of the images, usable or not, with a < b, in ascending order."""
-        return list(combinations(sorted(self.images), 2))
 
     def usable(self) -> list[str]:
         """The ids of the usable images, ascending."""

@@ -1,4 +1,4 @@
-"""The dataset card: what is in it, how to read it, under which licences; all numbers counted from its files."""
+"""The dataset card, all numbers counted from its files, and the list of who made each photograph, and its licence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,6 +20,9 @@ from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import CAPTION, statistics_table
 from liftnet.shard.summary import HUB_SPLITS, DatasetSummary, type_name
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 CARD_FILE = "README.md"
 PAIR_COLUMNS = {
@@ -125,18 +128,24 @@ def write_card(folder: Path, summary: DatasetSummary, settings: ShardSettings, s
         settings: Its name, release, publisher and licence profile.
         small: Whether it is the small dataset of another one.
     """
+    text = _templates(autoescape=False).get_template("card.md.j2").render(**_content(folder, summary, settings, small))
+    write_text(folder / CARD_FILE, text.rstrip("\n") + "\n")
+
+
+def _templates(autoescape: bool) -> Environment:
+    """The templates of the stage; names and captions come from the web, so HTML needs `autoescape`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("liftnet", "shard"),
-        autoescape=False,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
-    text = environment.get_template("card.md.j2").render(**_content(folder, summary, settings, small))
-    write_text(folder / CARD_FILE, text.rstrip("\n") + "\n")
+    environment.tests["address"] = is_address
+    return environment
 
 
 def _content(folder: Path, summary: DatasetSummary, settings: ShardSettings, small: bool) -> dict[str, Any]:
@@ -318,20 +327,10 @@ def write_attribution(folder: Path, summary: DatasetSummary, name: str) -> None:
         summary: Its numbers and its images.
         name: Name of the dataset.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     rows = summary.images[list(ATTRIBUTION_COLUMNS)].astype(object).sort_values(["artist", "work", "image_id"])
     rows = rows.where(rows.notna(), "")
     write_text(folder / "ATTRIBUTION.csv", rows.map(_no_formula).to_csv(index=False, lineterminator="\n"))
-    environment = Environment(
-        loader=PackageLoader("liftnet", "shard"),
-        autoescape=True,  # names and captions come from the web
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.tests["address"] = is_address
-    page = environment.get_template("attribution.html.j2")
+    page = _templates(autoescape=True).get_template("attribution.html.j2")
     stream = page.stream(name=name, rows=rows.to_dict("records"), licences=summary.licences.most_common())
     with atomic_path(folder / "ATTRIBUTION.html") as temporary:
         stream.dump(str(temporary), encoding="utf-8")

@@ -41,7 +41,6 @@ from liftnet.shard.check_files import (
 from liftnet.shard.images import licence_reasons, stored_rows
 from liftnet.shard.summary import COLLECTED_FILE, UNDIVIDED
 
-Group = tuple[Path, int]
 _MOST_PIXELS = 89_000_000  # larger pictures are not decoded: a damaged header must not fill the memory
 
 
@@ -63,7 +62,8 @@ def verify_dataset(dataset: Path, threads: int = 1, quick: bool = False) -> Repo
     if not dataset.is_dir() or not any(dataset.glob("*.parquet")):
         raise LiftnetError(dataset, "is no folder of a dataset", "Name the folder that holds README.md and *.parquet")
     report = Report()
-    report.add("checksums", *_counted("files", *check_checksums(dataset, threads)))
+    number, faults = check_checksums(dataset, threads)
+    report.add("checksums", f"{number:,} files", faults)
     _check_contents(dataset, "", report, threads, quick)
     if (dataset / "mini").is_dir():
         _check_contents(dataset / "mini", "mini/", report, threads, quick)
@@ -87,22 +87,25 @@ def _check_contents(dataset: Path, below: str, report: Report, threads: int, qui
         add("images", f"{sum(rows['images'].values()):,} images{' (not decoded)' if quick else ''}", images)
     add("pairs", f"{sum(rows.get('pairs', {}).values()):,} pairs", check_pairs(tables["pairs"], known, threads))
     add("splits", f"{len(known.rows):,} images", check_splits(dataset, known))
-    add("licences", f"{len(known.rows):,} images", _check_profile(dataset, known))
+    add("licences", f"{len(known.rows):,} images", check_licences(dataset, known))
 
 
-def _check_profile(dataset: Path, known: Known) -> list[Fault]:
+def check_licences(dataset: Path, known: Known) -> list[Fault]:
+    """Check that the licence of every image fits the profile that the card states."""
     found: list[Fault] = []
     with told_as_fault(found, CARD_FILE):
         stated = front_matter(dataset)["liftnet"]
         profile = stated["licence_profile"]
         if profile not in PROFILES:
             return [Fault(CARD_FILE, "", f"names the licence profile {profile!r}, which is none")]
-        found += check_licences(known, profile, bool(stated["unknown_licences"]))
+        reasons = licence_reasons(known.rows, profile, bool(stated["unknown_licences"]))
+        ids = known.rows.column("image_id").to_pylist()
+        found += [
+            Fault(COLLECTED_FILE, f"image {image}", f"does not fit the profile {profile}: {reason}")
+            for image, reason in zip(ids, reasons, strict=True)
+            if reason
+        ]
     return found
-
-
-def _counted(what: str, number: int, faults: list[Fault]) -> tuple[str, list[Fault]]:
-    return f"{number:,} {what}", faults
 
 
 @dataclass(frozen=True)
@@ -130,24 +133,20 @@ class Known:
         return self.rows.column(name).to_numpy(zero_copy_only=False)[positions]
 
 
-def groups_of(paths: list[Path]) -> list[Group]:
-    """All row groups of some files."""
-    return [(path, group) for path in paths for group in range(pq.read_metadata(path).num_row_groups)]
-
-
 def check_groups(
     paths: list[Path], check: Callable[[pa.Table, Path], Iterator[Fault]], threads: int, doing: str
 ) -> list[Fault]:
     """Check all row groups of some files, in parallel."""
 
-    def checked(item: Group) -> list[Fault]:
+    def checked(item: tuple[Path, int]) -> list[Fault]:
         path, group = item
         found: list[Fault] = []
         with told_as_fault(found, path.name, f"row group {group}"), pq.ParquetFile(path) as file:
             found += check(file.read_row_group(group, use_threads=False), path)
         return found
 
-    return [fault for faults in map_threads(checked, groups_of(paths), threads, "shard", doing) for fault in faults]
+    groups = [(path, group) for path in paths for group in range(pq.read_metadata(path).num_row_groups)]
+    return [fault for faults in map_threads(checked, groups, threads, "shard", doing) for fault in faults]
 
 
 def check_images(paths: list[Path], known: Known, quick: bool, threads: int) -> list[Fault]:
@@ -318,14 +317,3 @@ def _lists(dataset: Path, kind: str) -> list[Fault]:
                 if other != split and line.strip() and not line.startswith("#"):
                     found.append(Fault(name, line, f"also stands in the list of {other}"))
     return found
-
-
-def check_licences(known: Known, profile: str, keep_unknown: bool) -> list[Fault]:
-    """Check that the licence of every image fits the dataset's profile."""
-    ids = known.rows.column("image_id").to_pylist()
-    reasons = licence_reasons(known.rows, profile, keep_unknown)
-    return [
-        Fault(COLLECTED_FILE, f"image {image}", f"does not fit the profile {profile}: {reason}")
-        for image, reason in zip(ids, reasons, strict=True)
-        if reason
-    ]

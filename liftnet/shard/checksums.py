@@ -11,7 +11,6 @@ from liftnet.core.files import write_text
 
 CHECKSUMS_FILE = "checksums.sha256"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
-_CHUNK = 1 << 20
 
 
 def dataset_files(folder: Path) -> list[Path]:
@@ -22,11 +21,8 @@ def dataset_files(folder: Path) -> list[Path]:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal, read piece by piece."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_checksums(folder: Path) -> None:

@@ -38,12 +38,11 @@ SETTINGS: Any = {
 Drawing = Callable[[Tally], "tuple[Figure, pd.DataFrame] | None"]
 
 
-def write_figures(tally: Tally, folder: Path) -> list[Path]:
+def write_figures(tally: Tally, folder: Path) -> None:
     """Draw what the tally holds to `folder/<name>.svg` and `.csv`; figures without data are removed."""
     import matplotlib as mpl
 
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
     for name, draw in FIGURES.items():
         with mpl.rc_context(SETTINGS):
             drawn = draw(tally)
@@ -55,8 +54,6 @@ def write_figures(tally: Tally, folder: Path) -> list[Path]:
             write_text(folder / f"{name}.csv", data.to_csv(index=False, lineterminator="\n"))
             with atomic_path(folder / f"{name}.svg") as temporary:
                 figure.savefig(temporary, format="svg", metadata={"Date": None})
-            written.append(folder / f"{name}.svg")
-    return written
 
 
 def _images_per_work(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
@@ -66,9 +63,8 @@ def _images_per_work(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
     figure, axes = _panels(len(counted), 2.7)
     data = []
     for axis, (name, unit) in zip(axes, counted.items(), strict=True):
-        values = {split: unit[unit["split"] == split]["count"].to_numpy(np.int64) for split in SPLITS}
-        edges = _edges(int(unit["count"].max()))
-        data.append(_histogram(axis, values, {split: np.ones(len(v)) for split, v in values.items()}, edges, name))
+        rows = unit.rename(columns={"count": "value"}).assign(count=1)
+        data.append(_histogram(axis, rows, _edges(int(unit["count"].max())), name))
         axis.set_xlabel(name)
     axes[0].set_ylabel("artists or works")
     axes[-1].legend(frameon=False, fontsize=7.5)
@@ -96,9 +92,7 @@ def _matches_per_pair(tally: Tally) -> tuple[Figure, pd.DataFrame] | None:
     left.set_ylabel("share of kept pairs")
     left.legend(frameon=False, fontsize=7.5)
     scores = histogram[histogram["quantity"] == SCORE]
-    values = {split: scores[scores["split"] == split]["value"].to_numpy() / SCALES[SCORE] for split in SPLITS}
-    times = {split: scores[scores["split"] == split]["count"].to_numpy(float) for split in SPLITS}
-    data.append(_histogram(right, values, times, np.linspace(0, 1, BINS + 1), SCORE))
+    data.append(_histogram(right, scores, np.linspace(0, 1, BINS + 1), SCORE))
     right.set_xlabel("score (1 minus the ratio of distances)")
     right.set_ylabel("correspondences")
     right.legend(frameon=False, fontsize=7.5)
@@ -120,10 +114,8 @@ def _measured(
         figure, axes = _panels(len(counted), 2.9)
         data = []
         for axis, (name, rows) in zip(axes, counted.items(), strict=True):
-            scale = SCALES.get(name, 1)
-            values = {split: rows[rows["split"] == split]["value"].to_numpy() / scale for split in SPLITS}
-            times = {split: rows[rows["split"] == split]["count"].to_numpy(float) for split in SPLITS}
-            data.append(_histogram(axis, values, times, edges(*rows["value"].agg(["min", "max"]) / scale), name))
+            limits = rows["value"].agg(["min", "max"]) / SCALES.get(name, 1)
+            data.append(_histogram(axis, rows, edges(*limits), name))
             axis.set_xlabel(label.format(name=name))
             axis.set_ylabel(unit)
             axis.legend(frameon=False, fontsize=7.5)
@@ -234,18 +226,14 @@ def _edges(most: int) -> npt.NDArray[np.float64]:
     return np.unique(np.ceil(np.geomspace(1, most + 1, BINS + 1))) - 0.5
 
 
-def _histogram(
-    axis: Axes,
-    values: dict[str, npt.NDArray[np.generic]],
-    times: dict[str, npt.NDArray[np.float64]],
-    edges: npt.NDArray[np.float64],
-    quantity: str,
-) -> pd.DataFrame:
-    """Draw bars stacked by split; returns columns quantity, split, from, to, count."""
+def _histogram(axis: Axes, rows: pd.DataFrame, edges: npt.NDArray[np.float64], quantity: str) -> pd.DataFrame:
+    """Draw columns split, value, count as bars stacked by split; returns columns quantity, split, from, to, count."""
     base = np.zeros(len(edges) - 1)
     data = []
     for split in SPLITS:
-        counts, _ = np.histogram(values[split].astype(float), edges, weights=times[split])
+        part = rows[rows["split"] == split]
+        values = part["value"].to_numpy(float) / SCALES.get(quantity, 1)
+        counts, _ = np.histogram(values, edges, weights=part["count"].to_numpy(float))
         axis.bar(
             edges[:-1], counts, np.diff(edges), base, align="edge", color=COLOURS[split], label=split, linewidth=0
         )

@@ -23,6 +23,8 @@ from liftnet.data.shards import cut, shard_files
 from liftnet.shard.leakage import withheld_images
 from liftnet.shard.settings import FileSettings, ShardSettings
 
+WITH_EXIF, WITH_POSITION = b"liftnet.files_with_exif", b"liftnet.files_with_position"
+_GPS = 0x8825  # EXIF 2.32: the tag that leads to the position
 ADDRESSES = ("page_url", "image_url", "final_url", "mask_url", "license_url")
 # What an address may give away that is nobody's business: where files lay on the maker's disk, users and keys.
 _SECRETS = (
@@ -149,15 +151,6 @@ def in_works(rows: pa.Table, works: set[str]) -> pa.Table:
     return rows.filter(pc.is_in(rows.column("work_id").cast(pa.string()), value_set=wanted))
 
 
-def split_mask(rows: pa.Table, split: str) -> np.ndarray:
-    """(N,) bool, which rows are of a split."""
-    return np.asarray(rows.column("split").to_numpy(zero_copy_only=False) == split)
-
-
-WITH_EXIF, WITH_POSITION = b"liftnet.files_with_exif", b"liftnet.files_with_position"
-_GPS = 0x8825  # EXIF 2.32: the tag that leads to the position
-
-
 def hub_features() -> dict[str, Any]:
     """The columns in the words of Hugging Face `datasets`, which then decodes the pictures by itself."""
     values = {field.name: {"dtype": _hub_type(field.type), "_type": "Value"} for field in MANIFEST}
@@ -185,7 +178,7 @@ def write_image_shards(folder: Path, images: Path, rows: pa.Table, settings: Fil
         settings: How the shards are cut.
     """
     for split in SPLITS:
-        chosen = rows.filter(pa.array(split_mask(rows, split), pa.bool_()))
+        chosen = rows.filter(pc.equal(rows.column("split"), split))
         files = [images / name for name in chosen.column("file").to_pylist()]
         sizes = np.array([path.stat().st_size for path in files], dtype=np.int64)
         for path, part in shard_files(folder, f"images-{split}", cut(sizes, settings.shard_mb)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,45 +91,31 @@ def summarise_dataset(dataset: Path) -> DatasetSummary:
     """
     collected = read_table(dataset / COLLECTED_FILE, MANIFEST)
     images = stored_rows(collected).to_pandas()
-    with_images = any(dataset.glob("images-*.parquet"))
-    shards = [path for split in SPLITS for path in shard_paths(dataset, split, "images-")] if with_images else []
-    prefixes = {"pairs": ""} | ({"images": "images-"} if with_images else {})
+    prefixes = {"pairs": "", "images": "images-"} if any(dataset.glob("images-*.parquet")) else {"pairs": ""}
+    shards = {
+        table: {split: [pq.read_metadata(path) for path in shard_paths(dataset, split, prefix)] for split in SPLITS}
+        for table, prefix in prefixes.items()
+    }
+    notes = [shard.metadata or {} for of_split in shards.get("images", {}).values() for shard in of_split]
     return DatasetSummary(
         splits=count_splits(dataset),
-        rows={table: _rows(dataset, prefix) for table, prefix in prefixes.items()},
-        sizes={table: _sizes(dataset, prefix) for table, prefix in prefixes.items()},
+        rows=_summed(shards, lambda shard: shard.num_rows),
+        sizes=_summed(
+            shards, lambda shard: sum(shard.row_group(k).total_byte_size for k in range(shard.num_row_groups))
+        ),
         images=images,
         statuses=Counter(collected.column("status").to_pylist()),
-        with_exif=_sum_of(shards, WITH_EXIF),
-        with_position=_sum_of(shards, WITH_POSITION),
-        shared={
-            name: int((images.groupby(key)["split"].nunique() > 1).sum())
-            for name, key in (
-                ("artists", "artist_id"),
-                ("works", "work_id"),
-                ("groups", "group_id"),
-                ("images", "sha256"),
-            )
-        },
+        with_exif=sum(int(note.get(WITH_EXIF, 0)) for note in notes),
+        with_position=sum(int(note.get(WITH_POSITION, 0)) for note in notes),
+        shared={name: int((images.groupby(key)["split"].nunique() > 1).sum()) for name, key in UNDIVIDED.items()},
     )
 
 
-def _rows(dataset: Path, prefix: str) -> dict[str, int]:
-    return {
-        split: sum(pq.read_metadata(path).num_rows for path in shard_paths(dataset, split, prefix)) for split in SPLITS
-    }
-
-
-def _sizes(dataset: Path, prefix: str) -> dict[str, int]:
-    sizes = dict.fromkeys(SPLITS, 0)
-    for split in SPLITS:
-        for metadata in map(pq.read_metadata, shard_paths(dataset, split, prefix)):
-            sizes[split] += sum(metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
-    return sizes
-
-
-def _sum_of(shards: list[Path], key: bytes) -> int:
-    return sum(int((pq.read_metadata(path).metadata or {}).get(key, b"0")) for path in shards)
+def _summed(
+    shards: dict[str, dict[str, list[pq.FileMetaData]]], number: Callable[[pq.FileMetaData], int]
+) -> dict[str, dict[str, int]]:
+    """The sum of a number of the shards, by table and split."""
+    return {table: {split: sum(map(number, of)) for split, of in splits.items()} for table, splits in shards.items()}
 
 
 def plain(text: object) -> str:

@@ -34,6 +34,12 @@ ANGLE_RULE = (
     "An angle is known where EXIF gives both focal lengths for 35 mm film, and the points determine it: affine "
     "views, and reliefs with two answers, have none."
 )
+TABLES = frozenset(  # all that there may be, beside Table 1
+    [
+        *("split_sizes", "images_per_work", "matches_per_pair", "baseline_angles", "resolution", "licences"),
+        *("sources", "funnel_by_source"),
+    ]
+)
 INTERVAL = "Mean with its 95 % interval by bootstrap over works"
 
 
@@ -93,14 +99,6 @@ def dataset_tables(tally: Tally) -> list[Table]:
     return [table for table in tables if len(table.frame)]
 
 
-TABLES = frozenset(
-    {
-        *("split_sizes", "images_per_work", "matches_per_pair", "baseline_angles", "resolution", "licences"),
-        *("sources", "funnel_by_source"),
-    }
-)  # all that there may be, beside Table 1
-
-
 def split_sizes(tally: Tally) -> Table:
     """What each split holds, and its share of the whole; without a list of images, pairs alone."""
     works, images, views = (tally[part].table.to_pandas() for part in ("works", "images", "views"))
@@ -144,7 +142,7 @@ def licences(tally: Tally) -> Table:
         "Images of the dataset by licence (SPDX identifier; where it is not understood, what the source says) and "
         "split. The sculptures themselves may be protected too."
     )
-    return Table("licences", _plain_columns(frame), caption)
+    return Table("licences", frame.rename_axis(columns=None), caption)
 
 
 def sources(tally: Tally) -> Table:
@@ -216,10 +214,6 @@ def _measured(tally: Tally, name: str, quantities: list[str], caption: str, deci
 def _table(name: str, rows: list[dict[str, object]], caption: str, decimals: int) -> Table:
     frame = pd.DataFrame(rows, columns=["quantity", "split", *COLUMNS])
     return Table(name, frame, caption, shown_distribution(frame, decimals) if rows else None)
-
-
-def _plain_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.rename_axis(columns=None)
 
 
 def funnel(tally: Tally) -> Table:
@@ -345,11 +339,6 @@ class Counted:
     values: IntArray
     times: IntArray
 
-    @classmethod
-    def of(cls, values: npt.ArrayLike) -> Counted:
-        """Count the values (N,)."""
-        return cls(*np.unique(np.asarray(values, np.int64), return_counts=True))
-
     @property
     def n(self) -> int:
         """How many."""
@@ -381,16 +370,8 @@ class Counted:
         return sum(int(v) ** power * int(t) for v, t in zip(self.values.tolist(), self.times.tolist(), strict=True))
 
 
-def summary(counted: Counted, totals: IntArray, counts: IntArray, scale: int, seed: int) -> dict[str, object]:
-    """What a row of a table says of a distribution.
-
-    Args:
-        counted: The values, in units of 1/scale.
-        totals: (W,) their sums by cluster.
-        counts: (W,) their numbers by cluster.
-        scale: Units in one.
-        seed: Of the interval.
-    """
+def _summary(counted: Counted, totals: IntArray, counts: IntArray, scale: int, seed: int) -> dict[str, object]:
+    """What a row says of values in units of 1/scale, whose (W,) sums and numbers by cluster are `totals`, `counts`."""
     if not counted.n:
         return {"n": 0}
     low, high = mean_interval(totals, counts, seed)
@@ -426,7 +407,7 @@ def distribution_rows(
         counted = Counted(times.index.to_numpy(np.int64), times.to_numpy(np.int64))
         seed = stable_seed(0, "interval", split)  # the same for all quantities: equal values, equal intervals
         ends = sums["total"].to_numpy(np.int64), sums["count"].to_numpy(np.int64)
-        rows.append({"quantity": quantity, "split": split} | summary(counted, *ends, scale, seed))
+        rows.append({"quantity": quantity, "split": split} | _summary(counted, *ends, scale, seed))
     return rows
 
 

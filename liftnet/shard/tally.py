@@ -90,9 +90,6 @@ class Sums:
         keys, numbers = NUMBERS[part]
         return cls(keys, pa.schema(_kinds(keys, numbers)).empty_table())
 
-    def __add__(self, other: Sums) -> Sums:
-        return _sum_of([self, other])
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sums) and self.keys == other.keys and self.table.equals(other.table)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
@@ -28,7 +29,6 @@ from liftnet.shard.images import (
     images_gone,
     in_works,
     left_out_images,
-    split_mask,
     stored_rows,
     write_image_shards,
 )
@@ -39,7 +39,6 @@ from liftnet.shard.summary import COLLECTED_FILE, DatasetSummary, summarise_data
 LOG = get_logger("shard")
 
 MINI = "mini"
-NAMES = ("artist", "work")
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}  # of the room, as far as the works allow
 LARGEST_SHARE = 0.25  # of a split's works, so that the small dataset of a small one is small too
 SALT = "mini"
@@ -106,8 +105,10 @@ def _write_tables(folder: Path, root: Path, collected: pa.Table, settings: Shard
 def _write_splits(lists: Path, stored: pa.Table) -> None:
     """Write which artists and works are in which split, in the form of `collect.splits`, where `collect` has not."""
     for split in SPLITS:
-        rows = stored.filter(pa.array(split_mask(stored, split), pa.bool_()))
-        artists, works = ([" ".join((name or "").split()) for name in rows.column(key).to_pylist()] for key in NAMES)
+        rows = stored.filter(pc.equal(stored.column("split"), split))
+        artists, works = (
+            [" ".join((name or "").split()) for name in rows.column(key).to_pylist()] for key in ("artist", "work")
+        )
         lines = {"artists": artists, "works": ["\t".join(pair) for pair in zip(artists, works, strict=True)]}
         for kind, names in lines.items():
             write_text(lists / f"{split}_{kind}.txt", "".join(f"{name}\n" for name in sorted(set(names))))
@@ -175,11 +176,11 @@ def draw_works(dataset: Path, stored: pa.Table, images: Path | None, room_mb: in
 
 def _sizes(dataset: Path, stored: pa.Table, images: Path | None) -> pd.DataFrame:
     """Bytes and split of every work that has a pair; index work_id."""
-    parts = []
-    for split in SPLITS:
-        for path in shard_paths(dataset, split):
-            table = open_shard(path).read(columns=["work_id", "n"])
-            parts.append(table.to_pandas().assign(split=split))
+    parts = [
+        open_shard(path).read(columns=["work_id", "n"]).to_pandas().assign(split=split)
+        for split in SPLITS
+        for path in shard_paths(dataset, split)
+    ]
     pairs = pd.concat(parts).astype({"work_id": object})
     pairs["bytes"] = pairs["n"] * POINT_BYTES + ROW_BYTES
     works = pairs.groupby("work_id").agg({"split": "first", "bytes": "sum"})

@@ -155,7 +155,7 @@ def test_cut_and_order_of_the_shards_do_not_matter(made, tmp_path):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=60), st.floats(0, 1))
 def test_quantiles_and_moments_are_those_of_numpy(numbers, share):
-    counted = Counted.of(numbers)
+    counted = Counted(*np.unique(np.array(numbers, np.int64), return_counts=True))
     assert counted.n == len(numbers)
     assert counted.mean() == pytest.approx(np.mean(numbers))
     assert counted.quantile(share) == pytest.approx(np.quantile(numbers, share), rel=1e-9, abs=1e-6)

@@ -11,7 +11,6 @@ from liftnet.core.parallel import map_threads
 from liftnet.match.registry import Matcher
 
 if TYPE_CHECKING:
-    from liftnet.core.types import UInt8Array
     from liftnet.match.settings import MatchSettings
     from liftnet.match.work_features import PairMatches, WorkFeatures
 
@@ -51,13 +50,8 @@ def _match_on_device(
             "device", "cuda was asked for, but torch finds no graphics card", "Set match.search.device to cpu"
         )
 
-    def descriptors() -> Iterator[tuple[UInt8Array, UInt8Array]]:
-        for a, b in pairs:
-            yield work.load(a).descriptors, work.load(b).descriptors
-
-    found = match_pairs_with_ratios(
-        descriptors(), settings.search.ratio, settings.search.mutual, settings.search.device
-    )
+    descriptors = ((work.load(a).descriptors, work.load(b).descriptors) for a, b in pairs)
+    found = match_pairs_with_ratios(descriptors, settings.search.ratio, settings.search.mutual, settings.search.device)
     for pair, (matches, ratios) in zip(pairs, progress(found, "match", "matching pairs", len(pairs)), strict=True):
         yield work.matched(*pair, matches, 1 - ratios, one_to_one=settings.search.mutual)
 

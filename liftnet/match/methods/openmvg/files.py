@@ -1,7 +1,7 @@
 """The files of OpenMVG, read and written. No length or index in a file is trusted before it is checked.
 
 The formats are those of OpenMVG 2.x: `sfm_data.json` (version 0.3), `.feat` (text), `.desc` (a 64-bit count and the
-bytes), matches as text or as a portable binary archive of cereal, pairs as text. Written are features of any
+bytes), matches as a portable binary archive of cereal, pairs as text. Written are features of any
 extractor, a list of their images and a list of pairs.
 """
 
@@ -12,7 +12,7 @@ import io
 import json
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,11 +134,11 @@ def read_features(path: Path | str) -> npt.NDArray[np.float32]:
     return rows.astype(np.float32)
 
 
-def read_descriptors(path: Path | str, width: int = 128) -> UInt8Array:
+def read_descriptors(path: Path | str) -> UInt8Array:
     """Read a `.desc` file of byte descriptors (SIFT).
 
     Returns:
-        (N, width) uint8.
+        (N, 128) uint8.
 
     Raises:
         LiftnetError: The file is missing, or its size is not the one its count asks for.
@@ -147,15 +147,13 @@ def read_descriptors(path: Path | str, width: int = 128) -> UInt8Array:
     if len(data) < 8:
         raise _malformed(path, f"has {len(data)} bytes, too few for its count of descriptors")
     (count,) = struct.unpack_from("<Q", data)
-    if len(data) != 8 + width * count:
-        raise _malformed(path, f"has {len(data)} bytes, but {count} descriptors need {8 + width * count}")
-    return np.frombuffer(data, np.uint8, offset=8).reshape(count, width)
+    if len(data) != 8 + 128 * count:
+        raise _malformed(path, f"has {len(data)} bytes, but {count} descriptors need {8 + 128 * count}")
+    return np.frombuffer(data, np.uint8, offset=8).reshape(count, 128)
 
 
 def read_matches(path: Path | str) -> Matches:
-    """Read a file of matches, `.bin` or `.txt`.
-
-    A text file cut exactly after a pair cannot be told from a whole one; a binary file cut anywhere can.
+    """Read a file of matches: a portable binary archive of cereal.
 
     Returns:
         For each pair (I, J) of `id_view`, I < J, the (K, 2) uint32 indices of matching features in I and in J.
@@ -163,11 +161,31 @@ def read_matches(path: Path | str) -> Matches:
     Raises:
         LiftnetError: The file is missing, of another kind, cut, too long, or lists a pair twice or in the wrong order.
     """
-    readers: dict[str, Callable[[Path], Matches]] = {".bin": _matches_from_bin, ".txt": _matches_from_text}
-    path = Path(path)
-    if path.suffix not in readers:
-        raise LiftnetError(path, "is neither .bin nor .txt", "OpenMVG writes matches in these two formats")
-    return readers[path.suffix](path)
+    data = _read(path)
+    if len(data) < 9 or data[0] > 1:
+        raise _malformed(path, "is not a portable binary archive of matches")
+    order = "<" if data[0] else ">"
+    (pairs,) = struct.unpack_from(order + "Q", data, 1)
+    at, matches = 9, Matches()
+    if pairs * 16 > len(data) - at:
+        raise _malformed(path, f"is too short for its {pairs} pairs")
+    for _ in range(pairs):
+        if len(data) - at < 16:
+            raise _malformed(path, "ends in the middle of a pair")
+        i, j, count = struct.unpack_from(order + "IIQ", data, at)
+        at += 16
+        if count * 8 > len(data) - at:
+            raise _malformed(path, f"is too short for the {count} matches of pair {i} {j}")
+        indices = np.frombuffer(data, order + "u4", 2 * count, at).reshape(count, 2)
+        if i >= j:
+            raise _malformed(path, f"has the pair {i} {j}, whose first view is not the smaller")
+        if (i, j) in matches:
+            raise _malformed(path, f"has the pair {i} {j} twice")
+        matches[i, j] = indices.astype(np.uint32)
+        at += 8 * count
+    if at != len(data):
+        raise _malformed(path, f"has {len(data) - at} bytes after its last pair")
+    return matches
 
 
 def read_pairs(path: Path | str) -> list[Pair]:
@@ -176,7 +194,11 @@ def read_pairs(path: Path | str) -> list[Pair]:
     Raises:
         LiftnetError: The file is missing or a line is not two different indices.
     """
-    numbers = [_integers(line, path) for line in _text(path).splitlines() if line.strip()]
+    try:
+        text = _read(path).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise _malformed(path, "is not text") from error
+    numbers = [_integers(line, path) for line in text.splitlines() if line.strip()]
     for line in numbers:
         if len(line) != 2 or line[0] == line[1]:
             raise _malformed(path, f"has a line that is not two different indices: {line}")
@@ -207,68 +229,6 @@ def check_matches(
                 raise _malformed(path, f"matches the feature {largest} of {name}, which has {counts[view]}")
 
 
-def _matches_from_bin(path: Path) -> Matches:
-    data = _read(path)
-    if len(data) < 9 or data[0] > 1:
-        raise _malformed(path, "is not a portable binary archive of matches")
-    order = "<" if data[0] else ">"
-    (pairs,) = struct.unpack_from(order + "Q", data, 1)
-    at, matches = 9, Matches()
-    if pairs * 16 > len(data) - at:
-        raise _malformed(path, f"is too short for its {pairs} pairs")
-    for _ in range(pairs):
-        if len(data) - at < 16:
-            raise _malformed(path, "ends in the middle of a pair")
-        i, j, count = struct.unpack_from(order + "IIQ", data, at)
-        at += 16
-        if count * 8 > len(data) - at:
-            raise _malformed(path, f"is too short for the {count} matches of pair {i} {j}")
-        indices = np.frombuffer(data, order + "u4", 2 * count, at).reshape(count, 2)
-        _add_pair(path, matches, (i, j), indices.astype(np.uint32))
-        at += 8 * count
-    if at != len(data):
-        raise _malformed(path, f"has {len(data) - at} bytes after its last pair")
-    return matches
-
-
-def _matches_from_text(path: Path) -> Matches:
-    text = _text(path)
-    if text and not text.endswith("\n"):
-        raise _malformed(path, "ends in the middle of a line")
-    lines, at, matches = text.splitlines(), 0, Matches()
-    while at < len(lines):
-        head = _integers(lines[at], path)
-        if len(head) != 2 or at + 1 == len(lines):
-            raise _malformed(path, f"line {at + 1} is not the start of a pair")
-        count = _integers(lines[at + 1], path)
-        if len(count) != 1 or count[0] > len(lines) - at - 2:
-            raise _malformed(path, f"is too short for the matches of pair {head[0]} {head[1]}")
-        _add_pair(path, matches, (head[0], head[1]), _index_rows(lines[at + 2 : at + 2 + count[0]], path))
-        at += 2 + count[0]
-    return matches
-
-
-def _add_pair(path: Path, matches: Matches, pair: Pair, indices: npt.NDArray[np.uint32]) -> None:
-    if pair[0] >= pair[1]:
-        raise _malformed(path, f"has the pair {pair[0]} {pair[1]}, whose first view is not the smaller")
-    if pair in matches:
-        raise _malformed(path, f"has the pair {pair[0]} {pair[1]} twice")
-    matches[pair] = indices
-
-
-def _index_rows(lines: list[str], path: Path) -> npt.NDArray[np.uint32]:
-    """(K, 2) from K lines of two indices."""
-    if not lines:
-        return np.zeros((0, 2), np.uint32)
-    try:
-        rows = np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None)
-    except ValueError as error:
-        raise _malformed(path, f"has matches that are not two indices ({error})") from error
-    if rows.shape != (len(lines), 2) or not ((rows >= 0) & (rows <= 0xFFFFFFFF) & (rows % 1 == 0)).all():
-        raise _malformed(path, "has matches that are not two indices")
-    return rows.astype(np.uint32)
-
-
 def _integers(line: str, path: Path | str) -> list[int]:
     """The whole numbers of a line, each fitting 32 bits."""
     words = line.split()
@@ -294,13 +254,6 @@ def _view(entry: Any) -> View:
     if not 0 < numbers[1] < _MAX_SIDE or not 0 < numbers[2] < _MAX_SIDE:
         raise ValueError(f"size of {name}")
     return View(numbers[0], f"{folder.rstrip('/')}/{name}" if folder else name, numbers[1], numbers[2])
-
-
-def _text(path: Path | str) -> str:
-    try:
-        return _read(path).decode("ascii")
-    except UnicodeDecodeError as error:
-        raise _malformed(path, "is not text") from error
 
 
 def _read(path: Path | str) -> bytes:

@@ -37,12 +37,8 @@ class ProgramError(LiftnetError):
     """A program ran and failed, was stopped, or wrote nothing; `reason` does not name it."""
 
 
-def find_program(name: str, folder: str = "") -> str:
-    """The path of a program of OpenMVG, in `folder` or, where that is empty, on PATH.
-
-    Raises:
-        LiftnetError: It is not there or may not be executed; says how to get it.
-    """
+def _find_program(name: str, folder: str) -> str:
+    """The path of a program of OpenMVG, in `folder` or, where that is empty, on PATH."""
     path = shutil.which(name, path=folder or None)
     if path is None:
         raise LiftnetError(name, f"was not found {f'in {folder}' if folder else 'on PATH'}", HOW_TO_GET_IT)
@@ -62,7 +58,7 @@ class Programs:
     """
 
     def __init__(self, names: Sequence[str], folder: str, minutes: float) -> None:
-        self.paths = {name: find_program(name, folder) for name in names}
+        self.paths = {name: _find_program(name, folder) for name in names}
         self.minutes = minutes
 
     def call(self, name: str, folder: Path, *arguments: str, writes: str) -> Path:
@@ -102,7 +98,7 @@ class Programs:
         """The exit status of a program; what it says goes to a file."""
         try:
             tools = _without_graphviz(folder)
-            file = open(_words_file(folder, name), "wb")  # noqa: SIM115
+            file = open(folder / f"{name}.log", "wb")  # noqa: SIM115
         except OSError as error:
             raise writing_error(folder, error) from error
         path = os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)])
@@ -142,12 +138,8 @@ def _check_space(folder: Path) -> None:
         raise full_disk()
 
 
-def _words_file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.log"
-
-
 def _last_words(folder: Path, name: str) -> str:
     """The end of what a program said, for an error message."""
-    lines = _words_file(folder, name).read_text(errors="replace").split("\n")
+    lines = (folder / f"{name}.log").read_text(errors="replace").split("\n")
     said = " | ".join([line.strip() for line in lines if line.strip()][-_LAST_LINES:])
     return f"Its last words: {said[-_LONGEST_WORDS:]}" if said else "It said nothing"
