@@ -19,7 +19,7 @@ import pandas as pd
 from measuring import PHOTOS, shown, write_report
 
 from liftnet.data.masks import read_mask
-from liftnet.segment.metrics import iou, pixel_accuracy
+from liftnet.segment.evaluate import iou, pixel_accuracy
 
 # (x, y) as shares of width and height, clockwise from the top-left corner
 OUTLINES = {

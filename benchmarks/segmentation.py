@@ -28,7 +28,7 @@ from liftnet.core.files import write_text
 from liftnet.data.pictures import read_image
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, Segmenter
-from liftnet.segment.reference_segmenter import ReferenceSegmenter
+from liftnet.segment.predict import ReferenceSegmenter
 
 SIZES = (224, 320, 384, 512)
 PAGE = Path(__file__).with_suffix(".md")

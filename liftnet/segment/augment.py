@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.types import UInt8Array
 from liftnet.segment.samples import Sample
 from liftnet.segment.settings import AugmentationSettings
 
 FloatArray = npt.NDArray[np.float32]
-UInt8Array = npt.NDArray[np.uint8]
 MAX_COVERAGE = 0.85  # a close-up leaves too little background to fill the rest from
 
 

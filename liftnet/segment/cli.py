@@ -102,8 +102,7 @@ def run_crossvalidate(arguments: argparse.Namespace) -> None:
 
 def run_propose(arguments: argparse.Namespace) -> None:
     """Propose masks for the images that have none."""
-    from liftnet.segment.predict import propose_masks
-    from liftnet.segment.reference_segmenter import ReferenceSegmenter
+    from liftnet.segment.predict import ReferenceSegmenter, propose_masks
 
     settings = settings_from(arguments, ProposalSettings)
     if settings.reference_segmenter_onnx is None:
@@ -124,7 +123,7 @@ def run_propose(arguments: argparse.Namespace) -> None:
 
 def run_sheet(arguments: argparse.Namespace) -> None:
     """Draw the masks of lowest confidence."""
-    from liftnet.segment.sheet import write_sheet
+    from liftnet.segment.corrections import write_sheet
 
     masks = arguments.masks or arguments.root / "masks"
     if arguments.count < 1:

@@ -13,10 +13,9 @@ from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.models.segmenter import Segmenter, expected_iou, mask_image
-from liftnet.segment.predict import Masker
-from liftnet.segment.reference_segmenter import ReferenceSegmenter
+from liftnet.segment.evaluate import confidence_table, score_images, summarise
+from liftnet.segment.predict import Masker, ReferenceSegmenter
 from liftnet.segment.samples import MaskedImage, all_masked_images, choose_validation
-from liftnet.segment.scoring import confidence_table, score_images, summarise
 from liftnet.segment.settings import SegmentSettings
 from liftnet.segment.train import train_segmenter
 

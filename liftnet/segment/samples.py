@@ -10,11 +10,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from liftnet.core.errors import BadImageError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.types import UInt8Array
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
@@ -23,7 +23,6 @@ from liftnet.models.segmenter import working_shape
 from liftnet.segment.corrections import read_corrections, usable
 from liftnet.segment.settings import DataSettings, SegmenterSettings
 
-UInt8Array = npt.NDArray[np.uint8]
 OVERSAMPLING = 1.25  # training images are kept this much larger than the network sees, so that crops stay sharp
 
 

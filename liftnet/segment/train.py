@@ -1,16 +1,18 @@
-"""Training of the segmenter from masked images, and the table of what it makes of held-out works."""
+"""Training of the segmenter from masked images, the card of what was trained, and its table of held-out works."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
@@ -20,12 +22,11 @@ from liftnet.learn.checkpoint import Checkpoint, Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
 from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
 from liftnet.models.encoders import start_encoder
+from liftnet.models.folder import Card, paragraph
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter
 from liftnet.segment.augment import Scenery, augment, background_plate
-from liftnet.segment.card import segmenter_card
-from liftnet.segment.evaluate import evaluate_heldout
-from liftnet.segment.metrics import iou, mask_loss
+from liftnet.segment.evaluate import evaluate_heldout, iou
 from liftnet.segment.samples import Division, Sample, all_masked_images, digest, divide, load_samples
 from liftnet.segment.settings import DataSettings, SegmenterSettings, SegmentTrainingSettings
 
@@ -34,6 +35,21 @@ CHECKPOINT = "last.pt"
 AS_TRAINED = PredictionSettings(test_time_scales=[1.0])  # what a validation measures
 FEW = 8  # training images that choose the weights where none is kept for it
 Groups = list[list[list[Sample]]]  # by collection, by work
+USAGE = """```python
+from liftnet.data.pictures import read_image
+from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmenter import Segmenter, mask_image
+
+segmenter = Segmenter.load("{folder}")
+mask, confidence = mask_image(segmenter, read_image("photo.jpg"), PredictionSettings())  # (H, W) bool
+```
+
+From the command line:
+
+    python -m liftnet segment images photo.jpg --model {folder} --out masks/"""
+LIMITS = """It masks one sculpture that stands out: a second one that touches its outline is taken too. Photographs
+    unlike those it learnt from may be masked worse, and its confidence ranks the masks of one work better than those
+    of different works. The photographs keep their own licences."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +288,25 @@ class MaskTask(Task):
         return (float(row["validation_iou"]),)
 
 
+def mask_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy plus one minus the soft IoU, averaged over the batch.
+
+    The soft IoU is that of Rahman and Wang (ISVC 2016): sums of products in place of counts, one an image.
+
+    Args:
+        logits: (B, 1, H, W) float.
+        target: (B, 1, H, W) float in [0, 1].
+
+    Returns:
+        A scalar.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, target)
+    probability = logits.sigmoid()
+    both = (probability * target).sum((1, 2, 3))
+    either = (probability + target - probability * target).sum((1, 2, 3))
+    return entropy + (1 - (both + 1) / (either + 1)).mean()
+
+
 def _groups(samples: Sequence[Sample]) -> Groups:
     """The samples by collection and, within it, by work, in the order of their names."""
     groups: dict[str, dict[str, list[Sample]]] = {}
@@ -294,3 +329,48 @@ def use_given_weights(weights: Path, model: Path, settings: SegmenterSettings) -
             write_bytes(model / "metrics.csv", (weights / "metrics.csv").read_bytes())
     LOG.info("uses the weights in %s without training", weights)
     return segmenter
+
+
+def segmenter_card(segmenter: Segmenter, name: str, table: Path | None = None) -> Card:
+    """What the card of a segmenter says.
+
+    Args:
+        segmenter: The segmenter.
+        name: Of its folder.
+        table: segmentation.md of its held-out works, if there is one.
+    """
+    network, training = segmenter.settings, segmenter.notes.get("training")
+    return Card(
+        title="Foreground masks of sculptures",
+        licence="other",
+        summary=paragraph(
+            f"Which pixels of a photograph show the sculpture: a {network.architecture} with the encoder "
+            f"{network.encoder} and {network.channels} channels, trained at {network.image_size} px."
+        ),
+        tags=["image-segmentation", "sculpture", "pytorch"],
+        usage=USAGE.format(folder=name),
+        data=_data(training) if training else "",
+        training=_training(training, segmenter.notes) if training else "",
+        evaluation=table.read_text(encoding="utf-8") if table is not None and table.exists() else "",
+        limits=paragraph(LIMITS),
+        settings=segmenter.notes.get("settings", {}),
+        defaults=SegmenterSettings(),
+        front={"pipeline_tag": "image-segmentation"},
+    )
+
+
+def _data(training: Mapping[str, Any]) -> str:
+    return paragraph(
+        f"{training['images']:,} photographs of {training['works']:,} works with manual masks, and those that chose "
+        f"the weights; {training['held_out']}. All {len(training['seen_works']):,} works that it has seen are named "
+        "in config.json."
+    )
+
+
+def _training(training: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
+    start = "random weights" if training["encoder_weights"] == "none" else training["encoder_weights"]
+    return paragraph(
+        f"{training['iterations']:,} steps of {notes['settings']['train']['batch_size']} images; the encoder started "
+        f"from {start}. Kept: step {training['best_iteration']:,}, with a validation IoU of "
+        f"{training['validation_iou']:.4f}. Seed {notes['seed']}."
+    )

@@ -17,8 +17,7 @@ from liftnet.geometry.cameras import Camera
 from liftnet.models.segmentation_networks import PredictionSettings
 from liftnet.models.segmenter import Segmenter
 from liftnet.segment.cli import add_commands
-from liftnet.segment.evaluate import evaluate_heldout, evaluate_truth
-from liftnet.segment.metrics import iou
+from liftnet.segment.evaluate import evaluate_heldout, evaluate_truth, iou
 from liftnet.segment.predict import predict_artist
 from liftnet.segment.samples import masked_images
 

@@ -12,11 +12,10 @@ from liftnet.data.masks import read_mask, write_mask
 from liftnet.data.pictures import read_image, write_image
 from liftnet.data.schemas import MANIFEST, MASKS, read_table, write_table
 from liftnet.segment.cli import add_commands
-from liftnet.segment.corrections import image_name, read_corrections
-from liftnet.segment.metrics import iou
+from liftnet.segment.corrections import image_name, overlay, read_corrections, write_sheet
+from liftnet.segment.evaluate import iou
 from liftnet.segment.samples import all_masked_images, load_samples, masked_images
 from liftnet.segment.settings import SegmentSettings
-from liftnet.segment.sheet import overlay, write_sheet
 
 
 def run(*arguments: object) -> None:

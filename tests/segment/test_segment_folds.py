@@ -18,10 +18,9 @@ from liftnet.models.segmentation_networks import PredictionSettings
 from liftnet.models.segmenter import Segmenter, expected_iou
 from liftnet.segment.cli import add_commands
 from liftnet.segment.crossvalidate import deal_works
-from liftnet.segment.metrics import boundary_f, iou
-from liftnet.segment.reference_segmenter import ReferenceSegmenter
+from liftnet.segment.evaluate import boundary_f, confidence_table, iou, summarise
+from liftnet.segment.predict import ReferenceSegmenter
 from liftnet.segment.samples import MaskedImage, all_masked_images, divide, masked_images
-from liftnet.segment.scoring import confidence_table, summarise
 from liftnet.segment.settings import SegmentSettings
 
 

@@ -10,7 +10,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import write_image
 from liftnet.segment.cli import add_commands
-from liftnet.segment.metrics import iou
+from liftnet.segment.evaluate import iou
 
 
 def run(*arguments):

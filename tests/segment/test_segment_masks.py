@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from liftnet.models.segmenter import clean_mask
-from liftnet.segment.metrics import iou, mask_loss, pixel_accuracy
+from liftnet.segment.evaluate import iou, pixel_accuracy
+from liftnet.segment.train import mask_loss
 
 masks = arrays(bool, (6, 7))
 

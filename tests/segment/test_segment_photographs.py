@@ -9,8 +9,8 @@ import pytest
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.models.encoders import build_encoder, start_encoder
-from liftnet.segment.metrics import iou
-from liftnet.segment.reference_segmenter import ReferenceSegmenter
+from liftnet.segment.evaluate import iou
+from liftnet.segment.predict import ReferenceSegmenter
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 WEIGHTS = DATA / "weights"

@@ -21,8 +21,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.pictures import read_image, write_image
 from liftnet.learn.settings import learning_rate
 from liftnet.models.segmenter import Segmenter
-from liftnet.segment.card import segmenter_card
-from liftnet.segment.metrics import iou
+from liftnet.segment.evaluate import iou
 from liftnet.segment.samples import Division, divide, load_samples, masked_images
 from liftnet.segment.settings import SegmentOptimiserSettings, SegmentTrainingSettings
 from liftnet.segment.train import (
@@ -30,6 +29,7 @@ from liftnet.segment.train import (
     CHECKPOINT,
     MaskTask,
     initial_network,
+    segmenter_card,
     train_segmenter,
     use_given_weights,
 )
