@@ -22,16 +22,15 @@ import torch
 from measuring import machine, measured, one_thread, shown, write_report
 from torch import Tensor
 
-from liftnet.depth.data.pairs import sample_depth
-from liftnet.depth.reprojection.affine import CameraFit, fit_camera, fit_camera_by_svd, homogeneous_points
-from liftnet.depth.reprojection.loss import (
+from liftnet.depth.camera_fit import CameraFit, fit_camera, fit_camera_by_svd, homogeneous_points, ransac_inliers
+from liftnet.depth.correspondence_loss import (
     CameraModel,
     Criterion,
     correspondence_loss,
     correspondence_terms,
     robust_cost,
 )
-from liftnet.depth.reprojection.ransac import ransac_inliers
+from liftnet.depth.pairs import sample_depth
 from liftnet.models.depth_networks import NetworkSettings
 from liftnet.models.liftnet import initial_network
 

@@ -293,7 +293,7 @@ SCORES = _schema(
     ("image_id", pa.string()),
     ("status", pa.string()),  # "ok", or why there are no errors
     ("reason", pa.string()),
-    ("l1", pa.float64()),  # the errors of liftnet.depth.metrics.DepthErrors
+    ("l1", pa.float64()),  # the errors of liftnet.depth.score.DepthErrors
     ("rmse", pa.float64()),
     ("rel_l1", pa.float64()),
     ("rel_sq", pa.float64()),

@@ -140,7 +140,7 @@ def _score(arguments: argparse.Namespace) -> None:
 
 
 def _sfm(arguments: argparse.Namespace) -> None:
-    from liftnet.depth.sfm.works import SfmInputs, reconstruct_works
+    from liftnet.depth.sfm import SfmInputs, reconstruct_works
 
     inputs = SfmInputs(
         arguments.root,
@@ -154,8 +154,7 @@ def _sfm(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from liftnet.depth.outputs import parse_formats
-    from liftnet.depth.predict import PredictOptions, predict
+    from liftnet.depth.predict import PredictOptions, parse_formats, predict
 
     options = PredictOptions(
         arguments.mask,

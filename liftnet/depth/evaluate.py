@@ -18,20 +18,20 @@ from liftnet.core.files import atomic_path, write_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
+from liftnet.core.types import Float32Array
 from liftnet.data.manifest import StoredImage, stored_images, truths_of
 from liftnet.data.truth import load_truth
-from liftnet.depth.data.augment import Augmentation
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
-from liftnet.depth.metrics import ALIGNMENT, DepthErrors, depth_errors, mean_errors, true_crop
-from liftnet.depth.reprojection.loss import CorrespondenceLoss, Criterion, correspondence_terms
+from liftnet.depth.augment import Augmentation
+from liftnet.depth.correspondence_loss import CorrespondenceLoss, Criterion, correspondence_terms
+from liftnet.depth.crops import CropStore, true_crop
+from liftnet.depth.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
+from liftnet.depth.score import ALIGNMENT, DepthErrors, depth_errors, mean_errors
 from liftnet.depth.settings import EvaluateSettings, TrainSettings
 from liftnet.models.depth_input import constant_depth, inflated_depth
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
 HELD_OUT = ("test", "val")
-Float32Array = npt.NDArray[np.float32]
 Method = Callable[[CropStore, list[int]], Float32Array]
 
 

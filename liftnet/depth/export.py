@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import atomic_path, read_json, write_json
 from liftnet.core.log import get_logger
-from liftnet.core.types import UInt8Array
+from liftnet.core.types import Float32Array, UInt8Array
 from liftnet.data.folders import find_images
 from liftnet.data.pictures import read_image
 from liftnet.models.depth_input import cut_input, network_input
 from liftnet.models.liftnet import DepthModel, load_model, save_model
 
 LOG = get_logger("depth")
-Float32Array = npt.NDArray[np.float32]
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 TOLERANCE = 1e-4  # of depth in [-1, 1]; sums in another order differ by about 1e-6
 RANDOM_CROPS, REAL_CROPS = 8, 8

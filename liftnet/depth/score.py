@@ -1,25 +1,23 @@
-"""Errors of a model or a prior on every image of a split whose depth is known: one row per image."""
+"""Errors of depth that is right only up to what the images leave free, one row an image (section 5.1 of the paper)."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.types import BoolArray, Float32Array, FloatArray
 from liftnet.data.manifest import StoredImage, stored_images, truths_of
 from liftnet.data.schemas import SCORES, write_table
 from liftnet.data.truth import TrueView, load_truth
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.metrics import depth_errors, true_crop
+from liftnet.depth.crops import CropStore, true_crop
 from liftnet.models.depth_input import CropBox, constant_depth, cut_nearest, ellipsoid_depth, inflated_depth
 from liftnet.models.depth_networks import InputSettings
 from liftnet.models.liftnet import load_model
@@ -27,9 +25,8 @@ from liftnet.models.liftnet import load_model
 LOG = get_logger("depth")
 UNITS = ("half width", "cm")
 PRIORS = {"constant": constant_depth, "inflated": inflated_depth, "ellipsoid": ellipsoid_depth}
-FloatArray = npt.NDArray[np.floating]
-Float32Array = npt.NDArray[np.float32]
 Predict = Callable[[CropStore], Float32Array]
+ALIGNMENT = "median and scale of each image"
 
 
 @dataclass(frozen=True)
@@ -181,7 +178,7 @@ def _errors(predicted: Float32Array, truth: Path, box: CropBox, unit: str) -> di
     visible = np.isfinite(true)
     if not visible.any():
         return {"status": "empty", "reason": "the object is not in the crop"}
-    errors = dataclasses.asdict(depth_errors(predicted, true, visible))
+    errors = asdict(depth_errors(predicted, true, visible))
     return {"status": "ok", "reason": "", "n_pixels": int(visible.sum()), **errors}
 
 
@@ -206,3 +203,78 @@ def true_depth(view: TrueView, box: CropBox, size: int, unit: str) -> FloatArray
     if view.unit != "cm":
         raise LiftnetError("--unit cm", f"the truth is in {view.unit or 'no unit'}", "Use `--unit 'half width'`")
     return cut_nearest(view.depth, box, size).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class DepthErrors:
+    """Errors of one image, or their mean over images. Lengths are in half widths of the crop.
+
+    Attributes:
+        l1: Mean absolute error after the paper's alignment.
+        rmse: Root mean squared error after the paper's alignment.
+        rel_l1: Mean of |error| / true depth.
+        rel_sq: Mean of error^2 / true depth.
+        rmse_affine: Root mean squared error after the best `a d + b x + c y + e`, which is what the loss leaves free.
+    """
+
+    l1: float
+    rmse: float
+    rel_l1: float
+    rel_sq: float
+    rmse_affine: float
+
+
+def depth_errors(predicted: FloatArray, true: FloatArray, mask: BoolArray) -> DepthErrors:
+    """Compare depth over a mask.
+
+    Args:
+        predicted: (H, W).
+        true: (H, W), positive on the mask.
+        mask: (H, W) bool, at least one pixel.
+    """
+    d, gt = predicted[mask].astype(np.float64), true[mask].astype(np.float64)
+    error = align_as_paper(d, gt) - gt
+    rows, columns = (axis.astype(np.float64) for axis in np.nonzero(mask))
+    return DepthErrors(
+        l1=float(np.abs(error).mean()),
+        rmse=float(np.sqrt(np.square(error).mean())),
+        rel_l1=float((np.abs(error) / gt).mean()),
+        rel_sq=float((np.square(error) / gt).mean()),
+        rmse_affine=float(np.sqrt(np.square(align_affine(d, gt, columns, rows) - gt).mean())),
+    )
+
+
+def align_as_paper(predicted: FloatArray, true: FloatArray) -> FloatArray:
+    """`alpha (d - beta_1) + beta_2` with the medians `beta_1` of the prediction and `beta_2` of the truth.
+
+    The paper prints `alpha = sum(d gt) / sum(d^2)` without saying whether `d` and `gt` are those before or after the
+    medians are taken off. Before, `alpha` would be set by the arbitrary distance of the object from the camera and
+    not by its relief (depth 2.7 away with a relief of .2 would be scaled some tenfold), so it is taken on the values
+    without their medians, where it is the least squares scale. It may be negative: the loss does not know the sign.
+
+    Args:
+        predicted: (N,).
+        true: (N,).
+
+    Returns:
+        (N,) aligned prediction; the true median everywhere when the prediction is constant.
+    """
+    d, gt = predicted - np.median(predicted), true - np.median(true)
+    energy = float(d @ d)
+    alpha = float(d @ gt) / energy if energy > 0 else 0.0
+    return alpha * d + np.median(true)
+
+
+def align_affine(predicted: FloatArray, true: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    """The least squares fit of the truth by `a d + b x + c y + e`; all (N,)."""
+    columns = np.column_stack([predicted, x, y, np.ones_like(predicted)])
+    columns[:, :3] -= columns[:, :3].mean(0)
+    spread = np.linalg.norm(columns, axis=0)
+    columns /= np.where(spread > 0, spread, 1)
+    return columns @ np.linalg.lstsq(columns, true, rcond=None)[0]
+
+
+def mean_errors(errors: list[DepthErrors]) -> dict[str, float]:
+    """The mean of each error over images; NaN without images."""
+    names = DepthErrors.__dataclass_fields__
+    return {name: float(np.mean([asdict(e)[name] for e in errors])) if errors else float("nan") for name in names}

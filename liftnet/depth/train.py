@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from liftnet.core.log import duration, get_logger
-from liftnet.depth.data.crops import CropStore
+from liftnet.depth.crops import CropStore
 from liftnet.depth.objectives import TrainingData, TrainingInputs, load_training_data
 from liftnet.depth.settings import RuntimeSettings, TrainSettings
 from liftnet.learn.checkpoint import Checkpoint, identity

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import liftnet.depth
-from liftnet.depth.reprojection.affine import fit_camera, fit_camera_by_svd
-from liftnet.depth.reprojection.loss import (
+from liftnet.depth.camera_fit import fit_camera, fit_camera_by_svd, ransac_inliers
+from liftnet.depth.correspondence_loss import (
     AFFINE,
     CameraModel,
     Criterion,
@@ -16,7 +16,6 @@ from liftnet.depth.reprojection.loss import (
     correspondence_terms,
     robust_cost,
 )
-from liftnet.depth.reprojection.ransac import ransac_inliers
 
 BY_SVD = CameraModel("affine by svd")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from liftnet.depth.data.augment import (
+from liftnet.depth.augment import (
     Augmentation,
     Changes,
     change_images,
@@ -10,9 +10,9 @@ from liftnet.depth.data.augment import (
     move_points,
     warp,
 )
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.pairs import Batch, PairLoader, PairTable, sample_depth, sample_depth_by_index
-from liftnet.depth.reprojection.loss import correspondence_loss
+from liftnet.depth.correspondence_loss import correspondence_loss
+from liftnet.depth.crops import CropStore
+from liftnet.depth.pairs import Batch, PairLoader, PairTable, sample_depth, sample_depth_by_index
 from liftnet.learn.task import epoch_order
 from liftnet.models.depth_input import (
     CropBox,

@@ -9,9 +9,9 @@ from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.depth import evaluate as module
-from liftnet.depth.data.crops import CropStore
+from liftnet.depth.crops import CropStore, true_crop
 from liftnet.depth.evaluate import EvaluationInputs, Example, choose_examples, evaluate
-from liftnet.depth.metrics import depth_errors, true_crop
+from liftnet.depth.score import depth_errors
 from liftnet.depth.settings import EvaluateSettings, TrainSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model

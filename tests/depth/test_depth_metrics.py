@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liftnet.data.truth import TrueView
-from liftnet.depth.metrics import VIEWING_DISTANCE, align_as_paper, depth_errors, mean_errors, true_crop
+from liftnet.depth.crops import VIEWING_DISTANCE, true_crop
+from liftnet.depth.score import align_as_paper, depth_errors, mean_errors
 from liftnet.geometry.cameras import Camera
 from liftnet.models.depth_input import CropBox, constant_depth, ellipsoid_depth, inflated_depth
 

@@ -11,8 +11,7 @@ from PIL import Image
 from liftnet.__main__ import main as command_line
 from liftnet.core.errors import LiftnetError
 from liftnet.data.pictures import read_image
-from liftnet.depth.outputs import FORMATS, colour_depth, depth_mesh, endings, parse_formats
-from liftnet.depth.predict import PredictOptions, predict
+from liftnet.depth.predict import FORMATS, PredictOptions, colour_depth, depth_mesh, endings, parse_formats, predict
 from liftnet.models.depth_input import CropBox, put_back
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 from liftnet.models.liftnet import DepthModel, initial_network, save_model

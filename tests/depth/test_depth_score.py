@@ -10,9 +10,8 @@ from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import SCORES, read_table
 from liftnet.data.truth import TrueView
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.metrics import depth_errors, true_crop
-from liftnet.depth.score import Method, Scored, prior_method, score_rows, true_depth, write_scores
+from liftnet.depth.crops import CropStore, true_crop
+from liftnet.depth.score import Method, Scored, depth_errors, prior_method, score_rows, true_depth, write_scores
 from liftnet.depth.settings import TrainSettings
 from liftnet.geometry.cameras import Camera
 from liftnet.models.depth_networks import InputSettings, NetworkSettings

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth.data.pairs import PairTable, hold_out_works
 from liftnet.depth.objectives import TrainingInputs, load_training_data
+from liftnet.depth.pairs import PairTable, hold_out_works
 from liftnet.depth.settings import TrainSettings
 from liftnet.depth.train import train, training_identity, viewer_sign
 from liftnet.learn import loop, task

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from liftnet.core.errors import LiftnetError
-from liftnet.depth.data.augment import Augmentation, draw_changes
+from liftnet.depth.augment import Augmentation, draw_changes
 from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.objectives.ordinal import PointPair, draw_relations, in_crop, ordinal_loss, read_diw
 from liftnet.depth.settings import TrainSettings

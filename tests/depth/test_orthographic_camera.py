@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from liftnet.depth.reprojection.affine import fit_camera
-from liftnet.depth.reprojection.loss import CameraModel, Criterion, correspondence_terms
-from liftnet.depth.reprojection.orthographic import (
+from liftnet.depth.camera_fit import (
     camera_rows,
+    fit_camera,
     fit_orthographic,
     nearest_quaternion,
     orthography_defect,
 )
+from liftnet.depth.correspondence_loss import CameraModel, Criterion, correspondence_terms
 
 UNIT = 32.0
 CAMERAS = [CameraModel("orthographic", unit=UNIT), CameraModel(orthography_weight=1.0, unit=UNIT)]

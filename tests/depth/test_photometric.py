@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from liftnet.depth.data.augment import Changes
+from liftnet.depth.augment import Changes
 from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.objectives.photometric import (
     PoseNetwork,

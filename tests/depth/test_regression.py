@@ -6,9 +6,9 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, save_truth
-from liftnet.depth.metrics import align_as_paper
 from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.objectives.regression import aligned_error, aligned_mse, masked_median
+from liftnet.depth.score import align_as_paper
 from liftnet.depth.settings import TrainSettings
 from liftnet.depth.train import train
 from liftnet.models.liftnet import load_model

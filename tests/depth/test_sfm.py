@@ -9,10 +9,17 @@ from liftnet.data.masks import write_mask
 from liftnet.data.pictures import write_image
 from liftnet.data.schemas import MANIFEST, SFM, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth, truth_files
+from liftnet.depth import sfm as sfm
 from liftnet.depth.settings import SfmSettings
-from liftnet.depth.sfm import works as sfm
-from liftnet.depth.sfm.colmap import SfmModel, load_pycolmap, sparse_depth
-from liftnet.depth.sfm.works import SfmInputs, list_works, reconstruct_works, sfm_table
+from liftnet.depth.sfm import (
+    SfmInputs,
+    SfmModel,
+    list_works,
+    load_pycolmap,
+    reconstruct_works,
+    sfm_table,
+    sparse_depth,
+)
 from liftnet.geometry.cameras import Camera
 
 SIDE = 320

@@ -4,10 +4,17 @@ import torch
 
 from liftnet.data.schemas import TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, load_truth, save_truth
-from liftnet.depth.data.augment import Augmentation, change_images, draw_changes
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.targets import TargetStore, change_targets, is_sparse, scatter_depth, target_crop
-from liftnet.depth.metrics import VIEWING_DISTANCE, true_crop
+from liftnet.depth.augment import Augmentation, change_images, draw_changes
+from liftnet.depth.crops import (
+    VIEWING_DISTANCE,
+    CropStore,
+    TargetStore,
+    change_targets,
+    is_sparse,
+    scatter_depth,
+    target_crop,
+    true_crop,
+)
 from liftnet.geometry.cameras import Camera
 from liftnet.models.depth_input import CropBox
 from liftnet.models.depth_networks import InputSettings

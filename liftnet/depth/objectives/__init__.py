@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from liftnet.depth.data.crops import CropStore
+from liftnet.depth.crops import CropStore
 from liftnet.depth.settings import TrainSettings
 from liftnet.learn.task import Objective
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -22,11 +21,14 @@ from torch.nn.functional import softplus
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
+from liftnet.core.types import Float32Array
 from liftnet.data.manifest import stored_images, truths_of
-from liftnet.depth.data.augment import Augmentation, move_points
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.pairs import sample_depth
-from liftnet.depth.data.single_images import (
+from liftnet.depth.augment import Augmentation, move_points
+from liftnet.depth.crops import SMALLEST, CropStore, TargetStore, digest
+from liftnet.depth.objectives import TrainingData, TrainingInputs
+from liftnet.depth.pairs import sample_depth
+from liftnet.depth.settings import TrainSettings
+from liftnet.depth.single_images import (
     ImageBatch,
     ImageItems,
     augmentation_of,
@@ -34,16 +36,12 @@ from liftnet.depth.data.single_images import (
     split_images,
     targets_folder,
 )
-from liftnet.depth.data.targets import SMALLEST, TargetStore, digest
-from liftnet.depth.objectives import TrainingData, TrainingInputs
-from liftnet.depth.settings import TrainSettings
 from liftnet.learn.task import IntArray, LossTerms, Networks
 from liftnet.models.depth_input import CropBox
 
 LOG = get_logger("depth")
 LEARNT_FROM = "given depth, by which of two pixels is nearer (Chen et al., 2016)"
 ITEMS = "photographs"
-Float32Array = npt.NDArray[np.float32]
 RELATIONS = {">": 1, "<": -1}
 _FORMAT = "two lines an image: its name, then y_A,x_A,y_B,x_B,relation,width,height with relation > or <"
 
@@ -258,7 +256,7 @@ def _point_pair(path: Path, number: int, name: str, line: str) -> PointPair:
 
 def in_crop(
     pairs: list[PointPair], image_size: tuple[int, int], box: CropBox, size: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[Float32Array, Float32Array]:
     """Point pairs of one image in pixels of its crop; those that do not lie in the crop are dropped.
 
     Args:

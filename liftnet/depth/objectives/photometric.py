@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, logsigmoid
 
 from liftnet.core.ids import stable_seed
-from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.pairs import PairRow
+from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes
+from liftnet.depth.crops import CropStore
 from liftnet.depth.objectives import TrainingData, TrainingInputs, correspondences
+from liftnet.depth.pairs import PairRow
 from liftnet.depth.settings import PhotometricSettings, TrainSettings
 from liftnet.learn.task import IntArray, LossTerms, Networks
 from liftnet.models.depth_input import network_input

@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from liftnet.data.manifest import stored_images, truths_of
-from liftnet.depth.data.augment import Augmentation
-from liftnet.depth.data.single_images import (
+from liftnet.depth.augment import Augmentation
+from liftnet.depth.crops import SMALLEST, TargetStore, change_targets
+from liftnet.depth.objectives import TrainingData, TrainingInputs
+from liftnet.depth.settings import TrainSettings
+from liftnet.depth.single_images import (
     ImageBatch,
     ImageItems,
     augmentation_of,
@@ -23,9 +26,6 @@ from liftnet.depth.data.single_images import (
     split_images,
     targets_folder,
 )
-from liftnet.depth.data.targets import SMALLEST, TargetStore, change_targets
-from liftnet.depth.objectives import TrainingData, TrainingInputs
-from liftnet.depth.settings import TrainSettings
 from liftnet.learn.task import IntArray, LossTerms, Networks
 
 LEARNT_FROM = "given depth, by the squared error after alignment"
@@ -87,7 +87,7 @@ def aligned_mse(depth: Tensor, target: Tensor, signed: bool = False) -> Tensor:
     """Mean squared error of `alpha (d - beta_1) + beta_2` (section 5.1 of the paper).
 
     `beta_1` and `beta_2` are the medians of prediction and target over the known pixels and `alpha` the least squares
-    scale of the centred values: see `liftnet.depth.metrics.align_as_paper`, of which this is the differentiable form.
+    scale of the centred values: see `liftnet.depth.score.align_as_paper`, of which this is the differentiable form.
     The gradient goes through `alpha` and `beta_1`.
 
     Args:

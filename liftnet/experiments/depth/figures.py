@@ -19,7 +19,7 @@ from liftnet.data.drawing import depth_colours, new_view, resampled, with_scale
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.truth import load_truth, truth_files
-from liftnet.depth.data.crops import CropStore
+from liftnet.depth.crops import CropStore
 from liftnet.depth.score import true_depth
 from liftnet.experiments.figure_page import Panel, Strip, write_page, write_picture
 from liftnet.models.depth_input import CropBox, cut

@@ -20,7 +20,7 @@ from liftnet.core.intervals import NONE, percentile_interval, resampled_means
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
 from liftnet.data.schemas import SCORES, read_table
-from liftnet.depth.metrics import ALIGNMENT
+from liftnet.depth.score import ALIGNMENT
 from liftnet.experiments.plan import METRICS, DepthPlan, RowPlan, TablePlan, read_plan
 
 LOG = get_logger("experiments")

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from liftnet.core.ids import stable_fraction, stable_seed
 from liftnet.data.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
-from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes, move_points
-from liftnet.depth.data.crops import CropStore
+from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, move_points
+from liftnet.depth.crops import CropStore
 from liftnet.learn.hold_out import hold_out
 from liftnet.learn.task import WINDOW, IntArray
 from liftnet.models.depth_input import network_input

@@ -15,10 +15,10 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.manifest import stored_images
-from liftnet.depth.data.augment import Augmentation, Changes, change_images, draw_changes
-from liftnet.depth.data.crops import CropStore
-from liftnet.depth.data.pairs import hold_out_works
+from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes
+from liftnet.depth.crops import CropStore
 from liftnet.depth.objectives import TrainingInputs
+from liftnet.depth.pairs import hold_out_works
 from liftnet.depth.settings import TrainSettings
 from liftnet.learn.task import IntArray
 from liftnet.models.depth_input import network_input

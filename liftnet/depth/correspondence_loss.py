@@ -6,7 +6,7 @@ found by RANSAC and least squares, and the loss is the robust distance that rema
 `d -> a d + b x + c y + e`: the camera absorbs any such change, so the loss does not see it.
 
 With `CameraModel` the loss goes beyond the paper: a camera nearer to scaled orthography leaves less of depth free
-(`liftnet.depth.reprojection.orthographic`).
+(`liftnet.depth.camera_fit`).
 
 The camera is solved by the theorem of Frisch, Waugh and Lovell: of the columns x, y, d, 1 only depth depends on the
 network, so target and depth are first made orthogonal to 1, x and y, and one number a target coordinate is left to
@@ -22,9 +22,15 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from liftnet.depth.reprojection.affine import CameraFit, fit_camera, fit_camera_by_svd
-from liftnet.depth.reprojection.orthographic import fit_orthographic, orthography_defect
-from liftnet.depth.reprojection.ransac import RANSAC_ITERATIONS, ransac_inliers
+from liftnet.depth.camera_fit import (
+    RANSAC_ITERATIONS,
+    CameraFit,
+    fit_camera,
+    fit_camera_by_svd,
+    fit_orthographic,
+    orthography_defect,
+    ransac_inliers,
+)
 
 
 class CorrespondenceLoss(NamedTuple):

@@ -1,1 +1,0 @@
-"""What networks learn from: crops, pairs, target depth, in batches."""

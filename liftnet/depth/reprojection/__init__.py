@@ -1,1 +1,0 @@
-"""The correspondence loss: the camera that fits depth and correspondences best, and the error that it leaves."""
