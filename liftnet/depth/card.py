@@ -42,7 +42,8 @@ def write_card(folder: Path, tables: Path | None = None, licence: str = "other")
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or not {"network", "input", "sign"} <= config.keys():
         raise LiftnetError(folder / "config.json", "does not describe a model", "Train it with `depth train`")
-    results = _results(tables) if tables else {}
+    read = {name: _read_csv(tables / f"{name}.csv") for name in TABLES} if tables else {}
+    results = {name: frame for name, frame in read.items() if frame is not None}
     metrics = _read_csv(folder / "metrics.csv")
     curves = metrics is not None and draw_curves(metrics, config, folder / "training.png")
     return Card(
@@ -203,18 +204,8 @@ def _limits(config: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _results(tables: Path) -> dict[str, pd.DataFrame]:
-    """The tables of the evaluation that are there."""
-    read = {name: _read_csv(tables / f"{name}.csv") for name in TABLES}
-    return {name: frame for name, frame in read.items() if frame is not None}
-
-
 def _read_csv(path: Path) -> pd.DataFrame | None:
-    """A table; None if it is not there.
-
-    Raises:
-        LiftnetError: It is damaged.
-    """
+    """A table; None if it is not there."""
     try:
         return pd.read_csv(path)
     except FileNotFoundError:

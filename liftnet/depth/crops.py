@@ -175,10 +175,6 @@ class TargetStore:
             self.values[row] = result
             self.known[row] = np.isfinite(result).sum()
 
-    def digest(self, row: int) -> str:
-        """A short hash of a target."""
-        return digest(self.values[row])
-
 
 def digest(values: npt.NDArray[np.generic]) -> str:
     """A short hash of an array."""

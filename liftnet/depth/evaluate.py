@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,13 @@ from liftnet.depth.augment import Augmentation
 from liftnet.depth.correspondence_loss import CorrespondenceLoss, Criterion, correspondence_terms
 from liftnet.depth.crops import CropStore, true_crop
 from liftnet.depth.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
-from liftnet.depth.score import ALIGNMENT, DepthErrors, depth_errors, mean_errors
+from liftnet.depth.score import ALIGNMENT, DepthErrors, Predict, depth_errors, from_masks, mean_errors
 from liftnet.depth.settings import EvaluateSettings, TrainSettings
 from liftnet.models.depth_input import constant_depth, inflated_depth
 from liftnet.models.liftnet import DepthModel, load_model
 
 LOG = get_logger("depth")
 HELD_OUT = ("test", "val")
-Method = Callable[[CropStore, list[int]], Float32Array]
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def evaluate(inputs: EvaluationInputs, settings: EvaluateSettings, seed: int) ->
     truths = truths_of(stored, inputs.museum) if inputs.museum else {}
     pair_images = {image for row in rows for image in (row.image_a, row.image_b)}
     store = CropStore(inputs.root, [*images, *pair_images], model.input, inputs.threads)
-    depths = {name: method(store, list(range(len(store)))) for name, method in methods.items()}
+    depths = {name: method(store) for name, method in methods.items()}
     loader = PairLoader(table, rows, store, limit=10**9, augmentation=Augmentation())
     pairs = pair_table(loader, depths, model, split, seed)
     caption = (
@@ -95,21 +93,13 @@ def evaluate(inputs: EvaluationInputs, settings: EvaluateSettings, seed: int) ->
     )
 
 
-def depth_methods(model: DepthModel) -> dict[str, Method]:
-    """What is compared: name to a function from crops (by row of a store) to (n, S, S) depth."""
-
-    def from_masks(prior: Callable[[npt.NDArray[np.bool_]], Float32Array]) -> Method:
-        return lambda store, rows: np.stack([prior(store.masks[row]) for row in rows]) if rows else _none(store)
-
+def depth_methods(model: DepthModel) -> dict[str, Predict]:
+    """What is compared: name to a function from all crops of a store to (n, S, S) depth."""
     return {
-        "liftnet": lambda store, rows: model.predict(store.images[rows], store.masks[rows]),
+        "liftnet": lambda store: model.predict(store.images[: len(store)], store.masks[: len(store)]),
         "constant": from_masks(constant_depth),
         "inflated": from_masks(inflated_depth),
     }
-
-
-def _none(store: CropStore) -> Float32Array:
-    return np.empty((0, *store.masks.shape[1:]), np.float32)
 
 
 def held_out_pairs(dataset: Path, model: DepthModel) -> tuple[PairTable, list[PairRow], str]:
@@ -212,7 +202,7 @@ def _demo_caption(split: str, model: DepthModel) -> str:
     )
 
 
-@dataclasses.dataclass
+@dataclass
 class Example:
     """A held-out image and what was measured on it.
 
@@ -226,7 +216,7 @@ class Example:
     image_id: str
     split: str
     truth: npt.NDArray[np.floating] | None = None
-    errors: dict[str, DepthErrors] = dataclasses.field(default_factory=dict)
+    errors: dict[str, DepthErrors] = field(default_factory=dict)
 
 
 def choose_examples(examples: list[Example], works: dict[str, str], limit: int) -> list[Example]:
@@ -253,8 +243,7 @@ def write_examples(
     """
     folder = root / "predictions"
     works = {name: image.work_id for name, image in stored_images(root).items()}
-    chosen = choose_examples(examples, works, limit)
-    index = [_write_example(folder, example, store, depths, works) for example in chosen]
+    index = [_write_example(folder, one, store, depths, works) for one in choose_examples(examples, works, limit)]
     write_json(folder / "index.json", index)
     for old in set(folder.glob("*.npz")) - {folder / entry["npz"] for entry in index}:
         old.unlink()
@@ -284,5 +273,5 @@ def _write_example(
         "work_id": works.get(example.image_id),
         "split": example.split,
         "truth": example.truth is not None,
-        "metrics": {method: dataclasses.asdict(errors) for method, errors in example.errors.items()},
+        "metrics": {method: asdict(errors) for method, errors in example.errors.items()},
     }

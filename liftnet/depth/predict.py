@@ -37,13 +37,7 @@ JUMP = 8.0  # a triangle is left out where depth changes by more than this many 
 PNG_SCALE = 1 / 32767  # depth of a step of the 16-bit PNG: -1 is 1, 0 is 32768, 1 is 65535
 PNG_SHIFT = -32768 / 32767
 NOTES = "depth.json"  # written last: with it an image is done
-FORMATS = {
-    "png16": "depth.png",
-    "npy": "depth.npy",
-    "colour": "colour.png",
-    "ply": "mesh.ply",
-    "glb": "mesh.glb",
-}
+FORMATS = {"png16": "depth.png", "npy": "depth.npy", "colour": "colour.png", "ply": "mesh.ply", "glb": "mesh.glb"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class PredictOptions:
     Attributes:
         mask: "auto" for masks by the segmenter, "none" for whole images, or a folder of masks.
         segmenter: Folder of the segmenter; None for the one beside the model.
-        formats: Keys of `outputs.FORMATS`.
+        formats: Keys of `FORMATS`.
         batch_size: Images in one pass.
         force: Predict again what is there.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
@@ -134,11 +128,7 @@ def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: Pred
 
 
 def _segmenter(model_folder: Path, options: PredictOptions, device: torch.device) -> Segmenter:
-    """The segmenter that the options name, or that of the run that trained the model, which lies beside it.
-
-    Raises:
-        LiftnetError: There is none, or it cannot be read.
-    """
+    """The segmenter that the options name, or that of the run that trained the model, which lies beside it."""
     folder = options.segmenter or model_folder.resolve().parent / "segmenter"
     if not (folder / "model.safetensors").exists():
         remedy = "Name one with `--segmenter`, or give `--mask FOLDER` or `--mask none`"
@@ -162,24 +152,15 @@ def _outcomes(pending: list[InputImage], job: _Job) -> Iterator[str | None]:
                     size,
                 )
                 continue
-            if not done:
-                _estimate(len(batch), len(pending), time.monotonic() - start)
+            left = (time.monotonic() - start) / len(batch) * (len(pending) - len(batch))
+            if not done and left > LONG:
+                LOG.info("%d images to predict, about %s", len(pending), duration(left))
             done += len(batch)
             yield from reasons
 
 
-def _estimate(done: int, total: int, spent: float) -> None:
-    left = spent / done * (total - done)
-    if left > LONG:
-        LOG.info("%d images to predict, about %s", total, duration(left))
-
-
 def _try_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> list[str | None] | None:
-    """What became of each image of a batch; None if memory ran out and a smaller batch may do.
-
-    Raises:
-        LiftnetError: A result cannot be written, or memory does not suffice for the network.
-    """
+    """What became of each image of a batch; None if memory ran out and a smaller batch may do."""
     try:
         return _predict_batch(batch, job, pool)
     except Exception as error:
@@ -256,11 +237,7 @@ def _auto_mask(place: InputImage, image: UInt8Array, segmenter: Segmenter, force
 
 
 def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:
-    """(n, S, S) depth of the images' crops in one pass.
-
-    Raises:
-        LiftnetError: Memory does not suffice for one image, so that no image can be predicted.
-    """
+    """(n, S, S) depth of the images' crops in one pass."""
     crops, masks = np.stack([item.crop for item in ready]), np.stack([item.small_mask for item in ready])
     try:
         return job.model.predict(crops, masks, batch_size=len(ready))
@@ -390,11 +367,7 @@ def _notes(prediction: Prediction) -> dict[str, object]:
     return {
         "convention": "depth grows away from the viewer, up to d -> a d + b x + c y + e with a > 0; no unit",
         "npy": "float32, size of the image, NaN where there is no foreground",
-        "png": {
-            "scale": PNG_SCALE,
-            "shift": PNG_SHIFT,
-            "depth": "scale * value + shift; value 0 means no depth",
-        },
+        "png": {"scale": PNG_SCALE, "shift": PNG_SHIFT, "depth": "scale * value + shift; value 0 means no depth"},
         "crop": {"left": box.left, "top": box.top, "side": box.side},
         "mesh": "x right, y up, z towards the viewer, in half widths of the crop",
         **prediction.notes,
@@ -404,11 +377,8 @@ def _notes(prediction: Prediction) -> dict[str, object]:
 def folder_mask(place: InputImage, masks: Path, out: Path) -> Path | None:
     """The mask of an image in a folder of masks, mirrored as the results are, or flat; None if there is none."""
     mirrored = masks / place.stem.relative_to(out)
-    candidates = (
-        mirrored.with_name(f"{mirrored.name}.png"),
-        mirrored.with_name(f"{place.image.stem}.png"),
-        masks / f"{place.image.stem}.png",
-    )
+    name = f"{place.image.stem}.png"
+    candidates = (mirrored.with_name(f"{mirrored.name}.png"), mirrored.with_name(name), masks / name)
     return next((candidate for candidate in candidates if candidate.exists()), None)
 
 

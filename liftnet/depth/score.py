@@ -23,7 +23,6 @@ from liftnet.models.depth_networks import InputSettings
 from liftnet.models.liftnet import load_model
 
 LOG = get_logger("depth")
-UNITS = ("half width", "cm")
 PRIORS = {"constant": constant_depth, "inflated": inflated_depth, "ellipsoid": ellipsoid_depth}
 Predict = Callable[[CropStore], Float32Array]
 ALIGNMENT = "median and scale of each image"
@@ -89,14 +88,17 @@ def prior_method(name: str, input: InputSettings, run: str | None = None) -> Met
     """
     if name not in PRIORS:
         raise LiftnetError(f"--prior {name}", "is not known", f"Choose one of {', '.join(PRIORS)}")
-    prior = PRIORS[name]
-    size = input.image_size
+    return Method(run or name, 0, input, from_masks(PRIORS[name]))
+
+
+def from_masks(prior: Callable[[BoolArray], Float32Array]) -> Predict:
+    """A prior that looks at the mask alone, applied to all crops of a store."""
 
     def predict(store: CropStore) -> Float32Array:
         depths = [prior(mask) for mask in store.masks[: len(store)]]
-        return np.stack(depths) if depths else np.empty((0, size, size), np.float32)
+        return np.stack(depths) if depths else np.empty((0, *store.masks.shape[1:]), np.float32)
 
-    return Method(run or name, 0, input, predict)
+    return predict
 
 
 def write_scores(path: Path, method: Method, scored: Scored, threads: int) -> None:

@@ -80,11 +80,7 @@ def _common_start(
     seed: int,
     threads: int,
 ) -> SegmentSettings:
-    """Train once on what no fold holds out, and return the settings of folds that go on from there.
-
-    Raises:
-        LiftnetError: `folds.iterations` asks for it, and every masked image is held out in some fold.
-    """
+    """Train once on what no fold holds out, and return the settings of folds that go on from there."""
     if not settings.folds.iterations:
         return settings
     scored = set().union(*folds)

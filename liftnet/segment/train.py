@@ -18,7 +18,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
-from liftnet.learn.checkpoint import Checkpoint, Row, identity
+from liftnet.learn.checkpoint import Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
 from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
 from liftnet.models.encoders import start_encoder
@@ -143,7 +143,10 @@ def train_segmenter(
         "works": len({sample.work_id for sample in samples}),
         "seen_works": sorted(before | {image.work_id for image in [*division.train, *division.validation]}),
         "held_out": division.note,
-    } | _best(state)
+        "iterations": state.step,
+        "best_iteration": state.best_step,
+        "validation_iou": state.best_row["validation_iou"],
+    }
     if is_first_process():
         segmenter.save(model)
         LOG.info(
@@ -155,20 +158,8 @@ def train_segmenter(
     return segmenter
 
 
-def _best(state: Checkpoint) -> Row:
-    return {
-        "iterations": state.step,
-        "best_iteration": state.best_step,
-        "validation_iou": state.best_row["validation_iou"],
-    }
-
-
 def _seen_before(settings: SegmentTrainingSettings, division: Division) -> set[str]:
-    """The works that the segmenter `init_from` has seen.
-
-    Raises:
-        LiftnetError: It has seen a work that is held out, or does not say what it has seen.
-    """
+    """The works that the segmenter `init_from` has seen."""
     if settings.init_from is None:
         return set()
     seen = Segmenter.load(settings.init_from, "cpu").notes.get("training", {}).get("seen_works")

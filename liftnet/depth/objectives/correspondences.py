@@ -53,10 +53,8 @@ class CorrespondenceObjective:
         settings = self.settings
         images, source_xy, mask = batch.augmented()
         depth = sample_depth(networks["depth"](images).float(), source_xy)
-        unit = settings.input.image_size / 2
-        return correspondence_terms(
-            source_xy, depth, batch.target_xy, mask, generator, criterion_of(settings.loss, unit)
-        )._asdict()
+        criterion = criterion_of(settings.loss, settings.input.image_size / 2)
+        return correspondence_terms(source_xy, depth, batch.target_xy, mask, generator, criterion)._asdict()
 
 
 def criterion_of(settings: LossSettings, unit: float) -> Criterion:

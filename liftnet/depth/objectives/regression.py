@@ -15,7 +15,7 @@ from torch import Tensor
 
 from liftnet.data.manifest import stored_images, truths_of
 from liftnet.depth.augment import Augmentation
-from liftnet.depth.crops import SMALLEST, TargetStore, change_targets
+from liftnet.depth.crops import SMALLEST, TargetStore, change_targets, digest
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.settings import TrainSettings
 from liftnet.depth.single_images import (
@@ -113,7 +113,7 @@ class RegressionObjective(ImageItems):
     def items(self) -> Sequence[str]:
         """The ids of the images, each with a digest of its target: other targets are another run."""
         assert self.targets is not None
-        return [f"{image}:{self.targets.digest(self.store.index[image])}" for image in self.images]
+        return [f"{image}:{digest(self.targets.values[self.store.index[image]])}" for image in self.images]
 
     def batch(self, chosen: IntArray, seed: int) -> ImageBatch:
         """Read images; chosen is (n, 2), image and 0."""
