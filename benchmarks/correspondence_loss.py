@@ -23,14 +23,14 @@ from measuring import machine, measured, one_thread, shown, write_report
 from torch import Tensor
 
 from liftnet.depth.camera_fit import CameraFit, fit_camera, fit_camera_by_svd, homogeneous_points, ransac_inliers
-from liftnet.depth.correspondence_loss import (
+from liftnet.depth.pairs import sample_depth
+from liftnet.depth.reprojection import (
     CameraModel,
     Criterion,
     correspondence_loss,
     correspondence_terms,
     robust_cost,
 )
-from liftnet.depth.pairs import sample_depth
 from liftnet.models.depth_networks import NetworkSettings
 from liftnet.models.liftnet import initial_network
 

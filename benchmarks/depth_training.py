@@ -29,9 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from liftnet.core.files import write_text
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
-from liftnet.depth.correspondence_loss import correspondence_loss
 from liftnet.depth.objectives import TrainingInputs, load_training_data
 from liftnet.depth.pairs import PairLoader, sample_depth
+from liftnet.depth.reprojection import correspondence_loss
 from liftnet.depth.settings import TrainSettings
 from liftnet.learn.task import Order
 from liftnet.models.depth_input import cut_input

@@ -1,3 +1,3 @@
-from .reprojection.loss import correspondence_loss
+from .reprojection import correspondence_loss
 
 __all__ = ["correspondence_loss"]

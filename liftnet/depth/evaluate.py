@@ -21,9 +21,9 @@ from liftnet.core.types import Float32Array
 from liftnet.data.manifest import StoredImage, stored_images, truths_of
 from liftnet.data.truth import load_truth
 from liftnet.depth.augment import Augmentation
-from liftnet.depth.correspondence_loss import CorrespondenceLoss, Criterion, correspondence_terms
 from liftnet.depth.crops import CropStore, true_crop
 from liftnet.depth.pairs import PairLoader, PairRow, PairTable, hold_out_works, limit_rows, sample_depth
+from liftnet.depth.reprojection import CorrespondenceLoss, Criterion, correspondence_terms
 from liftnet.depth.score import ALIGNMENT, DepthErrors, Predict, depth_errors, from_masks, mean_errors
 from liftnet.depth.settings import EvaluateSettings, TrainSettings
 from liftnet.models.depth_input import constant_depth, inflated_depth

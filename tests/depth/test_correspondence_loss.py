@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import liftnet.depth
 from liftnet.depth.camera_fit import fit_camera, fit_camera_by_svd, ransac_inliers
-from liftnet.depth.correspondence_loss import (
+from liftnet.depth.reprojection import (
     AFFINE,
     CameraModel,
     Criterion,

@@ -10,9 +10,9 @@ from liftnet.depth.augment import (
     move_points,
     warp,
 )
-from liftnet.depth.correspondence_loss import correspondence_loss
 from liftnet.depth.crops import CropStore
 from liftnet.depth.pairs import Batch, PairLoader, PairTable, sample_depth, sample_depth_by_index
+from liftnet.depth.reprojection import correspondence_loss
 from liftnet.learn.task import epoch_order
 from liftnet.models.depth_input import (
     CropBox,

@@ -17,7 +17,7 @@ from liftnet.depth.camera_fit import (
     nearest_quaternion,
     orthography_defect,
 )
-from liftnet.depth.correspondence_loss import CameraModel, Criterion, correspondence_terms
+from liftnet.depth.reprojection import CameraModel, Criterion, correspondence_terms
 
 UNIT = 32.0
 CAMERAS = [CameraModel("orthographic", unit=UNIT), CameraModel(orthography_weight=1.0, unit=UNIT)]

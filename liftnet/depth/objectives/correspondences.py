@@ -11,10 +11,10 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.depth.augment import Augmentation
-from liftnet.depth.correspondence_loss import CameraModel, Criterion, correspondence_terms
 from liftnet.depth.crops import CropStore
 from liftnet.depth.objectives import TrainingData, TrainingInputs
 from liftnet.depth.pairs import Batch, PairLoader, PairTable, hold_out_works, limit_rows, sample_depth
+from liftnet.depth.reprojection import CameraModel, Criterion, correspondence_terms
 from liftnet.depth.settings import LossSettings, TrainSettings
 from liftnet.learn.task import IntArray, LossTerms, Networks
 
