@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from liftnet.collect.catalogues import catalogue_of
 from liftnet.collect.catalogues.base import CatalogueSettings, ListSettings
 from liftnet.collect.settings import QuerySettings
+from liftnet.collect.sources.catalogue_data import mapping, text
 from liftnet.collect.sources.lists import write_list
 from liftnet.collect.sources.records import SourceRecord
 from liftnet.collect.web.download import Downloader
@@ -158,7 +159,7 @@ class Client:
         self.left = self.max_requests = max_requests
         self.skipped: Counter[str] = Counter()
         self._answers = Answers(answers) if answers else None
-        self._page: tuple[Hashable, ...] = ()
+        self._page: tuple[str | None, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -173,6 +174,7 @@ class Client:
         url: str,
         parameters: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        may_be_gone: bool = False,
     ) -> Any:
         """The answer to a GET request, as JSON; perhaps that of an earlier run that was stopped.
 
@@ -180,6 +182,7 @@ class Client:
             url: Address of the interface.
             parameters: Of the query.
             headers: Further headers; they are no part of what an answer is kept under.
+            may_be_gone: Answer None where the server does not have it (404, 410).
 
         Raises:
             FetchError: It could not be had; `status` and `reason` say why.
@@ -192,18 +195,23 @@ class Client:
             reason = f"has been asked {self.max_requests:,} times, and there is no end"
             raise LiftnetError(url, reason, "Raise max_requests, or list less of it")
         self.left -= 1
-        answer = self.downloader.fetch_json(full, headers=headers)
+        try:
+            answer = self.downloader.fetch_json(full, headers=headers)
+        except FetchError as error:
+            if may_be_gone and error.status in ("http_404", "http_410"):
+                return None
+            raise
         if self._answers and not (isinstance(answer, dict) and "error" in answer):
             self._answers.add(full, answer)
         return answer
 
-    def new_page(self, url: str, ids: Iterable[Hashable]) -> None:
-        """Take note of what a page holds.
+    def new_page(self, url: str, records: Iterable[Any]) -> None:
+        """Take note of what a page holds, by the `id` of its records.
 
         Raises:
             LiftnetError: It is the page that came before: the catalogue ignores the page asked for.
         """
-        page = tuple(ids)
+        page = tuple(text(mapping(record).get("id")) for record in records)
         if page and page == self._page:
             raise LiftnetError(url, "sends the same page again and again", "Use the catalogue's dump, if it has one")
         self._page = page

@@ -8,27 +8,15 @@ Interface: api.artic.edu/docs. `/artworks/search` filters, 100 records a page an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
-from liftnet.collect.sources.catalogue_data import (
-    CC0,
-    CC0_URL,
-    expected,
-    items,
-    json_files,
-    mapping,
-    named_work,
-    text,
-    texts,
-    unnamed_artist,
-    without_html,
-)
-from liftnet.collect.sources.records import Location, SourceRecord, year
+from liftnet.collect.catalogues.base import DUMP, CatalogueSettings, MuseumCatalogue
+from liftnet.collect.sources.catalogue_data import expected, items, json_files, mapping, text, texts, without_html
+from liftnet.collect.sources.records import SourceRecord, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
@@ -65,19 +53,20 @@ class ArticSettings(CatalogueSettings):
     api: str = Field(default="https://api.artic.edu/api/v1", description="address of the interface")
 
 
-class Artic(Catalogue):
+class Artic(MuseumCatalogue):
     """Artworks of some types that are in the public domain."""
 
     name = "artic"
     settings_type = ArticSettings
 
-    def rows(self, client: Client) -> Iterator[SourceRecord]:
-        """A row an image."""
-        for records, deaths in self._of_dump() if self.settings.dump else self._asked(client):
-            for record in records:
-                yield from self._images(mapping(record), deaths, client)
+    def records(self, client: Client) -> Iterator[Any]:
+        """The records, with the year of the artist's death as `artist_died`."""
+        if self.settings.dump:
+            folder = Path(self.settings.dump) / "json"
+            return _with_deaths(json_files(folder / "artworks"), _by_number(json_files(folder / "agents")))
+        return self._asked(client)
 
-    def _asked(self, client: Client) -> Iterator[tuple[list[Any], dict[int, int]]]:
+    def _asked(self, client: Client) -> Iterator[Any]:
         url = f"{self.settings.api}/artworks/search"
         contact = client.contact
         headers = {"AIC-User-Agent": f"liftnet ({contact})"} if contact else {}
@@ -89,8 +78,8 @@ class Artic(Catalogue):
                     reason = f"finds {total:,} artworks of the type {kind}, and gives {MOST:,} of a search at most"
                     raise LiftnetError(url, reason, "Use its dump: --dump artic-api-data")
                 records = expected(answer, "data", list, url)
-                client.new_page(url, (text(mapping(record).get("id")) for record in records))
-                yield records, self._deaths(records, client, headers)
+                client.new_page(url, records)
+                yield from _with_deaths(records, self._deaths(records, client, headers))
                 if len(records) < PAGE or (isinstance(total, int) and page * PAGE >= total):
                     break
 
@@ -103,13 +92,8 @@ class Artic(Catalogue):
         parameters = {"ids": ",".join(map(str, artists)), "fields": "id,death_date", "limit": PAGE}
         return _by_number(expected(client.ask(url, parameters, headers), "data", list, url))
 
-    def _of_dump(self) -> Iterator[tuple[list[Any], dict[int, int]]]:
-        folder = Path(self.settings.dump) / "json"
-        deaths = _by_number(json_files(folder / "agents"))
-        for record in json_files(folder / "artworks"):
-            yield [record], deaths
-
-    def _images(self, record: dict[str, Any], deaths: dict[int, int], client: Client) -> Iterator[SourceRecord]:
+    def images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+        """A row for each photograph of an artwork in the public domain."""
         if record.get("artwork_type_title") not in self.settings.types:
             client.skip("the artwork is of another type")
         elif record.get("is_public_domain") is not True:
@@ -119,27 +103,22 @@ class Artic(Catalogue):
             images = list(dict.fromkeys(image for image in map(text, found) if image))
             if not images:
                 client.skip("the artwork has no image")
-            yield from (self._row(record, image, deaths) for image in images)
+            yield from (self._row(record, image) for image in images)
 
-    def _row(self, record: dict[str, Any], image: str, deaths: dict[int, int]) -> SourceRecord:
-        number = record.get("artist_id")
-        name = text(record.get("artist_title"))
-        maker = record.get("artist_display")
+    def _row(self, record: dict[str, Any], image: str) -> SourceRecord:
+        maker, number = record.get("artist_display"), text(record.get("id"))
         culture = texts(maker.splitlines() if isinstance(maker, str) else None) or texts(record.get("place_of_origin"))
-        return SourceRecord(
-            name or unnamed_artist(culture[0] if culture else None),
-            named_work(
-                without_html(record.get("title")), text(record.get("main_reference_number")) or text(record.get("id"))
-            ),
-            Location(f"{IIIF}/{image}/full/{self.settings.width},/0/default.jpg"),
-            source="artic",
+        return self.row(
+            f"{IIIF}/{image}/full/{self.settings.width},/0/default.jpg",
+            text(record.get("artist_title")),
+            culture,
+            without_html(record.get("title")),
+            text(record.get("main_reference_number")) or number,
             page_url=f"https://www.artic.edu/artworks/{record['id']}" if isinstance(record.get("id"), int) else None,
-            license=CC0,
-            license_url=CC0_URL,
             attribution="The Art Institute of Chicago",
-            source_id=text(record.get("id")),
+            source_id=number,
             credit=without_html(record.get("credit_line")),
-            artist_died=deaths.get(number) if isinstance(number, int) else None,
+            artist_died=record["artist_died"],
             work_rights=text(record.get("copyright_notice")) or "Public domain",
         )
 
@@ -156,3 +135,9 @@ def _search(kind: str, page: int) -> dict[str, str | int]:
 def _by_number(agents: Any) -> dict[int, int]:
     found = ((mapping(agent).get("id"), year(mapping(agent).get("death_date"))) for agent in agents)
     return {number: died for number, died in found if isinstance(number, int) and died is not None}
+
+
+def _with_deaths(records: Iterable[Any], deaths: dict[int, int]) -> Iterator[dict[str, Any]]:
+    for record in map(mapping, records):
+        number = record.get("artist_id")
+        yield record | {"artist_died": deaths.get(number) if isinstance(number, int) else None}

@@ -6,19 +6,22 @@ being there. docs/sources.md has an example of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from liftnet.collect.sources.records import SourceRecord
+from liftnet.collect.sources.catalogue_data import mapping
+from liftnet.collect.sources.records import Location, SourceRecord
 from liftnet.core.settings import Settings
 
 if TYPE_CHECKING:
     from liftnet.collect.listing import Client
 
 DUMP = "instead of asking it: "
+CC0 = "CC0 1.0"
+CC0_URL = "https://creativecommons.org/publicdomain/zero/1.0/"
 
 
 class ListSettings(Settings):
@@ -67,3 +70,50 @@ class Catalogue:
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row for each image: with its artist and work, or with the reason why it is not fetched."""
         raise NotImplementedError
+
+
+class MuseumCatalogue(Catalogue):
+    """A museum with open access: records from its interface or its dump, and images that are CC0."""
+
+    def rows(self, client: Client) -> Iterator[SourceRecord]:
+        """A row an image."""
+        for record in self.records(client):
+            yield from self.images(mapping(record), client)
+
+    def records(self, client: Client) -> Iterator[Any]:
+        """The museum's records: of its dump, if the settings name one."""
+        raise NotImplementedError
+
+    def images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+        """The rows of a record's images; `client` counts what gives none."""
+        raise NotImplementedError
+
+    def row(
+        self,
+        url: str,
+        artist: str | None,
+        cultures: Iterable[str | None],
+        title: str | None,
+        number: str | None,
+        **about: Any,
+    ) -> SourceRecord:
+        """The row of an image.
+
+        Args:
+            url: Address of the image.
+            artist: Name of the artist, if one is known.
+            cultures: The first stands for an artist whom nobody knows, so that its works stay in one split.
+            title: Of the work.
+            number: Under which the museum keeps the work: museums hold several called "Untitled".
+            about: Further fields of the row.
+        """
+        culture = next(filter(None, cultures), None)
+        return SourceRecord(
+            artist or (f"Unknown ({culture})" if culture else None),
+            f"{title or 'Untitled'} ({number})" if number else title,
+            Location(url),
+            source=self.name,
+            license=CC0,
+            license_url=CC0_URL,
+            **about,
+        )

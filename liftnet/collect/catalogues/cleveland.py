@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
+from liftnet.collect.catalogues.base import DUMP, CatalogueSettings, MuseumCatalogue
 from liftnet.collect.sources.catalogue_data import (
-    CC0,
-    CC0_URL,
     address,
     expected,
     items,
     json_list,
     mapping,
-    named_work,
     text,
     texts,
-    unnamed_artist,
     without_html,
 )
-from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id, year
+from liftnet.collect.sources.records import SourceRecord, size, wikidata_id, year
 
 if TYPE_CHECKING:
     from liftnet.collect.listing import Client
@@ -45,17 +41,15 @@ class ClevelandSettings(CatalogueSettings):
     api: str = Field(default="https://openaccess-api.clevelandart.org/api", description="address of the interface")
 
 
-class Cleveland(Catalogue):
+class Cleveland(MuseumCatalogue):
     """Objects of some types whose images are CC0."""
 
     name = "cleveland"
     settings_type = ClevelandSettings
 
-    def rows(self, client: Client) -> Iterator[SourceRecord]:
-        """A row an image; the interface gives a thousand objects at a time."""
-        records = json_list(Path(self.settings.dump)) if self.settings.dump else self._asked(client)
-        for record in records:
-            yield from self._images(mapping(record), client)
+    def records(self, client: Client) -> Iterator[Any]:
+        """The records; the interface gives a thousand at a time."""
+        return json_list(Path(self.settings.dump)) if self.settings.dump else self._asked(client)
 
     def _asked(self, client: Client) -> Iterator[Any]:
         url = f"{self.settings.api}/artworks/"
@@ -65,14 +59,15 @@ class Cleveland(Catalogue):
                 parameters = {"type": kind, "cc0": 1, "has_image": 1, "limit": self.settings.page_size, "skip": skip}
                 answer = client.ask(url, parameters)
                 records = expected(answer, "data", list, url)
-                client.new_page(url, (text(mapping(record).get("id")) for record in records))
+                client.new_page(url, records)
                 yield from records
                 skip += len(records)
                 total = mapping(answer.get("info")).get("total")
                 if not records or (isinstance(total, int) and skip >= total):
                     break
 
-    def _images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+    def images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+        """A row for each view that comes in the size asked for."""
         if record.get("type") not in self.settings.types:
             client.skip("the object is of another type")
         elif (text(record.get("share_license_status")) or "").upper() != "CC0":
@@ -83,29 +78,24 @@ class Cleveland(Catalogue):
             found = {url: image for image in images if (url := address(image.get("url")))}
             lacking = sum(address(image.get("url")) is None for image in images)
             client.skip(f"the image does not come in the size {self.settings.size}", lacking)
-            yield from (_row(record, url, image) for url, image in found.items())
+            yield from (self._row(record, url, image) for url, image in found.items())
 
-
-def _row(record: dict[str, Any], url: str, image: dict[str, Any]) -> SourceRecord:
-    creators = [mapping(creator) for creator in items(record.get("creators"))]
-    creator = next((creator for creator in creators if text(creator.get("description"))), {})
-    # "Thomas Cole (American, 1801-1848)"
-    name = (without_html(creator.get("description")) or "").partition(" (")[0] or None
-    cultures = texts(record.get("culture"))
-    linked = texts(mapping(record.get("external_resources")).get("wikidata"))
-    return SourceRecord(
-        name or unnamed_artist(cultures[0] if cultures else None),
-        named_work(without_html(record.get("title")), text(record.get("accession_number")) or text(record.get("id"))),
-        Location(url),
-        source="cleveland",
-        page_url=address(record.get("url")),
-        license=CC0,
-        license_url=CC0_URL,
-        attribution="The Cleveland Museum of Art",
-        source_id=text(record.get("id")),
-        credit=without_html(record.get("creditline")),
-        artist_died=year(creator.get("death_year")),
-        work_wikidata=next(filter(None, map(wikidata_id, linked)), None),
-        work_rights=text(record.get("copyright")) or "Public domain",
-        expected_bytes=size(image.get("filesize")),
-    )
+    def _row(self, record: dict[str, Any], url: str, image: dict[str, Any]) -> SourceRecord:
+        creators = [mapping(creator) for creator in items(record.get("creators"))]
+        creator = next((creator for creator in creators if text(creator.get("description"))), {})
+        linked = texts(mapping(record.get("external_resources")).get("wikidata"))
+        return self.row(
+            url,
+            (without_html(creator.get("description")) or "").partition(" (")[0],  # "Thomas Cole (American, 1801-1848)"
+            texts(record.get("culture")),
+            without_html(record.get("title")),
+            text(record.get("accession_number")) or text(record.get("id")),
+            page_url=address(record.get("url")),
+            attribution="The Cleveland Museum of Art",
+            source_id=text(record.get("id")),
+            credit=without_html(record.get("creditline")),
+            artist_died=year(creator.get("death_year")),
+            work_wikidata=next(filter(None, map(wikidata_id, linked)), None),
+            work_rights=text(record.get("copyright")) or "Public domain",
+            expected_bytes=size(image.get("filesize")),
+        )

@@ -13,22 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
-from liftnet.collect.sources.catalogue_data import (
-    CC0,
-    CC0_URL,
-    address,
-    csv_records,
-    expected,
-    items,
-    mapping,
-    named_work,
-    text,
-    unnamed_artist,
-    without_html,
-)
-from liftnet.collect.sources.records import Location, SourceRecord, wikidata_id, year
-from liftnet.collect.web.transport import FetchError
+from liftnet.collect.catalogues.base import DUMP, CatalogueSettings, MuseumCatalogue
+from liftnet.collect.sources.catalogue_data import address, csv_records, expected, items, text, without_html
+from liftnet.collect.sources.records import SourceRecord, wikidata_id, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
@@ -50,24 +37,20 @@ class MetSettings(CatalogueSettings):
     )
 
 
-class Met(Catalogue):
+class Met(MuseumCatalogue):
     """Objects of some classifications and departments whose images are CC0."""
 
     name = "met"
     settings_type = MetSettings
 
-    def rows(self, client: Client) -> Iterator[SourceRecord]:
-        """A row an image; each object is one request."""
+    def records(self, client: Client) -> Iterator[Any]:
+        """The records; each is one request."""
         for number in self._numbers(client):
-            url = f"{self.settings.api}/objects/{number}"
-            try:
-                record = mapping(client.ask(url))
-            except FetchError as error:
-                if not error.is_gone:
-                    raise
+            record = client.ask(f"{self.settings.api}/objects/{number}", may_be_gone=True)
+            if record is None:
                 client.skip("the museum has removed the object")
-                continue
-            yield from self._images(record, client)
+            else:
+                yield record
 
     def _numbers(self, client: Client) -> Iterator[int]:
         if self.settings.dump:
@@ -101,7 +84,8 @@ class Met(Catalogue):
             word.lower() in plain for word in self.settings.classifications
         )
 
-    def _images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+    def images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+        """A row for each photograph of an object in the public domain."""
         if not self._is_wanted(record.get("classification")):
             client.skip("the object is of another classification")
         elif record.get("isPublicDomain") is not True:
@@ -113,28 +97,23 @@ class Met(Catalogue):
             if not named:
                 client.skip("the object has no image")
             client.skip("the address of the image is none", sum(address(url) is None for url in named))
-            yield from (_row(record, url) for url in urls)
+            yield from (self._row(record, url) for url in urls)
 
-
-def _row(record: dict[str, Any], url: str) -> SourceRecord:
-    died = year(record.get("artistEndDate"))
-    culture = text(record.get("culture")) or text(record.get("period"))
-    name = without_html(record.get("artistDisplayName"))
-    return SourceRecord(
-        name or unnamed_artist(culture),
-        named_work(
-            without_html(record.get("title")), text(record.get("accessionNumber")) or text(record.get("objectID"))
-        ),
-        Location(url),
-        source="met",
-        page_url=address(record.get("objectURL")),
-        license=CC0,
-        license_url=CC0_URL,
-        attribution="The Metropolitan Museum of Art",
-        source_id=text(record.get("objectID")),
-        credit=without_html(record.get("creditLine")),
-        artist_wikidata=wikidata_id(record.get("artistWikidata_URL")) if name else None,
-        artist_died=died if name and died != _STILL_ALIVE else None,
-        work_wikidata=wikidata_id(record.get("objectWikidata_URL")),
-        work_rights="Public domain",
-    )
+    def _row(self, record: dict[str, Any], url: str) -> SourceRecord:
+        died = year(record.get("artistEndDate"))
+        name = without_html(record.get("artistDisplayName"))
+        return self.row(
+            url,
+            name,
+            (text(record.get("culture")), text(record.get("period"))),
+            without_html(record.get("title")),
+            text(record.get("accessionNumber")) or text(record.get("objectID")),
+            page_url=address(record.get("objectURL")),
+            attribution="The Metropolitan Museum of Art",
+            source_id=text(record.get("objectID")),
+            credit=without_html(record.get("creditLine")),
+            artist_wikidata=wikidata_id(record.get("artistWikidata_URL")) if name else None,
+            artist_died=died if name and died != _STILL_ALIVE else None,
+            work_wikidata=wikidata_id(record.get("objectWikidata_URL")),
+            work_rights="Public domain",
+        )

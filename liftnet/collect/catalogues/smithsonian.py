@@ -14,22 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from liftnet.collect.catalogues.base import DUMP, Catalogue, CatalogueSettings
+from liftnet.collect.catalogues.base import DUMP, CatalogueSettings, MuseumCatalogue
 from liftnet.collect.sources.catalogue_data import (
-    CC0,
-    CC0_URL,
     address,
     expected,
     items,
     json_lines,
     mapping,
-    named_work,
     text,
     texts,
-    unnamed_artist,
     without_html,
 )
-from liftnet.collect.sources.records import Location, SourceRecord
+from liftnet.collect.sources.records import SourceRecord
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
@@ -63,17 +59,15 @@ class SmithsonianSettings(CatalogueSettings):
     api: str = Field(default="https://api.si.edu/openaccess/api/v1.0", description="address of the interface")
 
 
-class Smithsonian(Catalogue):
+class Smithsonian(MuseumCatalogue):
     """Objects of some types and museums whose images are CC0."""
 
     name = "smithsonian"
     settings_type = SmithsonianSettings
 
-    def rows(self, client: Client) -> Iterator[SourceRecord]:
-        """A row an image."""
-        records = self._of_dump(Path(self.settings.dump)) if self.settings.dump else self._asked(client, "")
-        for record in records:
-            yield from self._images(mapping(record), client)
+    def records(self, client: Client) -> Iterator[Any]:
+        """The records."""
+        return self._of_dump(Path(self.settings.dump)) if self.settings.dump else self._asked(client, "")
 
     def _asked(self, client: Client, prefix: str) -> Iterator[Any]:
         """The records whose hash begins with `prefix`."""
@@ -87,7 +81,7 @@ class Smithsonian(Catalogue):
                 for digit in "0123456789abcdef":
                     yield from self._asked(client, prefix + digit)
                 return
-            client.new_page(url, (text(mapping(record).get("id")) for record in records))
+            client.new_page(url, records)
             yield from records
             start += len(records)
             if not records or start >= count:
@@ -108,7 +102,8 @@ class Smithsonian(Catalogue):
         for path in paths:
             yield from json_lines(path)
 
-    def _images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+    def images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
+        """A row for each photograph that is CC0."""
         content = mapping(record.get("content"))
         about = mapping(content.get("descriptiveNonRepeating"))
         kinds = " ".join(texts(mapping(content.get("indexedStructured")).get("object_type"))).lower()
@@ -125,33 +120,29 @@ class Smithsonian(Catalogue):
             if not images:
                 client.skip("the object has no image")
             client.skip("the image is not CC0", len(images) - len(free))
-            yield from (_row(record, content, url) for url in urls)
+            yield from (self._row(record, content, url) for url in urls)
+
+    def _row(self, record: dict[str, Any], content: dict[str, Any], url: str) -> SourceRecord:
+        about, said = mapping(content.get("descriptiveNonRepeating")), mapping(content.get("freetext"))
+        name, died = _maker(said)
+        number = text(about.get("record_ID")) or text(record.get("id"))
+        return self.row(
+            url,
+            name,
+            texts(mapping(content.get("indexedStructured")).get("culture")),
+            without_html(mapping(about.get("title")).get("content")) or text(record.get("title")),
+            number,
+            page_url=address(about.get("record_link")) or address(about.get("guid")),
+            attribution=text(about.get("data_source")) or "Smithsonian Institution",
+            source_id=number,
+            credit=_first(said, "creditLine"),
+            artist_died=died,
+            work_rights=_first(said, "objectRights") or "Public domain",
+        )
 
 
 def _any(field: str, values: list[str]) -> str:
     return f"{field}:({' OR '.join(values)})"
-
-
-def _row(record: dict[str, Any], content: dict[str, Any], url: str) -> SourceRecord:
-    about, said = mapping(content.get("descriptiveNonRepeating")), mapping(content.get("freetext"))
-    name, died = _maker(said)
-    culture = texts(mapping(content.get("indexedStructured")).get("culture"))
-    title = without_html(mapping(about.get("title")).get("content")) or text(record.get("title"))
-    number = text(about.get("record_ID")) or text(record.get("id"))
-    return SourceRecord(
-        name or unnamed_artist(culture[0] if culture else None),
-        named_work(title, number),
-        Location(url),
-        source="smithsonian",
-        page_url=address(about.get("record_link")) or address(about.get("guid")),
-        license=CC0,
-        license_url=CC0_URL,
-        attribution=text(about.get("data_source")) or "Smithsonian Institution",
-        source_id=number,
-        credit=_first(said, "creditLine"),
-        artist_died=died,
-        work_rights=_first(said, "objectRights") or "Public domain",
-    )
 
 
 def _maker(said: dict[str, Any]) -> tuple[str | None, int | None]:

@@ -19,8 +19,6 @@ CHUNK = 1 << 20
 LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no record
 _POINTER = "version https://git-lfs"
 _AFTER = re.compile(r"[\s,]*")
-CC0 = "CC0 1.0"
-CC0_URL = "https://creativecommons.org/publicdomain/zero/1.0/"
 _LONGEST = 500  # characters of a text from the web
 _SILENT = frozenset({"script", "style", "template"})
 _BREAKING = frozenset({"br", "dd", "div", "dt", "li", "ol", "p", "table", "td", "th", "tr", "ul"})
@@ -228,20 +226,3 @@ class _Text(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self.hiding:
             self.parts.append(data)
-
-
-def named_work(title: str | None, number: str | None) -> str | None:
-    """A name that two works of one artist do not share: museums hold several called "Untitled".
-
-    Args:
-        title: Of the work.
-        number: Under which the museum keeps it.
-    """
-    if title and number:
-        return f"{title} ({number})"
-    return title or (f"Untitled ({number})" if number else None)
-
-
-def unnamed_artist(culture: str | None) -> str | None:
-    """Who made a work whose maker nobody knows: its culture, so that its works stay in one split."""
-    return f"Unknown ({culture})" if culture else None

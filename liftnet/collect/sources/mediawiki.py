@@ -23,7 +23,7 @@ PARTS = 100  # answers of one batch; more have been seen for files with endless 
 _BUSY = frozenset({"maxlag", "ratelimited"})
 AT_A_TIME = 50  # ids in one wbgetentities
 _INSTANCE, _CREATOR, _DIED, _TOPIC, _COMBINES = "P31", "P170", "P570", "P301", "P971"
-_HUMAN, _CATEGORY = "Q5", "Q4167836"
+_HUMAN = "Q5"
 
 
 class MediaWiki:

@@ -55,10 +55,6 @@ class Policy:
     operator: str = ""
     why: str = ""
 
-    def __str__(self) -> str:
-        rate = f", {self.mbit_s:g} Mbit/s" if self.mbit_s else ""
-        return f"{self.connections} connection{'s'[: self.connections > 1]}, {self.delay_s:g} s apart{rate}"
-
 
 _WIKIMEDIA = "wikitech.wikimedia.org/wiki/Robot_policy"
 _API_WIKIMEDIA = "mediawiki.org/wiki/API:Etiquette: requests in series"
@@ -117,11 +113,6 @@ class HostThrottle:
         self._delay_s, self._lock = policy.delay_s, threading.Lock()
         self._paid_until, self._began = 0.0, -math.inf
         self._silences, self._last_silence = 0, "connection_error"
-
-    @property
-    def delay_s(self) -> float:
-        """Least time between the starts of two requests, in seconds."""
-        return self._delay_s
 
     def slot(self, stop: threading.Event) -> AbstractContextManager[None]:
         """Hold one of the connections while a block runs."""

@@ -67,11 +67,6 @@ class FetchError(LiftnetError):
         self.opt_out, self.unreachable = opt_out, unreachable
         self.attempts = 0
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the file is not there, which for a single record is no reason to give up a list."""
-        return self.status in ("http_404", "http_410")
-
 
 def user_agent(contact: str) -> str:
     """Who we are, so that the owner of a site can ask or complain."""
