@@ -53,8 +53,8 @@ def _add_lists(commands: Subparsers) -> None:
     kinds = parser.add_subparsers(title="kinds of sources", metavar="KIND", required=True)
     for name, catalogue in CATALOGUES.items():
         settings = _with_query_settings(catalogue.settings_type)
-        told = (settings.__doc__ or name).strip().splitlines()[0]
-        kind = add_command(kinds, name, partial(_list, settings), told, settings)
+        text = (settings.__doc__ or name).strip().splitlines()[0]
+        kind = add_command(kinds, name, partial(_list, settings), text, settings)
         kind.add_argument("--out", type=Path, required=True, metavar="FILE", help="the list, a .parquet file")
         kind.add_argument(
             "--host-leases", type=Path, metavar="FOLDER", help="share hosts with other jobs through this folder"
@@ -107,8 +107,8 @@ def _fetch(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     settings = settings_from(arguments, FetchSettings)
     counts = fetch_jobs(arguments.out, arguments.job, settings, arguments.threads)
-    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items(), key=lambda pair: -pair[1]))
-    LOG.info("fetched: %s, after %s", told or "nothing", duration(time.monotonic() - start))
+    shown = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    LOG.info("fetched: %s, after %s", shown or "nothing", duration(time.monotonic() - start))
 
 
 def _manifest(arguments: argparse.Namespace) -> None:

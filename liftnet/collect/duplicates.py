@@ -42,7 +42,7 @@ def deduplicate(
 
     Args:
         rows: The manifest, exact duplicates marked, with ids.
-        images: What became of each row's image.
+        images: The outcome for each row's image.
         out: Folder of the outputs, for the stored files.
         settings: Distances.
         threads: Workers; the result does not depend on them.

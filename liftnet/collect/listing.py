@@ -32,7 +32,7 @@ FRESH_S = 24 * 3600.0  # how long an answer is good for a list that was stopped
 
 @dataclass
 class Listed:
-    """What became of a list.
+    """The outcome of making a list.
 
     Attributes:
         rows: Rows written.
@@ -52,15 +52,15 @@ class Listed:
 
     def summary(self) -> str:
         """One line: how many images of whom, and what is not among them."""
-        told = f"{self.usable} images of {len(self.works)} works by {len(self.artists)} artists"
+        line = f"{self.usable} images of {len(self.works)} works by {len(self.artists)} artists"
         for what, counts in (
             ("rows that are not fetched", self.problems),
             ("records without an image", self.skipped),
         ):
             if counts:
                 reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-                told += f"; {counts.total()} {what}: {reasons}"
-        return told
+                line += f"; {counts.total()} {what}: {reasons}"
+        return line
 
 
 def make_list(
@@ -217,7 +217,7 @@ class Client:
         self._page = page
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """Count records that give no image; they are told at the end."""
+        """Count records that give no image; they are reported at the end."""
         if count:
             self.skipped[reason] += count
 
@@ -278,14 +278,14 @@ class Answers:
         Raises:
             LiftnetError: The disk is full.
         """
-        text = json.dumps(answer, ensure_ascii=True).encode()
+        line = json.dumps(answer, ensure_ascii=True).encode()
         try:
             start = self._file.seek(0, os.SEEK_END)
-            self._file.write(_key(url).encode() + b" " + text + b"\n")
+            self._file.write(_key(url).encode() + b" " + line + b"\n")
             self._file.flush()
         except OSError as error:
             raise writing_error(self.path, error) from error
-        self._places[_key(url)] = (start + 17, len(text))
+        self._places[_key(url)] = (start + 17, len(line))
 
     def close(self) -> None:
         """Close the file."""

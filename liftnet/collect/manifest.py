@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from liftnet.collect.duplicates import deduplicate
 from liftnet.collect.fetch.jobs import read_jobs, read_requested, request_id, way_to_fetch
-from liftnet.collect.fetch.journal import VERSION, Entry, Fetched, Journal, read_entries
+from liftnet.collect.fetch.journal import VERSION, Entry, Fetched, Journal, is_stored, read_entries
 from liftnet.collect.manifest_row import ManifestRow, identify
 from liftnet.collect.settings import ManifestSettings, SplitSettings
 from liftnet.collect.sources.records import SourceRecord, Sources
@@ -144,18 +144,18 @@ def _check_works(sources: Sources, given: SplitLists, folder: str) -> None:
 
 
 def _read_fetched(out: Path) -> dict[str, Fetched]:
-    """What became of every request of the plan."""
+    """The outcome of every request of the plan."""
     found: dict[str, Fetched] = {}
     for job in read_jobs(out / "downloads"):
         with open_table(out / "fetched" / f"{job.name}.parquet", FETCHED) as file:
-            for batch in file.iter_batches(10_000):
+            for batch in file.iter_batches(ROWS_PER_GROUP):
                 for row in batch.to_pylist():
                     found[row["request"]] = Fetched.from_row(row)
     return found
 
 
 def _image_of(row: SourceRecord, sources: Sources, fetched: Mapping[str, Fetched]) -> Fetched:
-    """What became of the image of a row."""
+    """The outcome for the image of a row."""
     if row.problem is not None:
         return Fetched(*row.problem, attempts=0)
     return _outcome(fetched, request_id("image", way_to_fetch(row.image, sources), row.image))
@@ -174,7 +174,7 @@ def _masks(
     threads: int,
     journal: Journal,
 ) -> dict[int, Fetched]:
-    """What became of the mask of every kept image, by row number."""
+    """The outcome for the mask of every kept image, by row number."""
     masks: dict[int, Fetched] = {}
     waiting: dict[int, MaskOfImage] = {}
     for number, row, image in _first_of_each(sources.rows, images):
@@ -300,7 +300,7 @@ def fit_masks(
         journal: Of the masks; every result is written down in it.
 
     Returns:
-        What became of each, by row number.
+        The outcome of each, by row number.
     """
     fresh = [mask for mask in masks.values() if not _is_done(out, journal.entries.get(mask.key))]
     for entry in map_threads(lambda mask: _fitted(out, mask, max_pixels), fresh, threads, "collect", "fitting masks"):
@@ -309,10 +309,7 @@ def fit_masks(
 
 
 def _is_done(out: Path, entry: Entry | None) -> bool:
-    if entry is None or entry["status"] != "ok":
-        return False
-    path: Path = out / entry["file"]
-    return path.exists() and path.stat().st_size == entry["stored_bytes"]
+    return entry is not None and entry["status"] == "ok" and is_stored(out, entry)
 
 
 def _fitted(out: Path, mask: MaskOfImage, max_pixels: int) -> Entry:

@@ -1,8 +1,8 @@
-"""A row of the manifest: what a row of a source list asked for, and what became of it."""
+"""A row of the manifest: what a row of a source list requested, its outcome, and one id for each artist and work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -77,11 +77,6 @@ class ManifestRow:
             width=width,
             height=height,
         )
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> ManifestRow:
-        """From a row of MANIFEST."""
-        return cls(**row)
 
     def to_row(self) -> dict[str, Any]:
         """As a row of MANIFEST."""

@@ -73,7 +73,7 @@ class Folder:
 
 
 def typed(rows):
-    return [ManifestRow.from_row(one) for one in rows]
+    return [ManifestRow(**one) for one in rows]
 
 
 def identified(rows):

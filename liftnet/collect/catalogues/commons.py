@@ -164,7 +164,7 @@ class Commons(Catalogue):
     def _row(self, page: dict[str, Any], category: Category) -> SourceRecord:
         infos = items(page.get("imageinfo"))
         info = mapping(infos[0]) if infos else {}
-        told = {key: mapping(value).get("value") for key, value in mapping(info.get("extmetadata")).items()}
+        about = {key: mapping(value).get("value") for key, value in mapping(info.get("extmetadata")).items()}
         title = text(page.get("title")) or ""
         url, width = self._image(info)
         work = category.work or ((_plain(category.title), None) if category.leaf else None)
@@ -175,16 +175,16 @@ class Commons(Catalogue):
             Location(url or title),
             source="commons",
             page_url=address(info.get("descriptionurl")),
-            license=without_html(told.get("LicenseShortName")) or without_html(told.get("UsageTerms")),
-            license_url=address(told.get("LicenseUrl")),
-            attribution=without_html(told.get("Attribution")) or without_html(told.get("Artist")),
+            license=without_html(about.get("LicenseShortName")) or without_html(about.get("UsageTerms")),
+            license_url=address(about.get("LicenseUrl")),
+            attribution=without_html(about.get("Attribution")) or without_html(about.get("Artist")),
             problem=_problem(info, url, artist, work),
             source_id=text(page.get("pageid")),
-            credit=without_html(told.get("Credit")),
+            credit=without_html(about.get("Credit")),
             artist_wikidata=(artist.wikidata or None) if artist else None,
             artist_died=artist.died if artist else None,
             work_wikidata=work[1] if work else None,
-            work_rights=_panorama(told.get("Categories")),
+            work_rights=_panorama(about.get("Categories")),
             expected_bytes=_expected_bytes(info, width),
         )
 

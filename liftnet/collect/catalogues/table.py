@@ -59,7 +59,7 @@ class Table(Catalogue):
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row for each row of the table; one without an image's address says so."""
-        used = {name for value in self.columns.values() for name in _names(value)}
+        used = {name for value in self.columns.values() for name in _NAME.findall(value) or [value]}
         needed = sorted(used | {column for column, _ in self.none_of})
         records = list(csv_records(self.path, needed))
         cells = [{ours: _filled(theirs, record) for ours, theirs in self.columns.items()} for record in records]
@@ -80,10 +80,6 @@ def _pairs(option: str, pairs: Sequence[str]) -> dict[str, str]:
             option, f"cannot be read: {' '.join(pairs)}", "Write ours=theirs for each, every one of ours once"
         )
     return found
-
-
-def _names(value: str) -> list[str]:
-    return _NAME.findall(value) or [value]
 
 
 def _filled(value: str, record: Mapping[str, str]) -> str:

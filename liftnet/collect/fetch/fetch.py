@@ -7,6 +7,7 @@ import functools
 import hashlib
 import http.server
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from liftnet.collect.fetch.jobs import Job, Request, read_jobs, read_requests
+from liftnet.collect.fetch.jobs import ROWS_PER_GROUP, Job, Request, read_jobs, read_requests
 from liftnet.collect.fetch.journal import (
     DEAD,
     DONE,
@@ -48,7 +49,7 @@ _LASTING = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved", 
 
 @dataclass(frozen=True)
 class _Task:
-    """A request that is to be asked for, and where what becomes of it is written down."""
+    """A request to make, and the journal of its outcome."""
 
     request: Request
     key: str
@@ -59,7 +60,7 @@ class _Task:
 
 def fetch_jobs(
     out: Path, names: Sequence[str] = (), settings: FetchSettings | None = None, threads: int | None = None
-) -> dict[str, int]:
+) -> Counter[str]:
     """Fetch what the jobs of a plan ask for, and write `fetched/<job>.parquet` for each.
 
     What is there already, and links that died lately, are not asked for again; what failed in an earlier run comes
@@ -80,7 +81,7 @@ def fetch_jobs(
     settings = settings or FetchSettings()
     threads = threads or default_workers()
     jobs = read_jobs(out / "downloads", names)
-    counts: dict[str, int] = {}
+    counts = Counter[str]()
     museums = [[job] for job in jobs if job.kind == "museum"]
     others = list(in_groups([job for job in jobs if job.kind != "museum"], JOBS_AT_A_TIME))
     for group in (*museums, *others):
@@ -89,8 +90,7 @@ def fetch_jobs(
             base = stack.enter_context(serve(Path(origin))) if group[0].kind == "museum" else None
             fetcher = _Fetcher(out, settings, threads, base)
             stack.callback(fetcher.downloader.close)
-            for status, count in fetcher.fetch(group).items():
-                counts[status] = counts.get(status, 0) + count
+            counts += fetcher.fetch(group)
     return counts
 
 
@@ -105,10 +105,9 @@ class _Fetcher:
         self.downloader = Downloader(query, settings.pictures.max_bytes, own, folder)
         self.decoding = threading.BoundedSemaphore(threads)  # a decoded image can take 300 MB
 
-    def fetch(self, jobs: Sequence[Job]) -> dict[str, int]:
+    def fetch(self, jobs: Sequence[Job]) -> Counter[str]:
         """Fetch all requests, write the tables of the jobs, and count requests by status."""
         folder = self.out / "downloads"
-        counts: dict[str, int] = {}
         with contextlib.ExitStack() as stack:
             held = []
             for job in jobs:
@@ -116,9 +115,10 @@ class _Fetcher:
                 held.append((job, journal, read_requests(folder, job.name)))
             tasks = [task for job, journal, requests in held for task in self._tasks(job, journal, requests)]
             self._work_through(tasks, sum(len(requests) for _, _, requests in held))
+            counts = Counter[str]()
             for job, journal, requests in held:
-                self._write(job, journal, requests, counts)
-        return counts
+                counts += self._write(job, journal, requests)
+            return counts
 
     def _tasks(self, job: Job, journal: Journal, requests: Sequence[Request]) -> list[_Task]:
         """What is to be asked for; what an earlier journal holds as done is taken over."""
@@ -152,19 +152,19 @@ class _Fetcher:
         """How many files of a host are fetched at a time."""
         return self.downloader.throttle(f"http://{host}").policy.connections if host else max(2, self.threads)
 
-    def _write(self, job: Job, journal: Journal, requests: Sequence[Request], counts: dict[str, int]) -> None:
+    def _write(self, job: Job, journal: Journal, requests: Sequence[Request]) -> Counter[str]:
+        """Write the table of a job, and count its requests by status."""
+        counts = Counter[str]()
         with table_writer(self.out / "fetched" / f"{job.name}.parquet", FETCHED) as write:
-            for group in in_groups(requests, 10_000):
-                entries = (
-                    journal.entries[key_of(request, self.settings)] | {"request": request.id} for request in group
-                )
-                fetched = [Fetched.from_row(entry) for entry in entries]
+            for group in in_groups(requests, ROWS_PER_GROUP):
+                entries = [(request, journal.entries[key_of(request, self.settings)]) for request in group]
+                fetched = [Fetched.from_row(entry | {"request": request.id}) for request, entry in entries]
                 write([one.to_row() for one in fetched])
-                for one in fetched:
-                    counts[one.status] = counts.get(one.status, 0) + 1
+                counts.update(one.status for one in fetched)
+        return counts
 
     def _entry(self, task: _Task) -> Entry:
-        """What becomes of a request, for the journal; whatever goes wrong with it stops no other."""
+        """The outcome of a request, for the journal; whatever goes wrong with it stops no other."""
         refreshed = task.earlier if task.status == REFRESH else None
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
         fetched = Fetched("", "", task.request.id, task.request.place.given, moment)
@@ -259,7 +259,7 @@ def _for_our_own_server(settings: QuerySettings, threads: int) -> QuerySettings:
 
 
 def _journal_entry(task: _Task, fetched: Fetched) -> Entry:
-    """What became of a task, with the files of earlier runs that it replaces."""
+    """The outcome of a task, with the files of earlier runs that it replaces."""
     entry: Entry = {name: value for name, value in fetched.to_row().items() if value is not None}
     earlier = task.earlier or {}
     replaced = {file for file in (earlier.get("file"), *earlier.get("replaced", [])) if file}

@@ -56,7 +56,10 @@ class Request:
     @property
     def host(self) -> str:
         """Its host; empty for local files, the museum's and what is not a URL."""
-        return _host(self.place.given) if self.kind == "web" else ""
+        try:
+            return host_of(self.place.given) if self.kind == "web" else ""
+        except FetchError:
+            return ""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Request:
@@ -173,7 +176,7 @@ def _write_requests(path: Path, requests: Sequence[Request]) -> None:
     """Write requests; an equal file keeps its time, so that a workflow sees no reason to run its job again."""
     with atomic_path(path) as temporary:
         with table_writer(temporary, REQUESTS) as write:
-            for group in in_groups(requests, 10_000):
+            for group in in_groups(requests, ROWS_PER_GROUP):
                 write([request.to_row() for request in group])
         if path.exists() and filecmp.cmp(path, temporary, shallow=False):
             os.utime(temporary, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
@@ -208,13 +211,6 @@ def read_requests(folder: Path, job: str) -> list[Request]:
     """
     rows = read_table(folder / f"{job}.parquet", REQUESTS).to_pylist()
     return [Request.from_row(row) for row in rows]
-
-
-def _host(asked: str) -> str:
-    try:
-        return host_of(asked)
-    except FetchError:
-        return ""
 
 
 def write_requested(folder: Path, sources: Sources) -> None:

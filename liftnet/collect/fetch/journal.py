@@ -34,7 +34,7 @@ REMEMBERED = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved"
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one file: the columns of FETCHED (`liftnet.data.schemas`), which says what they hold.
+    """The outcome of one request: the columns of FETCHED (`liftnet.data.schemas`), which says what they hold.
 
     Attributes:
         request: Id of the request; empty for a row of a source list that could not be asked for.
@@ -215,7 +215,7 @@ def _line(entry: Entry) -> str:
 
 
 def key_of(request: Request, settings: FetchSettings) -> str:
-    """Names a file, its version, and the settings that decide what becomes of it."""
+    """Names a file, its version, and the settings that decide its outcome."""
     pictures = settings.pictures
     limits: tuple[int, ...] = (pictures.max_bytes,)
     if request.what == "image":
@@ -254,7 +254,7 @@ class FetchHistory:
         if entry is None:
             return NEW
         if entry["status"] == "ok":
-            if not self._is_there(entry):
+            if not is_stored(self.out, entry):
                 return NEW
             again = self.settings.politeness.refresh and request.kind == "web" and entry.get("run") != self.run
             return REFRESH if again else DONE
@@ -264,16 +264,18 @@ class FetchHistory:
             return DEAD
         return FAILED
 
-    def _is_there(self, entry: Entry) -> bool:
-        try:
-            size = os.stat(self.out / (entry.get("file") or entry["raw_file"])).st_size
-        except OSError:
-            return False
-        return size == entry["stored_bytes"]
-
     def _is_recent(self, entry: Entry) -> bool:
         age = datetime.now(UTC) - datetime.fromisoformat(entry["fetched_at"])
         return 0 <= age.total_seconds() < self.settings.politeness.dead_days * 86400
+
+
+def is_stored(out: Path, entry: Entry) -> bool:
+    """Whether the file of an entry is there, of the size it was written with."""
+    try:
+        size = os.stat(out / (entry.get("file") or entry["raw_file"])).st_size
+    except OSError:
+        return False
+    return size == entry["stored_bytes"]
 
 
 def earlier_entries(folder: Path, job: str, requests: Sequence[Request]) -> list[Entry]:

@@ -26,6 +26,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
 from liftnet.data.folders import files_below, has_picture_suffix
+from liftnet.data.schemas import in_groups
 
 LOG = get_logger("collect")
 LIST = pa.schema(
@@ -38,7 +39,7 @@ def read_csv(path: Path) -> Sources:
     """Read a CSV file of images; its relative paths are relative to its folder.
 
     Columns: artist, work, url or image, and optionally those of `COLUMNS`; docs/sources.md says what they hold. A cell
-    of a number or a Wikidata id that is none is left empty, and told.
+    of a number or a Wikidata id that is none is left empty, with a warning.
 
     Raises:
         LiftnetError: The file is missing, not UTF-8, not CSV, empty, or lacks a column.
@@ -90,21 +91,10 @@ def write_list(path: Path, rows: Iterable[SourceRecord], folder: Path | None = N
     count = 0
     schema = LIST if folder is None else LIST.with_metadata({_FOLDER: json.dumps(str(folder.absolute()))})
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for batch in _batches(rows):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-            count += len(batch)
+        for group in in_groups(map(as_row, rows), 10_000):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            count += len(group)
     return count
-
-
-def _batches(rows: Iterable[SourceRecord]) -> Iterable[list[dict[str, Any]]]:
-    batch = []
-    for row in rows:
-        batch.append(as_row(row))
-        if len(batch) == 10_000:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def as_row(row: SourceRecord) -> dict[str, Any]:

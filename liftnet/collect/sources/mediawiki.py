@@ -52,8 +52,8 @@ class MediaWiki:
                 break
             self.client.pause(self.wait_s * (attempt + 1))
         if not isinstance(answer, dict) or error:
-            told = text(error.get("info")) or "no object"
-            raise LiftnetError(self.api, f"answers: {told}", "Check the names asked for, or wait and run again")
+            said = text(error.get("info")) or "no object"
+            raise LiftnetError(self.api, f"answers: {said}", "Check the names asked for, or wait and run again")
         return answer
 
     def batches(self, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

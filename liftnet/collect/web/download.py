@@ -127,7 +127,10 @@ class Exchange:
 
 @dataclass
 class PartialDownload:
-    """What has come of a file.
+    """The part of a large file that came before the connection broke, so that only the rest is asked for.
+
+    RFC 9110, sections 13.1.5 (If-Range) and 14: the rest is taken only of the very same version, which a strong ETag
+    names; anything else the server answers starts the file from its beginning.
 
     Attributes:
         url: Which answered, after redirects.
@@ -167,7 +170,7 @@ def kept(url: str, response: requests.Response, parts: list[bytes], total: int |
 
 
 class _Session(requests.Session):
-    """Leaves redirects to us: requests would read them even where it is told not to follow, and fail on a bad one."""
+    """Leaves redirects to us: requests would read them even with allow_redirects=False, and fail on a bad one."""
 
     def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
         """None."""
@@ -296,16 +299,13 @@ class Downloader:
             except FetchError as error:
                 error.attempts = attempts
                 if not error.passing or attempts > self.politeness.retries:
-                    self._note_silence(error)
+                    if error.unreachable:
+                        self.throttle(error.what).silent(error.status)
                     raise
                 if (error.wait_s or 0) > self.politeness.max_wait_s:
                     raise
                 backoff = self.politeness.backoff_s * 2 ** (attempts - 1) * self._jitter.uniform(0.5, 1.5)
                 self._sleep(min(max(backoff, error.wait_s or 0), self.politeness.max_wait_s))
-
-    def _note_silence(self, error: FetchError) -> None:
-        if error.unreachable:
-            self.throttle(error.what).silent(error.status)
 
     def _read_robots(self, url: str) -> bytes:
         headers = {"Accept": "text/plain, */*;q=0.1"}
@@ -319,7 +319,7 @@ class Downloader:
             throttle.check_alive(url)
             if exchange.robots:
                 throttle.slow_down(self.robots.check(url, self.politeness.max_wait_s).delay_s)
-            with throttle.slot(self.stop), contextlib.ExitStack() as place:
+            with throttle.lease.slot(self.stop), contextlib.ExitStack() as place:
                 self._take_turn(url, throttle, place)
                 answer = self._hop(url, throttle, exchange)
                 if isinstance(answer, Response) and exchange.holder is not None:

@@ -165,7 +165,8 @@ def reserved(headers: Mapping[str, str], robots_tags: Iterable[str]) -> tuple[st
     """
     for tag in robots_tags:
         if any(directive in REFUSALS or _is_over(directive) for directive in directives(tag)):
-            return "opt_out_header", f"X-Robots-Tag: {_shown(tag)}"
+            shown = "".join(character if character.isprintable() else "?" for character in tag[:200])
+            return "opt_out_header", f"X-Robots-Tag: {shown}"
     if headers.get("tdm-reservation", "").strip() == "1":
         return "tdm_reserved", "tdm-reservation: 1"
     return None
@@ -203,7 +204,3 @@ def _is_over(directive: str) -> bool:
             continue
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) < datetime.now(UTC)
     return False
-
-
-def _shown(tag: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in tag[:200])

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -104,19 +104,15 @@ class HostThrottle:
 
     Args:
         policy: Its limits.
-        turns: Kept for this host; of this process alone if not given.
+        lease: Of this host, kept as `lease`; of this process alone if not given.
     """
 
-    def __init__(self, policy: Policy, turns: HostLease | None = None) -> None:
+    def __init__(self, policy: Policy, lease: HostLease | None = None) -> None:
         self.policy = policy
-        self._lease = turns or HostLease(policy.connections)
+        self.lease = lease or HostLease(policy.connections)
         self._delay_s, self._lock = policy.delay_s, threading.Lock()
         self._paid_until, self._began = 0.0, -math.inf
         self._silences, self._last_silence = 0, "connection_error"
-
-    def slot(self, stop: threading.Event) -> AbstractContextManager[None]:
-        """Hold one of the connections while a block runs."""
-        return self._lease.slot(stop)
 
     def slow_down(self, delay_s: float) -> None:
         """Raise the least time between two requests; it is never lowered."""
@@ -140,7 +136,7 @@ class HostThrottle:
             resting = turn.resting_until if rest <= LONGEST_REST_S else 0.0
             return turn._replace(next_at=max(now, min(turn.next_at, latest), resting) + self._delay_s)
 
-        return self._lease.change(take).next_at - self._delay_s - now
+        return self.lease.change(take).next_at - self._delay_s - now
 
     def begin(self) -> float:
         """Begin a request whose turn has come: 0.0, or the seconds to wait still as another one has just begun.
@@ -157,7 +153,7 @@ class HostThrottle:
     def rest(self, seconds: float, http_status: int) -> None:
         """Hold back every request to this host: a rate limit is a host's, not a file's."""
         until = time.time() + min(seconds, LONGEST_REST_S)
-        self._lease.change(
+        self.lease.change(
             lambda turn: turn._replace(resting_until=max(turn.resting_until, until), refusal=http_status)
         )
 
@@ -205,7 +201,7 @@ class Lease(NamedTuple):
 
 
 class HostLease:
-    """For the threads of one process."""
+    """Whose turn it is at a host, for the threads of one process."""
 
     def __init__(self, connections: int) -> None:
         self._slots = threading.BoundedSemaphore(connections)
@@ -226,7 +222,10 @@ class HostLease:
 
 
 class SharedHostLease(HostLease):
-    """For all processes that use the same folder; the turn outlasts them.
+    """The same for all processes that use one folder; the turn outlasts them.
+
+    Jobs have hosts of their own, but a redirect may lead two of them to the same third one. Locks on the files (flock)
+    end with the process that holds them, however it ends.
 
     Args:
         connections: To the host at a time, over all processes.
@@ -313,7 +312,7 @@ def run_by_host(
     threads: int,
     stop: Callable[[], None] = lambda: None,
 ) -> Generator[Result, None, None]:
-    """Yield `work(item)` as each gets done.
+    """Yield `work(item)` as each gets done; each host has a few workers, so that a slow one holds up no other.
 
     Args:
         items: What to work on; within a host they are begun in this order.

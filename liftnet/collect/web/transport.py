@@ -306,26 +306,21 @@ class GuardedAdapter(HTTPAdapter):
         super().init_poolmanager(*arguments, **options)
         guard = self.guard
 
-        class Plain(HTTPConnection):
-            def _new_conn(self) -> socket.socket:
-                return guard.connect(self)
+        def guarded(kind: type[HTTPConnection]) -> Any:
+            class Guarded(kind):  # type: ignore[misc, valid-type]
+                def _new_conn(self) -> socket.socket:
+                    return guard.connect(self)
 
-            def request(self, *arguments: Any, **options: Any) -> None:
-                super().request(*arguments, **options)
-                guard.watch(self.sock)
+                def request(self, *arguments: Any, **options: Any) -> None:
+                    super().request(*arguments, **options)
+                    guard.watch(self.sock)
 
-        class Secure(HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                return guard.connect(self)
-
-            def request(self, *arguments: Any, **options: Any) -> None:
-                super().request(*arguments, **options)
-                guard.watch(self.sock)
+            return Guarded
 
         class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
+            ConnectionCls = guarded(HTTPConnection)
 
         class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
+            ConnectionCls = guarded(HTTPSConnection)
 
         self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
