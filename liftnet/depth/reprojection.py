@@ -147,19 +147,14 @@ def correspondence_terms(
     generator: torch.Generator,
     criterion: Criterion,
 ) -> CorrespondenceLoss:
-    """`correspondence_loss` with the figures that training logs.
+    """`correspondence_loss`, whose shapes these are, with the figures that training logs.
 
-    Args:
-        source_xy: (B, N, 2), px.
-        depth: (B, N).
-        target_xy: (B, N, 2), px.
-        mask: (B, N) bool.
-        generator: Source of the RANSAC samples.
-        criterion: Which points agree, what the others cost, and what is asked of the camera.
+    `criterion` says which points agree, what the others cost, and what is asked of the camera.
     """
     threshold, tau, camera = criterion.threshold, criterion.tau, criterion.camera
-    iterations = criterion.ransac_iterations
-    inliers = ransac_inliers(source_xy, depth.detach(), target_xy, mask, threshold, generator, iterations)
+    inliers = ransac_inliers(
+        source_xy, depth.detach(), target_xy, mask, threshold, generator, criterion.ransac_iterations
+    )
     # rows that only fill up the batch may hold anything, even NaN: keep them out of every sum
     source_xy, target_xy = (points.masked_fill(~mask[..., None], 0) for points in (source_xy, target_xy))
     depth = depth.masked_fill(~mask, 0)

@@ -68,23 +68,7 @@ def masked_median(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def aligned_error(depth: Tensor, target: Tensor, signed: bool = False) -> AlignedError:
-    """`aligned_mse` with what training logs beside it."""
-    target = target.flatten(1)
-    mask = torch.isfinite(target)
-    count = mask.sum(1)
-    d, gt = depth.flatten(1), target.masked_fill(~mask, 0)
-    d = (d - masked_median(d, mask)[:, None]).masked_fill(~mask, 0)
-    gt = (gt - masked_median(gt, mask)[:, None]).masked_fill(~mask, 0)
-    energy = d.square().sum(1)
-    flat = energy <= torch.finfo(d.dtype).tiny  # a constant prediction has no scale; its error is that of the median
-    alpha = (d * gt).sum(1) / energy.masked_fill(flat, 1)
-    applied = alpha.abs() if signed else alpha
-    error = (applied[:, None] * d - gt).square().sum(1) / count.clamp_min(1)
-    return AlignedError(error * (count >= SMALLEST), alpha.detach(), (alpha > 0).float(), count)
-
-
-def aligned_mse(depth: Tensor, target: Tensor, signed: bool = False) -> Tensor:
-    """Mean squared error of `alpha (d - beta_1) + beta_2` (section 5.1 of the paper).
+    """The mean squared error of `alpha (d - beta_1) + beta_2` (section 5.1 of the paper).
 
     `beta_1` and `beta_2` are the medians of prediction and target over the known pixels and `alpha` the least squares
     scale of the centred values: see `liftnet.depth.score.align_as_paper`, of which this is the differentiable form.
@@ -97,9 +81,20 @@ def aligned_mse(depth: Tensor, target: Tensor, signed: bool = False) -> Tensor:
             settle on a sign of its own.
 
     Returns:
-        (B,) in squared units of the target. An image with fewer than 8 known pixels has loss 0 and gradient 0.
+        The loss is in squared units of the target. An image with fewer than 8 known pixels has loss 0 and gradient 0.
     """
-    return aligned_error(depth, target, signed).loss
+    target = target.flatten(1)
+    mask = torch.isfinite(target)
+    count = mask.sum(1)
+    d, gt = depth.flatten(1), target.masked_fill(~mask, 0)
+    d = (d - masked_median(d, mask)[:, None]).masked_fill(~mask, 0)
+    gt = (gt - masked_median(gt, mask)[:, None]).masked_fill(~mask, 0)
+    energy = d.square().sum(1)
+    flat = energy <= torch.finfo(d.dtype).tiny  # a constant prediction has no scale; its error is that of the median
+    alpha = (d * gt).sum(1) / energy.masked_fill(flat, 1)
+    applied = alpha.abs() if signed else alpha
+    error = (applied[:, None] * d - gt).square().sum(1) / count.clamp_min(1)
+    return AlignedError(error * (count >= SMALLEST), alpha.detach(), (alpha > 0).float(), count)
 
 
 @dataclass(frozen=True)
