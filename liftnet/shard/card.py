@@ -18,8 +18,7 @@ from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
 from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.statistics import CAPTION, statistics_table
-from liftnet.shard.summary import HUB_SPLITS, DatasetSummary, type_name
+from liftnet.shard.statistics import CAPTION, HUB_SPLITS, DatasetSummary, statistics_table, type_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment

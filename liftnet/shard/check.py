@@ -39,7 +39,7 @@ from liftnet.shard.check_files import (
     told_as_fault,
 )
 from liftnet.shard.images import licence_reasons, stored_rows
-from liftnet.shard.summary import COLLECTED_FILE, UNDIVIDED
+from liftnet.shard.statistics import COLLECTED_FILE, UNDIVIDED
 
 _MOST_PIXELS = 89_000_000  # larger pictures are not decoded: a damaged header must not fill the memory
 

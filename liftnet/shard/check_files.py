@@ -22,7 +22,7 @@ from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
 from liftnet.shard.croissant import CROISSANT_FILE
-from liftnet.shard.summary import COLLECTED_FILE, HUB_SPLITS
+from liftnet.shard.statistics import COLLECTED_FILE, HUB_SPLITS
 
 PREFIXES = {"pairs": "", "images": "images-"}
 MOST_SHOWN = 100  # faults of one check that the report names; it counts the others

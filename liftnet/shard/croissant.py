@@ -24,7 +24,7 @@ from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS,
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of
 from liftnet.shard.settings import PublicationSettings, ShardSettings
-from liftnet.shard.summary import DatasetSummary
+from liftnet.shard.statistics import DatasetSummary
 
 CROISSANT_FILE = "croissant.json"
 VERSIONS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]

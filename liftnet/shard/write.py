@@ -34,7 +34,7 @@ from liftnet.shard.images import (
 )
 from liftnet.shard.leakage import write_links, write_withheld
 from liftnet.shard.settings import ShardSettings
-from liftnet.shard.summary import COLLECTED_FILE, DatasetSummary, summarise_dataset
+from liftnet.shard.statistics import COLLECTED_FILE, DatasetSummary, summarise_dataset
 
 LOG = get_logger("shard")
 
