@@ -53,6 +53,12 @@ wildcard_constraints:
     figure=r"[a-z0-9]+",
 
 
+def reported(path, caption, category, **labels):
+    """An output that `snakemake --report` shows, with a caption of workflow/report/."""
+    where = f"../workflow/report/{caption}.rst"
+    return report(path, caption=where, category=category, labels=labels or None)
+
+
 def section(*paths, named=False):
     """A subtree of the configuration as JSON, for `--settings`; of several, an object of them by their last names.
 

@@ -48,16 +48,8 @@ rule evaluate_depth:
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
         predictions=directory("<results>/predictions"),
-        pairs=report(
-            "<results>/tables/depth_pairs.csv",
-            caption="../workflow/report/depth.rst",
-            category="Depth",
-        ),
-        demo=report(
-            truth_tables("depth_demo"),
-            caption="../workflow/report/depth.rst",
-            category="Depth",
-        ),
+        pairs=reported("<results>/tables/depth_pairs.csv", "depth", "Depth"),
+        demo=reported(truth_tables("depth_demo"), "depth", "Depth"),
     log:
         "<logs>/evaluate_depth.log",
     benchmark:
@@ -116,11 +108,7 @@ rule reconstruct_works:
         masks=all_mask_tables,
     output:
         truth="<results>/sfm/truth.parquet",
-        table=report(
-            "<results>/tables/sfm.csv",
-            caption="../workflow/report/sfm.rst",
-            category="Depth",
-        ),
+        table=reported("<results>/tables/sfm.csv", "sfm", "Depth"),
     log:
         "<logs>/reconstruct_works.log",
     benchmark:

@@ -127,11 +127,11 @@ rule score_shapes:
         targets=config["drkfs"]["shape_targets"] or [],
         weights=drkfs_weights(),
     output:
-        table=report(
+        table=reported(
             "<results>/tables/drkfs_scores.csv",
-            caption="../workflow/report/drkfs_scores.rst",
-            category="DR-KFS",
-            labels={"table": "scores"},
+            "drkfs_scores",
+            "DR-KFS",
+            table="scores",
         ),
     log:
         "<logs>/score_shapes.log",

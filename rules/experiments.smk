@@ -63,11 +63,11 @@ rule compile_depth_table:
         plan=f"{PLANS}/depth.yaml",
         scores=lambda wildcards: DEPTH_EXPERIMENTS.table_scores(wildcards.table),
     output:
-        table=report(
+        table=reported(
             "<results>/tables/depth_table{table}.csv",
-            caption="../workflow/report/depth_table.rst",
-            category="Depth",
-            labels={"table": "{table}"},
+            "depth_table",
+            "Depth",
+            table="{table}",
         ),
     log:
         "<logs>/compile_depth_table/{table}.log",
@@ -93,11 +93,11 @@ rule draw_depth_figure:
         models=lambda wildcards: DEPTH_EXPERIMENTS.figure_models(wildcards.figure),
         manifests=lambda wildcards: DEPTH_EXPERIMENTS.figure_manifests(wildcards.figure),
     output:
-        page=report(
+        page=reported(
             "<results>/figures/depth_figure{figure}.html",
-            caption="../workflow/report/depth_figure.rst",
-            category="Depth",
-            labels={"figure": "{figure}"},
+            "depth_figure",
+            "Depth",
+            figure="{figure}",
         ),
         picture="<results>/figures/depth_figure{figure}.png",
     log:
@@ -124,17 +124,17 @@ rule run_drkfs_experiment:
     input:
         plan=f"{PLANS}/drkfs.yaml",
     output:
-        table=report(
+        table=reported(
             "<results>/tables/drkfs_{experiment}.csv",
-            caption="../workflow/report/drkfs_experiment.rst",
-            category="DR-KFS",
-            labels={"experiment": "{experiment}"},
+            "drkfs_experiment",
+            "DR-KFS",
+            experiment="{experiment}",
         ),
-        picture=report(
+        picture=reported(
             "<results>/figures/drkfs_{experiment}.png",
-            caption="../workflow/report/drkfs_experiment.rst",
-            category="DR-KFS",
-            labels={"experiment": "{experiment}"},
+            "drkfs_experiment",
+            "DR-KFS",
+            experiment="{experiment}",
         ),
     log:
         "<logs>/run_drkfs_experiment/{experiment}.log",

@@ -21,17 +21,9 @@ rule write_report:
             *truth_tables("segmentation_truth", "correspondences_truth", "depth_demo"),
         ],
     output:
-        page=report(
-            "<results>/report.html",
-            caption="../workflow/report/page.rst",
-            category="Report",
-            labels={"page": "report"},
-        ),
-        funnel=report(
-            "<results>/tables/funnel.csv",
-            caption="../workflow/report/funnel.rst",
-            category="Dataset",
-            labels={"table": "funnel"},
+        page=reported("<results>/report.html", "page", "Report", page="report"),
+        funnel=reported(
+            "<results>/tables/funnel.csv", "funnel", "Dataset", table="funnel"
         ),
     log:
         "<logs>/write_report.log",

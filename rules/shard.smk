@@ -39,11 +39,8 @@ rule count_leakage:
         dataset="<results>/dataset",
         across="<results>/across/pairs.parquet",
     output:
-        table=report(
-            "<results>/tables/leakage.csv",
-            caption="../workflow/report/leakage.rst",
-            category="Dataset",
-            labels={"table": "leakage"},
+        table=reported(
+            "<results>/tables/leakage.csv", "leakage", "Dataset", table="leakage"
         ),
     log:
         "<logs>/count_leakage.log",
@@ -71,11 +68,11 @@ rule count_statistics:
         dataset="<results>/dataset",
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
-        table=report(
+        table=reported(
             "<results>/tables/statistics.csv",
-            caption="../workflow/report/statistics.rst",
-            category="Dataset",
-            labels={"table": "statistics"},
+            "statistics",
+            "Dataset",
+            table="statistics",
         ),
         others=[
             "<results>/tables/split_sizes.csv",

@@ -89,12 +89,7 @@ rule count_cuts:
         pairs=per_work("{results}/pairs/{work}.parquet"),
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
-        table=report(
-            "<results>/tables/cuts.csv",
-            caption="../workflow/report/cuts.rst",
-            category="Dataset",
-            labels={"table": "cuts"},
-        ),
+        table=reported("<results>/tables/cuts.csv", "cuts", "Dataset", table="cuts"),
     log:
         "<logs>/count_cuts.log",
     benchmark:
