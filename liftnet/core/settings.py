@@ -10,13 +10,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import pkgutil
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from liftnet.core.errors import LiftnetError, nearest
 
@@ -55,6 +60,33 @@ class Settings(BaseModel):
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A choice among names that are known only when the program runs; in all else as a `Literal` of them.
+
+    >>> class Network(Settings):
+    ...     architecture: Annotated[str, OneOf(("refinenet", "unet"))] = "unet"
+
+    Attributes:
+        names: What may be chosen, at least one.
+    """
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate as a `Literal`."""
+        return core_schema.literal_schema(list(self.names))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """An enumeration, of a single name too, so that the schema has one form however many there are."""
+        return {"enum": list(self.names), "type": "string"}
+
+
+def module_names(folder: Path) -> tuple[str, ...]:
+    """The modules and packages in a folder, by name, without those that begin with an underscore; imports none."""
+    return tuple(sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if not found.name.startswith("_")))
 
 
 def fingerprint(settings: Settings) -> str:
@@ -127,7 +159,7 @@ def add_settings_arguments(parser: argparse.ArgumentParser, settings: type[Setti
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         else:
-            options["metavar"] = _metavar(path[-1], kind)
+            options["metavar"] = _metavar(path[-1], field)
             if typing.get_origin(kind) is list:
                 options["nargs"] = "*"
         group.add_argument(_flag(path), **options)
@@ -162,7 +194,7 @@ def _in_plain_words(error: ValidationError, settings: type[Settings]) -> Liftnet
     hint = ""
     if first["type"] == "literal_error":
         chosen = next((field for names, field in leaves(settings) if names == path), None)
-        hint = nearest(str(first["input"]), map(str, _choices(chosen.annotation))) if chosen else ""
+        hint = nearest(str(first["input"]), map(str, _choices(chosen))) if chosen else ""
     return LiftnetError(key, f"{first['msg']} (given: {first.get('input')!r}){hint}", "See --help for what is allowed")
 
 
@@ -202,17 +234,21 @@ def _flag(path: tuple[str, ...]) -> str:
     return "--" + ".".join(path).replace("_", "-")
 
 
-def _metavar(name: str, kind: Any) -> str:
-    choices = _choices(kind)
+def _metavar(name: str, field: FieldInfo) -> str:
+    choices = _choices(field)
     return f"{{{','.join(map(str, choices))}}}" if choices else name.upper()
 
 
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a `Literal`, of a list of them too; nothing for other types."""
-    kind = _plain_type(annotation)
+def _choices(field: FieldInfo) -> tuple[Any, ...]:
+    """The values of a `Literal` or `OneOf`, of a list of them too; nothing for other types."""
+    kind, notes = _plain_type(field.annotation), list(field.metadata)
     if typing.get_origin(kind) is list:
         kind = typing.get_args(kind)[0]
-    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+    if typing.get_origin(kind) is typing.Annotated:
+        kind, *notes = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return typing.get_args(kind)
+    return next((note.names for note in notes if isinstance(note, OneOf)), ())
 
 
 def _plain_type(annotation: Any) -> Any:

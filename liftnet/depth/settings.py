@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import OneOf, Settings, module_names
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
 
-OBJECTIVES = Path(__file__).parent / "objectives"
-METHODS = tuple(sorted(file.stem for file in OBJECTIVES.glob("*.py") if file.stem != "__init__"))
+METHODS = module_names(Path(__file__).parent / "objectives")
 
 
 class CorrespondenceSettings(Settings):
@@ -109,11 +108,10 @@ class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "patience": 
     optimiser: DepthOptimiserSettings = Field(
         DepthOptimiserSettings(), description="how the weights follow the gradient (paper: sgd, 1e-5, constant)"
     )
-    method: str = Field(
+    method: Annotated[str, OneOf(METHODS)] = Field(
         "correspondences",
         description="what the network learns from: correspondences (LiftNet), regression of true or reconstructed "
         "depth, ordinal (order of depths), photometric error",
-        json_schema_extra={"enum": list(METHODS)},
     )
     network: NetworkSettings = Field(NetworkSettings(), description="what the network is")
     input: InputSettings = Field(InputSettings(), description="what the network sees of an image")
@@ -132,13 +130,6 @@ class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "patience": 
         0.25, ge=0, le=1, description="correspondences: weight of the inflated mask in predictions (paper: 0)"
     )
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="what changes no weight")
-
-    @field_validator("method")
-    @classmethod
-    def _is_a_module_of_the_objectives(cls, name: str) -> str:
-        if name not in METHODS:
-            raise ValueError(f"must be one of {', '.join(METHODS)}")
-        return name
 
 
 class EvaluateSettings(Settings):

@@ -7,13 +7,13 @@ it needs to work (OpenCV, pycolmap) it imports in its functions.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import Settings, module_names
 
 if TYPE_CHECKING:
     from liftnet.data.features import Features
@@ -97,5 +97,5 @@ def matchers() -> dict[str, Matcher]:
 def _declared(name: str) -> Iterator[object]:
     """What the modules of `liftnet.match.methods` declare under a name, in the order of the modules' names."""
     package = importlib.import_module("liftnet.match.methods")
-    for module in sorted(found.name for found in pkgutil.iter_modules(package.__path__)):
+    for module in module_names(Path(package.__path__[0])):
         yield getattr(importlib.import_module(f"{package.__name__}.{module}"), name, None)

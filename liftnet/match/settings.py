@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import OneOf, Settings
 from liftnet.match.registry import Extractor, Matcher, extractors, matchers
 
 
 def _choice(kind: str, known: dict[str, Any], default: str, description: str) -> dict[str, Any]:
     """The field that names a method, and a group for each method that has settings."""
-    names = Literal[tuple(known)]  # type: ignore[valid-type]
     environments = {name: method.environment for name, method in known.items()}
     chosen = Field(default, description=description, json_schema_extra={"environments": environments})
     groups = {
@@ -20,7 +19,7 @@ def _choice(kind: str, known: dict[str, Any], default: str, description: str) ->
         for name, method in known.items()
         if method.settings is not None
     }
-    return {kind: (names, chosen), **groups}
+    return {kind: (Annotated[str, OneOf(tuple(known))], chosen), **groups}
 
 
 class _Search(Settings):

@@ -1,22 +1,22 @@
 """The folder of a trained model: what is saved is what is loaded, and what is wrong with it is named."""
 
 import json
+import os
+import subprocess
 import sys
-import types
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import nn
 
+import liftnet
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
+from liftnet.models import depth_networks, segmentation_networks
 from liftnet.models import folder as model_folders
-from liftnet.models import segmentation_networks
 from liftnet.models.folder import ModelKind, SavedModel, load_model, save_model
-from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
-from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter, mask_image
 
 
 class LineSettings(Settings):
@@ -102,35 +102,73 @@ def test_a_shipped_model_is_loaded_by_its_name(saved, monkeypatch, tmp_path):
     assert torch.equal(load_model(path.name, LINE).network.weight, model.network.weight)
 
 
+THRESHOLD = '''
+import torch
+from torch import nn
+
+from liftnet.models.segmenter import SegmentationNetwork
+
+
 class Threshold(SegmentationNetwork):
     """Foreground is what is brighter than half."""
 
     def __init__(self, channels):
         super().__init__()
-        self.encoder = nn.Identity()
         self.gain = nn.Parameter(torch.tensor(float(channels)))
 
     def forward(self, images):
         return self.gain * (images.mean(1, keepdim=True) - 0.5)
 
 
-def test_a_second_segmentation_network_is_one_module(monkeypatch, tmp_path):
+def build(settings):
+    return Threshold(settings.channels)
+'''
+USE = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from liftnet.models import segmentation_networks
+from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
+from liftnet.models.segmenter import SEGMENTER, Segmenter, mask_image
+
+assert {"refinenet", "threshold"} <= set(segmentation_networks.ARCHITECTURES), segmentation_networks.ARCHITECTURES
+assert "_shared" not in segmentation_networks.ARCHITECTURES
+settings = NetworkSettings(architecture="threshold", channels=64, image_size=64)
+Segmenter(SEGMENTER.build(settings), settings).save(Path(sys.argv[1]))
+segmenter = Segmenter.load(sys.argv[1], "cpu")
+assert type(segmenter.network).__name__ == "Threshold"
+image = np.zeros((64, 96, 3), np.uint8)
+image[16:48, 32:64] = 255
+mask, confidence = mask_image(segmenter, image, PredictionSettings(test_time_scales=[1.5]))
+assert np.array_equal(mask, image[..., 0] == 255)
+assert confidence > 0.99
+"""
+
+
+def linked(package, copy, *inner):
+    """A copy of a package by links, whose packages `inner` are folders of their own."""
+    copy.mkdir()
+    for entry in package.iterdir():
+        if inner and entry.name == inner[0]:
+            linked(entry, copy / entry.name, *inner[1:])
+        elif entry.name != "__pycache__":
+            (copy / entry.name).symlink_to(entry)
+
+
+def test_a_second_segmentation_network_is_one_module(tmp_path):
     """It is built, saved, loaded and used by its name, without another file that knows of it."""
-    module = types.ModuleType(f"{segmentation_networks.__name__}.threshold")
-    module.build = lambda settings: Threshold(settings.channels)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(segmentation_networks, "ARCHITECTURES", ("refinenet", "threshold"))
-    settings = NetworkSettings(architecture="threshold", channels=64, image_size=64)
-    Segmenter(SEGMENTER.build(settings), settings).save(tmp_path)
-    segmenter = Segmenter.load(tmp_path, "cpu")
-    assert isinstance(segmenter.network, Threshold)
-    image = np.zeros((64, 96, 3), np.uint8)
-    image[16:48, 32:64] = 255
-    mask, confidence = mask_image(segmenter, image, PredictionSettings(test_time_scales=[1.5]))
-    assert np.array_equal(mask, image[..., 0] == 255)
-    assert confidence > 0.99
+    linked(Path(liftnet.__file__).parent, tmp_path / "liftnet", "models", "segmentation_networks")
+    networks = tmp_path / "liftnet" / "models" / "segmentation_networks"
+    (networks / "threshold.py").write_text(THRESHOLD)
+    (networks / "_shared.py").write_text("")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", USE, str(tmp_path / "model")], env=environment, cwd=tmp_path, check=True)
 
 
-def test_an_unknown_network_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="must be one of refinenet"):
-        NetworkSettings(architecture="none such")
+@pytest.mark.parametrize("networks", [depth_networks, segmentation_networks])
+def test_an_unknown_network_is_refused_with_those_there_are(networks):
+    with pytest.raises(ValidationError, match="Input should be ") as refused:
+        networks.NetworkSettings(architecture="none such")
+    assert all(repr(name) in str(refused.value) for name in networks.ARCHITECTURES)

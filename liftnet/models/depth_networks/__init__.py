@@ -5,14 +5,14 @@ A new network is a new module: settings, command line and model folders know it 
 
 from __future__ import annotations
 
-from pkgutil import iter_modules
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import OneOf, Settings, module_names
 
-ARCHITECTURES = tuple(sorted(module.name for module in iter_modules(__path__)))
+ARCHITECTURES = module_names(Path(__file__).parent)
 
 
 class InputSettings(Settings):
@@ -27,10 +27,9 @@ class InputSettings(Settings):
 class NetworkSettings(Settings):
     """What the network is."""
 
-    architecture: str = Field(
+    architecture: Annotated[str, OneOf(ARCHITECTURES)] = Field(
         "unet",
         description="unet (the paper's), or encoder_unet: a pretrained encoder under a decoder of this width",
-        json_schema_extra={"enum": list(ARCHITECTURES)},
     )
     levels: int = Field(6, ge=2, le=10, description="unet: halvings (paper: 8 at 256 px)")
     width: int = Field(16, ge=4, le=256, description="channels of the first level (paper: 64)")
@@ -45,10 +44,3 @@ class NetworkSettings(Settings):
         description="encoder_unet: where the encoder starts from, tried in this order: imagenet, or the path of a "
         ".safetensors or .pth file; with an empty list, or if none can be had, it starts from random weights",
     )
-
-    @field_validator("architecture")
-    @classmethod
-    def _is_a_module_of_this_folder(cls, name: str) -> str:
-        if name not in ARCHITECTURES:
-            raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
-        return name

@@ -5,24 +5,23 @@ A new network is a new module: settings, command line and model folders know it 
 
 from __future__ import annotations
 
-from pkgutil import iter_modules
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from liftnet.core.devices import Device
-from liftnet.core.settings import Settings
+from liftnet.core.settings import OneOf, Settings, module_names
 
-ARCHITECTURES = tuple(sorted(module.name for module in iter_modules(__path__)))
+ARCHITECTURES = module_names(Path(__file__).parent)
 
 
 class NetworkSettings(Settings):
     """What the network is."""
 
-    architecture: str = Field(
+    architecture: Annotated[str, OneOf(ARCHITECTURES)] = Field(
         "refinenet",
         description="refinenet, or another module of liftnet/models/segmentation_networks",
-        json_schema_extra={"enum": list(ARCHITECTURES)},
     )
     encoder: str = Field(
         "tu-tf_efficientnet_lite0", min_length=1, description="encoder, by its segmentation-models-pytorch name"
@@ -36,13 +35,6 @@ class NetworkSettings(Settings):
     image_size: int = Field(
         224, ge=64, le=2048, multiple_of=32, description="long side, in pixels, that the network sees"
     )
-
-    @field_validator("architecture")
-    @classmethod
-    def _is_a_module_of_this_folder(cls, name: str) -> str:
-        if name not in ARCHITECTURES:
-            raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
-        return name
 
 
 class PredictionSettings(Settings):
