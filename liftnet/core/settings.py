@@ -84,9 +84,10 @@ class OneOf:
         return {"enum": list(self.names), "type": "string"}
 
 
-def module_names(folder: Path) -> tuple[str, ...]:
-    """The modules and packages in a folder, by name, without those that begin with an underscore; imports none."""
-    return tuple(sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if not found.name.startswith("_")))
+def module_names(*folders: Path) -> tuple[str, ...]:
+    """The modules and packages in folders, by name, without those that begin with an underscore; imports none."""
+    found = {module.name for module in pkgutil.iter_modules(map(str, folders))}
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 def fingerprint(settings: Settings) -> str:

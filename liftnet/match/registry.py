@@ -97,5 +97,5 @@ def matchers() -> dict[str, Matcher]:
 def _declared(name: str) -> Iterator[object]:
     """What the modules of `liftnet.match.methods` declare under a name, in the order of the modules' names."""
     package = importlib.import_module("liftnet.match.methods")
-    for module in module_names(Path(package.__path__[0])):
+    for module in module_names(*map(Path, package.__path__)):
         yield getattr(importlib.import_module(f"{package.__name__}.{module}"), name, None)
