@@ -146,7 +146,8 @@ def _group_lines(group: type[Settings], indent: str) -> list[str]:
         if inner is None:
             lines += _setting_lines(name, field.default, str(field.description), indent)
         else:
-            lines += [*([] if indent else [""]), f"{indent}{name}:  # {field.description}"]
+            empty = "" if inner.model_fields else " {}"  # else a name with nothing below it would be null
+            lines += [*([] if indent else [""]), f"{indent}{name}:{empty}  # {field.description}"]
             lines += _group_lines(inner, indent + "  ")
     return lines
 

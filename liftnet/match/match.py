@@ -14,6 +14,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.settings import changed
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
+from liftnet.match.registry import matchers
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import (
     PairMatches,
@@ -106,10 +107,11 @@ def check_settings(settings: MatchSettings) -> None:
     Raises:
         LiftnetError: Says which.
     """
-    if settings.search.device == "cuda" and settings.matcher.name != "exact":
-        raise LiftnetError(
-            "device", f"cuda is not offered by the matcher {settings.matcher.name}", "Set matcher to exact"
-        )
+    device = settings.search.device
+    if device not in settings.matcher.devices:
+        able = [name for name, matcher in matchers().items() if device in matcher.devices]
+        reason = f"{device} is not offered by the matcher {settings.matcher.name}"
+        raise LiftnetError("device", reason, f"Set device to {settings.matcher.devices[0]}, or matcher to {able[0]}")
 
 
 def match_pairs(work: WorkFeatures, settings: MatchSettings, threads: int, seed: int) -> Iterator[PairMatches]:

@@ -50,15 +50,16 @@ class Extractor:
 
     Attributes:
         name: What the setting `features.extractor` calls it.
-        settings: Its own settings, `features.<name>`: with the image all that decides the features.
         find: The function.
+        settings: Its own settings, `features.<name>`: with the image all that decides the features; None if it has
+            none.
         environment: The conda environment it needs, a file of `envs/`.
         version: Raised when its features change with the same settings.
     """
 
     name: str
-    settings: type[Settings]
     find: Find
+    settings: type[Settings] | None = None
     environment: str = "vision"
     version: int = 1
 
@@ -73,6 +74,7 @@ class Matcher:
         settings: Its own settings, `search.<name>`, all of which decide the matches; None if it has none.
         environment: The conda environment it needs, a file of `envs/`.
         draws: Whether its result depends on the seed.
+        devices: Where it can run, as the setting `search.device` calls it.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Matcher:
     settings: type[Settings] | None = None
     environment: str = "vision"
     draws: bool = False
+    devices: tuple[str, ...] = ("cpu",)
 
 
 @cache

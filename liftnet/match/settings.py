@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
@@ -129,15 +130,28 @@ class MatchSettings(Settings):
 
     @property
     def of_extractor(self) -> Settings:
-        """The settings of the extractor chosen: with the image all that decides its features."""
-        chosen: Settings = getattr(self.features, self.features.extractor)
+        """The settings of the extractor chosen, perhaps none: with the image all that decides its features."""
+        if self.extractor.settings is None:
+            return Settings()
+        chosen: Settings = getattr(self.features, self.extractor.name)
         return chosen
 
     def recorded(self, seed: int) -> dict[str, Any]:
-        """What decides the matches, as recorded in the table of matches."""
-        search = self.search.model_dump(include=set(_Search.model_fields) - {"device"})
-        used = {"features": self.features.extractor, **search, **self.pairs.model_dump()}
-        used |= self.of_extractor.model_dump()
+        """What decides the matches, as recorded in the table of matches.
+
+        A setting stands under its own name, or under its dotted name where that of another group has the same.
+        """
+        own = {"features": self.features.extractor} | ({"seed": seed} if self.matcher.draws else {})
+        groups = {
+            "search": self.search.model_dump(include=set(_Search.model_fields) - {"device"}),
+            "pairs": self.pairs.model_dump(),
+            f"features.{self.features.extractor}": self.of_extractor.model_dump(),
+        }
         if self.matcher.settings is not None:
-            used |= getattr(self.search, self.matcher.name).model_dump()
-        return used | ({"seed": seed} if self.matcher.draws else {})
+            groups[f"search.{self.matcher.name}"] = getattr(self.search, self.matcher.name).model_dump()
+        shared = Counter(name for group in (own, *groups.values()) for name in group)
+        return own | {
+            name if shared[name] == 1 else f"{group}.{name}": value
+            for group, values in groups.items()
+            for name, value in values.items()
+        }

@@ -1,5 +1,6 @@
 """Extractors and matchers declare themselves: one more is one module, and reading settings loads no program."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import pytest
 
 from liftnet.core.settings import leaves
 from liftnet.match import methods, registry
+from liftnet.match import settings as settings_module
 from liftnet.match.registry import extractors, matchers
 from liftnet.match.settings import MatchSettings
+from liftnet.match.work_features import recipe
 
 MODULE = '''
 from pydantic import Field
@@ -28,8 +31,14 @@ def find_dots(images, settings, threads):
     yield from ()
 
 
-EXTRACTOR = Extractor("dots", DotSettings, find_dots, environment="torch")
+EXTRACTOR = Extractor("dots", find_dots, DotSettings, environment="torch")
 '''
+
+
+@pytest.fixture
+def shipped():
+    """The names of the package's extractors and matchers."""
+    return set(extractors()), set(matchers())
 
 
 @pytest.fixture
@@ -46,22 +55,99 @@ def one_more(tmp_path, monkeypatch):
 
 
 def test_the_methods_of_the_package():
-    assert set(extractors()) == {"opencv", "colmap", "openmvg"}
-    assert set(matchers()) == {"exact", "colmap", "openmvg"}
-    assert [name for name, matcher in matchers().items() if matcher.draws] == ["colmap"]
+    assert {"opencv", "colmap", "openmvg"} <= set(extractors())
+    shipped = {name: matchers()[name] for name in ("exact", "colmap", "openmvg")}
+    assert [name for name, matcher in shipped.items() if matcher.draws] == ["colmap"]
+    assert [name for name, matcher in shipped.items() if "cuda" in matcher.devices] == ["exact"]
 
 
-def test_one_more_method_is_one_module(one_more):
-    assert set(extractors()) == {"opencv", "colmap", "openmvg", "dots"}
-    assert set(matchers()) == {"exact", "colmap", "openmvg"}
+def test_one_more_method_is_one_module(shipped, one_more):
+    assert set(extractors()) == {*shipped[0], "dots"}
+    assert set(matchers()) == shipped[1]
     assert extractors()["dots"].environment == "torch"
     assert extractors()["dots"].settings().spacing == 5
+
+
+PLAIN = """
+from liftnet.match.registry import Extractor
+
+EXTRACTOR = Extractor("plain", lambda images, settings, threads: iter(()))
+"""
+SAME_NAMES = """
+from liftnet.core.settings import Settings
+from liftnet.match.registry import Extractor, Matcher
+
+
+class Found(Settings):
+    ratio: float = 0.5
+    seed: int = 7
+    own: int = 1
+
+
+class Compared(Settings):
+    ratio: float = 0.25
+
+
+EXTRACTOR = Extractor("same", lambda images, settings, threads: iter(()), Found)
+MATCHER = Matcher("same", lambda *given: iter(()), Compared, draws=True)
+"""
+
+
+@pytest.fixture
+def settings_with(tmp_path, monkeypatch, one_more):
+    """The class of settings as it is where one more module of methods lies in the package."""
+
+    def load(name, text):
+        (tmp_path / f"{name}.py").write_text(text)
+        spec = importlib.util.spec_from_file_location("settings_of_more_methods", settings_module.__file__)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        monkeypatch.delitem(sys.modules, f"{methods.__name__}.{name}", raising=False)
+        spec.loader.exec_module(module)
+        return module.MatchSettings
+
+    return load
+
+
+def test_an_extractor_may_have_no_settings(settings_with):
+    settings = settings_with("plain", PLAIN)(features={"extractor": "plain"})
+    assert not any(path[:2] == ("features", "plain") for path, _ in leaves(type(settings)))
+    assert settings.of_extractor.model_dump() == {}
+    assert recipe(settings).startswith("plain-")
+    search = {"ratio": 0.8, "mutual": True, "mask_first": False}
+    assert settings.recorded(0) == {
+        "features": "plain",
+        **search,
+        "exhaustive_images": 300,
+        "neighbours": 50,
+    }
+
+
+def test_settings_of_one_name_are_all_recorded(settings_with):
+    kind = settings_with("same", SAME_NAMES)
+    settings = kind(features={"extractor": "same"}, search={"matcher": "same", "ratio": 0.75})
+    recorded = settings.recorded(3)
+    assert (recorded["search.ratio"], recorded["features.same.ratio"], recorded["search.same.ratio"]) == (
+        0.75,
+        0.5,
+        0.25,
+    )
+    assert (recorded["seed"], recorded["features.same.seed"], recorded["own"]) == (3, 7, 1)
+    assert "ratio" not in recorded
+
+
+def test_the_settings_of_the_methods_of_the_package_are_recorded_under_their_own_names():
+    for extractor in ("opencv", "colmap", "openmvg"):
+        for matcher in ("exact", "colmap", "openmvg"):
+            settings = MatchSettings(features={"extractor": extractor}, search={"matcher": matcher})
+            assert not any("." in name for name in settings.recorded(0))
 
 
 def test_the_choice_and_the_settings_of_a_method_come_from_what_it_declares():
     paths = {".".join(path) for path, _ in leaves(MatchSettings)}
     for name, extractor in registry.extractors().items():
-        assert {f"features.{name}.{key}" for key in extractor.settings.model_fields} <= paths
+        own = extractor.settings.model_fields if extractor.settings else {}
+        assert {f"features.{name}.{key}" for key in own} <= paths
     schema = MatchSettings.model_json_schema()["$defs"]["FeatureSettings"]["properties"]["extractor"]
     assert set(schema["enum"]) == set(schema["environments"]) == set(extractors())
 

@@ -225,5 +225,5 @@ def _pair_matches(
     return work.matched(*pair, found, score_matches(a, b, found), one_to_one=settings.search.mutual)
 
 
-EXTRACTOR = Extractor("colmap", ColmapSettings, extract_colmap, environment="colmap")
+EXTRACTOR = Extractor("colmap", extract_colmap, ColmapSettings, environment="colmap")
 MATCHER = Matcher("colmap", match_colmap, environment="colmap", draws=True)

@@ -64,4 +64,4 @@ def _tell_duration(work: WorkFeatures, pairs: Sequence[tuple[str, str]], threads
         LOG.info("matching %d pairs, about %s", len(pairs), duration(seconds))
 
 
-MATCHER = Matcher("exact", match_exact)
+MATCHER = Matcher("exact", match_exact, devices=("cpu", "cuda"))

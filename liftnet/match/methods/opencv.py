@@ -146,4 +146,4 @@ def _shrunk(grey: UInt8Array, max_side: int) -> tuple[UInt8Array, npt.NDArray[np
     return small, np.array([width / size[0], height / size[1]])
 
 
-EXTRACTOR = Extractor("opencv", OpencvSettings, extract_opencv)
+EXTRACTOR = Extractor("opencv", extract_opencv, OpencvSettings)

@@ -60,5 +60,5 @@ def _match(
     return match_openmvg(work, pairs, settings, threads, seed)
 
 
-EXTRACTOR = Extractor("openmvg", OpenmvgFeatureSettings, _extract)
+EXTRACTOR = Extractor("openmvg", _extract, OpenmvgFeatureSettings)
 MATCHER = Matcher("openmvg", _match, OpenmvgMatchSettings)
