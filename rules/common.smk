@@ -22,9 +22,7 @@ sys.path.insert(0, str(HOME))
 # --use-conda the job's own environment comes before it, in which envs/*.post-deploy.sh put LIFTNET_HOME.
 os.environ.update(
     LIFTNET_HOME=str(HOME),
-    PATH=os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    ),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
 )
 
@@ -53,6 +51,12 @@ wildcard_constraints:
     figure=r"[a-z0-9]+",
 
 
+def options(*paths, named=False):
+    """The seed and a subtree of the configuration, or several, as options of a command."""
+    words = ["--seed", str(config["seed"]), "--settings", section(*paths, named=named)]
+    return shlex.join(words)
+
+
 def reported(path, caption, category, **labels):
     """An output that `snakemake --report` shows, with a caption of workflow/report/."""
     where = f"../workflow/report/{caption}.rst"
@@ -64,10 +68,7 @@ def section(*paths, named=False):
 
     `named` makes such an object of one subtree too, for a command that knows it as one of several.
     """
-    trees = {
-        path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config)
-        for path in paths
-    }
+    trees = {path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config) for path in paths}
     tree = trees if named or len(paths) > 1 else next(iter(trees.values()))
     return json.dumps(tree, sort_keys=True)
 
@@ -135,14 +136,18 @@ def match_environment():
 
 def per_work(pattern):
     """An input function: `pattern` for every work."""
-    return lambda wildcards: [
-        pattern.format(results=RESULTS, work=work) for work in found_works()
-    ]
+    return lambda wildcards: [pattern.format(results=RESULTS, work=work) for work in found_works()]
 
 
 def mask_table_of_work(wildcards):
     """The mask table of the artist of a work."""
     return f"{RESULTS}/masks/{found_works()[wildcards.work].artist}.parquet"
+
+
+def masks_to_match_on(wildcards):
+    """The mask table of a work if its features are sought on the foreground alone."""
+    first = config["match"]["search"]["mask_first"]
+    return mask_table_of_work(wildcards) if first else []
 
 
 def all_mask_tables(wildcards):
@@ -210,9 +215,7 @@ def museum_option():
 def record_config():
     """Write the settings of this run, defaults included, beside its results."""
     Path(RESULTS).mkdir(parents=True, exist_ok=True)
-    Path(RUN_CONFIG).write_text(
-        yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    )
+    Path(RUN_CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def config_option():

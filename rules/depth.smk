@@ -31,12 +31,11 @@ rule train_liftnet:
     params:
         root=subpath(input.manifest, parent=True),
         model=subpath(output.model, parent=True),
-        seed=config["seed"],
-        settings=section("depth.train"),
+        options=options("depth.train"),
     shell:
         """
         python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} --model {params.model:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -66,13 +65,12 @@ rule evaluate_depth:
         model=subpath(input.model, parent=True),
         tables=subpath(output.pairs, parent=True),
         museum=museum_option(),
-        seed=config["seed"],
-        settings=section("depth.evaluate"),
+        options=options("depth.evaluate"),
     shell:
         """
         python -m liftnet depth evaluate --root {params.root:q} --dataset {input.dataset:q} \
             --model {params.model:q} {params.museum} --tables {params.tables:q} --threads {threads} \
-            --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            {params.options} --log {log:q}
         """
 
 
@@ -123,12 +121,10 @@ rule reconstruct_works:
         root=subpath(input.manifest, parent=True),
         out=subpath(output.truth, parent=True),
         tables=subpath(output.table, parent=True),
-        seed=config["seed"],
-        settings=section("depth.sfm"),
+        options=options("depth.sfm"),
         truth=branch(MUSEUM, then=f"--truth {shlex.quote(MUSEUM_FOLDER)}", otherwise=""),
     shell:
         """
-        python -m liftnet depth sfm --root {params.root:q} --out {params.out:q} \
-            --tables {params.tables:q} {params.truth} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet depth sfm --root {params.root:q} --out {params.out:q} --tables {params.tables:q} \
+            {params.truth} --threads {threads} {params.options} --log {log:q}
         """

@@ -29,13 +29,11 @@ rule train_detector:
     params:
         root=subpath(input.manifest, parent=True),
         model=subpath(output.model, parent=True),
-        seed=config["seed"],
-        settings=section("drkfs.detector"),
+        options=options("drkfs.detector"),
     shell:
         """
         python -m liftnet drkfs train detector --root {params.root:q} --dataset {input.dataset:q} \
-            --meshes {input.shapes:q} --model {params.model:q} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+            --meshes {input.shapes:q} --model {params.model:q} --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -59,13 +57,11 @@ rule train_descriptor:
     params:
         root=subpath(input.manifest, parent=True),
         model=subpath(output.model, parent=True),
-        seed=config["seed"],
-        settings=section("drkfs.descriptor"),
+        options=options("drkfs.descriptor"),
     shell:
         """
         python -m liftnet drkfs train descriptor --root {params.root:q} --dataset {input.dataset:q} \
-            --model {params.model:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} \
-            --log {log:q}
+            --model {params.model:q} --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -86,12 +82,11 @@ rule train_vocabulary:
         runtime=120,
     params:
         model=subpath(output.vocabulary, parent=True),
-        seed=config["seed"],
-        settings=section("drkfs.shape_google"),
+        options=options("drkfs.shape_google"),
     shell:
         """
         python -m liftnet drkfs train vocabulary --meshes {input.shapes:q} --model {params.model:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -112,12 +107,11 @@ rule train_mvcnn:
         runtime=1440,
     params:
         model=subpath(output.model, parent=True),
-        seed=config["seed"],
-        settings=section("drkfs.mvcnn"),
+        options=options("drkfs.mvcnn"),
     shell:
         """
-        python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model {params.model:q} --threads {threads} \
-            --seed {params.seed} --settings {params.settings:q} --log {log:q}
+        python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model {params.model:q} \
+            --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -127,12 +121,7 @@ rule score_shapes:
         targets=config["drkfs"]["shape_targets"] or [],
         weights=drkfs_weights(),
     output:
-        table=reported(
-            "<results>/tables/drkfs_scores.csv",
-            "drkfs_scores",
-            "DR-KFS",
-            table="scores",
-        ),
+        table=reported("<results>/tables/drkfs_scores.csv", "drkfs_scores", "DR-KFS", table="scores"),
     log:
         "<logs>/score_shapes.log",
     benchmark:

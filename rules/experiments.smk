@@ -63,12 +63,7 @@ rule compile_depth_table:
         plan=f"{PLANS}/depth.yaml",
         scores=lambda wildcards: DEPTH_EXPERIMENTS.table_scores(wildcards.table),
     output:
-        table=reported(
-            "<results>/tables/depth_table{table}.csv",
-            "depth_table",
-            "Depth",
-            table="{table}",
-        ),
+        table=reported("<results>/tables/depth_table{table}.csv", "depth_table", "Depth", table="{table}"),
     log:
         "<logs>/compile_depth_table/{table}.log",
     benchmark:
@@ -93,12 +88,7 @@ rule draw_depth_figure:
         models=lambda wildcards: DEPTH_EXPERIMENTS.figure_models(wildcards.figure),
         manifests=lambda wildcards: DEPTH_EXPERIMENTS.figure_manifests(wildcards.figure),
     output:
-        page=reported(
-            "<results>/figures/depth_figure{figure}.html",
-            "depth_figure",
-            "Depth",
-            figure="{figure}",
-        ),
+        page=reported("<results>/figures/depth_figure{figure}.html", "depth_figure", "Depth", figure="{figure}"),
         picture="<results>/figures/depth_figure{figure}.png",
     log:
         "<logs>/draw_depth_figure/{figure}.log",
@@ -125,16 +115,10 @@ rule run_drkfs_experiment:
         plan=f"{PLANS}/drkfs.yaml",
     output:
         table=reported(
-            "<results>/tables/drkfs_{experiment}.csv",
-            "drkfs_experiment",
-            "DR-KFS",
-            experiment="{experiment}",
+            "<results>/tables/drkfs_{experiment}.csv", "drkfs_experiment", "DR-KFS", experiment="{experiment}"
         ),
         picture=reported(
-            "<results>/figures/drkfs_{experiment}.png",
-            "drkfs_experiment",
-            "DR-KFS",
-            experiment="{experiment}",
+            "<results>/figures/drkfs_{experiment}.png", "drkfs_experiment", "DR-KFS", experiment="{experiment}"
         ),
     log:
         "<logs>/run_drkfs_experiment/{experiment}.log",

@@ -10,11 +10,7 @@ GIVES   <results>/matches/<work>.parquet and, beside it, features/<recipe>/<imag
 rule match_work:
     input:
         manifest="<results>/manifest.parquet",
-        masks=branch(
-            config["match"]["search"]["mask_first"],
-            then=mask_table_of_work,
-            otherwise=[],
-        ),
+        masks=masks_to_match_on,
     output:
         matches="<results>/matches/{work}.parquet",
     log:
@@ -29,15 +25,12 @@ rule match_work:
         runtime=minutes_of_work,
     params:
         root=subpath(input.manifest, parent=True),
-        seed=config["seed"],
-        settings=section(
-            "match.features", "match.search", "match.pairs", "match.openmvg"
-        ),
+        options=options("match.features", "match.search", "match.pairs", "match.openmvg"),
         version=2,
     shell:
         """
         python -m liftnet match --root {params.root:q} --work {wildcards.work:q} --out {output.matches:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -61,10 +54,9 @@ rule match_across:
         runtime=minutes_across,
     params:
         root=subpath(input.manifest, parent=True),
-        seed=config["seed"],
-        settings=section("match"),
+        options=options("match"),
     shell:
         """
         python -m liftnet match --cross-split --root {params.root:q} --out {output.matches:q} --threads {threads} \
-            --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            {params.options} --log {log:q}
         """

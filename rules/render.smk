@@ -25,12 +25,10 @@ rule render_museum:
         runtime=60,
     params:
         out=subpath(output.sources, parent=True),
-        seed=config["seed"],
-        settings=section("render.museum"),
+        options=options("render.museum"),
     shell:
         """
-        python -m liftnet render museum --out {params.out:q} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet render museum --out {params.out:q} --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -77,10 +75,9 @@ rule render_shapes:
         mem_mb=2000,
         runtime=60,
     params:
-        seed=config["seed"],
-        settings=section("render.shape_files"),
+        options=options("render.shape_files"),
     shell:
         """
-        python -m liftnet render shapes --out {output.shapes:q} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet render shapes --out {output.shapes:q} --threads {threads} {params.options} \
+            --log {log:q}
         """

@@ -13,18 +13,10 @@ rule write_report:
         matches=per_work("{results}/matches/{work}.parquet"),
         pairs=per_work("{results}/pairs/{work}.parquet"),
         predictions="<results>/predictions",
-        tables=[
-            "<results>/tables/segmentation.csv",
-            "<results>/tables/pairs_by_reason.csv",
-            "<results>/tables/statistics.csv",
-            "<results>/tables/depth_pairs.csv",
-            *truth_tables("segmentation_truth", "correspondences_truth", "depth_demo"),
-        ],
+        tables=outputs.report_tables(RESULTS, MUSEUM),
     output:
         page=reported("<results>/report.html", "page", "Report", page="report"),
-        funnel=reported(
-            "<results>/tables/funnel.csv", "funnel", "Dataset", table="funnel"
-        ),
+        funnel=reported("<results>/tables/funnel.csv", "funnel", "Dataset", table="funnel"),
     log:
         "<logs>/write_report.log",
     benchmark:
@@ -37,11 +29,10 @@ rule write_report:
     params:
         root=subpath(input.manifest, parent=True),
         config=config_option(),
-        seed=config["seed"],
-        settings=section("report"),
+        options=options("report"),
         version=2,
     shell:
         """
-        python -m liftnet report --root {params.root:q} --out {output.page:q} {params.config} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
+        python -m liftnet report --root {params.root:q} --out {output.page:q} {params.config} {params.options} \
+            --log {log:q}
         """

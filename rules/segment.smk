@@ -28,8 +28,7 @@ rule train_segmenter:
         root=subpath(input.manifest, parent=True),
         model=subpath(output.model, parent=True),
         tables=subpath(output.table, parent=True),
-        seed=config["seed"],
-        settings=section(
+        options=options(
             "segment.weights",
             "segment.network",
             "segment.data",
@@ -40,8 +39,8 @@ rule train_segmenter:
         version=3,
     shell:
         """
-        python -m liftnet segment train --root {params.root:q} --model {params.model:q} --tables {params.tables:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
+        python -m liftnet segment train --root {params.root:q} --model {params.model:q} \
+            --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}
         """
 
 
@@ -123,14 +122,12 @@ rule crossvalidate_masks:
         root=subpath(input.manifest, parent=True),
         tables=subpath(output.folds, parent=True),
         models=f"{RESULTS}/models/segmenter_folds",
-        seed=config["seed"],
-        settings=section("segment"),
+        options=options("segment"),
         version=2,
     shell:
         """
         python -m liftnet segment crossvalidate --root {params.root:q} --out {params.models:q} \
-            --tables {params.tables:q} --threads {threads} --seed {params.seed} --settings {params.settings:q} \
-            --log {log:q}
+            --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}
         """
 
 

@@ -39,9 +39,7 @@ rule count_leakage:
         dataset="<results>/dataset",
         across="<results>/across/pairs.parquet",
     output:
-        table=reported(
-            "<results>/tables/leakage.csv", "leakage", "Dataset", table="leakage"
-        ),
+        table=reported("<results>/tables/leakage.csv", "leakage", "Dataset", table="leakage"),
     log:
         "<logs>/count_leakage.log",
     benchmark:
@@ -68,12 +66,7 @@ rule count_statistics:
         dataset="<results>/dataset",
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
-        table=reported(
-            "<results>/tables/statistics.csv",
-            "statistics",
-            "Dataset",
-            table="statistics",
-        ),
+        table=reported("<results>/tables/statistics.csv", "statistics", "Dataset", table="statistics"),
         others=[
             "<results>/tables/split_sizes.csv",
             "<results>/tables/sources.csv",

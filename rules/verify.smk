@@ -25,13 +25,12 @@ rule verify_work:
         runtime=minutes_of_work,
     params:
         root=subpath(input.manifest, parent=True),
-        seed=config["seed"],
-        settings=section("verify"),
+        options=options("verify"),
         version=2,
     shell:
         """
         python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
+            --threads {threads} {params.options} --log {log:q}
         """
 
 

@@ -13,6 +13,13 @@ def truth_tables(results: str, is_museum: bool, names: Sequence[str]) -> list[st
     return [f"{results}/tables/{name}.csv" for name in names] if is_museum else []
 
 
+def report_tables(results: str, is_museum: bool) -> list[str]:
+    """The tables that the report page shows."""
+    names = ("segmentation", "pairs_by_reason", "statistics", "depth_pairs")
+    truths = truth_tables(results, is_museum, ("segmentation_truth", "correspondences_truth", "depth_demo"))
+    return [*(f"{results}/tables/{name}.csv" for name in names), *truths]
+
+
 def mask_tables(results: str, works: Mapping[str, Work]) -> list[str]:
     """The mask tables of all artists."""
     return [f"{results}/masks/{artist}.parquet" for artist in sorted({work.artist for work in works.values()})]

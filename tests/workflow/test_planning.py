@@ -150,3 +150,11 @@ def test_shapes_are_scored_where_shapes_and_targets_are_given():
     for given in (("a", None), (None, "b")):
         with pytest.raises(LiftnetError, match="go together"):
             outputs.check_shapes(*given)
+
+
+def test_the_report_shows_measurements_against_the_truth_where_there_is_one():
+    own, museum = outputs.report_tables("out", False), outputs.report_tables("out", True)
+    assert "out/tables/statistics.csv" in own
+    assert set(museum) - set(own) == set(
+        outputs.truth_tables("out", True, ["segmentation_truth", "correspondences_truth", "depth_demo"])
+    )
