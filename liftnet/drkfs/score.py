@@ -113,9 +113,7 @@ class ShapeMeasure:
         weights = {
             "detector": metric.detector or SHIPPED / "detector",
             "descriptor": metric.descriptor_weights or SHIPPED / "hardnet",
-            "vocabulary": score.vocabulary,
-            "mvcnn": score.mvcnn,
-        }
+        } | {name: getattr(score, name) for shape_metric in METRICS.values() for name in shape_metric.weights}
         digests = {name: _content(Path(path)) for name, path in weights.items() if path}
         about = [fingerprint(self.settings), digests, self.request.up, self.request.seed, VERSION]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

@@ -83,6 +83,7 @@ class ShapeMetric:
         compute: Its value for a pair. What needs heavy modules imports them when called.
         higher_is_better: Whether larger values say that shapes are more alike; such values are 1 for equal shapes.
         unit: Of its values: "side" is that of the cube which shapes are placed in.
+        weights: Names of the settings, of `ComparisonSettings`, that name a file or folder its values depend on.
     """
 
     name: str
@@ -90,6 +91,7 @@ class ShapeMetric:
     compute: Callable[[Pair], float]
     higher_is_better: bool = False
     unit: str = ""
+    weights: tuple[str, ...] = ()
 
     def as_distance(self, value: float) -> float:
         """The value turned so that less is better."""
@@ -106,12 +108,12 @@ METRICS: dict[str, ShapeMetric] = {}
 
 
 def shape_metric(
-    name: str, title: str, higher_is_better: bool = False, unit: str = ""
+    name: str, title: str, higher_is_better: bool = False, unit: str = "", weights: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Pair], float]], Callable[[Pair], float]]:
     """Make a function of a pair a metric, as `ShapeMetric` says."""
 
     def known(compute: Callable[[Pair], float]) -> Callable[[Pair], float]:
-        METRICS[name] = ShapeMetric(name, title, compute, higher_is_better, unit)
+        METRICS[name] = ShapeMetric(name, title, compute, higher_is_better, unit, weights)
         return compute
 
     return known
@@ -173,7 +175,7 @@ def light_field(pair: Pair) -> float:
     return float(distance(describe(pair.mesh), describe(pair.target)))
 
 
-@shape_metric("shape_google", "Shape Google")
+@shape_metric("shape_google", "Shape Google", weights=("vocabulary",))
 def shape_google(pair: Pair) -> float:
     """The distance of bags of geometric words, 0 to 2; it knows neither pose nor bending."""
     from liftnet.shape.shape_google import describe, distance, load_vocabulary
@@ -182,7 +184,7 @@ def shape_google(pair: Pair) -> float:
     return distance(*(describe(shape, words, pair.seed) for shape in (pair.mesh, pair.target)))
 
 
-@shape_metric("mvcnn", "MVCNN")
+@shape_metric("mvcnn", "MVCNN", weights=("mvcnn",))
 def mvcnn(pair: Pair) -> float:
     """The distance of a network's descriptors of views from around, 0 to 2; both shapes stand upright."""
     if pair.settings.mvcnn is None:

@@ -9,8 +9,19 @@ import pytest
 import trimesh
 
 from liftnet.core.errors import LiftnetError
-from liftnet.drkfs.score import Couple, find_couples, score_couples, score_table, write_scores
+from liftnet.core.settings import changed
+from liftnet.drkfs.score import (
+    Couple,
+    ScoreRequest,
+    ShapeMeasure,
+    find_couples,
+    score_couples,
+    score_table,
+    write_scores,
+)
+from liftnet.drkfs.settings import ScoreCommandSettings
 from liftnet.mesh.mesh import TriangleMesh
+from liftnet.shape.metrics import METRICS
 
 
 def write_box(path: Path, width: float) -> Path:
@@ -107,3 +118,20 @@ def test_inputs_that_do_not_fit_are_refused(folders: tuple[Path, Path], tmp_path
     assert find_couples(folders[0] / "a" / "one.obj", folders[1] / "a" / "one.ply") == [
         Couple("one", folders[0] / "a" / "one.obj", folders[1] / "a" / "one.ply")
     ]
+
+
+def test_the_recipe_has_the_contents_of_every_weights_file(tmp_path: Path) -> None:
+    names = [f"score.{name}" for metric in METRICS.values() for name in metric.weights]
+    names += ["metric.detector", "metric.descriptor_weights"]
+    assert {"score.vocabulary", "score.mvcnn"} < set(names)
+    files = {name: tmp_path / f"{name}.safetensors" for name in names}
+    for file in files.values():
+        file.write_bytes(b"first")
+    settings = changed(ScoreCommandSettings(), **{name: str(file) for name, file in files.items()})
+    request = ScoreRequest(tmp_path, tmp_path)
+    recipes = [ShapeMeasure(settings, request).recipe()]
+    assert ShapeMeasure(settings, request).recipe() == recipes[0]
+    for file in files.values():
+        file.write_bytes(b"other")
+        recipes.append(ShapeMeasure(settings, request).recipe())
+    assert len(set(recipes)) == 1 + len(files)
