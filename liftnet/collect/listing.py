@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from liftnet.collect.catalogues import catalogue_of
-from liftnet.collect.catalogues.base import CatalogueSettings, ListSettings
+from liftnet.collect.catalogues.base import Catalogue, CatalogueSettings, ListSettings
 from liftnet.collect.settings import QuerySettings
 from liftnet.collect.sources.catalogue_data import mapping, text
 from liftnet.collect.sources.lists import write_list
@@ -89,7 +89,8 @@ def make_list(
     with Client(query, most, answers, leases) as client:
         try:
             # all before the file is begun, so that a killed run leaves no half of it
-            rows = list(_counted(progress(source.rows(client), "collect", "listing images"), settings, listed))
+            found = progress(_readable(source, client, out), "collect", "listing images")
+            rows = list(_counted(found, settings, listed))
             if not rows:
                 reasons = ", ".join(f"{count} {reason}" for reason, count in client.skipped.most_common())
                 reason = "would be empty: the source gives no image" + (f" ({reasons})" if reasons else "")
@@ -105,6 +106,24 @@ def make_list(
         client.finished()
         listed.skipped = client.skipped
     return listed
+
+
+def _readable(source: Catalogue, client: Client, out: Path) -> Iterator[SourceRecord]:
+    """The rows of a source.
+
+    Raises:
+        LiftnetError: It gave something that its class does not understand; names the list and the row.
+    """
+    count, last = 0, ""
+    try:
+        for row in source.rows(client):
+            count, last = count + 1, f"; the row before it is of {row.image.given}"
+            yield row
+    except (ValueError, LookupError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        reason = f"its row {count + 1} cannot be made of what {source.name} gives ({fault}){last}"
+        remedy = "Correct that record in the source" if source.local else "Report this; list less of it, or its dump"
+        raise LiftnetError(out, reason, remedy) from error
 
 
 def _counted(rows: Iterator[SourceRecord], settings: ListSettings, listed: Listed) -> Iterator[SourceRecord]:

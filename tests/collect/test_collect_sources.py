@@ -142,7 +142,7 @@ def test_a_directory_gives_every_file_a_row(tmp_path):
 def test_all_documented_extensions_count_as_images(tmp_path):
     touch(tmp_path, *(f"A/W/x{suffix}" for suffix in SUFFIXES))
     assert all(row.problem is None for row in read_directory(tmp_path).rows)
-    assert sorted(SUFFIXES) == [".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
+    assert {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"} <= set(SUFFIXES)
 
 
 def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
