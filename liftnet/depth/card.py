@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, read_json
 from liftnet.core.log import get_logger
+from liftnet.depth.objectives import limits
 from liftnet.depth.settings import TrainSettings
 from liftnet.models.folder import Card, paragraph
 
 LOG = get_logger("depth")
 TABLES = ("depth_pairs", "depth_demo")  # of `depth evaluate`; their columns besides measures:
 LABELS = ("method", "split", "n", "alignment")
-FREE = {  # what each camera of the loss leaves free
-    "affine": "Correspondences between views of affine cameras determine depth up to `a d + b x + c y + e`: its "
-    "scale, its offset and a shear are free",
-    "orthographic": "Correspondences between views of scaled orthographic cameras determine depth up to `a d + e`: "
-    "its scale and its offset are free, and what the fit leaves of a shear `b x + c y`",
-}
 
 
 def write_card(folder: Path, tables: Path | None = None, licence: str = "other") -> Path:
@@ -181,22 +177,13 @@ def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
 
 
 def _limits(config: dict[str, Any]) -> str:
-    lines = []
-    if config.get("settings", {}).get("method", "correspondences") == "correspondences":
-        loss = config.get("settings", {}).get("loss", {})
-        rigid = loss.get("camera", "affine") == "orthographic" or loss.get("orthography_weight", 0) > 0
-        free = FREE["orthographic" if rigid else "affine"]
-        lines += [
-            f"- **Ambiguity.** {free}, so it is no distance and has no unit. Errors that are measured after median "
-            "and scale alone (`rmse`) count a shear, those after an affine fit (`rmse_affine`) do not.",
-            "- **Sign.** A surface and its mirror image in depth explain the same correspondences. The sign was "
-            "chosen once, after training, so that sculptures of the training photographs bulge towards the viewer; "
-            "it is not chosen for each photograph.",
-            "- **Camera.** Strong perspective, as from a phone held close, is not modelled.",
-        ]
-    else:
-        lines.append("- **Ambiguity.** Scale and offset of depth are free: it is no distance and has no unit.")
-    lines += [
+    try:
+        settings = TrainSettings.model_validate(config.get("settings", {}))
+    except ValidationError as error:
+        reason = f"has other settings than `depth train` ({'.'.join(map(str, error.errors()[0]['loc']))})"
+        raise LiftnetError("config.json", reason, "Train it with `depth train`") from error
+    lines = [
+        *limits(settings),
         "- **What it has seen.** Objects like those of its training photographs, each alone and whole in the picture, "
         "with a mask. Other objects, groups and close-ups are outside of that.",
         "- The photographs it learnt from keep their own licences; what they show may be protected too.",

@@ -74,8 +74,7 @@ def trained_model(state: Checkpoint, data: TrainingData, settings: TrainSettings
     model = DepthModel(network.eval(), data.store.input)
     if not data.signed:
         model.sign = viewer_sign(model, data.store, data.images)
-    if settings.method == "correspondences":
-        model.mask_prior_weight = settings.mask_prior_weight
+    model.mask_prior_weight = data.mask_prior_weight
     model.notes = _notes(state, data, settings, seed)
     return model
 

@@ -118,6 +118,7 @@ def test_what_is_not_there_is_not_claimed(model_folder):
         ({"loss": {"camera": "orthographic"}}, "scaled orthographic cameras", "a shear are free"),
         ({"loss": {"orthography_weight": 1.0}}, "scaled orthographic cameras", "a shear are free"),
         ({"method": "regression"}, "given depth, by the squared error", "The sign was chosen"),
+        ({"method": "ordinal"}, "**Ambiguity.** Scale and offset of depth are free", "**Camera.**"),
         ({"method": "photometric"}, "1,234 pairs of photographs", "explain the same correspondences"),
     ],
 )
@@ -150,4 +151,9 @@ def test_bad_files_are_named(model_folder, tables, tmp_path):
     del config["training"]["learnt_from"]
     (model_folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(LiftnetError, match="does not say what the model was learnt from"):
+        write_card(model_folder)
+    config["settings"]["loss"]["tau"] = "wide"
+    config["training"] = {}
+    (model_folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LiftnetError, match=r"other settings than `depth train` \(loss\.tau\)"):
         write_card(model_folder)

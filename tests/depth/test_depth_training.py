@@ -146,6 +146,14 @@ def test_other_settings_start_from_scratch(run_folder, trained, tmp_path):
     assert pd.read_csv(tmp_path / "metrics.csv")["iteration"].tolist() == [4]
 
 
+def test_the_inflated_mask_has_its_weight_where_the_model_learns_from_correspondences(run_folder, tmp_path):
+    weights = [
+        load_training_data(sources(run_folder, tmp_path), tiny(method=method, mask_prior_weight=0.4)).mask_prior_weight
+        for method in ("correspondences", "photometric")
+    ]
+    assert weights == [0.4, 0.0]
+
+
 def test_all_settings_but_those_of_the_runtime_tell_runs_apart(run_folder, tmp_path):
     data = load_training_data(sources(run_folder, tmp_path), tiny())
     plain = training_identity(tiny(), 0, data)

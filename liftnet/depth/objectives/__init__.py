@@ -1,21 +1,25 @@
 """What a network can be trained to do: a method is a module of this folder.
 
 It has a function `load(inputs, settings)` that gives `TrainingData`, and says for the model card what its models are
-`LEARNT_FROM` and what its `ITEMS` are.
+`LEARNT_FROM` and what its `ITEMS` are. Where its models leave more open than scale and offset of depth, it has a
+function `limits(settings)` that says so, as items of a list in Markdown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from torch import nn
 
 from liftnet.depth.crops import CropStore
 from liftnet.depth.settings import TrainSettings
 from liftnet.learn.task import Objective
+
+SCALE_AND_OFFSET = ("- **Ambiguity.** Scale and offset of depth are free: it is no distance and has no unit.",)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class TrainingData:
         items: What an item is, in words, in the plural.
         networks: Networks trained beside the depth network, by name, initialised.
         signed: Whether the objective tells depth from its negative; where not, the sign is chosen after training.
+        mask_prior_weight: Weight of the inflated mask in the predictions of the model.
     """
 
     train: Objective
@@ -66,6 +71,7 @@ class TrainingData:
     items: str
     networks: dict[str, nn.Module] = field(default_factory=dict)
     signed: bool = False
+    mask_prior_weight: float = 0.0
 
 
 def load_training_data(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
@@ -74,5 +80,15 @@ def load_training_data(inputs: TrainingInputs, settings: TrainSettings) -> Train
     Raises:
         LiftnetError: There is nothing to train or to validate on, or a file cannot be read.
     """
-    data: TrainingData = import_module(f"{__name__}.{settings.method}").load(inputs, settings)
+    data: TrainingData = _method(settings).load(inputs, settings)
     return data
+
+
+def limits(settings: TrainSettings) -> Sequence[str]:
+    """What the models of `settings.method` leave open: items of a list in Markdown."""
+    stated: Callable[[TrainSettings], Sequence[str]] | None = getattr(_method(settings), "limits", None)
+    return SCALE_AND_OFFSET if stated is None else stated(settings)
+
+
+def _method(settings: TrainSettings) -> ModuleType:
+    return import_module(f"{__name__}.{settings.method}")

@@ -24,6 +24,12 @@ LEARNT_FROM = (
     "Zisserman, 2018). No depth was measured for it"
 )
 ITEMS = "pairs of photographs"
+FREE = {  # what each camera of the loss leaves free
+    "affine": "Correspondences between views of affine cameras determine depth up to `a d + b x + c y + e`: its "
+    "scale, its offset and a shear are free",
+    "orthographic": "Correspondences between views of scaled orthographic cameras determine depth up to `a d + e`: "
+    "its scale and its offset are free, and what the fit leaves of a shear `b x + c y`",
+}
 
 
 @dataclass(frozen=True)
@@ -106,4 +112,19 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         works=len({row.work_id for row in train.rows}),
         learnt_from=LEARNT_FROM,
         items=ITEMS,
+        mask_prior_weight=settings.mask_prior_weight,
+    )
+
+
+def limits(settings: TrainSettings) -> Sequence[str]:
+    """What the models leave open, by the camera of the loss: items of a list in Markdown."""
+    rigid = settings.loss.camera == "orthographic" or settings.loss.orthography_weight > 0
+    return (
+        f"- **Ambiguity.** {FREE['orthographic' if rigid else 'affine']}, so it is no distance and has no unit. "
+        "Errors that are measured after median and scale alone (`rmse`) count a shear, those after an affine fit "
+        "(`rmse_affine`) do not.",
+        "- **Sign.** A surface and its mirror image in depth explain the same correspondences. The sign was chosen "
+        "once, after training, so that sculptures of the training photographs bulge towards the viewer; it is not "
+        "chosen for each photograph.",
+        "- **Camera.** Strong perspective, as from a phone held close, is not modelled.",
     )

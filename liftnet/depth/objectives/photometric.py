@@ -181,6 +181,7 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         items=ITEMS,
         networks={"pose": build_pose_network(settings.photometric.explainability > 0, inputs.seed)},
         signed=True,
+        mask_prior_weight=0.0,
     )
 
 
