@@ -10,7 +10,7 @@ from io import BytesIO
 from PIL import Image
 
 from liftnet.data.perceptual_hashes import perceptual_hashes
-from liftnet.data.picture_formats import bad_image, sniff
+from liftnet.data.picture_formats import Format, bad_image, sniff
 from liftnet.data.pictures import Exif, Size, decode, open_header, read_exif, to_rgb, turn_upright
 
 JPEG_QUALITY = 95
@@ -66,21 +66,22 @@ def normalise(data: bytes, what: object, max_side: int, min_side: int, max_pixel
     """
     kind = sniff(data, what)
     picture = open_header(data, what, max_pixels)
-    if kind.name == "PNG":  # Pillow decodes a PNG to look for EXIF behind its pixels, and tells of damage only once
+    if kind.exif_at_end:  # while looking for it Pillow tells of damage, and only once
         decode(picture, what)
     exif = read_exif(picture)
     width, height = picture.size
     if min(width, height) < min_side:
         raise bad_image(what, "too_small", f"{width}x{height} px; the shorter side must have {min_side}")
-    untouched = kind.name in ("JPEG", "PNG") and _is_plain(picture, data) and exif.orientation == 1
+    untouched = kind.stored_as is not None and _is_plain(picture, kind, data) and exif.orientation == 1
     shrink = max(width, height) > max_side
-    if shrink and picture.format == "JPEG":
-        # decode at 1/2, 1/4 or 1/8 where that is still large enough: what is thrown away need not be computed
+    if shrink and picture.format == kind.name:  # no MPO, which begins as JPEG
+        # decode a JPEG at 1/2, 1/4 or 1/8 where that is still large enough: what is thrown away need not be computed;
+        # of other formats this changes nothing
         scale = max_side / max(width, height)
         picture.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
     decode(picture, what)
     pixels = to_rgb(picture, what)
-    if kind.name == "TIFF":  # Pillow has turned it upright while decoding
+    if kind.turned:
         shown = pixels.size
     else:
         shown = (height, width) if exif.orientation >= 5 else (width, height)
@@ -88,8 +89,8 @@ def normalise(data: bytes, what: object, max_side: int, min_side: int, max_pixel
     if shrink:
         # Lanczos takes half as long again; the two differ by a fifth of what JPEG changes (benchmarks/downloading.md)
         pixels = pixels.resize(shrunk_size(shown, max_side), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    if untouched and not shrink:
-        stored, suffix = data, ".jpg" if kind.name == "JPEG" else ".png"
+    if untouched and not shrink and kind.stored_as:
+        stored, suffix = data, kind.stored_as
     else:
         stored, suffix = _encode(pixels, picture), ".jpg"
     return Picture(stored, suffix, kind.mime, pixels.size, shown, exif, perceptual_hashes(pixels))
@@ -101,11 +102,11 @@ def shrunk_size(size: Size, max_side: int) -> Size:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _is_plain(picture: Image.Image, data: bytes) -> bool:
+def _is_plain(picture: Image.Image, kind: Format, data: bytes) -> bool:
     """Whether any decoder gets the same 8-bit RGB pixels out of the file."""
     if picture.mode != "RGB" or "transparency" in picture.info or getattr(picture, "n_frames", 1) != 1:
         return False
-    return picture.format == "JPEG" or data[24:26] == b"\x08\x02"  # bit depth and colour type of a PNG's IHDR
+    return picture.format == kind.name and kind.is_rgb8(data)
 
 
 def _encode(pixels: Image.Image, original: Image.Image) -> bytes:

@@ -6,6 +6,7 @@ A further format is an entry of `FORMATS` and a case of tests/data/test_pictures
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from liftnet.core.errors import BadImageError
@@ -20,23 +21,49 @@ class Format:
         mime: Its media type.
         suffixes: Endings of its files, in lower case.
         starts: First bytes of its files; a "?" stands for any byte.
+        turned: Whether Pillow turns a picture upright by its EXIF orientation while decoding it.
+        exif_at_end: Whether Pillow decodes a picture to look for EXIF behind its pixels.
+        stored_as: Ending under which `collect` stores a file as received; None: it is always written anew as JPEG.
+        is_rgb8: Whether any decoder gets 8-bit RGB out of a file that Pillow reads as RGB.
     """
 
     name: str
     mime: str
     suffixes: tuple[str, ...]
     starts: tuple[bytes, ...]
+    turned: bool = False
+    exif_at_end: bool = False
+    stored_as: str | None = None
+    is_rgb8: Callable[[bytes], bool] = lambda data: True
 
     def begins(self, data: bytes) -> bool:
         """Whether a file of these first bytes is of this format."""
         return any(_begins(data, start) for start in self.starts)
 
 
+def _is_rgb8_png(data: bytes) -> bool:
+    return data[24:26] == b"\x08\x02"  # bit depth and colour type in its IHDR
+
+
 FORMATS = (
-    Format("JPEG", "image/jpeg", (".jpg", ".jpeg"), (b"\xff\xd8\xff",)),
-    Format("PNG", "image/png", (".png",), (b"\x89PNG\r\n\x1a\n",)),
+    Format("JPEG", "image/jpeg", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), stored_as=".jpg"),
+    Format(
+        "PNG",
+        "image/png",
+        (".png",),
+        (b"\x89PNG\r\n\x1a\n",),
+        exif_at_end=True,
+        stored_as=".png",
+        is_rgb8=_is_rgb8_png,
+    ),
     Format("WEBP", "image/webp", (".webp",), (b"RIFF????WEBP",)),
-    Format("TIFF", "image/tiff", (".tif", ".tiff"), (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),  # + is BigTIFF
+    Format(
+        "TIFF",
+        "image/tiff",
+        (".tif", ".tiff"),
+        (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),  # + is BigTIFF
+        turned=True,
+    ),
     Format("BMP", "image/bmp", (".bmp",), (b"BM????\x00\x00\x00\x00",)),
 )
 DAMAGE = (  # what Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError

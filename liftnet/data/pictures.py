@@ -60,7 +60,7 @@ def read_image(source: Source, upright: bool = False, max_pixels: int = MAX_PIXE
     picture = open_header(data, what, max_pixels)
     decode(picture, what)
     pixels = to_rgb(picture, what)
-    if upright and picture.format != "TIFF":  # which Pillow has turned while decoding
+    if upright and not sniff(data, what).turned:
         pixels = turn_upright(pixels, read_exif(picture).orientation)
     return np.asarray(pixels)
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from liftnet.collect.normalise import normalise, shrunk_size
 from liftnet.core.errors import BadImageError
+from liftnet.data.picture_formats import FORMATS
 from liftnet.data.pictures import read_exif
 
 
@@ -36,6 +37,16 @@ def test_what_needs_no_change_is_stored_byte_for_byte(photo, encode, kind, optio
     assert picture.suffix == {"JPEG": ".jpg", "PNG": ".png"}[kind]
     assert picture.sha256 == hashlib.sha256(data).hexdigest()
     assert picture.size == picture.shown_size == (120, 90)
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
+def test_what_is_not_stored_as_received_becomes_a_jpeg(photo, encode, known):
+    data = encode(photo(), known.name)
+    picture = norm(data)
+    assert (picture.data == data) == (known.stored_as is not None)
+    assert picture.suffix == (known.stored_as or ".jpg")
+    assert Image.open(BytesIO(picture.data)).format == (known.name if known.stored_as else "JPEG")
+    assert picture.mime == known.mime
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

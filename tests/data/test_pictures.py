@@ -50,17 +50,21 @@ def test_a_stored_jpeg_decodes_to_what_pillow_makes_of_it(jpeg):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_photographs_are_turned_upright_only_where_that_is_asked(photo, encode, kind, orientation):
     from io import BytesIO
 
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(photo(), kind, exif=exif)
+    turned = sniff(data, kind).turned
+    with Image.open(BytesIO(data)) as decoded:
+        decoded.load()
+        assert (decoded.size == (90, 120)) == (turned and orientation >= 5)  # what the table says Pillow does
     shown = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(data))))
     np.testing.assert_array_equal(read_image(data, upright=True), shown)
     assert 0x0112 in exif_tags(data)
-    if kind != "TIFF":  # Pillow turns it in any case
+    if not turned:  # Pillow turns the others in any case
         assert read_image(data).shape == (90, 120, 3)
 
 
