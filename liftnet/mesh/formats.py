@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlparse
 from lxml import etree
 from trimesh.resolvers import Resolver
 
+from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import BadMeshError
 from liftnet.mesh.settings import ReadingSettings
 
@@ -262,17 +263,24 @@ def _instances(path: Path, placed: dict[str, list[str]], built: list[str]) -> in
     return sum(count(name, ()) for name in built)
 
 
+def _as_it_is(path: Path, data: bytes, settings: ReadingSettings) -> bytes:
+    return data
+
+
 @dataclass(frozen=True)
 class Format:
     """How files of a suffix are read.
 
     Attributes:
         check: Looks at a file's contents before they are parsed; what it returns is parsed in their place.
+        reader: Gives the vertices and faces that stand in the contents, for a format that trimesh does not read; what
+            it raises says that the file is damaged.
         materials: Whether its reader knows materials and is to be told to leave them alone.
         instances: How many meshes a file is to give, where its reader may lose some without a word.
     """
 
-    check: Callable[[Path, bytes, ReadingSettings], bytes]
+    check: Callable[[Path, bytes, ReadingSettings], bytes] = _as_it_is
+    reader: Callable[[bytes], tuple[FloatArray, IntArray]] | None = None
     materials: bool = False
     instances: Callable[[Path, ReadingSettings], int] | None = None
 
@@ -284,5 +292,5 @@ FORMATS: dict[str, Format] = {
     ".stl": Format(_check_stl),
     ".glb": Format(_check_gltf, materials=True),
     ".gltf": Format(_check_gltf, materials=True),
-    ".3mf": Format(lambda path, data, settings: data, instances=_instances_of_3mf),
+    ".3mf": Format(instances=_instances_of_3mf),
 }

@@ -136,7 +136,8 @@ def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings
 
 def _scene(path: Path, settings: ReadingSettings) -> trimesh.Scene:
     suffix = path.suffix.lower()
-    options: dict[str, Any] = {"skip_materials": True} if FORMATS[suffix].materials else {}
+    form = FORMATS[suffix]
+    options: dict[str, Any] = {"skip_materials": True} if form.materials else {}
     resolver = FolderResolver(path, settings.max_bytes)
     try:
         data = path.read_bytes()
@@ -145,7 +146,10 @@ def _scene(path: Path, settings: ReadingSettings) -> trimesh.Scene:
             path, "unreadable", f"it cannot be read: {error.strerror}", "Check its permissions"
         ) from error
     try:
-        stream = io.BytesIO(FORMATS[suffix].check(path, data, settings))
+        checked = form.check(path, data, settings)
+        if form.reader is not None:
+            return trimesh.Scene(trimesh.Trimesh(*form.reader(checked), process=False))
+        stream = io.BytesIO(checked)
         with np.errstate(all="ignore"):  # vertices that are not finite are counted afterwards
             return trimesh.load_scene(stream, file_type=suffix[1:], resolver=resolver, process=False, **options)
     except LiftnetError:

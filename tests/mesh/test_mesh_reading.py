@@ -11,12 +11,14 @@ import pytest
 import trimesh
 
 from liftnet.core.errors import LiftnetError
-from liftnet.mesh.mesh import face_areas
+from liftnet.mesh.formats import FORMATS, Format
+from liftnet.mesh.mesh import BadMeshError, face_areas
 from liftnet.mesh.reading import SUFFIXES, find_meshes, load_mesh, read_mesh
 from liftnet.mesh.settings import ReadingSettings
 
 MESHES = Path(__file__).resolve().parents[3] / "shared" / "data" / "meshes"
 SIDES = np.array([1.0, 2.0, 5.0])
+WRITTEN = [suffix for suffix, form in FORMATS.items() if form.reader is None]  # those that trimesh can write
 
 
 def box() -> trimesh.Trimesh:
@@ -41,7 +43,7 @@ def volume(mesh) -> float:
     return float(np.linalg.det(mesh.corners).sum() / 6)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_every_format_gives_the_same_closed_box(tmp_path, suffix):
     read = read_mesh(write_mesh(box(), tmp_path / f"box{suffix}"))
     assert (len(read.mesh.vertices), len(read.mesh.faces), read.parts) == (8, 12, 1)
@@ -50,7 +52,35 @@ def test_every_format_gives_the_same_closed_box(tmp_path, suffix):
     assert face_areas(read.mesh).sum() == pytest.approx(34, rel=1e-6)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_format_that_trimesh_lacks_is_an_entry_with_a_reader(tmp_path, monkeypatch):
+    def read_corners(data):
+        numbers = json.loads(data)
+        return np.array(numbers["vertices"], float), np.array(numbers["faces"])
+
+    monkeypatch.setitem(FORMATS, ".corners", Format(reader=read_corners))
+    path = tmp_path / "box.corners"
+    contents = {"vertices": box().vertices.tolist(), "faces": box().faces.tolist()}
+    path.write_text(json.dumps(contents))
+    assert find_meshes(tmp_path) == {"box": path}
+    read = read_mesh(path)
+    assert (len(read.mesh.vertices), len(read.mesh.faces), read.parts) == (8, 12, 1)
+    assert volume(read.mesh) == pytest.approx(10)
+    np.testing.assert_allclose(np.ptp(read.mesh.vertices, axis=0), SIDES)
+    np.testing.assert_allclose(np.ptp(read_mesh(path, "z").mesh.vertices, axis=0), SIDES[[0, 2, 1]])
+    with pytest.raises(BadMeshError) as caught:
+        read_mesh(path, settings=ReadingSettings(max_faces=11))
+    assert caught.value.status == "too_large"
+    for damaged in ("{", json.dumps({"vertices": [[0, 0, 0]]}), json.dumps(contents | {"faces": [[0, 1, 8]]})):
+        path.write_text(damaged)
+        with pytest.raises(BadMeshError, match=r"box\.corners"):
+            read_mesh(path)
+    path.write_text(json.dumps(contents | {"faces": []}))
+    with pytest.raises(BadMeshError) as caught:
+        read_mesh(path)
+    assert caught.value.status == "no_faces"
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.7, 0.93])
 def test_a_file_that_is_cut_off_is_refused(tmp_path, suffix, share):
     path = write_mesh(trimesh.creation.icosphere(1), tmp_path / f"whole{suffix}")
@@ -87,7 +117,7 @@ def test_a_file_that_is_no_mesh_is_refused(tmp_path, suffix, content):
         load_mesh(path)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_random_damage_gives_a_mesh_or_a_clear_message(tmp_path, suffix):
     whole = write_mesh(trimesh.creation.icosphere(1), tmp_path / f"whole{suffix}").read_bytes()
     generator = np.random.default_rng(7)
