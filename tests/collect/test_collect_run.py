@@ -322,6 +322,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, httpserver, jpeg, write_csv
     assert 8 <= len(done) < 40
     with open(journal, "a") as file:
         file.write('{"key": "torn')
+    for unfinished in (out / "images").glob(".*.part-*"):  # that of another run, if young, would be left alone
+        os.utime(unfinished, (0, 0))
     httpserver.log.clear()
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
     asked_again = {httpserver.url_for(request.path) for request, _ in httpserver.log}
