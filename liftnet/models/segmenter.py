@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -26,12 +27,19 @@ class SegmentationNetwork(nn.Module):
 
     They map (B, 3, H, W) RGB in [0, 1], H and W multiples of `STRIDE`, to (B, 1, H, W) logits; positive means
     foreground.
-
-    Attributes:
-        encoder: What may start from pretrained weights, by the name of `NetworkSettings.encoder`.
     """
 
-    encoder: nn.Module
+    def pretrained_part(self) -> nn.Module | None:
+        """What `load_pretrained` gives weights to, and so learns more slowly; None without an encoder."""
+        return None
+
+    def load_pretrained(self, sources: Sequence[str]) -> str:
+        """Start from the first of `sources` that can be had, where the network knows any.
+
+        Returns:
+            What was used, in words; "none" for random weights.
+        """
+        return "none"
 
 
 def _build(settings: NetworkSettings) -> SegmentationNetwork:

@@ -21,7 +21,6 @@ from liftnet.core.log import duration, get_logger
 from liftnet.learn.checkpoint import Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
 from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
-from liftnet.models.encoders import start_encoder
 from liftnet.models.folder import Card, paragraph
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter
@@ -187,7 +186,7 @@ def initial_network(settings: SegmenterSettings, seed: int) -> tuple[Segmentatio
         torch.manual_seed(stable_seed(seed, "initial weights"))
         network = SEGMENTER.build(settings.network)
     if settings.train.init_from is None:
-        return network, start_encoder(network.encoder, settings.network.encoder, settings.network.encoder_weights)
+        return network, network.load_pretrained(settings.network.encoder_weights)
     return network, _take_weights(network, settings.network, settings.train.init_from)
 
 
@@ -215,7 +214,7 @@ class MaskTask(Task):
         validation: What chooses the weights.
         settings: Augmentation, batch, threshold.
         seed: The run's seed.
-        pretrained: Whether the encoder starts from given weights, and so learns more slowly.
+        pretrained: Whether the network's encoder starts from given weights, and so learns more slowly.
     """
 
     name = "the segmenter"
@@ -237,8 +236,11 @@ class MaskTask(Task):
         self.scenery, self.groups = Scenery(plates, samples), _groups(samples)
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """The encoder's parameters, which have a learning rate of their own, and all others."""
-        inner = list(self.network.encoder.parameters())
+        """The encoder's parameters, if it has one, which have a learning rate of their own, and all others."""
+        encoder = self.network.pretrained_part()
+        if encoder is None:
+            return [{"params": list(self.network.parameters())}]
+        inner = list(encoder.parameters())
         known = {id(parameter) for parameter in inner}
         outer = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
         return [{"params": inner, "rate_factor": self.encoder_rate}, {"params": outer}]
@@ -331,17 +333,18 @@ def segmenter_card(segmenter: Segmenter, name: str, table: Path | None = None) -
         table: segmentation.md of its held-out works, if there is one.
     """
     network, training = segmenter.settings, segmenter.notes.get("training")
+    encoder = "" if segmenter.network.pretrained_part() is None else f"the encoder {network.encoder} and "
     return Card(
         title="Foreground masks of sculptures",
         licence="other",
         summary=paragraph(
-            f"Which pixels of a photograph show the sculpture: a {network.architecture} with the encoder "
-            f"{network.encoder} and {network.channels} channels, trained at {network.image_size} px."
+            f"Which pixels of a photograph show the sculpture: a {network.architecture} with {encoder}"
+            f"{network.channels} channels, trained at {network.image_size} px."
         ),
         tags=["image-segmentation", "sculpture", "pytorch"],
         usage=USAGE.format(folder=name),
         data=_data(training) if training else "",
-        training=_training(training, segmenter.notes) if training else "",
+        training=_training(training, segmenter) if training else "",
         evaluation=table.read_text(encoding="utf-8") if table is not None and table.exists() else "",
         limits=paragraph(LIMITS),
         settings=segmenter.notes.get("settings", {}),
@@ -358,10 +361,11 @@ def _data(training: Mapping[str, Any]) -> str:
     )
 
 
-def _training(training: Mapping[str, Any], notes: Mapping[str, Any]) -> str:
+def _training(training: Mapping[str, Any], segmenter: Segmenter) -> str:
+    notes, started = segmenter.notes, "network" if segmenter.network.pretrained_part() is None else "encoder"
     start = "random weights" if training["encoder_weights"] == "none" else training["encoder_weights"]
     return paragraph(
-        f"{training['iterations']:,} steps of {notes['settings']['train']['batch_size']} images; the encoder started "
-        f"from {start}. Kept: step {training['best_iteration']:,}, with a validation IoU of "
+        f"{training['iterations']:,} steps of {notes['settings']['train']['batch_size']} images; the {started} "
+        f"started from {start}. Kept: step {training['best_iteration']:,}, with a validation IoU of "
         f"{training['validation_iou']:.4f}. Seed {notes['seed']}."
     )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.pictures import read_image, write_image
 from liftnet.learn.settings import learning_rate
-from liftnet.models.segmenter import Segmenter
+from liftnet.models import segmentation_networks
+from liftnet.models.segmenter import SegmentationNetwork, Segmenter
 from liftnet.segment.evaluate import iou
 from liftnet.segment.samples import Division, divide, load_samples, masked_images
 from liftnet.segment.settings import SegmentOptimiserSettings, SegmentTrainingSettings
@@ -165,6 +168,35 @@ def test_a_pretrained_encoder_learns_more_slowly(tiny_settings, trained):
     assert {id(weight) for weight in groups[0]["params"]} == {id(weight) for weight in network.encoder.parameters()}
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
     assert MaskTask(network, samples, samples, settings, 0, pretrained=False).parameter_groups()[0]["rate_factor"] == 1
+
+
+class Plain(SegmentationNetwork):
+    """A single convolution, nothing of which others have trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.only = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, images):
+        return self.only(images)
+
+
+def test_a_network_without_an_encoder_is_trained_and_its_card_claims_none(
+    trained, tmp_path, tiny_settings, monkeypatch
+):
+    module = types.ModuleType(f"{segmentation_networks.__name__}.plain")
+    module.build = lambda settings: Plain()
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings = tiny_settings(train={"iterations": 2, "validate_every": 2})
+    settings = settings.model_copy(update={"network": settings.network.model_copy(update={"architecture": "plain"})})
+    division = divide(masked_images(trained / "results"), settings.data, seed=0)
+    segmenter = train_segmenter(division, tmp_path, settings, seed=0, threads=1)
+    first, _ = initial_network(settings, 0)
+    assert not torch.equal(segmenter.network.only.weight, first.only.weight)
+    text = segmenter_card(segmenter, "model").write(tmp_path).read_text()
+    assert "a plain with 16 channels" in text
+    assert "the network started from random weights" in text
+    assert "the encoder" not in text
 
 
 def test_unreadable_training_images_are_one_clear_error(tmp_path, make_results, tiny_settings):

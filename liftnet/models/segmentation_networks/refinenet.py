@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from liftnet.models.encoders import build_encoder, encoder_normalisation
+from liftnet.models.encoders import build_encoder, encoder_normalisation, start_encoder
 from liftnet.models.segmentation_networks import NetworkSettings
 from liftnet.models.segmenter import SegmentationNetwork
 
@@ -104,7 +104,7 @@ class RefineNet(SegmentationNetwork):
     def __init__(self, encoder: str = "tu-tf_efficientnet_lite0", channels: int = 32) -> None:
         super().__init__()
         built = build_encoder(encoder)
-        self.encoder = built
+        self.encoder, self.encoder_name = built, encoder
         mean, std = encoder_normalisation(encoder)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -117,6 +117,14 @@ class RefineNet(SegmentationNetwork):
             RefineNetBlock([width, *widths[index + 1 : index + 2]]) for index, width in enumerate(widths)
         )
         self.head = nn.Sequential(ResidualConvUnit(channels), ResidualConvUnit(channels), _conv3(channels, 1))
+
+    def pretrained_part(self) -> nn.Module:
+        """The encoder."""
+        return self.encoder
+
+    def load_pretrained(self, sources: Sequence[str]) -> str:
+        """Start the encoder from the first of `sources` that can be had: see `start_encoder`."""
+        return start_encoder(self.encoder, self.encoder_name, sources)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the foreground.
