@@ -65,7 +65,8 @@ def test_an_interruption_does_not_end_the_copy_first(tmp_path):
     last = """
     import time
     try:
-        time.sleep(60)
+        for _ in range(600):  # short: a signal that comes just before a sleep waits for its end
+            time.sleep(0.1)
     except KeyboardInterrupt:
         print("interrupted, told")
     """

@@ -6,6 +6,7 @@ being there. docs/sources.md has an example of each.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,7 +45,7 @@ class CatalogueSettings(ListSettings):
     )
 
 
-class Catalogue:
+class Catalogue(ABC):
     """A kind of source. A subclass with a name of its own is a kind of `collect list`.
 
     Attributes:
@@ -67,9 +68,9 @@ class Catalogue:
         if "name" in vars(cls):
             Catalogue.known[cls.name] = cls
 
+    @abstractmethod
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row for each image: with its artist and work, or with the reason why it is not fetched."""
-        raise NotImplementedError
 
 
 class MuseumCatalogue(Catalogue):
@@ -80,13 +81,13 @@ class MuseumCatalogue(Catalogue):
         for record in self.records(client):
             yield from self.images(mapping(record), client)
 
+    @abstractmethod
     def records(self, client: Client) -> Iterator[Any]:
         """The museum's records: of its dump, if the settings name one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def images(self, record: dict[str, Any], client: Client) -> Iterator[SourceRecord]:
         """The rows of a record's images; `client` counts what gives none."""
-        raise NotImplementedError
 
     def row(
         self,
