@@ -191,5 +191,5 @@ class TestCombinations:
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
     def test_no_graphics_card(self, two_views):
-        with pytest.raises(LiftnetError, match="torch finds no graphics card"):
+        with pytest.raises(LiftnetError, match="no GPU can be used by this torch"):
             run(two_views, device="cuda")

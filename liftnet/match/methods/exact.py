@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from liftnet.core.errors import LiftnetError
+from liftnet.core.devices import choose_device
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.core.parallel import map_threads
 from liftnet.match.registry import Matcher
@@ -41,17 +41,11 @@ def match_exact(
 def _match_on_device(
     work: WorkFeatures, pairs: Sequence[tuple[str, str]], settings: MatchSettings
 ) -> Iterator[PairMatches]:
-    import torch
-
     from liftnet.match.batched import match_pairs_with_ratios
 
-    if not torch.cuda.is_available():
-        raise LiftnetError(
-            "device", "cuda was asked for, but torch finds no graphics card", "Set match.search.device to cpu"
-        )
-
+    device = choose_device(settings.search.device)
     descriptors = ((work.load(a).descriptors, work.load(b).descriptors) for a, b in pairs)
-    found = match_pairs_with_ratios(descriptors, settings.search.ratio, settings.search.mutual, settings.search.device)
+    found = match_pairs_with_ratios(descriptors, settings.search.ratio, settings.search.mutual, device)
     for pair, (matches, ratios) in zip(pairs, progress(found, "match", "matching pairs", len(pairs)), strict=True):
         yield work.matched(*pair, matches, 1 - ratios, one_to_one=settings.search.mutual)
 
