@@ -43,9 +43,10 @@ from liftnet.core.files import atomic_path
 from liftnet.core.settings import changed
 from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
+from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.match import match_work
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import recipe, work_features, work_images
+from liftnet.match.work_features import work_images
 from liftnet.verify.inputs import MaskFolder
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import verify_matches

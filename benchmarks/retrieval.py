@@ -18,8 +18,9 @@ from pathlib import Path
 from liftnet.core.files import write_text
 from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.match import retrieval
+from liftnet.match.feature_cache import recipe, work_features
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import WorkFeatures, recipe, work_features, work_images
+from liftnet.match.work_features import WorkFeatures, work_images
 
 NEIGHBOURS = (5, 10, 15, 20, 50)
 Kept = dict[tuple[str, str], int]

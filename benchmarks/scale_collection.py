@@ -23,8 +23,8 @@ from liftnet.collect.manifest import ROWS_PER_GROUP
 from liftnet.core.ids import stable_id
 from liftnet.data.features import Features, write_features
 from liftnet.data.schemas import MANIFEST, MASKS, table_writer, write_table
+from liftnet.match.feature_cache import recipe
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import recipe
 
 WORKS, PAIRS = 1187, 182_000  # of the paper's collection
 SPREAD = 1.0  # of the logarithm of the number of images of a work: from 2 to about 200 of them

@@ -14,17 +14,10 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.settings import changed
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
+from liftnet.match.feature_cache import masked_features, recipe, split_images, work_features
 from liftnet.match.registry import matchers
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import (
-    PairMatches,
-    WorkFeatures,
-    masked_features,
-    recipe,
-    split_images,
-    work_features,
-    work_images,
-)
+from liftnet.match.work_features import PairMatches, WorkFeatures, work_images
 
 LOG = get_logger("match")
 

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from liftnet.core.settings import Settings, module_names
 
 if TYPE_CHECKING:
     from liftnet.data.features import Features
-    from liftnet.match.settings import MatchSettings
     from liftnet.match.work_features import PairMatches, Problem, WorkFeatures, WorkImage
 
 
@@ -25,9 +24,12 @@ class Find(Protocol):
     """Yields what it found in each image, in any order, as soon as it is known."""
 
     def __call__(
-        self, images: Sequence[WorkImage], settings: MatchSettings, threads: int
+        self, images: Sequence[WorkImage], settings: Any, threads: int
     ) -> Iterator[tuple[WorkImage, Features | Problem]]:
-        """Find features of the whole images, without their masks; the result does not depend on `threads`."""
+        """Find features of the whole images, without their masks; the result does not depend on `threads`.
+
+        `settings` are the stage's (`MatchSettings`), which are made of those that the methods declare here.
+        """
 
 
 class Compare(Protocol):
@@ -37,11 +39,11 @@ class Compare(Protocol):
         self,
         work: WorkFeatures,
         pairs: Sequence[tuple[str, str]],
-        settings: MatchSettings,
+        settings: Any,
         threads: int,
         seed: int,
     ) -> Iterator[PairMatches]:
-        """Match pairs (a, b) of usable images, a < b; the result does not depend on `threads`."""
+        """Match pairs (a, b) of usable images, a < b; the result does not depend on `threads`. `settings` as above."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from liftnet.core.parallel import map_threads
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features, Floats
 from liftnet.match.descriptors import match_descriptors
+from liftnet.match.feature_cache import count_keypoints
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import WorkFeatures, count_keypoints
+from liftnet.match.work_features import WorkFeatures
 
 LOG = get_logger("match")
 

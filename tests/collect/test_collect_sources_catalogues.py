@@ -15,7 +15,8 @@ from liftnet.collect.catalogues.cleveland import Cleveland, ClevelandSettings
 from liftnet.collect.catalogues.commons import Commons, CommonsSettings
 from liftnet.collect.catalogues.met import Met, MetSettings
 from liftnet.collect.catalogues.smithsonian import Smithsonian, SmithsonianSettings
-from liftnet.collect.listing import Client, make_list
+from liftnet.collect.listing import make_list
+from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import read_list
 from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import LiftnetError

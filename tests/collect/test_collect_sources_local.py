@@ -19,8 +19,9 @@ from liftnet.collect.catalogues.public_sets import (
     TanksAndTemplesSettings,
 )
 from liftnet.collect.catalogues.table import TableSettings
-from liftnet.collect.listing import Client, make_list
+from liftnet.collect.listing import make_list
 from liftnet.collect.sources.catalogue_data import CHUNK, address, csv_records, json_list, text, without_html
+from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import read_list
 from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id, year
 from liftnet.config import Config

@@ -11,11 +11,11 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import changed
 from liftnet.data.features import Features, read_features, write_features
 from liftnet.match import batched
+from liftnet.match.feature_cache import recipe
 from liftnet.match.match import match_work
 from liftnet.match.methods import opencv
 from liftnet.match.methods.opencv import OpencvSettings, extract_sift
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import recipe
 
 
 def run(root, out="m.parquet", **changes):

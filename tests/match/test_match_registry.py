@@ -9,9 +9,9 @@ import pytest
 from liftnet.core.settings import leaves
 from liftnet.match import methods, registry
 from liftnet.match import settings as settings_module
+from liftnet.match.feature_cache import recipe
 from liftnet.match.registry import extractors, matchers
 from liftnet.match.settings import MatchSettings
-from liftnet.match.work_features import recipe
 
 MODULE = '''
 from pydantic import Field

@@ -20,7 +20,7 @@ from liftnet.collect.sources.records import SourceRecord, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 IIIF = "https://www.artic.edu/iiif/2"
 PAGE = 100

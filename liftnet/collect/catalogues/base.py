@@ -18,7 +18,7 @@ from liftnet.collect.sources.records import Location, SourceRecord
 from liftnet.core.settings import Settings
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 DUMP = "instead of asking it: "
 CC0 = "CC0 1.0"

@@ -26,7 +26,7 @@ from liftnet.collect.sources.catalogue_data import (
 from liftnet.collect.sources.records import SourceRecord, size, wikidata_id, year
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 
 class ClevelandSettings(CatalogueSettings):

@@ -22,7 +22,7 @@ from liftnet.collect.sources.records import Location, SourceRecord, size, wikida
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 PREFIX = "Category:"
 SCALED_AT_A_TIME = 50  # iiurlwidth gives no more scaled images in one answer

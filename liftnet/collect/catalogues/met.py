@@ -19,7 +19,7 @@ from liftnet.collect.sources.records import SourceRecord, wikidata_id, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 _STILL_ALIVE = 9999  # what the museum writes for the death of a living artist
 

@@ -21,7 +21,7 @@ from liftnet.collect.sources.records import Location, SourceRecord, name, printa
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 
 class SetSettings(ListSettings):

@@ -29,7 +29,7 @@ from liftnet.collect.sources.records import SourceRecord
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 KEY = "SMITHSONIAN_API_KEY"  # environment variable; a key is a secret, and no setting
 DEEPEST = 10_000  # records of one query that are paged through; a larger one is divided by the records' hash

@@ -16,7 +16,7 @@ from liftnet.collect.sources.records import COLUMNS, SourceRecord, rows_of
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 _NAME = re.compile(r"\{([^{}]+)\}")
 

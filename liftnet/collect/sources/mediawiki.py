@@ -15,7 +15,7 @@ from liftnet.collect.sources.records import wikidata_id, year
 from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
-    from liftnet.collect.listing import Client
+    from liftnet.collect.sources.client import Client
 
 LAG_S = 5  # mediawiki.org/wiki/Manual:Maxlag_parameter
 TRIES = 20  # of one request while the wiki is busy
