@@ -3,8 +3,8 @@
     python benchmarks/retrieval.py --root RESULTS
 
 RESULTS is a finished run on the photographs in which all pairs of every work were matched and verified
-(`match.exhaustive_images` above the largest work), with its cache of features. Its kept pairs are the truth. Each work
-is asked alone, and once all works together as if they were one, where pairs of two works are wrong. Writes
+(`match.pairs.exhaustive_images` above the largest work), with its cache of features. Its kept pairs are the truth.
+Each work is asked alone, and once all works together as if they were one, where pairs of two works are wrong. Writes
 benchmarks/retrieval.md.
 """
 

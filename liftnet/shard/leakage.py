@@ -45,7 +45,7 @@ KEYS = {
     "files as downloaded": "sha256_raw",
     "perceptual hashes": "phash",
 }
-LINK_INLIERS = 20  # least inliers of a link, whatever `verify.min_inliers` is: see docs/splits.md
+LINK_INLIERS = 20  # least inliers of a link, whatever `verify.thresholds.min_inliers` is: see docs/splits.md
 
 
 def withheld_images(manifest: pa.Table, across: Path | None = None) -> dict[str, str]:

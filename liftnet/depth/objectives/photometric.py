@@ -2,7 +2,8 @@
 
 Zhou, Brown, Snavely and Lowe, "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017, on two views. As
 in the paper's comparison (section 5.5) the focal length is taken to be .7 widths and the principal point the centre.
-The crop counts as the image, since the true camera is unknown anyway; `depth.crop: full` gives the whole image.
+The crop counts as the image, since the true camera is unknown anyway; `depth.train.input.crop: full` gives the whole
+image.
 
 The published network gives disparity, 10 sigmoid + .01. Ours gives depth in [-1, 1], which every method of this stage
 shares; here it stands for the depth 1 + .9 t, whose range of disparity, .53 to 10, ends where the published one does.
