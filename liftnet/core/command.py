@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from liftnet.core.errors import nearest
 from liftnet.core.parallel import default_workers
-from liftnet.core.settings import Settings, add_settings_arguments
+from liftnet.core.settings import Settings, add_settings_arguments, is_setting
 
 Subparsers = Any  # argparse keeps the type of add_subparsers() private
 Run = Callable[[argparse.Namespace], int | None]
@@ -27,6 +27,17 @@ class CommandParser(argparse.ArgumentParser):
             chosen: CommandParser = getattr(arguments, "parser", self)
             chosen.refuse(unknown)
         return arguments
+
+    def format_usage(self) -> str:
+        """The usage without the settings, which `--help` explains below: with them it fills a screen."""
+        formatter = self._get_formatter()
+        shown = [action for action in self._actions if not is_setting(action)]
+        formatter.add_usage(self.usage, shown, self._mutually_exclusive_groups)
+        return formatter.format_help()
+
+    def format_help(self) -> str:
+        """The help, with the short usage at its head."""
+        return super().format_help().replace(super().format_usage(), self.format_usage(), 1)
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """End the program because of words that are no options of this command."""

@@ -166,6 +166,11 @@ def add_settings_arguments(parser: argparse.ArgumentParser, settings: type[Setti
         group.add_argument(_flag(path), **options)
 
 
+def is_setting(action: argparse.Action) -> bool:
+    """Whether an option of a parser is one of those that `add_settings_arguments` gave it for a single setting."""
+    return action.dest.startswith(_ONE)
+
+
 def settings_from(arguments: argparse.Namespace, settings: type[SettingsType]) -> SettingsType:
     """Build `settings` from parsed options.
 
@@ -190,7 +195,7 @@ def _in_plain_words(error: ValidationError, settings: type[Settings]) -> Liftnet
     path = tuple(str(part) for part in first["loc"])
     key = _flag(path) if path else "settings"
     if first["type"] == "extra_forbidden":
-        known = [".".join(names) for names, _ in leaves(settings)]
+        known = {".".join(names[:depth]) for names, _ in leaves(settings) for depth in range(1, len(names) + 1)}
         return LiftnetError(key, f"is no setting of this command{nearest('.'.join(path), known)}", "See --help")
     hint = ""
     if first["type"] == "literal_error":
