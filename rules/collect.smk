@@ -34,10 +34,8 @@ rule list_source:
         settings=list_settings,
         results=subpath(output[0], ancestor=2),
     shell:
-        """
-        python -m liftnet collect list {params.kind} --out {output:q} --host-leases {params.results:q}/downloads \
-            --settings {params.settings:q} --settings {resources.queries:q} --log {log:q}
-        """
+        "python -m liftnet collect list {params.kind} --out {output:q} --host-leases {params.results:q}/downloads"
+        " --settings {params.settings:q} --settings {resources.queries:q} --log {log:q}"
 
 
 checkpoint plan_downloads:
@@ -64,10 +62,8 @@ checkpoint plan_downloads:
         source=SOURCES.options(),
         results=subpath(output.jobs, ancestor=2),
     shell:
-        """
-        python -m liftnet collect plan {params.source} --out {params.results:q} --settings {params.settings:q} \
-            --settings {resources.politeness:q} --log {log:q}
-        """
+        "python -m liftnet collect plan {params.source} --out {params.results:q} --settings {params.settings:q}"
+        " --settings {resources.politeness:q} --log {log:q}"
 
 
 rule fetch_host:
@@ -92,10 +88,8 @@ rule fetch_host:
         settings=section("collect.permissions", "collect.pictures"),
         results=subpath(output.fetched, ancestor=2),
     shell:
-        """
-        python -m liftnet collect fetch --out {params.results:q} --job {wildcards.job} --threads {threads} \
-            --settings {params.settings:q} --settings {resources.politeness:q} --log {log:q}
-        """
+        "python -m liftnet collect fetch --out {params.results:q} --job {wildcards.job} --threads {threads}"
+        " --settings {params.settings:q} --settings {resources.politeness:q} --log {log:q}"
 
 
 checkpoint collect_images:
@@ -122,7 +116,5 @@ checkpoint collect_images:
         results=subpath(output.manifest, parent=True),
         version=3,
     shell:
-        """
-        python -m liftnet collect manifest --out {params.results:q} --threads {threads} \
-            --settings {params.settings:q} --log {log:q}
-        """
+        "python -m liftnet collect manifest --out {params.results:q} --threads {threads}"
+        " --settings {params.settings:q} --log {log:q}"

@@ -33,10 +33,8 @@ rule train_liftnet:
         model=subpath(output.model, parent=True),
         options=options("depth.train"),
     shell:
-        """
-        python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} --model {params.model:q} \
-            --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} --model {params.model:q}"
+        " --threads {threads} {params.options} --log {log:q}"
 
 
 rule evaluate_depth:
@@ -67,11 +65,9 @@ rule evaluate_depth:
         museum=museum_option(),
         options=options("depth.evaluate"),
     shell:
-        """
-        python -m liftnet depth evaluate --root {params.root:q} --dataset {input.dataset:q} \
-            --model {params.model:q} {params.museum} --tables {params.tables:q} --threads {threads} \
-            {params.options} --log {log:q}
-        """
+        "python -m liftnet depth evaluate --root {params.root:q} --dataset {input.dataset:q}"
+        " --model {params.model:q} {params.museum} --tables {params.tables:q} --threads {threads} {params.options}"
+        " --log {log:q}"
 
 
 rule write_model_card:
@@ -95,9 +91,7 @@ rule write_model_card:
         model=subpath(output.card, parent=True),
         tables=subpath(input.pairs, parent=True),
     shell:
-        """
-        python -m liftnet depth card --model {params.model:q} --tables {params.tables:q} --log {log:q}
-        """
+        "python -m liftnet depth card --model {params.model:q} --tables {params.tables:q} --log {log:q}"
 
 
 rule reconstruct_works:
@@ -124,7 +118,5 @@ rule reconstruct_works:
         options=options("depth.sfm"),
         truth=branch(MUSEUM, then=f"--truth {shlex.quote(MUSEUM_FOLDER)}", otherwise=""),
     shell:
-        """
-        python -m liftnet depth sfm --root {params.root:q} --out {params.out:q} --tables {params.tables:q} \
-            {params.truth} --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet depth sfm --root {params.root:q} --out {params.out:q} --tables {params.tables:q}"
+        " {params.truth} --threads {threads} {params.options} --log {log:q}"

@@ -31,10 +31,8 @@ rule train_detector:
         model=subpath(output.model, parent=True),
         options=options("drkfs.detector"),
     shell:
-        """
-        python -m liftnet drkfs train detector --root {params.root:q} --dataset {input.dataset:q} \
-            --meshes {input.shapes:q} --model {params.model:q} --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet drkfs train detector --root {params.root:q} --dataset {input.dataset:q}"
+        " --meshes {input.shapes:q} --model {params.model:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule train_descriptor:
@@ -59,10 +57,8 @@ rule train_descriptor:
         model=subpath(output.model, parent=True),
         options=options("drkfs.descriptor"),
     shell:
-        """
-        python -m liftnet drkfs train descriptor --root {params.root:q} --dataset {input.dataset:q} \
-            --model {params.model:q} --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet drkfs train descriptor --root {params.root:q} --dataset {input.dataset:q}"
+        " --model {params.model:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule train_vocabulary:
@@ -84,10 +80,8 @@ rule train_vocabulary:
         model=subpath(output.vocabulary, parent=True),
         options=options("drkfs.shape_google"),
     shell:
-        """
-        python -m liftnet drkfs train vocabulary --meshes {input.shapes:q} --model {params.model:q} \
-            --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet drkfs train vocabulary --meshes {input.shapes:q} --model {params.model:q}"
+        " --threads {threads} {params.options} --log {log:q}"
 
 
 rule train_mvcnn:
@@ -109,10 +103,8 @@ rule train_mvcnn:
         model=subpath(output.model, parent=True),
         options=options("drkfs.mvcnn"),
     shell:
-        """
-        python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model {params.model:q} \
-            --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model {params.model:q}"
+        " --threads {threads} {params.options} --log {log:q}"
 
 
 rule score_shapes:
@@ -139,8 +131,6 @@ rule score_shapes:
         up=config["drkfs"]["shapes_up"],
         settings=section("drkfs.metric", "drkfs.score"),
     shell:
-        """
-        python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q} \
-            --pictures {params.pictures:q} --up {params.up} --threads {threads} --seed {params.seed} \
-            --settings {params.settings:q} --log {log:q}
-        """
+        "python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q}"
+        " --pictures {params.pictures:q} --up {params.up} --threads {threads} --seed {params.seed}"
+        " --settings {params.settings:q} --log {log:q}"

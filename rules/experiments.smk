@@ -29,10 +29,8 @@ rule train_run:
         settings=lambda wildcards: DEPTH_EXPERIMENTS.training_settings(wildcards.run),
         sources=lambda wildcards: DEPTH_EXPERIMENTS.training_options(wildcards.run),
     shell:
-        """
-        python -m liftnet depth train {params.sources} --model {params.model:q} --threads {threads} \
-            --seed {wildcards.seed} --settings {params.settings:q} --log {log:q}
-        """
+        "python -m liftnet depth train {params.sources} --model {params.model:q} --threads {threads}"
+        " --seed {wildcards.seed} --settings {params.settings:q} --log {log:q}"
 
 
 rule score_run:
@@ -53,9 +51,7 @@ rule score_run:
     params:
         options=lambda wildcards: DEPTH_EXPERIMENTS.score_options(*wildcards),
     shell:
-        """
-        python -m liftnet depth score {params.options} --out {output.scores:q} --threads {threads} --log {log:q}
-        """
+        "python -m liftnet depth score {params.options} --out {output.scores:q} --threads {threads} --log {log:q}"
 
 
 rule compile_depth_table:
@@ -77,10 +73,8 @@ rule compile_depth_table:
         out=subpath(output.table, strip_suffix=".csv"),
         seed=config["seed"],
     shell:
-        """
-        python -m liftnet experiments table --table {wildcards.table} --plan {input.plan:q} --scores {input.scores:q} \
-            --out {params.out:q} --seed {params.seed} --log {log:q}
-        """
+        "python -m liftnet experiments table --table {wildcards.table} --plan {input.plan:q}"
+        " --scores {input.scores:q} --out {params.out:q} --seed {params.seed} --log {log:q}"
 
 
 rule draw_depth_figure:
@@ -104,10 +98,8 @@ rule draw_depth_figure:
         out=subpath(output.page, strip_suffix=".html"),
         options=lambda wildcards: DEPTH_EXPERIMENTS.figure_options(wildcards.figure),
     shell:
-        """
-        python -m liftnet experiments figure --figure {wildcards.figure} {params.options} --out {params.out:q} \
-            --threads {threads} --log {log:q}
-        """
+        "python -m liftnet experiments figure --figure {wildcards.figure} {params.options} --out {params.out:q}"
+        " --threads {threads} --log {log:q}"
 
 
 rule run_drkfs_experiment:
@@ -137,7 +129,5 @@ rule run_drkfs_experiment:
         out=subpath(output.table, ancestor=2),
         settings=section("drkfs.metric", "experiments.drkfs"),
     shell:
-        """
-        python -m liftnet experiments drkfs {wildcards.experiment} --plan {input.plan:q} --out {params.out:q} \
-            --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}
-        """
+        "python -m liftnet experiments drkfs {wildcards.experiment} --plan {input.plan:q} --out {params.out:q}"
+        " --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}"

@@ -28,10 +28,8 @@ rule match_work:
         options=options("match.features", "match.search", "match.pairs", "match.openmvg"),
         version=2,
     shell:
-        """
-        python -m liftnet match --root {params.root:q} --work {wildcards.work:q} --out {output.matches:q} \
-            --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet match --root {params.root:q} --work {wildcards.work:q} --out {output.matches:q}"
+        " --threads {threads} {params.options} --log {log:q}"
 
 
 rule match_across:
@@ -56,7 +54,5 @@ rule match_across:
         root=subpath(input.manifest, parent=True),
         options=options("match"),
     shell:
-        """
-        python -m liftnet match --cross-split --root {params.root:q} --out {output.matches:q} --threads {threads} \
-            {params.options} --log {log:q}
-        """
+        "python -m liftnet match --cross-split --root {params.root:q} --out {output.matches:q} --threads {threads}"
+        " {params.options} --log {log:q}"

@@ -27,9 +27,7 @@ rule render_museum:
         out=subpath(output.sources, parent=True),
         options=options("render.museum"),
     shell:
-        """
-        python -m liftnet render museum --out {params.out:q} --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet render museum --out {params.out:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule render_set:
@@ -55,10 +53,8 @@ rule render_set:
         seed=config["seed"],
         settings=lambda wildcards: section(*groups_of_set(wildcards.set)),
     shell:
-        """
-        python -m liftnet render set --set {wildcards.set} --out {params.out:q} --threads {threads} \
-            --seed {params.seed} --settings {params.settings:q} --log {log:q}
-        """
+        "python -m liftnet render set --set {wildcards.set} --out {params.out:q} --threads {threads}"
+        " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
 
 
 rule render_shapes:
@@ -77,7 +73,4 @@ rule render_shapes:
     params:
         options=options("render.shape_files"),
     shell:
-        """
-        python -m liftnet render shapes --out {output.shapes:q} --threads {threads} {params.options} \
-            --log {log:q}
-        """
+        "python -m liftnet render shapes --out {output.shapes:q} --threads {threads} {params.options}" " --log {log:q}"

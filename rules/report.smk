@@ -32,7 +32,5 @@ rule write_report:
         options=options("report"),
         version=2,
     shell:
-        """
-        python -m liftnet report --root {params.root:q} --out {output.page:q} {params.config} {params.options} \
-            --log {log:q}
-        """
+        "python -m liftnet report --root {params.root:q} --out {output.page:q} {params.config} {params.options}"
+        " --log {log:q}"

@@ -38,10 +38,8 @@ rule train_segmenter:
         ),
         version=3,
     shell:
-        """
-        python -m liftnet segment train --root {params.root:q} --model {params.model:q} \
-            --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet segment train --root {params.root:q} --model {params.model:q}"
+        " --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule predict_masks:
@@ -66,11 +64,9 @@ rule predict_masks:
         settings=section("segment.predict"),
         version=3,
     shell:
-        """
-        python -m liftnet segment predict --root {params.root:q} --model {params.model:q} \
-            --artist {wildcards.artist:q} --out {output.masks:q} --threads {threads} --settings {params.settings:q} \
-            --log {log:q}
-        """
+        "python -m liftnet segment predict --root {params.root:q} --model {params.model:q}"
+        " --artist {wildcards.artist:q} --out {output.masks:q} --threads {threads} --settings {params.settings:q}"
+        " --log {log:q}"
 
 
 rule evaluate_masks:
@@ -94,10 +90,8 @@ rule evaluate_masks:
         museum=subpath(input.truth, parent=True),
         tables=subpath(output.table, parent=True),
     shell:
-        """
-        python -m liftnet segment evaluate --root {params.root:q} --museum {params.museum:q} \
-            --tables {params.tables:q} --log {log:q}
-        """
+        "python -m liftnet segment evaluate --root {params.root:q} --museum {params.museum:q}"
+        " --tables {params.tables:q} --log {log:q}"
 
 
 rule crossvalidate_masks:
@@ -125,10 +119,8 @@ rule crossvalidate_masks:
         options=options("segment"),
         version=2,
     shell:
-        """
-        python -m liftnet segment crossvalidate --root {params.root:q} --out {params.models:q} \
-            --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet segment crossvalidate --root {params.root:q} --out {params.models:q}"
+        " --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule draw_mask_sheet:
@@ -150,6 +142,4 @@ rule draw_mask_sheet:
         root=subpath(input.manifest, parent=True),
         out=subpath(output.page, parent=True),
     shell:
-        """
-        python -m liftnet segment sheet --root {params.root:q} --out {params.out:q} --log {log:q}
-        """
+        "python -m liftnet segment sheet --root {params.root:q} --out {params.out:q} --log {log:q}"

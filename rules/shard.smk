@@ -28,10 +28,8 @@ rule write_shards:
         settings=section("shard"),
         version=2,
     shell:
-        """
-        python -m liftnet shard write --root {params.root:q} --out {output.dataset:q} --settings {params.settings:q} \
-            --log {log:q}
-        """
+        "python -m liftnet shard write --root {params.root:q} --out {output.dataset:q}"
+        " --settings {params.settings:q} --log {log:q}"
 
 
 rule count_leakage:
@@ -55,10 +53,8 @@ rule count_leakage:
         tables=subpath(output.table, parent=True),
         near_bits=config["collect"]["duplicates"]["near_duplicate_max_bits"],
     shell:
-        """
-        python -m liftnet shard leakage --dataset {input.dataset:q} --root {params.root:q} --tables {params.tables:q} \
-            --near-bits {params.near_bits} --threads {threads} --log {log:q}
-        """
+        "python -m liftnet shard leakage --dataset {input.dataset:q} --root {params.root:q}"
+        " --tables {params.tables:q} --near-bits {params.near_bits} --threads {threads} --log {log:q}"
 
 
 rule count_statistics:
@@ -87,7 +83,5 @@ rule count_statistics:
         museum=museum_option(),
         version=2,
     shell:
-        """
-        python -m liftnet shard statistics --dataset {input.dataset:q} {params.museum} --tables {params.tables:q} \
-            --log {log:q}
-        """
+        "python -m liftnet shard statistics --dataset {input.dataset:q} {params.museum} --tables {params.tables:q}"
+        " --log {log:q}"

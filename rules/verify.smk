@@ -28,10 +28,8 @@ rule verify_work:
         options=options("verify"),
         version=2,
     shell:
-        """
-        python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q} \
-            --threads {threads} {params.options} --log {log:q}
-        """
+        "python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q}"
+        " --threads {threads} {params.options} --log {log:q}"
 
 
 use rule verify_work as verify_across with:
@@ -76,10 +74,8 @@ rule evaluate_pairs:
         museum=museum_option(),
         version=2,
     shell:
-        """
-        python -m liftnet verify evaluate --root {params.root:q} {params.museum} --tables {params.tables:q} \
-            --log {log:q}
-        """
+        "python -m liftnet verify evaluate --root {params.root:q} {params.museum} --tables {params.tables:q}"
+        " --log {log:q}"
 
 
 rule count_cuts:
@@ -104,7 +100,5 @@ rule count_cuts:
         museum=museum_option(),
         settings=section("verify"),
     shell:
-        """
-        python -m liftnet verify cuts --root {params.root:q} {params.museum} --settings {params.settings:q} \
-            --tables {params.tables:q} --log {log:q}
-        """
+        "python -m liftnet verify cuts --root {params.root:q} {params.museum} --settings {params.settings:q}"
+        " --tables {params.tables:q} --log {log:q}"
