@@ -25,7 +25,7 @@ rule list_source:
     conda:
         "../envs/collect.yaml"
     resources:
-        queries=section("collect.permissions", "collect.politeness"),
+        queries=section("collect", "permissions", "politeness"),
         mem_mb=2000,
         net=1,
         runtime=4320,
@@ -44,8 +44,7 @@ checkpoint plan_downloads:
     output:
         jobs="<results>/downloads/jobs.tsv",
         wanted="<results>/downloads/wanted.parquet",
-        sources="<results>/downloads/sources.json",
-        table="<results>/downloads/plan.csv",
+        records=["<results>/downloads/sources.json", "<results>/downloads/plan.csv"],
     log:
         "<logs>/plan_downloads.log",
     benchmark:
@@ -54,11 +53,11 @@ checkpoint plan_downloads:
     conda:
         "../envs/collect.yaml"
     resources:
-        politeness=section("collect.politeness", named=True),
+        politeness=section("collect", "politeness"),
         mem_mb=4000,
         runtime=60,
     params:
-        settings=section("collect.permissions", "collect.pictures"),
+        settings=section("collect", "permissions", "pictures"),
         source=SOURCES.options(),
         results=subpath(output.jobs, ancestor=2),
     shell:
@@ -80,12 +79,12 @@ rule fetch_host:
         "../envs/collect.yaml"
     threads: threads_of_job
     resources:
-        politeness=section("collect.politeness", named=True),
+        politeness=section("collect", "politeness"),
         mem_mb=memory_of_job,
         net=1,
         runtime=4320,
     params:
-        settings=section("collect.permissions", "collect.pictures"),
+        settings=section("collect", "permissions", "pictures"),
         results=subpath(output.fetched, ancestor=2),
     shell:
         "python -m liftnet collect fetch --out {params.results:q} --job {wildcards.job} --threads {threads}"
@@ -112,9 +111,8 @@ checkpoint collect_images:
         mem_mb=memory_of_manifest,
         runtime=720,
     params:
-        settings=section("collect.pictures", "collect.duplicates", "collect.splits"),
+        settings=section("collect", "pictures", "duplicates", "splits"),
         results=subpath(output.manifest, parent=True),
-        version=3,
     shell:
         "python -m liftnet collect manifest --out {params.results:q} --threads {threads}"
         " --settings {params.settings:q} --log {log:q}"

@@ -51,10 +51,9 @@ wildcard_constraints:
     figure=r"[a-z0-9]+",
 
 
-def options(*paths, named=False):
-    """The seed and a subtree of the configuration, or several, as options of a command."""
-    words = ["--seed", str(config["seed"]), "--settings", section(*paths, named=named)]
-    return shlex.join(words)
+def options(path, *groups):
+    """The seed and a subtree of the configuration, or some groups of it, as options of a command."""
+    return shlex.join(["--seed", str(config["seed"]), "--settings", section(path, *groups)])
 
 
 def reported(path, caption, category, **labels):
@@ -63,14 +62,10 @@ def reported(path, caption, category, **labels):
     return report(path, caption=where, category=category, labels=labels or None)
 
 
-def section(*paths, named=False):
-    """A subtree of the configuration as JSON, for `--settings`; of several, an object of them by their last names.
-
-    `named` makes such an object of one subtree too, for a command that knows it as one of several.
-    """
-    trees = {path.rpartition(".")[2]: lookup(dpath=path.replace(".", "/"), within=config) for path in paths}
-    tree = trees if named or len(paths) > 1 else next(iter(trees.values()))
-    return json.dumps(tree, sort_keys=True)
+def section(path, *groups):
+    """A subtree of the configuration as JSON, for `--settings`; of it only `groups`, if some are named."""
+    tree = lookup(dpath=path.replace(".", "/"), within=config)
+    return json.dumps({group: tree[group] for group in groups} if groups else tree, sort_keys=True)
 
 
 def list_inputs(wildcards):
@@ -134,9 +129,9 @@ def match_environment():
     return f"../envs/{name}.yaml"
 
 
-def per_work(pattern):
-    """An input function: `pattern` for every work."""
-    return lambda wildcards: [pattern.format(results=RESULTS, work=work) for work in found_works()]
+def per_work(*folders):
+    """An input function: the tables of every work in `folders`."""
+    return lambda wildcards: [f"{RESULTS}/{folder}/{work}.parquet" for folder in folders for work in found_works()]
 
 
 def mask_table_of_work(wildcards):
@@ -197,9 +192,8 @@ def minutes_of_set(name):
 
 
 def groups_of_set(name):
-    """The groups of settings that decide what a rendered set holds."""
-    orthographic = [] if name == "scanned" else ["render.orthographic"]
-    return ["render.views", *orthographic, f"render.{name}"]
+    """The groups of `render` that decide what a rendered set holds."""
+    return ["views", *([] if name == "scanned" else ["orthographic"]), name]
 
 
 def truth_tables(*names):

@@ -13,7 +13,6 @@ GIVES   <results>/sfm/, <results>/tables/sfm.*
 
 rule train_liftnet:
     input:
-        manifest="<results>/manifest.parquet",
         dataset="<results>/dataset",
     output:
         model="<results>/models/liftnet/model.safetensors",
@@ -29,24 +28,20 @@ rule train_liftnet:
         mem_mb=16000,
         runtime=1440,
     params:
-        root=subpath(input.manifest, parent=True),
-        model=subpath(output.model, parent=True),
+        root=subpath(input.dataset, parent=True),
         options=options("depth.train"),
     shell:
-        "python -m liftnet depth train --root {params.root:q} --dataset {input.dataset:q} --model {params.model:q}"
-        " --threads {threads} {params.options} --log {log:q}"
+        "python -m liftnet depth train --root {params.root:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule evaluate_depth:
     input:
-        manifest="<results>/manifest.parquet",
         dataset="<results>/dataset",
         model="<results>/models/liftnet/model.safetensors",
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
         predictions=directory("<results>/predictions"),
-        pairs=reported("<results>/tables/depth_pairs.csv", "depth", "Depth"),
-        demo=reported(truth_tables("depth_demo"), "depth", "Depth"),
+        tables=reported(["<results>/tables/depth_pairs.csv", *truth_tables("depth_demo")], "depth", "Depth"),
     log:
         "<logs>/evaluate_depth.log",
     benchmark:
@@ -59,15 +54,10 @@ rule evaluate_depth:
         mem_mb=8000,
         runtime=120,
     params:
-        root=subpath(input.manifest, parent=True),
-        model=subpath(input.model, parent=True),
-        tables=subpath(output.pairs, parent=True),
-        museum=museum_option(),
-        options=options("depth.evaluate"),
+        root=subpath(input.dataset, parent=True),
+        options=f"{museum_option()} {options('depth.evaluate')}",
     shell:
-        "python -m liftnet depth evaluate --root {params.root:q} --dataset {input.dataset:q}"
-        " --model {params.model:q} {params.museum} --tables {params.tables:q} --threads {threads} {params.options}"
-        " --log {log:q}"
+        "python -m liftnet depth evaluate --root {params.root:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule write_model_card:
@@ -113,10 +103,8 @@ rule reconstruct_works:
         runtime=1440,
     params:
         root=subpath(input.manifest, parent=True),
-        out=subpath(output.truth, parent=True),
-        tables=subpath(output.table, parent=True),
         options=options("depth.sfm"),
         truth=branch(MUSEUM, then=f"--truth {shlex.quote(MUSEUM_FOLDER)}", otherwise=""),
     shell:
-        "python -m liftnet depth sfm --root {params.root:q} --out {params.out:q} --tables {params.tables:q}"
-        " {params.truth} --threads {threads} {params.options} --log {log:q}"
+        "python -m liftnet depth sfm --root {params.root:q} {params.truth} --threads {threads} {params.options}"
+        " --log {log:q}"

@@ -9,7 +9,6 @@ GIVES   <results>/models/, <results>/tables/drkfs_*.*, <results>/figures/drkfs_*
 
 rule train_detector:
     input:
-        manifest="<results>/manifest.parquet",
         dataset="<results>/dataset",
         masks=all_mask_tables,
         shapes="<results>/shapes",
@@ -27,17 +26,15 @@ rule train_detector:
         mem_mb=4000,
         runtime=240,
     params:
-        root=subpath(input.manifest, parent=True),
-        model=subpath(output.model, parent=True),
+        root=subpath(input.dataset, parent=True),
         options=options("drkfs.detector"),
     shell:
-        "python -m liftnet drkfs train detector --root {params.root:q} --dataset {input.dataset:q}"
-        " --meshes {input.shapes:q} --model {params.model:q} --threads {threads} {params.options} --log {log:q}"
+        "python -m liftnet drkfs train detector --root {params.root:q} --meshes {input.shapes:q} --threads {threads}"
+        " {params.options} --log {log:q}"
 
 
 rule train_descriptor:
     input:
-        manifest="<results>/manifest.parquet",
         dataset="<results>/dataset",
     output:
         model="<results>/models/hardnet/model.safetensors",
@@ -53,12 +50,11 @@ rule train_descriptor:
         mem_mb=4000,
         runtime=1440,
     params:
-        root=subpath(input.manifest, parent=True),
-        model=subpath(output.model, parent=True),
+        root=subpath(input.dataset, parent=True),
         options=options("drkfs.descriptor"),
     shell:
-        "python -m liftnet drkfs train descriptor --root {params.root:q} --dataset {input.dataset:q}"
-        " --model {params.model:q} --threads {threads} {params.options} --log {log:q}"
+        "python -m liftnet drkfs train descriptor --root {params.root:q} --threads {threads} {params.options}"
+        " --log {log:q}"
 
 
 rule train_vocabulary:
@@ -127,10 +123,8 @@ rule score_shapes:
         runtime=1440,
     params:
         pictures=f"{RESULTS}/figures/drkfs_scores",
-        seed=config["seed"],
         up=config["drkfs"]["shapes_up"],
-        settings=section("drkfs.metric", "drkfs.score"),
+        options=options("drkfs", "metric", "score"),
     shell:
-        "python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q}"
-        " --pictures {params.pictures:q} --up {params.up} --threads {threads} --seed {params.seed}"
-        " --settings {params.settings:q} --log {log:q}"
+        "python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q} --up {params.up}"
+        " --pictures {params.pictures:q} --threads {threads} {params.options} --log {log:q}"

@@ -106,18 +106,14 @@ rule run_drkfs_experiment:
     input:
         plan=f"{PLANS}/drkfs.yaml",
     output:
-        table=reported(
-            "<results>/tables/drkfs_{experiment}.csv", "drkfs_experiment", "DR-KFS", experiment="{experiment}"
-        ),
-        picture=reported(
-            "<results>/figures/drkfs_{experiment}.png", "drkfs_experiment", "DR-KFS", experiment="{experiment}"
-        ),
+        table=reported("<results>/tables/drkfs_{name}.csv", "drkfs_experiment", "DR-KFS", experiment="{name}"),
+        picture=reported("<results>/figures/drkfs_{name}.png", "drkfs_experiment", "DR-KFS", experiment="{name}"),
     log:
-        "<logs>/run_drkfs_experiment/{experiment}.log",
+        "<logs>/run_drkfs_experiment/{name}.log",
     benchmark:
-        "<benchmarks>/run_drkfs_experiment/{experiment}.tsv"
+        "<benchmarks>/run_drkfs_experiment/{name}.tsv"
     wildcard_constraints:
-        experiment="|".join(DRKFS_PLAN["experiments"]),
+        name="|".join(DRKFS_PLAN["experiments"]),
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -125,9 +121,9 @@ rule run_drkfs_experiment:
         mem_mb=4000,
         runtime=240,
     params:
-        seed=config["seed"],
         out=subpath(output.table, ancestor=2),
-        settings=section("drkfs.metric", "experiments.drkfs"),
+        metric=section("drkfs", "metric"),
+        options=options("experiments", "drkfs"),
     shell:
-        "python -m liftnet experiments drkfs {wildcards.experiment} --plan {input.plan:q} --out {params.out:q}"
-        " --threads {threads} --seed {params.seed} --settings {params.settings:q} --log {log:q}"
+        "python -m liftnet experiments drkfs {wildcards.name} --plan {input.plan:q} --out {params.out:q}"
+        " --threads {threads} --settings {params.metric:q} {params.options} --log {log:q}"

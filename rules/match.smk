@@ -25,8 +25,7 @@ rule match_work:
         runtime=minutes_of_work,
     params:
         root=subpath(input.manifest, parent=True),
-        options=options("match.features", "match.search", "match.pairs", "match.openmvg"),
-        version=2,
+        options=options("match", "features", "search", "pairs", "openmvg"),
     shell:
         "python -m liftnet match --root {params.root:q} --work {wildcards.work:q} --out {output.matches:q}"
         " --threads {threads} {params.options} --log {log:q}"
@@ -37,7 +36,7 @@ rule match_across:
         manifest="<results>/manifest.parquet",
         masks=all_mask_tables,
         # for their features, which are found once
-        matches=per_work("{results}/matches/{work}.parquet"),
+        matches=per_work("matches"),
     output:
         matches="<results>/across/matches.parquet",
     log:

@@ -51,7 +51,7 @@ rule render_set:
     params:
         out=subpath(output.truth, parent=True),
         seed=config["seed"],
-        settings=lambda wildcards: section(*groups_of_set(wildcards.set)),
+        settings=lambda wildcards: section("render", *groups_of_set(wildcards.set)),
     shell:
         "python -m liftnet render set --set {wildcards.set} --out {params.out:q} --threads {threads}"
         " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
@@ -73,4 +73,4 @@ rule render_shapes:
     params:
         options=options("render.shape_files"),
     shell:
-        "python -m liftnet render shapes --out {output.shapes:q} --threads {threads} {params.options}" " --log {log:q}"
+        "python -m liftnet render shapes --out {output.shapes:q} --threads {threads} {params.options} --log {log:q}"

@@ -10,8 +10,7 @@ rule write_report:
     input:
         manifest="<results>/manifest.parquet",
         masks=all_mask_tables,
-        matches=per_work("{results}/matches/{work}.parquet"),
-        pairs=per_work("{results}/pairs/{work}.parquet"),
+        works=per_work("matches", "pairs"),
         predictions="<results>/predictions",
         tables=outputs.report_tables(RESULTS, MUSEUM),
     output:
@@ -28,9 +27,6 @@ rule write_report:
         runtime=30,
     params:
         root=subpath(input.manifest, parent=True),
-        config=config_option(),
-        options=options("report"),
-        version=2,
+        options=f"{config_option()} {options('report')}",
     shell:
-        "python -m liftnet report --root {params.root:q} --out {output.page:q} {params.config} {params.options}"
-        " --log {log:q}"
+        "python -m liftnet report --root {params.root:q} --out {output.page:q} {params.options} --log {log:q}"

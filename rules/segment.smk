@@ -26,20 +26,9 @@ rule train_segmenter:
         runtime=240,
     params:
         root=subpath(input.manifest, parent=True),
-        model=subpath(output.model, parent=True),
-        tables=subpath(output.table, parent=True),
-        options=options(
-            "segment.weights",
-            "segment.network",
-            "segment.data",
-            "segment.augmentation",
-            "segment.train",
-            "segment.predict",
-        ),
-        version=3,
+        options=options("segment", "weights", "network", "data", "augmentation", "train", "predict"),
     shell:
-        "python -m liftnet segment train --root {params.root:q} --model {params.model:q}"
-        " --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}"
+        "python -m liftnet segment train --root {params.root:q} --threads {threads} {params.options} --log {log:q}"
 
 
 rule predict_masks:
@@ -60,13 +49,10 @@ rule predict_masks:
         runtime=60,
     params:
         root=subpath(input.manifest, parent=True),
-        model=subpath(input.model, parent=True),
         settings=section("segment.predict"),
-        version=3,
     shell:
-        "python -m liftnet segment predict --root {params.root:q} --model {params.model:q}"
-        " --artist {wildcards.artist:q} --out {output.masks:q} --threads {threads} --settings {params.settings:q}"
-        " --log {log:q}"
+        "python -m liftnet segment predict --root {params.root:q} --artist {wildcards.artist:q} --out {output.masks:q}"
+        " --threads {threads} --settings {params.settings:q} --log {log:q}"
 
 
 rule evaluate_masks:
@@ -88,10 +74,8 @@ rule evaluate_masks:
     params:
         root=subpath(input.manifest, parent=True),
         museum=subpath(input.truth, parent=True),
-        tables=subpath(output.table, parent=True),
     shell:
-        "python -m liftnet segment evaluate --root {params.root:q} --museum {params.museum:q}"
-        " --tables {params.tables:q} --log {log:q}"
+        "python -m liftnet segment evaluate --root {params.root:q} --museum {params.museum:q} --log {log:q}"
 
 
 rule crossvalidate_masks:
@@ -114,13 +98,10 @@ rule crossvalidate_masks:
         runtime=720,
     params:
         root=subpath(input.manifest, parent=True),
-        tables=subpath(output.folds, parent=True),
-        models=f"{RESULTS}/models/segmenter_folds",
         options=options("segment"),
-        version=2,
     shell:
-        "python -m liftnet segment crossvalidate --root {params.root:q} --out {params.models:q}"
-        " --tables {params.tables:q} --threads {threads} {params.options} --log {log:q}"
+        "python -m liftnet segment crossvalidate --root {params.root:q} --threads {threads} {params.options}"
+        " --log {log:q}"
 
 
 rule draw_mask_sheet:

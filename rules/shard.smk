@@ -10,7 +10,7 @@ GIVES   <results>/dataset/ (with its card, Croissant, attribution, checksums and
 rule write_shards:
     input:
         manifest="<results>/manifest.parquet",
-        pairs=per_work("{results}/pairs/{work}.parquet"),
+        pairs=per_work("pairs"),
         across="<results>/across/pairs.parquet",
     output:
         dataset=directory("<results>/dataset"),
@@ -26,7 +26,6 @@ rule write_shards:
     params:
         root=subpath(input.manifest, parent=True),
         settings=section("shard"),
-        version=2,
     shell:
         "python -m liftnet shard write --root {params.root:q} --out {output.dataset:q}"
         " --settings {params.settings:q} --log {log:q}"
@@ -50,11 +49,10 @@ rule count_leakage:
         runtime=minutes_across,
     params:
         root=subpath(input.dataset, parent=True),
-        tables=subpath(output.table, parent=True),
         near_bits=config["collect"]["duplicates"]["near_duplicate_max_bits"],
     shell:
-        "python -m liftnet shard leakage --dataset {input.dataset:q} --root {params.root:q}"
-        " --tables {params.tables:q} --near-bits {params.near_bits} --threads {threads} --log {log:q}"
+        "python -m liftnet shard leakage --root {params.root:q} --near-bits {params.near_bits} --threads {threads}"
+        " --log {log:q}"
 
 
 rule count_statistics:
@@ -63,11 +61,7 @@ rule count_statistics:
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
         table=reported("<results>/tables/statistics.csv", "statistics", "Dataset", table="statistics"),
-        others=[
-            "<results>/tables/split_sizes.csv",
-            "<results>/tables/sources.csv",
-            "<results>/tables/funnel_by_source.csv",
-        ],
+        others=outputs.statistics_tables(RESULTS),
         figures=directory("<results>/tables/figures"),
     log:
         "<logs>/count_statistics.log",
@@ -81,7 +75,6 @@ rule count_statistics:
     params:
         tables=subpath(output.table, parent=True),
         museum=museum_option(),
-        version=2,
     shell:
         "python -m liftnet shard statistics --dataset {input.dataset:q} {params.museum} --tables {params.tables:q}"
         " --log {log:q}"

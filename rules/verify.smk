@@ -26,7 +26,6 @@ rule verify_work:
     params:
         root=subpath(input.manifest, parent=True),
         options=options("verify"),
-        version=2,
     shell:
         "python -m liftnet verify run --root {params.root:q} --matches {input.matches:q} --out {output.pairs:q}"
         " --threads {threads} {params.options} --log {log:q}"
@@ -52,13 +51,10 @@ use rule verify_work as verify_across with:
 rule evaluate_pairs:
     input:
         manifest="<results>/manifest.parquet",
-        pairs=per_work("{results}/pairs/{work}.parquet"),
+        pairs=per_work("pairs"),
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
-        tables=[
-            "<results>/tables/pairs_by_reason.csv",
-            *truth_tables("correspondences_truth"),
-        ],
+        tables=["<results>/tables/pairs_by_reason.csv", *truth_tables("correspondences_truth")],
     log:
         "<logs>/evaluate_pairs.log",
     benchmark:
@@ -70,18 +66,15 @@ rule evaluate_pairs:
         runtime=60,
     params:
         root=subpath(input.manifest, parent=True),
-        tables=subpath(lambda wildcards, output: output.tables[0], parent=True),
         museum=museum_option(),
-        version=2,
     shell:
-        "python -m liftnet verify evaluate --root {params.root:q} {params.museum} --tables {params.tables:q}"
-        " --log {log:q}"
+        "python -m liftnet verify evaluate --root {params.root:q} {params.museum} --log {log:q}"
 
 
 rule count_cuts:
     input:
         manifest="<results>/manifest.parquet",
-        pairs=per_work("{results}/pairs/{work}.parquet"),
+        pairs=per_work("pairs"),
         truth=branch(MUSEUM, then="<results>/museum/truth.parquet", otherwise=[]),
     output:
         table=reported("<results>/tables/cuts.csv", "cuts", "Dataset", table="cuts"),
@@ -96,9 +89,8 @@ rule count_cuts:
         runtime=60,
     params:
         root=subpath(input.manifest, parent=True),
-        tables=subpath(output.table, parent=True),
         museum=museum_option(),
         settings=section("verify"),
     shell:
         "python -m liftnet verify cuts --root {params.root:q} {params.museum} --settings {params.settings:q}"
-        " --tables {params.tables:q} --log {log:q}"
+        " --log {log:q}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from liftnet.core.errors import nearest
@@ -12,6 +14,13 @@ from liftnet.core.settings import Settings, add_settings_arguments, is_setting
 
 Subparsers = Any  # argparse keeps the type of add_subparsers() private
 Run = Callable[[argparse.Namespace], int | None]
+
+
+@dataclass(frozen=True)
+class BelowRoot:
+    """Where a folder of a run lies unless its option names another place: below the folder that `--root` names."""
+
+    folder: str
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -26,6 +35,9 @@ class CommandParser(argparse.ArgumentParser):
         if unknown:
             chosen: CommandParser = getattr(arguments, "parser", self)
             chosen.refuse(unknown)
+        for name, value in vars(arguments).items():
+            if isinstance(value, BelowRoot):
+                setattr(arguments, name, arguments.root / value.folder)
         return arguments
 
     def format_usage(self) -> str:
@@ -63,6 +75,11 @@ def add_command(
     if settings is not None:
         add_settings_arguments(parser, settings)
     return parser
+
+
+def add_run_folder(parser: argparse.ArgumentParser, option: str, folder: str, help: str) -> None:
+    """Add an option that names a folder of a run, by default the one below `--root` in which the workflow keeps it."""
+    parser.add_argument(option, type=Path, default=BelowRoot(folder), help=f"{help} (default: ROOT/{folder})")
 
 
 def add_stage(stages: Subparsers, name: str, help: str) -> Subparsers:

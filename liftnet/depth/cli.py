@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.data.codes import SPLITS
 from liftnet.depth.settings import EvaluateSettings, SfmSettings, TrainSettings
@@ -23,23 +23,23 @@ def add_commands(stages: Subparsers) -> None:
         commands, "train", _train, "Train LiftNet on the dataset; a stopped run resumes", TrainSettings
     )
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
-    train.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
-    train.add_argument("--model", type=Path, required=True, help="folder of the model to write")
+    add_run_folder(train, "--dataset", "dataset", "folder of the dataset")
+    add_run_folder(train, "--model", "models/liftnet", "folder of the model to write")
     train.add_argument("--targets", type=Path, help="folder with truth.parquet, for methods that learn from depth")
 
     evaluate = add_command(
         commands, "evaluate", _evaluate, "Measure a model on held-out pairs and true depth", EvaluateSettings
     )
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
-    evaluate.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
-    evaluate.add_argument("--model", type=Path, required=True, help="folder of the model")
-    evaluate.add_argument("--tables", type=Path, required=True, help="folder for depth_pairs.* and depth_demo.*")
+    add_run_folder(evaluate, "--dataset", "dataset", "folder of the dataset")
+    add_run_folder(evaluate, "--model", "models/liftnet", "folder of the model")
+    add_run_folder(evaluate, "--tables", "tables", "folder for depth_pairs.* and depth_demo.*")
     evaluate.add_argument("--museum", type=Path, help="folder of the museum, for true depth")
 
     sfm = add_command(commands, "sfm", _sfm, "Reconstruct works with COLMAP: depth to regress", SfmSettings)
     sfm.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
-    sfm.add_argument("--out", type=Path, required=True, help="folder for truth.parquet, truth/ and works.parquet")
-    sfm.add_argument("--tables", type=Path, required=True, help="folder for sfm.*")
+    add_run_folder(sfm, "--out", "sfm", "folder for truth.parquet, truth/ and works.parquet")
+    add_run_folder(sfm, "--tables", "tables", "folder for sfm.*")
     sfm.add_argument("--splits", nargs="+", default=["train", "val"], help="splits (default: train val)")
     sfm.add_argument("--truth", type=Path, help="museum or rendered set with true depth, to measure it")
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.drkfs.settings import DescriptorSettings, DetectorSettings, ScoreCommandSettings
 from liftnet.shape.settings import MvcnnSettings, ShapeGoogleSettings
@@ -45,10 +45,10 @@ def _add_points(trainings: Subparsers) -> None:
     detector = add_command(trainings, "detector", _detector, what, DetectorSettings)
     what = "Train HardNet on patches of the dataset's points; a stopped run resumes"
     descriptor = add_command(trainings, "descriptor", _descriptor, what, DescriptorSettings)
-    for command in (detector, descriptor):
+    for command, folder in ((detector, "models/points"), (descriptor, "models/hardnet")):
         command.add_argument("--root", type=Path, required=True, help="folder with images/, features/ and masks/")
-        command.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
-        command.add_argument("--model", type=Path, required=True, help="folder of the model to write")
+        add_run_folder(command, "--dataset", "dataset", "folder of the dataset")
+        add_run_folder(command, "--model", folder, "folder of the model to write")
         command.add_argument("--licence", default="other", help="of the weights, for the card (default: other)")
         command.add_argument("--half", action="store_true", help="store the weights in half precision")
     detector.add_argument(

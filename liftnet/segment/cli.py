@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.settings import settings_from
@@ -26,25 +26,25 @@ def add_commands(stages: Subparsers) -> None:
 def _add_training(commands: Subparsers) -> None:
     train = add_command(commands, "train", run_train, "train the segmenter from manual masks", SegmenterSettings)
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
-    train.add_argument("--model", type=Path, required=True, help="folder for the trained segmenter")
-    train.add_argument("--tables", type=Path, required=True, help="folder for segmentation.{csv,md,tex}")
+    add_run_folder(train, "--model", "models/segmenter", "folder for the trained segmenter")
+    add_run_folder(train, "--tables", "tables", "folder for segmentation.{csv,md,tex}")
     folds = add_command(
         commands, "crossvalidate", run_crossvalidate, "mask each work by a segmenter that has not seen it",
         SegmentSettings,
     )  # fmt: skip
     folds.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
-    folds.add_argument("--out", type=Path, required=True, help="folder of the folds' segmenters")
-    folds.add_argument("--tables", type=Path, required=True, help="folder for segmentation_folds.* and others")
+    add_run_folder(folds, "--out", "models/segmenter_folds", "folder of the folds' segmenters")
+    add_run_folder(folds, "--tables", "tables", "folder for segmentation_folds.* and others")
     evaluate = add_command(commands, "evaluate", run_evaluate, "compare masks with the museum's truth")
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and masks/")
     evaluate.add_argument("--museum", type=Path, required=True, help="folder that `render museum` wrote")
-    evaluate.add_argument("--tables", type=Path, required=True, help="folder for segmentation_truth.{csv,md,tex}")
+    add_run_folder(evaluate, "--tables", "tables", "folder for segmentation_truth.{csv,md,tex}")
 
 
 def _add_prediction(commands: Subparsers) -> None:
     predict = add_command(commands, "predict", run_predict, "mask the images of an artist", PredictionSettings)
     predict.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and images/")
-    predict.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
+    add_run_folder(predict, "--model", "models/segmenter", "folder of the trained segmenter")
     predict.add_argument("--artist", required=True, help="artist_id as in the manifest")
     predict.add_argument("--out", type=Path, required=True, help="the table; the masks are written beside it")
     images = add_command(commands, "images", run_images, "mask images and folders of images", PredictionSettings)
@@ -71,7 +71,7 @@ def _add_correction(commands: Subparsers) -> None:
     correct = add_command(commands, "correct", run_correct, "check a folder of corrected masks", PredictionSettings)
     correct.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet")
     correct.add_argument("--masks", type=Path, required=True, help="folder of the corrected masks")
-    correct.add_argument("--tables", type=Path, required=True, help="folder for corrections.{csv,md,tex}")
+    add_run_folder(correct, "--tables", "tables", "folder for corrections.{csv,md,tex}")
 
 
 def run_train(arguments: argparse.Namespace) -> None:

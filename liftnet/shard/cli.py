@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.shard.settings import ShardSettings
 
@@ -17,7 +17,7 @@ def add_commands(stages: Subparsers) -> None:
         commands, "write", _write, "Write kept pairs, and the images, as shards of train, val and test", ShardSettings
     )
     write.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and pairs/")
-    write.add_argument("--out", type=Path, required=True, help="folder of the dataset; an older dataset is replaced")
+    add_run_folder(write, "--out", "dataset", "folder of the dataset; an older dataset is replaced")
     verify = add_command(
         commands, "verify", _verify, "Check a copy of a dataset: files, images, pairs, splits, licences"
     )
@@ -30,9 +30,9 @@ def add_commands(stages: Subparsers) -> None:
     leakage = add_command(
         commands, "leakage", _leakage, "Count what stands in two splits of a dataset; fails if anything does"
     )
-    leakage.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
+    add_run_folder(leakage, "--dataset", "dataset", "folder of the dataset")
     leakage.add_argument("--root", type=Path, required=True, help="folder of the run, with across/pairs.parquet")
-    leakage.add_argument("--tables", type=Path, required=True, help="folder for leakage.csv, .md and .tex")
+    add_run_folder(leakage, "--tables", "tables", "folder for leakage.csv, .md and .tex")
     leakage.add_argument(
         "--near-bits", type=int, default=6, help="distance of perceptual hashes that counts (default: 6)"
     )

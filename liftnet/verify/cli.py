@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.verify.settings import VerifySettings
 
@@ -20,11 +20,11 @@ def add_commands(stages: Subparsers) -> None:
     evaluate = add_command(commands, "evaluate", _evaluate, "count pairs by reason and measure their precision")
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, matches/ and pairs/")
     evaluate.add_argument("--museum", type=Path, help="museum with the true depth and cameras of the images")
-    evaluate.add_argument("--tables", type=Path, required=True, help="folder for the tables")
+    add_run_folder(evaluate, "--tables", "tables", "folder for the tables")
     cuts = add_command(commands, "cuts", _sweep, "count what other thresholds would keep", VerifySettings)
     cuts.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and pairs/")
     cuts.add_argument("--museum", type=Path, help="museum with the truth, to measure the precision")
-    cuts.add_argument("--tables", type=Path, required=True, help="folder for the tables")
+    add_run_folder(cuts, "--tables", "tables", "folder for the tables")
 
 
 def _run(arguments: argparse.Namespace) -> None:

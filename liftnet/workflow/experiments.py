@@ -95,8 +95,8 @@ class DepthExperiments:
         """How `depth train` is told where a run's set and targets lie."""
         entry = self.plan["runs"][run]
         folder = self._folder(entry["train"])
-        words = ["--root", folder, "--dataset", f"{folder}/dataset"]
-        return shlex.join([*words, *(["--targets", self._below(entry["targets"])] if entry.get("targets") else [])])
+        targets = ["--targets", self._below(entry["targets"])] if entry.get("targets") else []
+        return shlex.join(["--root", folder, *targets])
 
     def training_settings(self, run: str) -> str:
         """The settings of a run as JSON: the configuration's, the plan's, the run's, what the configuration overrides.

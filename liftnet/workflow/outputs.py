@@ -20,6 +20,11 @@ def report_tables(results: str, is_museum: bool) -> list[str]:
     return [*(f"{results}/tables/{name}.csv" for name in names), *truths]
 
 
+def statistics_tables(results: str) -> list[str]:
+    """The tables that are counted beside the main one of the statistics."""
+    return [f"{results}/tables/{name}.csv" for name in ("split_sizes", "sources", "funnel_by_source")]
+
+
 def mask_tables(results: str, works: Mapping[str, Work]) -> list[str]:
     """The mask tables of all artists."""
     return [f"{results}/masks/{artist}.parquet" for artist in sorted({work.artist for work in works.values()})]

@@ -1,11 +1,12 @@
 """Declaring a command: its usage, its dotted settings, and what it says of words that it does not know."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import Field
 
-from liftnet.core.command import CommandParser, add_command
+from liftnet.core.command import CommandParser, add_command, add_run_folder
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings, fingerprint, settings_from
 
@@ -29,7 +30,8 @@ class Whole(Settings):
 def parser():
     top = CommandParser(prog="liftnet")
     command = add_command(top.add_subparsers(), "train", lambda arguments: None, "Train.", Whole)
-    command.add_argument("--root", required=True)
+    command.add_argument("--root", type=Path, required=True)
+    add_run_folder(command, "--tables", "tables", "folder of the tables")
     return top
 
 
@@ -46,6 +48,17 @@ def test_flags_overrule_the_json_and_the_rest_stays_at_its_default(parser):
     )
     assert read(parser, "--names", "a", "b").names == ["a", "b"]
     assert read(parser, "--no-network.flip").network == Network(flip=False)
+
+
+def test_a_folder_of_a_run_lies_below_its_root_unless_it_is_named(parser, capsys):
+    def tables(*words):
+        return parser.parse_command(["train", "--root", "r", *words]).tables
+
+    assert tables() == Path("r/tables")
+    assert tables("--tables", "t") == Path("t")
+    with pytest.raises(SystemExit):
+        parser.parse_command(["train", "--help"])
+    assert "folder of the tables (default: ROOT/tables)" in capsys.readouterr().out
 
 
 def test_the_usage_names_what_must_be_given_and_no_single_setting(parser, capsys):

@@ -86,10 +86,10 @@ def test_a_group_is_merged_and_a_value_replaced():
 def test_what_a_run_is_trained_from():
     found = experiments()
     assert found.training_inputs("ours") == ["out/manifest.parquet", "out/dataset"]
-    assert found.training_options("ours") == "--root out --dataset out/dataset"
+    assert found.training_options("ours") == "--root out"
     rendered = "out/renders/sketchfab"
     assert found.training_inputs("theirs") == [f"{rendered}/manifest.parquet", f"{rendered}/truth.parquet"]
-    assert found.training_options("theirs") == f"--root {rendered} --dataset {rendered}/dataset --targets {rendered}"
+    assert found.training_options("theirs") == f"--root {rendered} --targets {rendered}"
     assert found.training_inputs("ordinal")[-1] == "out/museum/truth.parquet"
 
 
