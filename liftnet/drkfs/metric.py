@@ -10,15 +10,16 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from liftnet.drkfs.meshes import Align, Meshes, Normalisation
 from liftnet.drkfs.patches import STRIDE, match_patches, patch_weights, sliding_patches
 from liftnet.drkfs.settings import MetricSettings
+from liftnet.mesh.batch import Meshes, Normalisation
 from liftnet.models.folder import SHIPPED
 from liftnet.models.patch_descriptors import BLANK_CONTRAST, PatchDescriptor, load_network
 from liftnet.models.point_detector import load_detector
 from liftnet.rasteriser import Light, Softness, render_soft
 from liftnet.rasteriser.camera_batch import CameraBatch, look_at
 
+Align = Literal["target", "each", "none"]
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 

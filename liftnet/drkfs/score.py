@@ -22,10 +22,10 @@ from liftnet.core.log import get_logger, progress
 from liftnet.core.settings import fingerprint
 from liftnet.core.tables import markdown_table
 from liftnet.core.types import FloatArray
-from liftnet.drkfs.meshes import Meshes
 from liftnet.drkfs.metric import DRKFS, Differences, Target
 from liftnet.drkfs.patches import PATCH, STRIDE
 from liftnet.drkfs.settings import ScoreCommandSettings
+from liftnet.mesh.batch import Meshes
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, load_mesh
 from liftnet.models.folder import SHIPPED, WEIGHTS

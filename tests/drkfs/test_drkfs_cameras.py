@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from liftnet.drkfs.meshes import Meshes
 from liftnet.drkfs.metric import LIGHT, hemisphere
 from liftnet.drkfs.settings import MetricSettings
+from liftnet.mesh.batch import Meshes
 
 BOX = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 SIDES = torch.tensor([[0, 1, 3], [4, 6, 7], [0, 4, 5], [2, 3, 7], [0, 2, 6], [1, 5, 7]])  # one triangle of each side

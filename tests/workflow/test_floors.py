@@ -12,7 +12,7 @@ from liftnet.config import Config
 from liftnet.core.settings import Settings, group_of
 
 ROOT = LIBRARY.parent
-STAGES = {"render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report"}
+STAGES = {"render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "reconstruct", "report"}
 BELOW_STAGES = {"core", "geometry", "data", "mesh", "rasteriser", "learn", "models", "shape"}
 # What each package may import of the others; a package that is not named here fails.
 KNOWS = {
@@ -22,7 +22,7 @@ KNOWS = {
     "mesh": {"core", "geometry"},
     "rasteriser": {"core", "geometry", "mesh"},
     "learn": {"core", "data"},
-    "models": {"core", "data"},
+    "models": {"core", "data", "mesh"},
     "shape": BELOW_STAGES - {"shape"},
     **dict.fromkeys(STAGES, BELOW_STAGES),
     "experiments": BELOW_STAGES | STAGES,

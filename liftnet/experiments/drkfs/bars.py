@@ -20,12 +20,12 @@ from torch import Tensor
 
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
-from liftnet.drkfs.meshes import Meshes
 from liftnet.drkfs.metric import DRKFS
 from liftnet.experiments.drkfs.experiment import Experiment, with_close_patches
 from liftnet.experiments.drkfs.shapes import chair_of
 from liftnet.experiments.figure_page import Panel, Strip, write_picture
 from liftnet.experiments.plan import BarsPlan
+from liftnet.mesh.batch import Meshes
 from liftnet.mesh.mesh import normalising
 from liftnet.rasteriser import Softness, look_at, render_soft
 

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from liftnet.core.files import atomic_path, write_json
 from liftnet.core.log import get_logger
 from liftnet.core.settings import Settings, fingerprint
-from liftnet.drkfs.meshes import Meshes
 from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.drkfs.patches import STRIDE
 from liftnet.experiments.plan import DrkfsPlan
 from liftnet.experiments.settings import DrkfsExperimentSettings
+from liftnet.mesh.batch import Meshes
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape.metrics import METRICS, compare
 from liftnet.shape.settings import ComparisonSettings

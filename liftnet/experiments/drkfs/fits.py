@@ -20,7 +20,6 @@ from torch import Tensor
 from liftnet.core.ids import slug, stable_seed
 from liftnet.core.log import LineMeter, get_logger
 from liftnet.core.tables import write_tables
-from liftnet.drkfs.meshes import Meshes
 from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.experiments.drkfs.experiment import Arrays, Experiment, title_of, with_close_patches
 from liftnet.experiments.drkfs.shapes import targets_of
@@ -37,6 +36,7 @@ from liftnet.experiments.figure_page import (
 )
 from liftnet.experiments.plan import FitsPlan, LossPlan
 from liftnet.experiments.settings import FitSettings
+from liftnet.mesh.batch import Meshes
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.rasteriser import Softness, render_soft
 

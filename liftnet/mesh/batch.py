@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from liftnet.mesh.mesh import TriangleMesh
 
-Align = Literal["target", "each", "none"]
 RADIUS = 0.5  # of a normalised shape
 
 

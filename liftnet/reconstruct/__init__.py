@@ -1,0 +1,1 @@
+"""Shape from one image: networks trained by their own losses and by DR-KFS."""

@@ -1,0 +1,50 @@
+"""Losses of reconstruction networks, each a module of this folder with `NEEDS` and `loss`.
+
+A new loss is a new module: settings and command line know it by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from liftnet.core.settings import module_names
+from liftnet.models.reconstruction import ReconstructionNetwork, Views
+
+LOSSES = module_names(Path(__file__).parent)
+LossTerms = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeBatch:
+    """What is known of B shapes; a loss finds there what its `NEEDS` names, in the shape's frame.
+
+    Attributes:
+        views: The pictures that the network sees.
+        points: (B, N, 3) of the outer surface.
+        normals: (B, N, 3) of these points, unit length, outwards.
+        voxels: (B, R, R, R) bool by centres, [x, y, z] over the cube from -.5 to .5.
+        cameras: (B, K) numbers of the views of DR-KFS's hemisphere that `coverage`, `shaded` and `features` show.
+        coverage: (B, K, S, S) in [0, 1], the true shape's silhouettes.
+        shaded: (B, K, S, S) in [0, 1], the true shape in the light of DR-KFS.
+        targets: What DR-KFS compares with, of all its views.
+    """
+
+    views: Views
+    points: Tensor = field(default_factory=lambda: torch.empty(0))
+    normals: Tensor = field(default_factory=lambda: torch.empty(0))
+    voxels: Tensor = field(default_factory=lambda: torch.empty(0))
+    cameras: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    coverage: Tensor = field(default_factory=lambda: torch.empty(0))
+    shaded: Tensor = field(default_factory=lambda: torch.empty(0))
+    targets: Any = None
+
+
+Loss = Callable[[ReconstructionNetwork, Any, ShapeBatch, torch.Generator], LossTerms]
+"""From a network, what its `forward` said and what is known of the shapes to (B,) each: "loss" and what is only
+recorded. A module of this folder has one, called `loss`, and `NEEDS`, the names of attributes of `ShapeBatch`."""
