@@ -86,6 +86,38 @@ def nested_interval(groups: Sequence[FloatArray], seed: int, mean: Literal["valu
     return percentile_interval(picked.sum(1) / counts[drawn].sum(1))
 
 
+def crossed_interval(
+    values: npt.ArrayLike, rows: npt.ArrayLike, columns: npt.ArrayLike, seed: int, resamples: int = RESAMPLES
+) -> Interval:
+    """The 95 % interval of a mean over values that two kinds of clusters cross, such as votes of people on items.
+
+    Rows and columns are both drawn again, with replacement and as many as there are, and a value counts as often as
+    its row times as often as its column (the pigeonhole bootstrap; Owen, "The pigeonhole bootstrap", Annals of Applied
+    Statistics 1(2), 2007). Drawing one kind alone would take the other for all that there will ever be.
+
+    Args:
+        values: (N,) values; a row and a column may share any number of them.
+        rows: (N,) names of the rows, of any kind that sorts.
+        columns: (N,) names of the columns.
+        seed: Of the draws.
+        resamples: Samples of rows and columns.
+
+    Returns:
+        Lower and upper end; NaN for fewer than two rows or columns.
+    """
+    row, column = (np.unique(np.asarray(names), return_inverse=True)[1] for names in (rows, columns))
+    if not len(row) or min(row.max(), column.max()) < 1:
+        return NONE
+    sums, counts = np.zeros((2, row.max() + 1, column.max() + 1))
+    np.add.at(sums, (row, column), np.asarray(values, float))
+    np.add.at(counts, (row, column), 1)
+    rng = np.random.default_rng(seed)
+    of_rows, of_columns = (rng.multinomial(count, np.full(count, 1 / count), resamples) for count in sums.shape)
+    totals, numbers = ((of_rows @ table * of_columns).sum(1) for table in (sums, counts))
+    drawn = numbers > 0  # where few cells are filled, a sample may have met none
+    return percentile_interval(totals[drawn] / numbers[drawn])
+
+
 def percentile_interval(means: FloatArray) -> Interval:
     """The 95 % interval of a quantity by its values in resamples (R,)."""
     low, high = np.quantile(means, QUANTILES)

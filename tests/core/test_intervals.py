@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from liftnet.core import intervals
-from liftnet.core.intervals import mean_interval, nested_interval, resampled_means
+from liftnet.core.intervals import crossed_interval, mean_interval, nested_interval, resampled_means
 
 
 def some_clusters(seed, clusters=20, per_cluster=5):
@@ -95,3 +95,41 @@ def test_a_single_cluster_has_only_the_nested_interval():
     assert all(map(math.isnan, mean_interval([10.0], [4], 0)))
     low, high = nested_interval([values], 0)
     assert 1 < low < 2.5 < high < 4
+
+
+def test_crossed_samples_are_those_of_a_plain_loop_over_people_and_items():
+    rng = np.random.default_rng(4)
+    people, items = rng.integers(6, size=40), rng.integers(5, size=40)  # some cells empty, some filled twice
+    values = rng.random(40)
+    drawn = np.random.default_rng(9)
+    often = [drawn.multinomial(count, [1 / count] * count, 300) for count in (6, 5)]
+    means = []
+    for of_people, of_items in zip(*often, strict=True):
+        weights = [of_people[person] * of_items[item] for person, item in zip(people, items, strict=True)]
+        if sum(weights):
+            means.append(sum(w * value for w, value in zip(weights, values, strict=True)) / sum(weights))
+    expected = tuple(np.quantile(means, [0.025, 0.975]))
+    assert crossed_interval(values, people, items, 9, 300) == pytest.approx(expected)
+    names = np.array(list("abcdef"))[people]
+    assert crossed_interval(values, names, items, 9, 300) == pytest.approx(expected)
+
+
+def test_crossed_intervals_hold_for_people_and_items_where_one_kind_of_clusters_does_not():
+    """The mean of all people and items lies inside 95 % of intervals; of those over people alone in far fewer."""
+    rng = np.random.default_rng(0)
+    people, items = (grid.ravel() for grid in np.meshgrid(np.arange(30), np.arange(25), indexing="ij"))
+    both, alone = [], []
+    for seed in range(120):
+        table = rng.normal(size=(30, 1)) * 0.3 + rng.normal(size=(1, 25)) + rng.normal(size=(30, 25))
+        low, high = crossed_interval(table.ravel(), people, items, seed, 400)
+        both.append(low <= 0 <= high)
+        low, high = mean_interval(table.sum(1), np.full(30, 25), seed, 400)
+        alone.append(low <= 0 <= high)
+    assert 0.88 <= np.mean(both) <= 1
+    assert np.mean(alone) < 0.7
+
+
+def test_one_person_or_one_item_has_no_crossed_interval():
+    assert all(math.isnan(end) for end in crossed_interval([1, 0, 1], [0, 0, 0], [0, 1, 2], 0))
+    assert all(math.isnan(end) for end in crossed_interval([1, 0, 1], [0, 1, 2], [0, 0, 0], 0))
+    assert all(math.isnan(end) for end in crossed_interval([], [], [], 0))

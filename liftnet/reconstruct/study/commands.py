@@ -1,0 +1,60 @@
+"""The commands `reconstruct study build`, `analyse` and `simulate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import settings_from
+from liftnet.reconstruct.study.settings import StudySettings, VoterSettings
+
+
+def add_study(commands: Subparsers) -> None:
+    """Add `study` to the commands of the stage."""
+    studies = add_stage(commands, "study", "ask people which reconstruction looks more alike")
+    _add_build(studies)
+    analyse = add_command(studies, "analyse", _analyse, "the share of votes for DR-KFS, with its interval")
+    what = "answers of simulated voters, to try a study and its analysis before anybody is asked"
+    simulate = add_command(studies, "simulate", _simulate, what, VoterSettings)
+    for command in (analyse, simulate):
+        command.add_argument("--plan", type=Path, required=True, metavar="FILE", help="the study's plan")
+        command.add_argument("--key", type=Path, required=True, metavar="FILE", help="the study's key")
+    analyse.add_argument("--answers", type=Path, required=True, metavar="DIR", help="what the participants sent")
+    analyse.add_argument("--out", type=Path, required=True, metavar="STEM", help="table to write, without suffix")
+    simulate.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder of the answers")
+    simulate.add_argument("--voters", type=int, default=80, metavar="N", help="how many (default: 80)")
+
+
+def _add_build(studies: Subparsers) -> None:
+    what = "a page that asks people, its plan and its key"
+    build = add_command(studies, "build", _build, what, StudySettings)
+    build.add_argument("--items", type=Path, required=True, metavar="CSV", help="table of pictures and meshes")
+    what = "ps1: drawn from all items; ps2: from the best, which takes scores"
+    build.add_argument("--study", choices=("ps1", "ps2"), default="ps1", help=f"{what} (default: ps1)")
+    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the study")
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    from liftnet.reconstruct.study.build import build_study
+    from liftnet.reconstruct.study.items import items_of_table
+
+    settings = settings_from(arguments, StudySettings)
+    items = items_of_table(arguments.items)
+    build_study(items, arguments.out, arguments.study, settings, arguments.seed, arguments.threads)
+
+
+def _analyse(arguments: argparse.Namespace) -> None:
+    from liftnet.reconstruct.study.analyse import analyse_study
+
+    analyse_study(arguments.plan, arguments.key, arguments.answers, arguments.out, arguments.seed)
+
+
+def _simulate(arguments: argparse.Namespace) -> None:
+    from liftnet.reconstruct.study.simulate import simulate_study
+
+    if arguments.voters < 1:
+        raise LiftnetError("--voters", "must be 1 at least", "Say how many voters to simulate")
+    settings = settings_from(arguments, VoterSettings)
+    simulate_study(arguments.plan, arguments.key, arguments.out, arguments.voters, settings, arguments.seed)
