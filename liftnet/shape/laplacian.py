@@ -67,10 +67,18 @@ def sampled_spectrum(mesh: TriangleMesh, points: int, count: int, seed: int = 0)
     Raises:
         ValueError: The surface has no area, or is as thin as a line.
     """
-    drawn = sample_surface(mesh, points, seed).points
+    return point_spectrum(sample_surface(mesh, points, seed).points, count)
+
+
+def point_spectrum(drawn: FloatArray, count: int) -> Spectrum:
+    """Eigenfunctions on points (N, 3) of a surface that were drawn evenly; see `sampled_spectrum`.
+
+    Raises:
+        ValueError: The points lie on a line or in one place.
+    """
     drawn = drawn - drawn.mean(axis=0)  # far from the origin the library's neighbours are wrong, by 15 % of lambda_1
     drawn = drawn / np.linalg.norm(drawn, axis=1).max()
-    neighbours = min(30, points - 1)
+    neighbours = min(30, len(drawn) - 1)
     try:
         stiffness, mass = robust_laplacian.point_cloud_laplacian(drawn, n_neighbors=neighbours)
     except RuntimeError as error:

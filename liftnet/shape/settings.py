@@ -24,7 +24,9 @@ class ComparisonSettings(Settings):
     turns: int = Field(36, ge=1, le=3600, description="turns about the upright axis that `yaw` and `icp` try")
     points: int = Field(100_000, ge=1, le=10_000_000, description="points drawn from each surface")
     emd_points: int = Field(1024, ge=1, le=10_000, description="points of the earth mover's distance")
-    f_threshold: float = Field(0.01, gt=0, description="distance below which a point is right, after placing")
+    f_threshold: float = Field(
+        0.01, gt=0, description="distance below which a point is right, after placing; f_score_2: twice this"
+    )
     voxels: int = Field(32, ge=1, le=512, description="voxels a side of the cube for intersection over union")
     vocabulary: str | None = Field(
         None, description="geometric words of Shape Google (vocabulary.safetensors); null: those of the package"

@@ -20,7 +20,13 @@ from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.models.folder import Card, paragraph
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
-from liftnet.shape.laplacian import Spectrum, heat_kernel_signature, sampled_spectrum, surface_spectrum
+from liftnet.shape.laplacian import (
+    Spectrum,
+    heat_kernel_signature,
+    point_spectrum,
+    sampled_spectrum,
+    surface_spectrum,
+)
 from liftnet.shape.settings import ShapeGoogleSettings
 
 LOG = get_logger("drkfs")
@@ -30,7 +36,9 @@ ITERATIONS = 50
 REMEDY = "Train one with `python -m liftnet drkfs train vocabulary`, or leave it out to use the one of the package"
 
 
-def describe(mesh: TriangleMesh, vocabulary: Vocabulary | None = None, seed: int = 0) -> FloatArray:
+def describe(
+    mesh: TriangleMesh, vocabulary: Vocabulary | None = None, seed: int = 0, points: FloatArray | None = None
+) -> FloatArray:
     """The bag of features of a shape: how much of its area belongs to each word.
 
     It depends neither on place, rotation, scale nor bending, and not on how the surface is cut into triangles. Its
@@ -40,12 +48,13 @@ def describe(mesh: TriangleMesh, vocabulary: Vocabulary | None = None, seed: int
         mesh: The surface, open or not, of whatever parts.
         vocabulary: The words; those of the package if None.
         seed: Of the points that are drawn.
+        points: (N, 3) of its surface, drawn evenly, instead of such; words of meshes' vertices do not use them.
 
     Returns:
         (W,) fractions, their sum is 1.
     """
     vocabulary = vocabulary or load_vocabulary()
-    signatures, areas = signatures_of(mesh, vocabulary.settings, seed)
+    signatures, areas = signatures_of(mesh, vocabulary.settings, seed, points)
     return areas @ vocabulary.memberships(signatures)
 
 
@@ -160,16 +169,22 @@ def times_of(settings: ShapeGoogleSettings) -> FloatArray:
     return np.geomspace(settings.first_time, settings.last_time, settings.times)
 
 
-def spectrum_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> Spectrum:
-    """The eigenfunctions that the settings ask for: on points drawn from the surface, or on the mesh's vertices."""
+def spectrum_of(
+    mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0, points: FloatArray | None = None
+) -> Spectrum:
+    """The eigenfunctions that the settings ask for: on points of the surface, or on the mesh's vertices."""
     if settings.surface == "mesh":
         return surface_spectrum(mesh, settings.eigenpairs)
+    if points is not None:
+        return point_spectrum(points[: settings.points], settings.eigenpairs)
     return sampled_spectrum(mesh, settings.points, settings.eigenpairs, seed)
 
 
-def signatures_of(mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+def signatures_of(
+    mesh: TriangleMesh, settings: ShapeGoogleSettings, seed: int = 0, points: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Signatures (N, T) of points of a surface, and the fraction of the area (N,) that each stands for."""
-    spectrum = spectrum_of(mesh, settings, seed)
+    spectrum = spectrum_of(mesh, settings, seed, points)
     return heat_kernel_signature(spectrum, times_of(settings)), spectrum.areas
 
 

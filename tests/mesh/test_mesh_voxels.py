@@ -109,3 +109,30 @@ def test_intersection_over_union_of_shifted_cubes():
     assert np.isnan(voxels.iou(np.zeros(3, bool), np.zeros(3, bool)))
     with pytest.raises(ValueError, match="N, 3"):
         voxels.contains(box(1), np.zeros((4, 2)))
+
+
+def test_a_flood_fills_what_a_surface_encloses_and_enters_through_a_missing_side():
+    """A box of 16 voxels a side whose faces run through the middle of voxels: with these it is 17 wide."""
+    closed = box(0.5, (1 / 64,) * 3)
+    corners = closed.corners[:, :, 0]
+    opened = TriangleMesh(closed.vertices, closed.faces[np.ptp(corners, axis=1) + (corners.max(1) < 0.2) > 0])
+    assert len(opened.faces) == len(closed.faces) - 2
+    assert voxels.flooded(closed, 32).sum() == 17**3
+    assert voxels.flooded(opened, 32).sum() == 17**3 - 15 * 15 * 16  # the inside, and the middle of the missing side
+
+
+def test_patches_that_cover_a_shape_flood_as_one_whatever_their_winding():
+    """Every triangle by itself, half of them turned: no edge has two faces."""
+    whole = ball(0.4, subdivisions=3)
+    faces = np.arange(3 * len(whole.faces)).reshape(-1, 3)
+    faces[::2] = faces[::2, ::-1]
+    grid = voxels.flooded(TriangleMesh(whole.corners.reshape(-1, 3), faces))
+    assert (grid == voxels.flooded(whole)).all()
+    radius = np.linalg.norm(voxels.grid_centres(32), axis=1).reshape(grid.shape)
+    assert grid[radius < 0.39].all()
+    assert not grid[radius > 0.4 + 0.5 * 3**0.5 / 32].any()
+
+
+def test_a_flood_leaves_out_what_lies_beyond_the_cube():
+    assert voxels.flooded(box(4.0), 16).sum() == 0
+    assert voxels.flooded(box(4.0), 16, (-2.5, 2.5)).sum() > 1000

@@ -10,8 +10,9 @@ import trimesh
 
 from liftnet import shape
 from liftnet.core.errors import LiftnetError
-from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.mesh import TriangleMesh, sample_surface
 from liftnet.shape import metrics
+from liftnet.shape.described import Described
 from liftnet.shape.metrics import METRICS, Pair, ShapeMetric, compare
 from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings
 
@@ -89,7 +90,7 @@ def test_a_metric_that_fails_is_nan_with_a_reason_and_the_rest_goes_on(monkeypat
     for name, compute in {
         "broken": failing, "undefined": lambda pair: math.nan, "faces": lambda pair: len(pair.mesh.faces)
     }.items():  # fmt: skip
-        monkeypatch.setitem(metrics.METRICS, name, ShapeMetric(name, name, compute))
+        monkeypatch.setitem(metrics.METRICS, name, ShapeMetric(name, name, compute, 1.0))
     result = compare(ball(), ball(), ("broken", "chamfer_l1", "undefined", "faces"), FEW)
     assert math.isnan(result.values["broken"])
     assert math.isnan(result.values["undefined"])
@@ -140,3 +141,49 @@ def test_public_names_are_loaded_when_used_and_torch_only_for_what_needs_it():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="mesh_of"):
         shape.mesh_of  # noqa: B018
+
+
+def test_a_mesh_without_a_surface_is_worse_than_any_other_by_every_metric():
+    for metric in METRICS.values():
+        assert metric.as_distance(metric.penalty) >= 1, metric.name
+    assert METRICS["chamfer_l1"].penalty == pytest.approx(3**0.5)  # those of Occupancy Networks
+    assert METRICS["chamfer_l2"].penalty == pytest.approx(6)
+    assert (METRICS["iou"].penalty, METRICS["normal_consistency"].penalty, METRICS["f_score"].penalty) == (0, -1, 0)
+
+
+def test_the_second_f_score_doubles_the_distance():
+    settings = ComparisonSettings(align="none", points=20_000, f_threshold=0.03)
+    values = compare(ball(0.45), ball(0.5), ("f_score", "f_score_2"), settings).values
+    assert values["f_score"] == 0  # all points are .05 away
+    assert values["f_score_2"] == pytest.approx(1, abs=0.01)
+
+
+def test_what_is_known_of_a_target_is_not_made_again(monkeypatch):
+    names, settings = ("lfd", "shape_google", "chamfer_l1"), ComparisonSettings(align="none", points=2000)
+    shape, target = mesh_of(trimesh.creation.box(extents=(0.8, 0.5, 0.3))), ball()
+    once = compare(shape, target, names, settings)
+    arrays = Described(target, settings).arrays(("lfd", "shape_google"))
+    known = Described(TriangleMesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64)), settings, known=arrays)
+    again = compare(shape, known, names[:2], settings)
+    assert again.values == {name: once.values[name] for name in names[:2]}
+
+
+def test_points_that_are_given_stand_for_the_surface():
+    """A ball in a ball: only the outer one is seen."""
+    both = mesh_of(trimesh.util.concatenate([trimesh.creation.icosphere(3, radius=r) for r in (0.5, 0.25)]))
+    outer = sample_surface(ball(), 4000, 1)
+    settings = ComparisonSettings(align="target", size="sphere", points=4000, emd_points=100)
+    names = ("completeness", "emd", "normal_consistency", "shape_google")
+    drawn = compare(ball(), both, names, settings).values
+    given = compare(ball(), Described(both, settings, surface=(outer.points, outer.normals)), names, settings).values
+    apart = 0.5 / math.sqrt(4000 / math.pi)  # neighbouring points
+    assert drawn["completeness"] == pytest.approx(
+        0.25 / 5 + apart * 4 / 5, rel=0.05
+    )  # a fifth of the area lies inside
+    assert given["completeness"] < 0.01
+    assert given["emd"] < drawn["emd"]
+    assert given["shape_google"] < drawn["shape_google"]
+    far = TriangleMesh(both.vertices * 3 + 1, both.faces)
+    moved = Described(far, settings, surface=(outer.points * 3 + 1, outer.normals))
+    placed = compare(TriangleMesh(ball().vertices * 3 + 1, ball().faces), moved, names, settings).values
+    assert placed == pytest.approx(given, rel=1e-6)
