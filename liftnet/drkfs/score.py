@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from liftnet.core.devices import choose_device
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, write_text, writing_error
+from liftnet.core.files import atomic_path, write_text
+from liftnet.core.journal import append_entry, read_entries
 from liftnet.core.log import get_logger, progress
 from liftnet.core.settings import fingerprint
 from liftnet.core.tables import markdown_table
@@ -257,7 +258,7 @@ def score_couples(
         if score is None or not (holds(couple.name) or score.status != OK):
             score = _score(couple, measure, key, up)
             if journal:
-                _append(journal, score)
+                append_entry(journal, asdict(score))
         scores.append(score)
     return scores
 
@@ -303,28 +304,16 @@ def _content(path: Path) -> str:
         return str(path)
 
 
-def _append(journal: Path, score: Score) -> None:
-    try:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        with journal.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(asdict(score)))  # a line that a kill cut off stays a line of its own
-    except OSError as error:
-        raise writing_error(journal, error) from error
-
-
 def _read_journal(journal: Path) -> dict[tuple[str, str], Score]:
-    """The scores of a journal by name and recipe; a last line that was cut off by a kill is passed over."""
+    """The scores of a journal by name and recipe."""
     known: dict[tuple[str, str], Score] = {}
-    if not journal.exists():
-        return known
-    for line in journal.read_text(encoding="utf-8", errors="replace").split("\n"):
-        if not line:
-            continue
+    for entry in read_entries(journal, "drkfs"):
         try:
-            score = Score(**json.loads(line))
+            score = Score(**entry)
+        except TypeError:
+            LOG.info("%s: a line of another version is passed over", journal)
+        else:
             known[score.name, score.recipe] = score
-        except (ValueError, TypeError):
-            LOG.info("%s: a line that is not whole is passed over", journal)
     return known
 
 

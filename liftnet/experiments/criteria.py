@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from liftnet.core.tables import markdown_table
-from liftnet.experiments.depth.tables import Estimate, difference, estimate, mean_of_classes
 from liftnet.experiments.drkfs.legs import REMOVED, equal_strength
+from liftnet.experiments.estimates import Estimate, difference, estimate, mean_of_classes
 from liftnet.experiments.plan import (
     BetterLoss,
     ClassesWon,

@@ -91,8 +91,9 @@ def flooded(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, float
     voxel = (bounds[1] - bounds[0]) / resolution
     # edges of half a voxel: where the surface passes between two centres, a corner lies in one of their voxels
     points, _ = subdivide_to_size(mesh.vertices, mesh.faces, voxel / 2, max_iter=30)
-    cells = np.floor((points - bounds[0]) / voxel).astype(np.int64)
-    cells = cells[((cells >= 0) & (cells < resolution)).all(1)]
+    places = (points - bounds[0]) / voxel
+    places = places[((places >= 0) & (places <= resolution)).all(1)]
+    cells = np.minimum(places.astype(np.int64), resolution - 1)
     touched = np.zeros((resolution,) * 3, bool)
     touched[tuple(cells.T)] = True
     return np.asarray(binary_fill_holes(touched))

@@ -253,7 +253,8 @@ def compare(
         raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use {', '.join(METRICS)}")
     shapes = [_described(shape, settings, seed) for shape in (mesh, target)]
     moves = placements(shapes[0].mesh, shapes[1].mesh, settings.align, settings.size, settings.turns, seed)
-    pair = Pair(*(shape.placed(move) for shape, move in zip(shapes, moves, strict=True)), settings, seed)
+    mine, theirs = (shape.placed(move) for shape, move in zip(shapes, moves, strict=True))
+    pair = Pair(mine, theirs, settings, seed)
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name in names:

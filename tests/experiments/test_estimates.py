@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from liftnet.experiments.depth.tables import difference, estimate, mean_of_classes
+from liftnet.experiments.estimates import difference, estimate, mean_of_classes
 
 
 def scores(values, run="a", kind="c"):
