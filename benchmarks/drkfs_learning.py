@@ -37,15 +37,14 @@ from liftnet.drkfs.hardnet import (
     mean_matching_precision,
     new_hardnet,
 )
-from liftnet.drkfs.metric import hemisphere
 from liftnet.drkfs.points import PointSet, load_points, read_gray
-from liftnet.drkfs.settings import DescriptorSettings, MetricSettings
+from liftnet.drkfs.settings import DescriptorSettings
 from liftnet.drkfs.train import patches_of
 from liftnet.experiments.drkfs.shapes import chair_of
 from liftnet.models.folder import SHIPPED
 from liftnet.models.patch_descriptors import load_descriptor
 from liftnet.models.point_detector import PointDetector, load_detector
-from liftnet.rasteriser import render_soft
+from liftnet.rasteriser import hemisphere, render_soft
 
 PAGE = Path(__file__).with_suffix(".md")
 MOST_PATCHES, MOST_PAIRS = 4000, 60
@@ -210,7 +209,7 @@ def repeatability(options: argparse.Namespace, points: PointSet) -> pd.DataFrame
 
 def chair_views() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Gray renders of chairs of boxes, their silhouettes and the visible corners (N, 2) px."""
-    cameras = hemisphere(MetricSettings(views=VIEWS))
+    cameras = hemisphere(VIEWS)
     for index in range(CHAIRS):
         mesh = chair_of(0, index).mesh()
         vertices = torch.from_numpy(np.array(mesh.vertices, np.float32))

@@ -22,8 +22,16 @@ from measuring import machine, measured, one_thread, shown, spent, write_report
 from rasteriser_scene import SIDE, SIGMAS, VIEWS, sphere
 from torch import Tensor
 
-from liftnet.drkfs import MetricSettings, hemisphere
-from liftnet.rasteriser import CameraBatch, Light, SoftImages, Softness, bin_triangles, numba_kernels, render_soft
+from liftnet.rasteriser import (
+    CameraBatch,
+    Light,
+    SoftImages,
+    Softness,
+    bin_triangles,
+    hemisphere,
+    numba_kernels,
+    render_soft,
+)
 from liftnet.rasteriser.reference import aggregate, coverage_and_depth
 from liftnet.rasteriser.render import _scenes
 
@@ -168,7 +176,7 @@ def main() -> None:
     options = parser.parse_args()
     with one_thread():
         vertices, faces = sphere()
-        mesh, cameras = (vertices.requires_grad_(), faces), hemisphere(MetricSettings(views=VIEWS))
+        mesh, cameras = (vertices.requires_grad_(), faces), hemisphere(VIEWS)
         compared, ruled = comparison(mesh, cameras, options.runs), rules(mesh, cameras)
         parts = pd.DataFrame([steps(mesh, cameras, sigma, options.runs) for sigma in SIGMAS])
     seconds = {"forward, CPU s": ",.3g", "back, CPU s": ",.3g", "both, CPU s": ",.3g"}

@@ -22,8 +22,7 @@ import torch
 from measuring import OURS, PEER, machine, measured, one_thread, save_figure, shown, tidy, write_report
 from rasteriser_scene import SIDE, VIEWS, projected, sphere
 
-from liftnet.drkfs import MetricSettings, hemisphere
-from liftnet.rasteriser import Softness, render_soft
+from liftnet.rasteriser import Softness, hemisphere, render_soft
 from liftnet.rasteriser.softness import pixel_boxes
 
 FACES = (320, 1_280, 5_120, 20_480, 81_920, 327_680, 1_310_720)
@@ -53,7 +52,7 @@ def forget_the_most() -> None:
 def measure(backend: str, faces: int, views: int, size: int) -> dict[str, float]:
     """CPU seconds forward and back, and memory, in this process."""
     vertices, triangles = sphere(subdivisions(faces))
-    cameras = hemisphere(MetricSettings(views=views))
+    cameras = hemisphere(views)
 
     def run() -> float:
         moving = vertices.clone().requires_grad_()

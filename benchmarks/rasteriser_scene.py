@@ -8,8 +8,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from liftnet.drkfs import MetricSettings, hemisphere
-from liftnet.rasteriser import Light
+from liftnet.rasteriser import Light, hemisphere
 
 VIEWS, SIDE, SUBDIVISIONS = 25, 256, 4
 SIGMAS = (1e-5, 1e-4)
@@ -43,5 +42,5 @@ def sphere(subdivisions: int = SUBDIVISIONS, noise: float = 0.02) -> tuple[Tenso
 def projected(subdivisions: int = SUBDIVISIONS, views: int = VIEWS) -> Scene:
     """The sphere as the cameras of the hemisphere see it."""
     vertices, faces = sphere(subdivisions)
-    cameras = hemisphere(MetricSettings(views=views))
+    cameras = hemisphere(views)
     return Scene(cameras.project(vertices), faces, Light().shade(vertices[faces], cameras))

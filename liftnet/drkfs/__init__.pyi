@@ -1,5 +1,4 @@
-from .meshes import Meshes
-from .metric import DRKFS, Differences, Options, Target, hemisphere
+from .metric import DRKFS, Differences, Meshes, Options, Target
 from .settings import MetricSettings
 
-__all__ = ["DRKFS", "Differences", "Meshes", "MetricSettings", "Options", "Target", "hemisphere"]
+__all__ = ["DRKFS", "Differences", "Meshes", "MetricSettings", "Options", "Target"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -16,11 +15,10 @@ from liftnet.mesh.batch import Meshes, Normalisation
 from liftnet.models.folder import SHIPPED
 from liftnet.models.patch_descriptors import BLANK_CONTRAST, PatchDescriptor, load_network
 from liftnet.models.point_detector import load_detector
-from liftnet.rasteriser import Light, Softness, render_soft
-from liftnet.rasteriser.camera_batch import CameraBatch, look_at
+from liftnet.rasteriser import CameraBatch, Light, Softness, render_soft
+from liftnet.rasteriser.hemisphere import HALF_LAMBERT, hemisphere
 
 Align = Literal["target", "each", "none"]
-GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 class DRKFS(nn.Module):
@@ -58,7 +56,7 @@ class DRKFS(nn.Module):
     ) -> None:
         super().__init__()
         self.settings, self.options = settings or MetricSettings(), options or Options()
-        self.cameras = hemisphere(self.settings) if cameras is None else cameras
+        self.cameras = _cameras(self.settings) if cameras is None else cameras
         self.detector = self._frozen_detector(detector)
         self.descriptor = self._frozen_descriptor(descriptor)
 
@@ -208,36 +206,12 @@ class DRKFS(nn.Module):
         return PatchDescriptor(descriptor, options.blank_contrast, options.detach_statistics, chosen.precision)
 
 
+def _cameras(chosen: MetricSettings) -> CameraBatch:
+    return hemisphere(chosen.views, chosen.camera_distance, chosen.half_angle, chosen.lowest_elevation)
+
+
 def _placed(meshes: Meshes, normalisation: Normalisation | None) -> Sequence[Tensor]:
     return meshes.vertices if normalisation is None else normalisation.apply(meshes)
-
-
-def hemisphere(settings: MetricSettings | None = None) -> CameraBatch:
-    """Cameras on a hemisphere that look at the origin.
-
-    The eyes are a Fibonacci lattice: camera i is i golden angles around the vertical axis, and each stands in the
-    middle of a band of the same area. At distance 2 a sphere of radius 0.5 is seen under 14.5 degrees and fills the
-    image but for 4.7 px at 256 px: nothing of a normalised shape is cut.
-
-    Args:
-        settings: How many cameras, how far away, their viewing angle, and where the band that they fill begins.
-
-    Returns:
-        Perspective cameras, the lowest first.
-    """
-    chosen = settings or MetricSettings()
-    places = torch.arange(chosen.views, dtype=torch.float64)
-    lowest = math.sin(math.radians(chosen.lowest_elevation))
-    height = lowest + (1 - lowest) * (places + 0.5) / chosen.views
-    radius = (1 - height.square()).sqrt()
-    azimuth = places * GOLDEN_ANGLE
-    eyes = torch.stack([radius * azimuth.sin(), height, radius * azimuth.cos()], 1)
-    return look_at(chosen.camera_distance * eyes, chosen.half_angle).to(torch.zeros(()))
-
-
-LIGHT = Light(ambient=0.75, directional=0.25, wrapped=True)
-"""Half Lambert, from 0.5 to 1: edges between faces that both look away from the light are seen, and no face is as dark
-as the background, before which its outline would be lost."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +232,7 @@ class Options:
     """
 
     align: Align = "target"
-    light: Light = LIGHT
+    light: Light = HALF_LAMBERT
     gradient: Literal["exact", "truncated"] = "exact"
     backend: Literal["reference", "numba", "triton"] | None = None
     blank_contrast: float = BLANK_CONTRAST

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from liftnet.drkfs.metric import LIGHT, hemisphere
 from liftnet.drkfs.settings import MetricSettings
 from liftnet.mesh.batch import Meshes
+from liftnet.rasteriser import HALF_LAMBERT, hemisphere
 
 BOX = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 SIDES = torch.tensor([[0, 1, 3], [4, 6, 7], [0, 4, 5], [2, 3, 7], [0, 2, 6], [1, 5, 7]])  # one triangle of each side
@@ -19,7 +20,7 @@ def eyes_of(cameras):
 
 @pytest.mark.parametrize("count", [1, 25, 400])
 def test_cameras_stand_on_the_upper_half_and_see_the_origin_in_the_middle(count):
-    cameras = hemisphere(MetricSettings(views=count))
+    cameras = hemisphere(count)
     eyes = eyes_of(cameras)
     torch.testing.assert_close(eyes.norm(dim=1), torch.full((count,), 2.0))
     assert bool((eyes[:, 1] > 0).all())
@@ -30,7 +31,7 @@ def test_cameras_stand_on_the_upper_half_and_see_the_origin_in_the_middle(count)
 @pytest.mark.parametrize("count", [25, 200])
 def test_cameras_are_spread_evenly(count):
     """No two are much nearer than in the densest packing, and no direction is much farther from all of them."""
-    eyes = torch.nn.functional.normalize(eyes_of(hemisphere(MetricSettings(views=count))), dim=1)
+    eyes = torch.nn.functional.normalize(eyes_of(hemisphere(count)), dim=1)
     packed = math.sqrt(2 / math.sqrt(3) * 2 * math.pi / count)  # distance of neighbours in a hexagonal lattice
     apart = torch.cdist(eyes, eyes).fill_diagonal_(torch.inf).amin(1)
     assert float(apart.min()) > 0.75 * packed
@@ -41,12 +42,12 @@ def test_cameras_are_spread_evenly(count):
 
 
 def test_the_lowest_elevation_is_kept():
-    heights = eyes_of(hemisphere(MetricSettings(views=50, lowest_elevation=30)))[:, 1] / 2
+    heights = eyes_of(hemisphere(50, lowest_elevation=30))[:, 1] / 2
     assert math.degrees(math.asin(float(heights.min()))) > 30
-    with pytest.raises(ValueError, match="elevation"):
-        hemisphere(MetricSettings(views=5, lowest_elevation=90))
-    with pytest.raises(ValueError, match="views"):
-        hemisphere(MetricSettings(views=0))
+    with pytest.raises(ValidationError, match="elevation"):
+        MetricSettings(lowest_elevation=90)
+    with pytest.raises(ValidationError, match="views"):
+        MetricSettings(views=0)
 
 
 def test_a_normalised_shape_is_in_the_image_and_nearly_fills_it():
@@ -105,7 +106,7 @@ def test_meshes_of_several_sizes_are_placed_one_by_one_or_alike():
 
 def test_all_pairs_of_sides_of_a_box_differ_in_shade():
     """Also those that look away from the light; none is nearly as dark as the background, nor brighter than white."""
-    shades = LIGHT.shade(BOX[SIDES], hemisphere())
+    shades = HALF_LAMBERT.shade(BOX[SIDES], hemisphere())
     facing = torch.linalg.cross(BOX[SIDES[:, 1]] - BOX[SIDES[:, 0]], BOX[SIDES[:, 2]] - BOX[SIDES[:, 0]], dim=1)
     outward = (facing * BOX[SIDES].mean(1)).sum(1) > 0
     assert 0.5 <= float(shades.min()) < float(shades.max()) <= 1

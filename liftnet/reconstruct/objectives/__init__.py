@@ -15,6 +15,7 @@ from torch import Tensor
 
 from liftnet.core.settings import module_names
 from liftnet.models.reconstruction import ReconstructionNetwork, Views
+from liftnet.rasteriser import CameraBatch, hemisphere
 
 LOSSES = module_names(Path(__file__).parent)
 LossTerms = dict[str, Tensor]
@@ -29,9 +30,10 @@ class ShapeBatch:
         points: (B, N, 3) of the outer surface.
         normals: (B, N, 3) of these points, unit length, outwards.
         voxels: (B, R, R, R) bool by centres, [x, y, z] over the cube from -.5 to .5.
-        cameras: (B, K) numbers of the views of DR-KFS's hemisphere that `coverage`, `shaded` and `features` show.
+        cameras: (B, K) numbers of the views of `rig` that `coverage` and `shaded` show: the same K for all shapes.
+        rig: All cameras from which the true shapes were rendered; by default those of DR-KFS.
         coverage: (B, K, S, S) in [0, 1], the true shape's silhouettes.
-        shaded: (B, K, S, S) in [0, 1], the true shape in the light of DR-KFS.
+        shaded: (B, K, S, S) in [0, 1], the true shape in the light of DR-KFS, `HALF_LAMBERT`.
         targets: What DR-KFS compares with, of all its views.
     """
 
@@ -40,6 +42,7 @@ class ShapeBatch:
     normals: Tensor = field(default_factory=lambda: torch.empty(0))
     voxels: Tensor = field(default_factory=lambda: torch.empty(0))
     cameras: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    rig: CameraBatch = field(default_factory=hemisphere)
     coverage: Tensor = field(default_factory=lambda: torch.empty(0))
     shaded: Tensor = field(default_factory=lambda: torch.empty(0))
     targets: Any = None
