@@ -116,7 +116,8 @@ class Neighbours:
         """Weighted sums (V, ...) of the neighbours' values (V, ...), floats; differentiable."""
         flat = values.reshape(len(values), -1)
         # half the time of a sparse matrix, a fifth of that of index_add
-        sums = torch.nn.functional.embedding_bag(self.index, flat, per_sample_weights=self.weight, mode="sum")
+        weight = self.weight.to(flat.dtype)
+        sums = torch.nn.functional.embedding_bag(self.index, flat, per_sample_weights=weight, mode="sum")
         return sums.view(values.shape)
 
 

@@ -8,7 +8,9 @@ the same origin.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -39,6 +41,10 @@ class Views:
     distance: Tensor
     half_width: Tensor
 
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Views:
+        """The same on another device."""
+        return Views(*(getattr(self, each.name).to(device, non_blocking=non_blocking) for each in fields(self)))
+
 
 class ReconstructionNetwork(nn.Module, ABC):
     """Base of the networks in `liftnet.models.reconstruction_networks`.
@@ -48,11 +54,15 @@ class ReconstructionNetwork(nn.Module, ABC):
     Attributes:
         image_size: Side of the square pictures it sees, px; others are resized by `forward`.
         frame: Which frame its shapes lie in.
+        voxels: Cells along a side of the grids of voxels that it is trained with.
+        own_losses: What its paper trains it with: names of losses of the stage `reconstruct`, each with its weight.
         settings: What `network_from` built it from.
     """
 
     image_size: int
     frame: Frame = "object"
+    voxels: int = 32
+    own_losses: Mapping[str, float] = MappingProxyType({})
     settings: NetworkSettings
 
     @abstractmethod
@@ -62,6 +72,14 @@ class ReconstructionNetwork(nn.Module, ABC):
     @abstractmethod
     def surfaces(self, prediction: Any) -> list[Surface]:
         """The mesh of each of the B shapes in the network's frame, differentiable in the prediction."""
+
+    def object_surfaces(self, prediction: Any, views: Views) -> list[Surface]:
+        """The mesh of each of the B shapes in the shape's own frame, whatever the network's."""
+        surfaces = self.surfaces(prediction)
+        if self.frame == "object":
+            return surfaces
+        turned = zip(surfaces, views.rotation, strict=True)
+        return [(vertices @ rotation.to(vertices), faces) for (vertices, faces), rotation in turned]
 
 
 def network_from(settings: NetworkSettings) -> ReconstructionNetwork:

@@ -187,15 +187,23 @@ def chamfer(points: Tensor, target: Tensor, squared: bool = True) -> Tensor:
         raise ValueError(f"points must be (N, 3) or (B, N, 3), not {tuple(points.shape)} and {tuple(target.shape)}")
     if points.ndim == 3:
         return torch.stack([chamfer(a, b, squared) for a, b in zip(points, target, strict=True)])
-    forward, backward = _partners(points, target)
+    forward, backward = partners(points, target)
     there, back = points - target[forward], target - points[backward]
     if squared:
         return there.square().sum(1).mean() + back.square().sum(1).mean()
     return (there.norm(dim=1).mean() + back.norm(dim=1).mean()) / 2
 
 
-def _partners(points: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Which point of the other set is nearest, both ways."""
+def partners(points: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Which point of the other set is nearest, both ways.
+
+    Args:
+        points: (N, 3).
+        target: (M, 3).
+
+    Returns:
+        (N,) indices of `target` and (M,) of `points`, int64.
+    """
     import torch
 
     with torch.no_grad():

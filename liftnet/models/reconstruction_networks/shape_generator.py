@@ -6,6 +6,8 @@ normalisation it has: 25,961,417 weights as published.
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,7 @@ class ShapeGenerator(ReconstructionNetwork):
         hidden: Width of the first inner layer; the second is twice as wide.
     """
 
+    own_losses = MappingProxyType({"silhouettes_softras": 1.0})
     faces: Tensor
     signs: Tensor
     logits: Tensor

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import module_names
 from liftnet.models.reconstruction import ReconstructionNetwork, Views
 from liftnet.rasteriser import CameraBatch, hemisphere
 
 LOSSES = module_names(Path(__file__).parent)
 LossTerms = dict[str, Tensor]
+Kind = TypeVar("Kind", bound=ReconstructionNetwork)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,3 +53,15 @@ class ShapeBatch:
 Loss = Callable[[ReconstructionNetwork, Any, ShapeBatch, torch.Generator], LossTerms]
 """From a network, what its `forward` said and what is known of the shapes to (B,) each: "loss" and what is only
 recorded. A module of this folder has one, called `loss`, and `NEEDS`, the names of attributes of `ShapeBatch`."""
+
+
+def only_for(kind: type[Kind], network: ReconstructionNetwork, loss: str) -> Kind:
+    """The network, if it is of the kind whose predictions a loss understands.
+
+    Raises:
+        LiftnetError: It is not.
+    """
+    if not isinstance(network, kind):
+        reason = f"is for networks of the kind {kind.__name__}, not {type(network).__name__}"
+        raise LiftnetError(f"the loss {loss}", reason, "Choose another loss, or another network")
+    return network
