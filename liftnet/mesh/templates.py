@@ -114,7 +114,7 @@ class Neighbours:
 
     def sums(self, values: Tensor) -> Tensor:
         """Weighted sums (V, ...) of the neighbours' values (V, ...), floats; differentiable."""
-        flat = values.reshape(len(values), -1)
+        flat = values.flatten(1)
         # half the time of a sparse matrix, a fifth of that of index_add
         weight = self.weight.to(flat.dtype)
         sums = torch.nn.functional.embedding_bag(self.index, flat, per_sample_weights=weight, mode="sum")
@@ -135,7 +135,7 @@ def neighbours(edges: Tensor, vertices: int, symmetric: bool = False) -> Neighbo
     own, other = there[torch.argsort(there[:, 0], stable=True)].T
     degree = torch.bincount(own, minlength=vertices)
     place = torch.arange(len(own), device=own.device) - (degree.cumsum(0) - degree)[own]
-    most = max(1, int(degree.max()))
+    most = int(degree.max()) if len(own) else 1
     index = torch.arange(vertices, device=own.device)[:, None].repeat(1, most)
     weight = torch.zeros(vertices, most, device=own.device)
     index[own, place] = other

@@ -23,7 +23,9 @@ def rendered(surfaces: Sequence[Surface], batch: ShapeBatch, image_size: int, so
         surfaces: The shapes; one without faces is not seen.
         batch: Whose cameras are looked through.
         image_size: S, px.
-        softness: Distance outside an edge at which coverage has fallen to .27, px.
+        softness: Distance outside an edge at which a triangle's coverage has fallen to .27, px. Beside sharp views of
+            the truth it is also a bias, because soft outlines lie farther out: the best size of a shape of 50 px is
+            1 % too small at .16 px, 2 to 3 % at .32, 4 to 7 % at .55.
     """
     vertices, faces = zip(*surfaces, strict=True)
     sigma = (2 * softness / image_size) ** 2  # the image spans 2

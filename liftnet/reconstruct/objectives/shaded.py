@@ -11,7 +11,7 @@ from liftnet.reconstruct.objectives import LossTerms, ShapeBatch
 from liftnet.reconstruct.objectives._views import rendered, roughness
 
 NEEDS = ("cameras", "shaded")
-SOFTNESS = 0.55  # px: sigma 3e-4 at 64 px
+SOFTNESS = 0.32  # px, as in SoftRas' loss; at .55 a shape 4 to 7 % too small would have the least loss
 LAPLACIAN = 5e-3  # SoftRas'; without it single vertices run away along the gradient of few pixels
 
 
