@@ -65,6 +65,22 @@ def read_image(source: Source, upright: bool = False, max_pixels: int = MAX_PIXE
     return np.asarray(pixels)
 
 
+def read_rgba(source: Source, max_pixels: int = MAX_PIXELS) -> UInt8Array:
+    """Decode a picture with its transparency; one without is opaque.
+
+    Returns:
+        (H, W, 4) uint8: red, green and blue, not multiplied by the fourth, the opacity.
+
+    Raises:
+        BadImageError: It is missing or cannot be used; `status` says why.
+    """
+    data, what = load(source)
+    picture = open_header(data, what, max_pixels)
+    decode(picture, what)
+    opaque = picture.mode != "RGBA" and "transparency" not in picture.info
+    return np.asarray((to_rgb(picture, what) if opaque else picture).convert("RGBA"))
+
+
 def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """The levels of a grey picture of 8 or 16 bits as they are stored: a depth map, for example.
 

@@ -337,6 +337,39 @@ SHAPES = _schema(
 )
 
 
+RECONSTRUCTION_SHAPES = _schema(
+    "reconstruction_shapes",  # one row per shape asked for, in renders/reconstruction/shapes.parquet
+    ("shape_id", pa.string()),  # the folder of its files below shapes/
+    ("class", pa.string()),
+    ("split", pa.string()),
+    ("source", pa.string()),  # path below the folder of meshes, or "generated"
+    ("status", pa.string()),  # "ok" or why it was set aside, e.g. unreadable, no_faces, duplicate
+    ("reason", pa.string()),  # the status in plain words
+    ("n_vertices", pa.int32()),  # of mesh.ply
+    ("n_faces", pa.int32()),
+    ("watertight", pa.bool_()),
+    ("n_views", pa.int32()),
+    ("n_points", pa.int32()),
+    ("hidden", pa.float32()),  # share of the whole surface's points that lie inside the solid
+    ("filled", pa.list_(pa.float32())),  # share of voxels inside, for each resolution
+)
+
+VIEWS = _schema(
+    "views",  # one row per picture, in renders/reconstruction/views.parquet, in the order of the shapes
+    ("shape_id", pa.string()),
+    ("view", pa.int32()),  # 0 to n_views - 1: shapes/<shape_id>/<view, three digits>.png
+    ("rotation", pa.list_(pa.float32(), 9)),  # row by row: the shape's frame to x right, y up, z towards the camera
+    ("distance", pa.float32()),  # of the camera from the shape's middle, which is on its axis
+    ("half_width", pa.float32()),  # tangent of half its viewing angle
+    ("azimuth", pa.float32()),  # degrees; 0 looks at the front, grows to the shape's +x
+    ("elevation", pa.float32()),  # degrees above the horizon
+    ("light", pa.list_(pa.float32(), 3)),  # direction to the key light in the shape's frame
+    ("light_colour", pa.list_(pa.float32(), 3)),  # linear
+    ("ambient", pa.list_(pa.float32(), 3)),  # of the surrounding from above, linear
+    ("colour", pa.list_(pa.float32(), 3)),  # mean colour of the shape's parts in this picture, linear
+)
+
+
 def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
     """Write rows (dicts; missing columns become null) or a table as Parquet with `schema`, atomically."""
     with table_writer(path, schema) as write:
