@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -17,7 +16,6 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json
 from liftnet.core.ids import slug, stable_seed
 from liftnet.core.log import get_logger
-from liftnet.core.parallel import map_threads
 from liftnet.core.types import BoolArray, FloatArray, Int64Array, UInt8Array
 from liftnet.data.dataset import replaced_folder
 from liftnet.data.masks import write_mask
@@ -31,14 +29,16 @@ from liftnet.render.blender import find_blender
 from liftnet.render.materials import MATERIALS, Material, paint
 from liftnet.render.ray_caster import make_subject, photograph, render_view
 from liftnet.render.scene import make_places
+from liftnet.render.set_folder import SetFolder
 from liftnet.render.settings import SetSettings
 from liftnet.render.shapes import SCAN_UNIT, SCULPTURE, Recording, Shape, shapes_of
 from liftnet.render.viewpoints import OrthographicView, fit_frame, plan_views, shapenet_views, sketchfab_views
 
 LOG = get_logger("render")
 VERSION = 2  # raised when the same settings give other pictures
-FOLDERS = ("images", "masks", "truth", "pairs", "shapes", "dataset")
-TABLES = ("truth.parquet", "manifest.parquet", "shapes.parquet", "set.json")
+PER_SHAPE = ("shapes", "pairs")
+FOLDERS = ("images", "masks", "truth", "dataset")
+TABLES = ("truth.parquet", "manifest.parquet", "shapes.parquet")
 CUTTING = Cutting(rows_per_group=64)  # dense pairs are long: a group is what training holds in memory
 PAIRS_PER_GROUP = 16
 SCAN_SPAN = 180.0  # degrees about the object that its photographs span
@@ -68,18 +68,20 @@ class RenderedSet:
         """Id of a view: 16 hexadecimal digits of the SHA-256 of the set's name and its path."""
         return hashlib.sha256(f"{self.name}/{self.stem(shape, view)}".encode()).hexdigest()[:16]
 
-    def done(self, shape: Shape) -> Path:
-        """The file that says what became of a shape; written last."""
-        return self.folder / "shapes" / f"{shape.shape_id}.json"
-
     def pairs(self, shape: Shape) -> Path:
         """The table of its pairs."""
         return self.folder / "pairs" / f"{shape.shape_id}.parquet"
 
-    def record(self) -> dict[str, Any]:
-        """What the pictures depend on, as kept in set.json."""
+    @property
+    def files(self) -> SetFolder:
+        """The folder as a set that is written shape by shape."""
         settings = self.settings.of_set(self.name)
-        return {"version": VERSION, "set": self.name, "seed": self.seed, "settings": settings}
+        record = {"version": VERSION, "set": self.name, "seed": self.seed, "settings": settings}
+        return SetFolder(self.folder, record, PER_SHAPE, FOLDERS, TABLES)
+
+    def done(self, shape: Shape) -> Path:
+        """The file that says what became of a shape."""
+        return self.files.done(shape)
 
 
 def render_set(folder: Path, name: str, settings: SetSettings, seed: int, threads: int) -> Path:
@@ -103,20 +105,14 @@ def render_set(folder: Path, name: str, settings: SetSettings, seed: int, thread
     if settings.orthographic.renderer == "blender" and name != "scanned":
         find_blender(settings.views.blender)  # before anything is written
     shapes = shapes_of(name, settings, seed)
-    counts = view_counts(name, settings, len(shapes))
-    _prepare(rendered, shapes)
-    pending = [number for number, shape in enumerate(shapes) if not _complete(rendered, shape)]
-    truth = rendered.folder / "truth.parquet"
-    if not pending and truth.exists():
-        LOG.info("nothing to do: the set of %d shapes is complete in %s", len(shapes), rendered.folder)
-        return truth
-    truth.unlink(missing_ok=True)
-    if len(pending) < len(shapes):
-        LOG.info("going on: %d of %d shapes are complete", len(shapes) - len(pending), len(shapes))
-    work = map_threads(lambda i: _render_shape(rendered, shapes[i], counts[i]), pending, threads, "render", "shapes")
-    for _ in work:
-        pass
-    _finish(rendered, shapes)
+    counts = dict(zip((s.shape_id for s in shapes), view_counts(name, settings, len(shapes)), strict=True))
+    truth = rendered.files.last
+
+    def render(shape: Shape) -> None:
+        _render_shape(rendered, shape, counts[shape.shape_id])
+
+    if rendered.files.write(shapes, lambda shape: _complete(rendered, shape), render, threads):
+        _finish(rendered, shapes)
     return truth
 
 
@@ -131,36 +127,9 @@ def view_counts(name: str, settings: SetSettings, n_shapes: int) -> list[int]:
     return [share + (number < more) for number in range(n_shapes)]
 
 
-def _prepare(rendered: RenderedSet, shapes: list[Shape]) -> None:
-    """Keep what fits the settings, remove a set of other settings, refuse a folder that is something else."""
-    record = rendered.folder / "set.json"
-    if record.exists():
-        if read_json(record) != rendered.record():
-            LOG.info("the settings changed: rendering the set anew")
-            _remove(rendered.folder)
-    elif any((rendered.folder / name).exists() for name in (*FOLDERS, *TABLES)):
-        raise LiftnetError(rendered.folder, "holds files that are no rendered set", "Name a new folder with --out")
-    write_json(record, rendered.record())
-    wanted = {shape.shape_id for shape in shapes}
-    for folder in (rendered.folder / "shapes", rendered.folder / "pairs"):  # of shapes that are gone since
-        for path in folder.glob("*"):
-            if path.suffix in (".json", ".parquet") and path.stem not in wanted:
-                path.unlink()
-                (rendered.folder / "truth.parquet").unlink(missing_ok=True)
-
-
-def _remove(folder: Path) -> None:
-    for name in TABLES:
-        (folder / name).unlink(missing_ok=True)
-    for name in FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-
-
 def _complete(rendered: RenderedSet, shape: Shape) -> bool:
-    if not rendered.done(shape).exists():
-        return False
-    row = read_json(rendered.done(shape))
-    if row.get("source_bytes") != shape.size:  # the user has put another mesh in its place
+    row = rendered.files.row(shape)
+    if row is None:
         return False
     needed = [rendered.pairs(shape)] if row["status"] == "ok" else []
     for view in range(len(row["views"])):

@@ -30,6 +30,7 @@ from liftnet.mesh.reading import Converters, find_meshes, read_mesh
 from liftnet.mesh.settings import ReadingSettings
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.classes import CLASSES, make_shape, make_surface
+from liftnet.render.set_folder import Listed
 from liftnet.render.settings import SetSettings
 
 LOG = get_logger("render")
@@ -74,33 +75,16 @@ class Solid:
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(Listed):
     """One shape of a set, before it is read or made.
 
     Attributes:
-        shape_id: Safe in file names, the same from run to run.
-        class_name: "sculpture", or a class of ShapeNet.
-        split: train, val or test.
-        source: Path below the folder of the set, or "generated".
-        seed: Of everything random about it.
         make: Reads or makes it; raises BadMeshError.
         material: Name of its material; None draws one.
-        path: Its file; None where it is generated or a recording.
     """
 
-    shape_id: str
-    class_name: str
-    split: str
-    source: str
-    seed: int
     make: Callable[[], Solid | Recording] = field(repr=False)
     material: str | None = None
-    path: Path | None = None
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of its file: another number means another shape. None without a file."""
-        return self.path.stat().st_size if self.path and self.path.exists() else None
 
 
 def shapes_of(name: str, settings: SetSettings, seed: int) -> list[Shape]:
