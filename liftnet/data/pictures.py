@@ -294,14 +294,14 @@ def _camera(make: object, model: object) -> str | None:
 
 
 def write_image(path: Path | str, pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], quality: int = 92) -> None:
-    """Write (H, W) or (H, W, 3) pixels atomically; the suffix chooses the format (.jpg, .png)."""
+    """Write (H, W), (H, W, 3) or, as PNG, (H, W, 4) pixels atomically; the suffix is the format (.jpg, .png)."""
     write_bytes(path, encode_image(pixels, Path(path).suffix, quality))
 
 
 def encode_image(
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], suffix: str = ".png", quality: int = 92
 ) -> bytes:
-    """Encode (H, W) or (H, W, 3) pixels as a JPEG (4:4:4) or PNG; uint16 greyscale only as PNG."""
+    """Encode (H, W) or (H, W, 3) pixels as a JPEG (4:4:4) or PNG; uint16 greyscale and (H, W, 4) only as PNG."""
     buffer = BytesIO()
     picture = Image.fromarray(pixels)
     if suffix.lower() in (".jpg", ".jpeg"):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numba
 import numpy as np
+from scipy.ndimage import binary_dilation
 
+from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, FloatArray, IntArray
-from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.mesh import TriangleMesh, face_areas, sample_surface
 
 MISWOUND = 0.01  # fraction of edges run through twice in one direction, above which the winding means nothing
 UNIT = (-0.5, 0.5)
+POINTS_PER_VOXEL = 8  # of a surface that fills a face of a voxel: one in 3,000 such voxels is missed
+SKIN = 1e-4  # how far from the surface one looks for what lies on its sides, world units
+ROUNDS = 30  # of drawing points until enough of them lie on the outside
 
 
 def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
@@ -41,6 +48,53 @@ def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
         rays = np.ascontiguousarray(points[:, order], np.float64)
         votes += _votes(corners, rays, *_columns(corners), wound)
     return votes > 3
+
+
+@dataclass(frozen=True, repr=False)
+class OuterSamples:
+    """Points of the boundary of a solid.
+
+    Attributes:
+        points: (N, 3) float64.
+        normals: (N, 3) float64, of length 1, outwards.
+        hidden: Share of the whole surface's points that lie inside the solid, estimated from all that were drawn.
+    """
+
+    points: FloatArray
+    normals: FloatArray
+    hidden: float
+
+
+def sample_outside(mesh: TriangleMesh, count: int, seed: int) -> OuterSamples:
+    """Draw points from the boundary of what a mesh encloses, each place as likely as any other.
+
+    Shapes that are put together from overlapping parts have surface inside; a point of which both sides lie inside the
+    mesh, by the rule of `contains`, is left out. Normals are turned to the side that lies outside; of a sheet with
+    nothing inside on either side they stay as its faces are wound.
+
+    Args:
+        mesh: The surface, of ordinary size: about 1.
+        count: Number of points.
+        seed: The same seed gives the same points.
+
+    Raises:
+        ValueError: `count` is below 1, or almost no surface has an outside.
+    """
+    found: list[tuple[FloatArray, FloatArray]] = []
+    drawn = kept = 0
+    for number in range(ROUNDS):
+        share = max(kept / drawn, 0.05) if drawn else 0.6
+        samples = sample_surface(mesh, max(64, int(1.1 * (count - kept) / share)), stable_seed(seed, str(number)))
+        points, normals = samples.points, samples.normals
+        before, behind = (contains(mesh, points + step * normals) for step in (SKIN, -SKIN))
+        outer = ~(before & behind)
+        turned = np.where((before & ~behind)[:, None], -normals, normals)
+        found.append((points[outer], turned[outer]))
+        drawn, kept = drawn + len(points), kept + int(outer.sum())
+        if kept >= count:
+            points, normals = (np.concatenate(rows)[:count] for rows in zip(*found, strict=True))
+            return OuterSamples(points, normals, 1 - kept / drawn)
+    raise ValueError(f"of {drawn:,} points of the surface only {kept:,} have an outside")
 
 
 def miswound_fraction(mesh: TriangleMesh) -> float:
@@ -97,6 +151,30 @@ def flooded(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, float
     touched = np.zeros((resolution,) * 3, bool)
     touched[tuple(cells.T)] = True
     return np.asarray(binary_fill_holes(touched))
+
+
+def with_thin_parts(voxels: BoolArray, mesh: TriangleMesh, seed: int, bounds: tuple[float, float] = UNIT) -> BoolArray:
+    """The voxels, and those that the surface crosses far from any filled one: parts that no centre lies in.
+
+    A voxel is added if points of the surface lie in it and none of its 26 neighbours was filled. So wings and poles
+    thinner than a voxel become one voxel thick, and nothing else grows.
+
+    Args:
+        voxels: (R, R, R) bool, as `voxelise` gives them.
+        mesh: The surface, within the bounds.
+        seed: Of the points that are drawn from it, eight for each face of a voxel that the surface has room for.
+        bounds: The cube, as in `voxelise`.
+
+    Returns:
+        (R, R, R) bool.
+    """
+    resolution = len(voxels)
+    per_unit = resolution / (bounds[1] - bounds[0])
+    count = 1 + int(POINTS_PER_VOXEL * face_areas(mesh).sum() * per_unit**2)
+    places = np.floor((sample_surface(mesh, count, seed).points - bounds[0]) * per_unit).astype(np.int64)
+    crossed = np.zeros_like(voxels)
+    crossed[tuple(places.clip(0, resolution - 1).T)] = True
+    return voxels | (crossed & ~binary_dilation(voxels, np.ones((3, 3, 3), bool)))
 
 
 def iou(inside: BoolArray, target: BoolArray) -> float:

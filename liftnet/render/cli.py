@@ -35,9 +35,13 @@ def _museum(arguments: argparse.Namespace) -> None:
 
 
 def _set(arguments: argparse.Namespace) -> None:
+    from liftnet.render.reconstruction import NAME, render_reconstruction_set
     from liftnet.render.sets import render_set
 
     settings = settings_from(arguments, SetSettings)
+    if arguments.set == NAME:
+        render_reconstruction_set(arguments.out, settings, arguments.seed, arguments.threads)
+        return
     render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)
 
 

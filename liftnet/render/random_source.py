@@ -56,6 +56,28 @@ class RandomSource:
 
 
 @dataclass(frozen=True)
+class RangedSource(RandomSource):
+    """The random numbers of a shape when a share of every range is kept for other shapes.
+
+    Attributes:
+        held_out: Share of the range of each uniform number that is held out, half of it at either end.
+        inside: Draw from what is left between the ends; else every second number, on average, comes from the ends.
+    """
+
+    held_out: float
+    inside: bool
+
+    def uniform(self, low: float, high: float) -> float:
+        """A uniform number of its share of the range."""
+        end, at = self.held_out / 2, float(self.rng.random())
+        if self.inside or self.chance(0.5):
+            at = end + (1 - 2 * end) * at
+        else:
+            at = at * 2 * end if at < 0.5 else 1 - (1 - at) * 2 * end
+        return low + at * (high - low)
+
+
+@dataclass(frozen=True)
 class ShapeParams(RandomSource):
     """The random numbers of one sculpture, and its artist's style.
 

@@ -1,7 +1,7 @@
 """The built-in renderer: cast rays, shade what they meet, smooth the edges, add the sensor's noise.
 
-It takes photographs of a sculpture in its place, and orthographic views of one mesh with depth in half widths of the
-image.
+It takes photographs of a sculpture in its place, and views of one mesh alone: orthographic ones with a backdrop, their
+depth in half widths of the image, and others cut out, with the share of each pixel that the mesh covers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 from liftnet.core.types import BoolArray, FloatArray, IntArray, UInt8Array
 from liftnet.data.truth import TrueView
-from liftnet.geometry.cameras import Camera
+from liftnet.geometry.cameras import AnyCamera, Camera
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.render.materials import Material, Surface
 from liftnet.render.scene import OBJECT, SKY, Bodies, Hits, Place, openness_at
-from liftnet.render.viewpoints import Illumination, OrthographicView, PerspectiveView
+from liftnet.render.viewpoints import Illumination, OrthographicView, PerspectiveView, SubjectView
 
 SUBPIXELS = np.array([[-0.375, -0.125], [0.125, -0.375], [0.375, 0.125], [-0.125, 0.375]])  # rotated grid
 SHADOW_RAYS = 2
@@ -61,7 +61,7 @@ def photograph(place: Place, material: Material, view: PerspectiveView) -> tuple
     return develop(linear.reshape(*shape, 3), hits.kind == OBJECT, rng), TrueView(depth, view.camera)
 
 
-def _pixels(view: PerspectiveView | OrthographicView) -> FloatArray:
+def _pixels(view: PerspectiveView | SubjectView) -> FloatArray:
     """(H * W, 2) the centres of the pixels of a view, row by row."""
     across = np.stack(np.meshgrid(np.arange(view.width), np.arange(view.height)), -1)
     return across.reshape(-1, 2).astype(np.float64)
@@ -175,7 +175,7 @@ def develop(linear: FloatArray, subject: BoolArray, rng: np.random.Generator) ->
     return np.clip(255 * encoded + rng.uniform(0.7, 2.0) * noise + 0.5, 0, 255).astype(np.uint8)
 
 
-# Orthographic views of one mesh
+# Views of one mesh
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class _Traced:
-    """What N parallel rays meet: distance (infinite for nothing), normal towards the camera, colour or None."""
+    """What N rays meet: distance (infinite for nothing), normal towards the camera, colour or None."""
 
     distance: FloatArray
     normal: FloatArray
@@ -212,7 +212,7 @@ def make_subject(mesh: TriangleMesh, material: Material) -> Subject:
 
 
 def render_view(subject: Subject, view: OrthographicView) -> tuple[UInt8Array, TrueView]:
-    """Render one view.
+    """Render one view before its backdrop.
 
     Depth is sampled at the pixel centres; the image's edges are averaged over four rays a pixel.
 
@@ -223,8 +223,9 @@ def render_view(subject: Subject, view: OrthographicView) -> tuple[UInt8Array, T
     grid, shape = _pixels(view), (view.height, view.width)
 
     def light(pixels: FloatArray) -> tuple[FloatArray, _Traced]:
-        traced = _trace(subject, view, pixels)
-        return _lit(subject, view, pixels, traced, rng), traced
+        share = (pixels[:, 1:] + 0.5) / view.height
+        backdrop = (view.backdrop[0] * (1 - share) + view.backdrop[1] * share).astype(np.float32)
+        return _lit(subject, view, pixels, backdrop, rng)
 
     linear, traced = light(grid)
     edge = np.flatnonzero(_near_creases(traced, shape))
@@ -233,50 +234,84 @@ def render_view(subject: Subject, view: OrthographicView) -> tuple[UInt8Array, T
     return develop(linear.reshape(*shape, 3), traced.hit, rng), TrueView(depth, view.camera, UNIT)
 
 
-def _parallel_rays(view: OrthographicView, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(N, 3) float32 origins in the camera's plane and directions of length 1, so that a distance is a depth."""
-    origins = view.camera.unproject(pixels, np.zeros(len(pixels)))
-    ways = np.tile(view.camera.rotation[2].astype(np.float32), (len(pixels), 1))
+def render_cutout(subject: Subject, view: SubjectView) -> UInt8Array:
+    """Render one view without a background.
+
+    Returns:
+        (H, W, 4) uint8: RGB, not multiplied, black where the mesh is not seen, and the share of the pixel it covers.
+    """
+    rng = np.random.default_rng(view.seed)
+    grid, shape = _pixels(view), (view.height, view.width)
+
+    def light(pixels: FloatArray) -> tuple[FloatArray, _Traced]:
+        linear, traced = _lit(subject, view, pixels, np.zeros((len(pixels), 3), np.float32), rng)
+        return np.column_stack([linear, traced.hit.astype(np.float32)]), traced
+
+    linear, traced = light(grid)
+    edge = np.flatnonzero(_near_creases(traced, shape))
+    _smooth(linear, edge, lambda shift: light(grid[edge] + shift)[0])
+    cover = linear[:, 3]
+    seen = cover > 0
+    linear[seen, :3] /= cover[seen, None]
+    image = develop(linear[:, :3].reshape(*shape, 3), seen, rng)
+    image[~seen.reshape(shape)] = 0
+    return np.dstack([image, np.rint(255 * cover).astype(np.uint8).reshape(shape)])
+
+
+def _rays_through(camera: AnyCamera, pixels: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, 3) float32 origins in the camera or its plane, and directions along which a distance is a depth."""
+    if isinstance(camera, Camera):
+        return rays(camera, pixels)
+    origins = camera.unproject(pixels, np.zeros(len(pixels)))
+    ways = np.tile(camera.rotation[2].astype(np.float32), (len(pixels), 1))
     return origins.astype(np.float32), ways
 
 
-def _trace(subject: Subject, view: OrthographicView, pixels: FloatArray) -> _Traced:
-    found = subject.bodies.first(*_parallel_rays(view, pixels))
+def _trace(subject: Subject, origins: FloatArray, ways: FloatArray) -> _Traced:
+    found = subject.bodies.first(origins, ways)
     hit = np.flatnonzero(found["geomID"] == 0)
-    distance = np.full(len(pixels), np.inf, np.float32)
+    distance = np.full(len(ways), np.inf, np.float32)
     distance[hit] = found["tfar"][hit]
     corners = subject.mesh.faces[found["primID"][hit]]
     v, w = found["u"][hit], found["v"][hit]
     weights = np.stack([1 - v - w, v, w], 1)[:, :, None]
     own = (subject.mesh.known_normals[corners] * weights).sum(1)
-    own *= np.where(own @ view.camera.rotation[2].astype(np.float32) > 0, -1, 1)[:, None]  # sheets have two sides
-    normal = np.zeros((len(pixels), 3), np.float32)
+    own *= np.where((own * ways[hit]).sum(1) > 0, -1, 1)[:, None]  # sheets have two sides
+    normal = np.zeros((len(ways), 3), np.float32)
     normal[hit] = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-6)
     colour = None
     if subject.mesh.colours is not None:
-        colour = np.zeros((len(pixels), 3), np.float32)
+        colour = np.zeros((len(ways), 3), np.float32)
         colour[hit] = (subject.mesh.colours[corners] * weights).sum(1)
     return _Traced(distance, normal, colour)
 
 
 def _lit(
-    subject: Subject, view: OrthographicView, pixels: FloatArray, traced: _Traced, rng: np.random.Generator
-) -> FloatArray:
-    """(N, 3) linear light along each ray."""
-    share = (pixels[:, 1:] + 0.5) / view.height
-    colour = (view.backdrop[0] * (1 - share) + view.backdrop[1] * share).astype(np.float32)
+    subject: Subject, view: SubjectView, pixels: FloatArray, backdrop: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, _Traced]:
+    """(N, 3) linear light along the rays through pixels, the backdrop where they meet nothing; and what they meet."""
+    origins, ways = _rays_through(view.camera, pixels)
+    traced = _trace(subject, origins, ways)
     hit = np.flatnonzero(traced.hit)
     if not len(hit):
-        return colour
-    origins, ways = _parallel_rays(view, pixels[hit])
-    points, normals = origins + ways * traced.distance[hit, None], traced.normal[hit]
-    surface = subject.material(points, np.full(len(hit), 1 / view.camera.scale, np.float32))
+        return backdrop, traced
+    ways, distance, normals = ways[hit], traced.distance[hit], traced.normal[hit]
+    points = origins[hit] + ways * distance[:, None]
+    footprint = _pixel_width(view.camera, distance)
+    surface = subject.material(points, footprint)
     if traced.colour is not None:
         surface = replace(surface, albedo=traced.colour[hit])
     lit = key_light_reach(subject.bodies, view.light, points, normals, rng)
     openness = openness_at(subject.bodies, points, normals, AMBIENT_RAYS, ground=False)
-    colour[hit] = reflect(surface, view.light, normals, ways, lit, openness)
-    return colour
+    backdrop[hit] = reflect(surface, view.light, normals, ways, lit, openness)
+    return backdrop, traced
+
+
+def _pixel_width(camera: AnyCamera, depth: FloatArray) -> FloatArray:
+    """(N,) float32 width of a pixel at a depth, world units."""
+    if isinstance(camera, Camera):
+        return (depth / np.float32(camera.intrinsics[0, 0])).astype(np.float32)
+    return np.full(len(depth), 1 / camera.scale, np.float32)
 
 
 def _near_creases(traced: _Traced, shape: tuple[int, int]) -> BoolArray:

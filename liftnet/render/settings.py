@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from liftnet.core.settings import Settings, group_of
 
@@ -87,6 +87,44 @@ class ScannedSettings(Settings):
     )
 
 
+class ReconstructionSetSettings(Settings):
+    """The set reconstruction: shapes to be reconstructed from single pictures."""
+
+    folder: str | None = Field(
+        default=None, description="folder in ShapeNetCore's layout; null makes shapes of the same classes"
+    )
+    classes: list[str] = Field(
+        default=["airplane", "car", "chair", "lamp"], min_length=1, description="classes of shapes"
+    )
+    train_per_class: int = Field(default=250, ge=1, le=100_000, description="shapes of a class to train on, at most")
+    val_per_class: int = Field(default=20, ge=0, le=100_000, description="shapes of a class to validate on, at most")
+    test_per_class: int = Field(default=40, ge=0, le=100_000, description="shapes of a class to test on, at most")
+    held_out: float = Field(
+        default=0.2, ge=0, le=0.9, description="share of each size's range that only generated test shapes have"
+    )
+    rig: Literal["random", "ring"] = Field(
+        default="random",
+        description="random: camera, light and colours drawn for each picture; ring: 24 pictures, 15 degrees apart",
+    )
+    views: int = Field(default=8, ge=1, le=1000, description="pictures of a shape from the random rig")
+    picture_size: int = Field(default=128, ge=16, le=2000, description="side of a picture, px")
+    lowest: float = Field(default=-10.0, ge=-89, le=89, description="least elevation of a random camera, degrees")
+    highest: float = Field(default=60.0, ge=-89, le=89, description="greatest elevation of a random camera, degrees")
+    points: int = Field(default=5000, ge=1, le=1_000_000, description="points kept of a shape's outer surface")
+    voxels: list[Annotated[int, Field(ge=4, le=256)]] = Field(
+        default=[32, 64], description="resolutions of the voxels kept of a shape"
+    )
+    thin_parts: bool = Field(
+        default=True, description="fill voxels that a part crosses where it is too thin to hold a voxel's centre"
+    )
+
+    @model_validator(mode="after")
+    def _range_of_elevations(self) -> Self:
+        if self.lowest > self.highest:
+            raise ValueError(f"lowest ({self.lowest:g}) must not lie above highest ({self.highest:g})")
+        return self
+
+
 class ShapeFileSettings(Settings):
     """What `render shapes` writes."""
 
@@ -103,6 +141,9 @@ class SetSettings(Settings):
     sketchfab: SketchfabSettings = Field(SketchfabSettings(), description="the set sketchfab")
     shapenet: ShapenetSettings = Field(ShapenetSettings(), description="the set shapenet")
     scanned: ScannedSettings = Field(ScannedSettings(), description="the set scanned")
+    reconstruction: ReconstructionSetSettings = Field(
+        ReconstructionSetSettings(), description="the set reconstruction"
+    )
 
     def of_set(self, name: str) -> dict[str, Any]:
         """The groups that decide what the set `name` holds: a change of another one does not render it anew."""

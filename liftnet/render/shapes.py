@@ -6,7 +6,7 @@ A shape is a mesh, or an RGB-D recording of an object.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -262,31 +262,46 @@ def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
 
 
 def _shapenet(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
-    """ShapeNetCore: `<synset>/<model>/models/model_normalized.obj` (or, in version 1, `<synset>/<model>/model.obj`).
+    """ShapeNetCore; a model that its table of splits lists and the folder lacks is set aside."""
+    splits = shapenet_splits(root)
+    for name in SYNSETS:
+        for model in shapenet_models(root, name, splits, seed)[: settings.shapenet.shapes_per_class]:
+            make = partial(read_solid, shapenet_file(root / model.source), settings.views.up, settings.views.blender)
+            yield Shape(**vars(model), make=make)
 
-    Splits are those of its all.csv; a model that the table lists and the folder lacks is set aside.
+
+def shapenet_models(root: Path, name: str, splits: Mapping[str, Mapping[str, str]], seed: int) -> list[Listed]:
+    """The models of a class of ShapeNetCore in a random order that stays the same when others come or go.
+
+    They are `<synset>/<model>/models/model_normalized.obj` (or, in version 1, `<synset>/<model>/model.obj`).
+
+    Args:
+        root: The folder.
+        name: One of `SYNSETS`.
+        splits: As `shapenet_splits` gives them; a model that they do not name is split by its name.
+        seed: Of the set.
     """
-    splits = _shapenet_splits(root / "all.csv")
-    for name, synset in SYNSETS.items():
-        listed = splits.get(synset, {})
-        models = sorted({*listed, *(path.name for path in (root / synset).glob("*") if path.is_dir())})
-        picked = sorted(models, key=lambda model: stable_fraction(model, "pick"))[: settings.shapenet.shapes_per_class]
-        for model in picked:
-            source = f"{synset}/{model}"
-            split = listed.get(model) or split_of(source, *SHAPENET_FRACTIONS)
-            path = _shapenet_model(root / source)
-            make = partial(read_solid, path, settings.views.up, settings.views.blender)
-            yield Shape(stable_id(name, model), name, split, source, stable_seed(seed, source), make, path=path)
+    synset = SYNSETS[name]
+    listed = splits.get(synset, {})
+    names = {*listed, *(path.name for path in (root / synset).glob("*") if path.is_dir())}
+    models = []
+    for model in sorted(sorted(names), key=lambda model: stable_fraction(model, "pick")):
+        source = f"{synset}/{model}"
+        split = listed.get(model) or split_of(source, *SHAPENET_FRACTIONS)
+        path = shapenet_file(root / source)
+        models.append(Listed(stable_id(name, model), name, split, source, stable_seed(seed, source), path=path))
+    return models
 
 
-def _shapenet_model(folder: Path) -> Path:
+def shapenet_file(folder: Path) -> Path:
     """The file of a model: that of version 2, else of version 1."""
     old = folder / "model.obj"
     return old if old.exists() else folder / "models" / "model_normalized.obj"
 
 
-def _shapenet_splits(path: Path) -> dict[str, dict[str, str]]:
-    """Split of each model by synset; empty without the table."""
+def shapenet_splits(root: Path) -> dict[str, dict[str, str]]:
+    """Split of each model by synset, from the table all.csv; empty without it."""
+    path = root / "all.csv"
     splits: dict[str, dict[str, str]] = {}
     if path.exists():
         for row in _read_csv(path, ("synsetId", "modelId", "split")):

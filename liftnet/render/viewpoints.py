@@ -8,7 +8,7 @@ import numpy as np
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import FloatArray
-from liftnet.geometry.cameras import Camera, OrthographicCamera
+from liftnet.geometry.cameras import AnyCamera, Camera, OrthographicCamera
 from liftnet.mesh.mesh import TriangleMesh, stand
 
 FLAVOURS = ("plain", "plain", "close", "plain", "turned", "plain", "near", "plain", "close", "plain")
@@ -161,28 +161,39 @@ GREY = np.full((2, 3), 0.45)
 
 
 @dataclass(frozen=True)
-class OrthographicView:
+class SubjectView:
+    """One view of a mesh alone to render.
+
+    Attributes:
+        camera: How it is seen.
+        light: The key light and the surrounding.
+        width: Of the image, px.
+        height: Of the image, px.
+        seed: Of the noise in the image.
+    """
+
+    camera: AnyCamera
+    light: Illumination
+    width: int
+    height: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class OrthographicView(SubjectView):
     """One orthographic view to render, the same for every renderer.
 
     Attributes:
         camera: A world unit is half the image's width.
-        light: The key light and the surrounding.
-        width: Of the image, px.
-        height: Of the image, px.
         backdrop: (2, 3) linear colour of the background at the top and at the bottom.
         azimuth: Radians; 0 looks at the front, which faces -y.
         elevation: Radians above the horizon.
-        seed: Of the noise in the image.
     """
 
     camera: OrthographicCamera
-    light: Illumination
-    width: int
-    height: int
     backdrop: FloatArray
     azimuth: float
     elevation: float
-    seed: int
 
 
 def fit_frame(mesh: TriangleMesh) -> TriangleMesh:
