@@ -1,10 +1,11 @@
 """
 The synthetic museum: procedural sculptures, photographed, with their true depth kept aside; and rendered sets: views of
-shapes by the paper's protocols, with true depth and exact correspondences.
+shapes by the paper's protocols, with true depth and exact correspondences; and pictures of shapes to be reconstructed.
 
-NEEDS   nothing, or the folders of meshes that render.sketchfab, render.shapenet and render.scanned name
+NEEDS   nothing, or the folders of meshes that render.sketchfab, .shapenet, .scanned and .reconstruction name
 GIVES   <results>/museum/: sources.csv, images/, masks/ (those given away), truth/, truth.parquet
 GIVES   <results>/renders/<set>/: the files of a run, truth/, truth.parquet, shapes.parquet
+GIVES   <results>/renders/reconstruction/: shapes.parquet, views.parquet, shapes/<shape>/ with mesh, target, pictures
 GIVES   <results>/shapes/<class>/<name>.ply, shapes.csv: meshes of the generated classes
 """
 
@@ -55,6 +56,28 @@ rule render_set:
     shell:
         "python -m liftnet render set --set {wildcards.set} --out {params.out:q} --threads {threads}"
         " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
+
+
+rule render_reconstruction_set:
+    output:
+        shapes="<results>/renders/reconstruction/shapes.parquet",
+        views="<results>/renders/reconstruction/views.parquet",
+    log:
+        "<logs>/render_reconstruction_set.log",
+    benchmark:
+        "<benchmarks>/render_reconstruction_set.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: 32
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        out=subpath(output.views, parent=True),
+        options=options("render", "views", "reconstruction"),
+    shell:
+        "python -m liftnet render set --set reconstruction --out {params.out:q} --threads {threads} {params.options}"
+        " --log {log:q}"
 
 
 rule render_shapes:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, FloatArray, IntArray
@@ -78,8 +77,10 @@ def sample_outside(mesh: TriangleMesh, count: int, seed: int) -> OuterSamples:
         seed: The same seed gives the same points.
 
     Raises:
-        ValueError: `count` is below 1, or almost no surface has an outside.
+        ValueError: `count` is below 1, the mesh has no area, or almost no surface has an outside.
     """
+    if count < 1:
+        raise ValueError(f"at least one point must be drawn, not {count}")
     found: list[tuple[FloatArray, FloatArray]] = []
     drawn = kept = 0
     for number in range(ROUNDS):
@@ -168,6 +169,8 @@ def with_thin_parts(voxels: BoolArray, mesh: TriangleMesh, seed: int, bounds: tu
     Returns:
         (R, R, R) bool.
     """
+    from scipy.ndimage import binary_dilation
+
     resolution = len(voxels)
     per_unit = resolution / (bounds[1] - bounds[0])
     count = 1 + int(POINTS_PER_VOXEL * face_areas(mesh).sum() * per_unit**2)

@@ -108,10 +108,8 @@ def _from_folder(root: Path, settings: SetSettings, seed: int) -> Iterator[Place
             chosen = [model for model in models if model.split == split][:count]
             if count and not chosen:
                 reason = f"holds no shapes of the class {name} in the split {split}"
-                remedy = (
-                    f"They belong into {SYNSETS[name]}/<model>/, their splits into all.csv; or leave the class out"
-                )
-                raise LiftnetError(root, reason, f"{remedy} of {KEY}.classes")
+                remedy = f"They belong into {SYNSETS[name]}/, splits into all.csv; or set {KEY}.{split}_per_class to 0"
+                raise LiftnetError(root, reason, remedy)
             for model in chosen:
                 make = partial(_read, shapenet_file(root / model.source), settings.views.up, settings.views.blender)
                 yield PlacedShape(**vars(model), make=make)

@@ -136,3 +136,55 @@ def test_patches_that_cover_a_shape_flood_as_one_whatever_their_winding():
 def test_a_flood_leaves_out_what_lies_beyond_the_cube():
     assert voxels.flooded(box(4.0), 16).sum() == 0
     assert voxels.flooded(box(4.0), 16, (-2.5, 2.5)).sum() > 1000
+
+
+def test_points_of_the_outside_spare_what_lies_within_another_part():
+    apart, radius = 0.3, 0.25
+    whole = trimesh.util.concatenate([trimesh.creation.icosphere(4, radius=radius).apply_translation([x, 0, 0])
+                                      for x in (-apart / 2, apart / 2)])  # fmt: skip
+    outside = voxels.sample_outside(mesh_of(whole), 4000, seed=1)
+    distance = np.linalg.norm(outside.points[:, None] - [[-apart / 2, 0, 0], [apart / 2, 0, 0]], axis=2)
+    assert (distance.min(1) > radius - 2e-3).all()
+    cap = (radius - apart / 2) / (2 * radius)  # share of a ball's surface within the other: 2 pi r h of 4 pi r^2
+    assert outside.hidden == pytest.approx(cap, abs=0.02)
+    left = (outside.points[:, 0] < 0).mean()
+    assert left == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_array_equal(outside.points, voxels.sample_outside(mesh_of(whole), 4000, seed=1).points)
+
+
+def test_normals_point_outwards_however_the_surface_is_wound():
+    solid = ball(0.4)
+    inward = TriangleMesh(solid.vertices, solid.faces[:, ::-1])
+    outside = voxels.sample_outside(inward, 500, seed=0)
+    assert ((outside.points * outside.normals).sum(1) > 0.39).all()
+    sheet = TriangleMesh(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.0]]), np.array([[0, 1, 2]]))
+    np.testing.assert_allclose(voxels.sample_outside(sheet, 10, seed=0).normals, np.tile([0, 0, 1], (10, 1)))
+
+
+def test_no_points_are_drawn_of_nothing():
+    with pytest.raises(ValueError, match="at least one point"):
+        voxels.sample_outside(ball(0.4, subdivisions=1), 0, seed=0)
+    flat = TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]]))
+    with pytest.raises(ValueError, match="area of 0"):
+        voxels.sample_outside(flat, 10, seed=0)
+
+
+def test_thin_parts_become_one_voxel_thick_and_connected_and_nothing_else_grows():
+    from scipy.ndimage import label
+
+    plate = mesh_of(trimesh.creation.box((0.8, 0.006, 0.6)))  # at y = 0, between two layers of centres
+    assert not voxels.voxelise(plate, 32).any()
+    filled = voxels.with_thin_parts(voxels.voxelise(plate, 32), plate, seed=0)
+    assert label(filled, np.ones((3, 3, 3)))[1] == 1
+    seen = filled.any(axis=1)
+    centres = np.abs((np.arange(32) + 0.5) / 32 - 0.5)
+    assert seen[np.ix_(centres < 0.4, centres < 0.3)].all()
+    assert not seen[np.ix_(centres > 0.42, centres > 0.32)].any()
+    assert filled.any(axis=(0, 2)).sum() <= 2
+    pole = mesh_of(trimesh.creation.cylinder(0.004, 0.9))
+    filled = voxels.with_thin_parts(voxels.voxelise(pole, 32), pole, seed=0)
+    assert label(filled, np.ones((3, 3, 3)))[1] == 1
+    assert filled.any(axis=(0, 1)).sum() == 30  # .9 of 32 voxels, begun ones counted
+    for solid in (ball(0.4), box(0.51)):
+        whole = voxels.voxelise(solid, 32)
+        np.testing.assert_array_equal(voxels.with_thin_parts(whole, solid, seed=0), whole)
