@@ -29,19 +29,13 @@ from liftnet.render.materials import paint
 from liftnet.render.ray_caster import Subject, make_subject, render_cutout
 from liftnet.render.reconstruction_shapes import PlacedShape, placed_shapes
 from liftnet.render.set_folder import SetFolder, remove
-from liftnet.render.settings import ReconstructionSetSettings, SetSettings
+from liftnet.render.settings import PicturedShapeSettings, SetSettings
 from liftnet.render.shapes import write_ply
 from liftnet.render.viewpoints import FILL, SubjectView, draw_light, facing, towards
 
 LOG = get_logger("render")
 VERSION = 1  # raised when the same settings give other files
 NAME = "reconstruction"
-COUNTS = {
-    "classes",
-    "train_per_class",
-    "val_per_class",
-    "test_per_class",
-}  # more or fewer leave the others as they are
 HALF_ANGLES = (10.0, 22.0)  # degrees, of the viewing angle in which the ball just fits: distances 2.9 to 1.3
 RING_VIEWS, RING_ELEVATION, RING_HALF_ANGLE = 24, 30.0, 15.0
 SCALE = FILL / RADIUS  # shapes are lit at the size that shadows, soft light and edges of the ray caster are made for
@@ -105,10 +99,10 @@ def render_reconstruction_set(folder: Path, settings: SetSettings, seed: int, th
             split, or none of them is usable.
     """
     asked = settings.reconstruction
-    record = {
-        **{"version": VERSION, "set": NAME, "seed": seed, "settings": asked.model_dump(exclude=COUNTS)},
-        "reading": settings.views.model_dump(include={"up", "blender"}) if asked.folder else {},
-    }
+    made = asked.model_dump(include=set(PicturedShapeSettings.model_fields))  # more shapes leave the others alone
+    record = {"version": VERSION, "set": NAME, "seed": seed, "settings": made}
+    if asked.folder is not None:
+        record["up"] = settings.views.up
     files = SetFolder(Path(folder), record, ("done", "shapes"), (), ("views.parquet", "shapes.parquet"))
     shapes = placed_shapes(settings, seed)
 
@@ -129,7 +123,7 @@ def _is_there(root: Path, shape: PlacedShape, views: int) -> bool:
     return all(path.exists() for path in (mesh_path(root, shape.shape_id), target_path(root, shape.shape_id), *paths))
 
 
-def _write_shape(root: Path, shape: PlacedShape, asked: ReconstructionSetSettings) -> dict[str, Any]:
+def _write_shape(root: Path, shape: PlacedShape, asked: PicturedShapeSettings) -> dict[str, Any]:
     """Write a shape's mesh, target and pictures; returns its row, with what the table of views says of them."""
     row: dict[str, Any] = {
         **{"shape_id": shape.shape_id, "class": shape.class_name, "split": shape.split, "source": shape.source},
@@ -163,7 +157,7 @@ def _write_shape(root: Path, shape: PlacedShape, asked: ReconstructionSetSetting
     }
 
 
-def target_of(mesh: TriangleMesh, asked: ReconstructionSetSettings, seed: int) -> tuple[ShapeTarget, float]:
+def target_of(mesh: TriangleMesh, asked: PicturedShapeSettings, seed: int) -> tuple[ShapeTarget, float]:
     """What is to be reconstructed of a placed mesh, and the share of its surface that lies inside.
 
     Raises:
@@ -182,7 +176,7 @@ def target_of(mesh: TriangleMesh, asked: ReconstructionSetSettings, seed: int) -
     return ShapeTarget(points, normals, voxels), outside.hidden
 
 
-def viewpoints(asked: ReconstructionSetSettings, seed: int) -> list[Viewpoint]:
+def viewpoints(asked: PicturedShapeSettings, seed: int) -> list[Viewpoint]:
     """Where a shape's pictures are taken from: of the random rig as the seed says, the ring always the same."""
     if asked.rig == "ring":
         step = 360 / RING_VIEWS

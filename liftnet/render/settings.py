@@ -87,18 +87,12 @@ class ScannedSettings(Settings):
     )
 
 
-class ReconstructionSetSettings(Settings):
-    """The set reconstruction: shapes to be reconstructed from single pictures."""
+class PicturedShapeSettings(Settings):
+    """What is made of each shape of the set reconstruction."""
 
     folder: str | None = Field(
         default=None, description="folder in ShapeNetCore's layout; null makes shapes of the same classes"
     )
-    classes: list[str] = Field(
-        default=["airplane", "car", "chair", "lamp"], min_length=1, description="classes of shapes"
-    )
-    train_per_class: int = Field(default=250, ge=1, le=100_000, description="shapes of a class to train on, at most")
-    val_per_class: int = Field(default=20, ge=0, le=100_000, description="shapes of a class to validate on, at most")
-    test_per_class: int = Field(default=40, ge=0, le=100_000, description="shapes of a class to test on, at most")
     held_out: float = Field(
         default=0.2, ge=0, le=0.9, description="share of each size's range that only generated test shapes have"
     )
@@ -123,6 +117,17 @@ class ReconstructionSetSettings(Settings):
         if self.lowest > self.highest:
             raise ValueError(f"lowest ({self.lowest:g}) must not lie above highest ({self.highest:g})")
         return self
+
+
+class ReconstructionSetSettings(PicturedShapeSettings):
+    """The set reconstruction: shapes to be reconstructed from single pictures."""
+
+    classes: list[str] = Field(
+        default=["airplane", "car", "chair", "lamp"], min_length=1, description="classes of shapes"
+    )
+    train_per_class: int = Field(default=250, ge=1, le=100_000, description="shapes of a class to train on, at most")
+    val_per_class: int = Field(default=20, ge=0, le=100_000, description="shapes of a class to validate on, at most")
+    test_per_class: int = Field(default=40, ge=0, le=100_000, description="shapes of a class to test on, at most")
 
 
 class ShapeFileSettings(Settings):
