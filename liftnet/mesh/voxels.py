@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from liftnet.core.ids import stable_seed
-from liftnet.core.types import BoolArray, FloatArray, IntArray
+from liftnet.core.types import BoolArray, Float64Array, FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh, face_areas, sample_surface
 
 MISWOUND = 0.01  # fraction of edges run through twice in one direction, above which the winding means nothing
@@ -107,8 +107,14 @@ def miswound_fraction(mesh: TriangleMesh) -> float:
 
 def grid_centres(resolution: int, bounds: tuple[float, float] = UNIT) -> FloatArray:
     """(R^3, 3) centres of the voxels of a cube from `bounds[0]` to `bounds[1]` on each axis, z fastest."""
-    along = bounds[0] + (np.arange(resolution) + 0.5) * (bounds[1] - bounds[0]) / resolution
+    along = _centres(resolution, bounds)
     return np.stack(np.meshgrid(along, along, along, indexing="ij"), -1).reshape(-1, 3)
+
+
+def _centres(resolution: int, bounds: tuple[float, float]) -> Float64Array:
+    """(R,) coordinates of the centres of voxels along an axis."""
+    centres: Float64Array = bounds[0] + (np.arange(resolution) + 0.5) * (bounds[1] - bounds[0]) / resolution
+    return centres
 
 
 def voxelise(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, float] = UNIT) -> BoolArray:
@@ -122,7 +128,14 @@ def voxelise(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, floa
     Returns:
         (R, R, R) bool, indexed x, y, z.
     """
-    return contains(mesh, grid_centres(resolution, bounds)).reshape((resolution,) * 3)
+    wound = miswound_fraction(mesh) <= MISWOUND
+    along = _centres(resolution, bounds)
+    votes = np.zeros((resolution,) * 3, np.int64)
+    for axis in range(3):  # the points of a row of voxels share both rays along it
+        order = [axis, (axis + 1) % 3, (axis + 2) % 3]
+        corners = np.ascontiguousarray(mesh.corners[:, :, order])
+        votes += _grid_votes(corners, along, *_columns(corners), wound).transpose(np.argsort(order))
+    return votes > 3
 
 
 def flooded(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, float] = UNIT) -> BoolArray:
@@ -259,21 +272,28 @@ def _meets(face: FloatArray, x: float, y: float) -> int:
 
 
 @numba.njit(cache=True)
-def _beyond(face: FloatArray, depth: float, x: float, y: float) -> bool:
-    """Whether a face meets the ray through (x, y) at a larger first coordinate than `depth`."""
+def _meeting(face: FloatArray, x: float, y: float) -> float:
+    """The first coordinate at which a face meets the line through (x, y), never beyond those of its corners."""
     low = min(face[0, 0], face[1, 0], face[2, 0])
     high = max(face[0, 0], face[1, 0], face[2, 0])
-    if low > depth or high <= depth:
-        return low > depth
     by, bz = face[1, 1] - face[0, 1], face[1, 2] - face[0, 2]
     cy, cz = face[2, 1] - face[0, 1], face[2, 2] - face[0, 2]
     twice = by * cz - bz * cy
     if twice == 0.0:
-        return low > depth
+        return low
     py, pz = x - face[0, 1], y - face[0, 2]
     second, third = (py * cz - pz * cy) / twice, (by * pz - bz * py) / twice
     met = face[0, 0] + second * (face[1, 0] - face[0, 0]) + third * (face[2, 0] - face[0, 0])
-    return min(max(met, low), high) > depth
+    return min(max(met, low), high)
+
+
+@numba.njit(cache=True)
+def _cell(x: float, y: float, low: FloatArray, per_unit: float, cells: int) -> int:
+    """The cell of the grid across the rays in which (x, y) lies; -1 outside."""
+    row, column = np.floor((x - low[0]) * per_unit), np.floor((y - low[1]) * per_unit)
+    if row < 0 or column < 0 or row > cells or column > cells:
+        return -1
+    return min(int(row), cells - 1) * cells + min(int(column), cells - 1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -291,17 +311,16 @@ def _votes(
     votes = np.zeros(len(points), np.int64)
     for n in range(len(points)):
         depth, x, y = points[n]
-        row, column = np.floor((x - low[0]) * per_unit), np.floor((y - low[1]) * per_unit)
-        if row < 0 or column < 0 or row > cells or column > cells:
+        cell = _cell(x, y, low, per_unit, cells)
+        if cell < 0:
             continue
-        cell = min(int(row), cells - 1) * cells + min(int(column), cells - 1)
         before = after = 0
         for entry in range(start[cell], start[cell + 1]):
             t = face[entry]
             way = _meets(corners[t], x, y)
             if way != 0:
                 weight = way if wound else 1
-                if _beyond(corners[t], depth, x, y):
+                if _meeting(corners[t], x, y) > depth:
                     after += weight
                 else:
                     before += weight
@@ -309,4 +328,41 @@ def _votes(
             votes[n] = (before != 0) + (after != 0)
         else:
             votes[n] = (before & 1) + (after & 1)
+    return votes
+
+
+@numba.njit(cache=True, nogil=True)
+def _grid_votes(
+    corners: FloatArray,
+    along: FloatArray,
+    start: IntArray,
+    face: IntArray,
+    low: FloatArray,
+    per_unit: float,
+    cells: int,
+    wound: bool,
+) -> IntArray:
+    """(R, R, R) votes as `_votes` gives them of the points whose three coordinates are all of `along` (R,)."""
+    size = len(along)
+    votes = np.zeros((size, size, size), np.int64)
+    before, after = np.empty(size, np.int64), np.empty(size, np.int64)
+    for i in range(size):
+        for j in range(size):
+            cell = _cell(along[i], along[j], low, per_unit, cells)
+            if cell < 0:
+                continue
+            before[:], after[:] = 0, 0
+            for entry in range(start[cell], start[cell + 1]):
+                t = face[entry]
+                way = _meets(corners[t], along[i], along[j])
+                if way != 0:
+                    weight = way if wound else 1
+                    nearer = np.searchsorted(along, _meeting(corners[t], along[i], along[j]))
+                    after[:nearer] += weight
+                    before[nearer:] += weight
+            for k in range(size):
+                if wound:
+                    votes[k, i, j] = (before[k] != 0) + (after[k] != 0)
+                else:
+                    votes[k, i, j] = (before[k] & 1) + (after[k] & 1)
     return votes

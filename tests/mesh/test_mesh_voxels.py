@@ -188,3 +188,18 @@ def test_thin_parts_become_one_voxel_thick_and_connected_and_nothing_else_grows(
     for solid in (ball(0.4), box(0.51)):
         whole = voxels.voxelise(solid, 32)
         np.testing.assert_array_equal(voxels.with_thin_parts(whole, solid, seed=0), whole)
+
+
+@pytest.mark.parametrize("turned", [0.0, 0.3])
+def test_voxels_are_those_whose_centres_are_within_whatever_the_winding(turned):
+    rng = np.random.default_rng(5)
+    block, ring = trimesh.creation.box((0.9, 0.2, 0.25)), trimesh.creation.torus(0.3, 0.1)
+    parts = trimesh.util.concatenate([trimesh.creation.icosphere(2, radius=0.3), block, ring])
+    whole = mesh_of(parts)
+    faces = np.where(rng.random(len(whole.faces))[:, None] < turned, whole.faces[:, ::-1], whole.faces)
+    for mesh in (TriangleMesh(whole.vertices, faces), TriangleMesh(whole.vertices, faces[::3])):
+        for resolution in (8, 27, 32):  # of 8 and 32, corners of the box lie on lines through centres
+            grid = voxels.voxelise(mesh, resolution)
+            assert 0 < grid.sum() < grid.size
+            within = voxels.contains(mesh, voxels.grid_centres(resolution))
+            np.testing.assert_array_equal(grid.ravel(), within)
