@@ -19,7 +19,7 @@ from liftnet.core.files import write_bytes
 from liftnet.core.settings import Settings
 
 CHECKPOINT = "checkpoint.pt"
-VERSION = 1
+VERSION = 2
 REMEDY = "Delete it to train from scratch"
 Row = dict[str, Any]
 StateDict = dict[str, Tensor]
@@ -39,6 +39,8 @@ class Checkpoint:
         best_score: Its score; None before the first that counts.
         best_row: Its metrics.
         bad_validations: Validations since.
+        skipped: Steps left out because their loss or gradient was not finite.
+        skipped_in_row: Of these, the last ones without another step between or after them.
         metrics: One row for each validation.
         terms: Terms of the loss of the steps since the last validation, as lists.
         networks: Weights of each network now.
@@ -55,6 +57,8 @@ class Checkpoint:
     best_score: tuple[float, ...] | None = None
     best_row: Row = field(default_factory=dict)
     bad_validations: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
     metrics: list[Row] = field(default_factory=list)
     terms: list[dict[str, list[float]]] = field(default_factory=list)
     networks: dict[str, StateDict] = field(default_factory=dict)

@@ -39,6 +39,7 @@ from liftnet.learn.settings import TrainingSettings, build_optimiser, learning_r
 from liftnet.learn.task import LossTerms, Part, Task, Validation, on_host
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+MOST_SKIPPED = 20  # steps in a row that may be skipped
 AHEAD = 3  # batches read before they are needed
 
 
@@ -105,8 +106,8 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> Checkpoint:
         The final state; its best validation and metrics go into the model's config.json and card.
 
     Raises:
-        LiftnetError: The loss is not finite, the batch cannot be divided among the processes, the device is not
-            there, the checkpoint is damaged, or a file cannot be written.
+        LiftnetError: Loss or gradient stay infinite, the batch cannot be divided among the processes, the device is
+            not there, the checkpoint is damaged, or a file cannot be written.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         training = start(task, settings, run)
@@ -203,13 +204,14 @@ def steps(training: Training) -> None:
 
 
 def train_step(training: Training, batch: Any) -> None:
-    """One step of the optimiser.
+    """One step of the optimiser, or none where loss or gradient are not finite.
 
     Raises:
-        LiftnetError: The loss is not finite.
+        LiftnetError: They were not in so many steps in a row that they will not be again.
     """
     task, state, settings = training.task, training.state, training.settings
     _set_mode(training, True)
+    statistics = _buffers(training)
     names = (str(state.step), *training.part.names)
     torch.manual_seed(stable_seed(training.run.seed, "dropout", *names))
     generator = torch.Generator().manual_seed(stable_seed(training.run.seed, "draws", *names))
@@ -218,15 +220,53 @@ def train_step(training: Training, batch: Any) -> None:
     for group in training.optimiser.param_groups:
         group["lr"] = rate * group["rate_factor"]
     training.optimiser.zero_grad()
-    training.accelerator.backward(terms["loss"].mean())
+    loss = terms["loss"].mean()
+    training.accelerator.backward(loss)
+    if not _is_finite(training, loss):
+        _put_back(training, statistics)
+        _skip(training, float(loss.detach()))
+        return
+    state.skipped_in_row = 0
     _clip(training)
     training.optimiser.step()
     task.after_step()
     training.recent.append(on_host(terms))
-    loss = float(training.recent[-1]["loss"].mean())
-    if not math.isfinite(loss):  # it reaches neither a checkpoint nor the metrics
-        what = f"{training.run.stage} train"
-        raise LiftnetError(what, f"the loss is {loss} at step {state.step}", "Lower the learning rate")
+
+
+def _buffers(training: Training) -> list[Tensor]:
+    """Copies of what networks keep besides their weights: a forward pass changes statistics of batches."""
+    return [buffer.clone() for network in training.task.networks.values() for buffer in network.buffers()]
+
+
+@torch.no_grad()
+def _put_back(training: Training, buffers: list[Tensor]) -> None:
+    own = (buffer for network in training.task.networks.values() for buffer in network.buffers())
+    for buffer, before in zip(own, buffers, strict=True):
+        buffer.copy_(before)
+
+
+@torch.no_grad()
+def _is_finite(training: Training, loss: Tensor) -> bool:
+    """Whether the loss and all of its gradient are, in every process."""
+    weights = [weight for network in training.task.networks.values() for weight in network.parameters()]
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    largest = nn.utils.get_total_norm(gradients, math.inf)  # of the values: a sum of squares could overflow
+    finite = (loss.isfinite() & largest.to(loss.device).isfinite()).reshape(1)
+    if training.part.processes > 1:
+        finite = training.accelerator.gather(finite)
+    return bool(finite.all())
+
+
+def _skip(training: Training, loss: float) -> None:
+    state = training.state
+    state.skipped += 1
+    state.skipped_in_row += 1
+    get_logger(training.run.stage).debug("step %d is skipped: loss %s, gradient not finite", state.step, loss)
+    most = min(MOST_SKIPPED, training.settings.iterations)
+    if state.skipped_in_row >= most:
+        what, infinite = f"{training.run.stage} train", "the gradient" if math.isfinite(loss) else f"the loss ({loss})"
+        reason = f"{infinite} is not finite at step {state.step}, nor was it in the {most - 1} steps before"
+        raise LiftnetError(what, reason, "Lower the learning rate, or look for what is no number in the data")
 
 
 def _clip(training: Training) -> None:
@@ -261,8 +301,12 @@ def validate(training: Training) -> None:
         part=training.part,
         gather=gather,
     )
-    row = task.validate(training.prepared, at)
+    row = task.validate(training.prepared, at) | {"skipped_steps": state.skipped}
     training.recent.clear()
+    before = state.metrics[-1]["skipped_steps"] if state.metrics else 0
+    if state.skipped > before:
+        text = "%d steps up to step %d were skipped: their loss or gradient was not finite"
+        get_logger(run.stage).warning(text, state.skipped - before, at.step)
     state.metrics.append(row)
     score = task.score(row)
     if score is None:

@@ -18,8 +18,9 @@ from torch import nn
 
 from liftnet.core import devices
 from liftnet.core.errors import LiftnetError
+from liftnet.core.ids import stable_seed
 from liftnet.learn import loop
-from liftnet.learn.checkpoint import CHECKPOINT, Checkpoint, identity, read_checkpoint, write_checkpoint
+from liftnet.learn.checkpoint import CHECKPOINT, VERSION, Checkpoint, identity, read_checkpoint, write_checkpoint
 from liftnet.learn.loop import read_ahead, train
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings, build_optimiser
 from liftnet.learn.task import Part
@@ -177,9 +178,9 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, how):
     elif how == "other version":
         torch.save(torch.load(path, weights_only=True) | {"version": 0}, path)
     elif how == "other content":
-        torch.save({"version": 1, "weights": {}}, path)
+        torch.save({"version": VERSION, "weights": {}}, path)
     else:
-        torch.save({"version": 1, "code": subprocess.Popen}, path)
+        torch.save({"version": VERSION, "code": subprocess.Popen}, path)
     with pytest.raises(
         LiftnetError, match=r"checkpoint\.pt: is not a .*checkpoint.*\. Delete it to train from scratch"
     ):
@@ -245,20 +246,103 @@ def test_only_the_named_network_is_kept(tmp_path):
     assert list(state.networks) == ["line", "beside"]
 
 
-def test_a_loss_that_is_no_number_is_said_and_leaves_no_trace(tmp_path, monkeypatch):
+class Poisoned(Line):
+    """A line with a batch normalisation, some of whose steps see what is no number or have no finite gradient."""
+
+    def __init__(self, steps, how):
+        super().__init__(dropout=0.0)
+        self.networks["line"].insert(1, nn.BatchNorm1d(3))
+        self.steps, self.how = steps, how
+
+    def batch(self, step, part):
+        points, values = super().batch(step, part)
+        if step in self.steps and self.how == "loss":
+            values = values * float("nan")
+        if step in self.steps and self.how == "statistics":
+            points = points * float("inf")
+        return points, values, torch.tensor(float(step in self.steps and self.how == "gradient"))
+
+    def terms(self, networks, batch, generator):
+        points, values, poison = batch
+        terms = super().terms(networks, (points, values), generator)
+        if poison:  # a root of 0, whose derivative is infinite
+            size = networks["line"][-1].weight.sum()
+            terms["loss"] = terms["loss"] + (size - size.detach()).sqrt()
+        return terms
+
+    def validate(self, networks, at):
+        points, values, _ = self.batch(10_000, at.part)
+        loss = float(((networks["line"](points) - values) ** 2).mean())
+        return {"iteration": at.step, "val_loss": loss, "steps": len(at.terms)}
+
+
+@pytest.mark.parametrize("how", ["loss", "gradient", "statistics"])
+def test_a_step_without_a_finite_gradient_is_left_out_and_counted(tmp_path, caplog, how):
+    """Beside the loop by hand that knows which steps to leave out; its optimiser never hears of them."""
+    with caplog.at_level("WARNING"):
+        task, state = trained(tmp_path, Poisoned({3, 11, 12}, how), validate_every=10)
+    plain = Poisoned(set(), how)
+    network = plain.networks["line"]
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.05)
+    for step in sorted(set(range(20)) - {3, 11, 12}):
+        optimiser.param_groups[0]["lr"] = 0.05 * (1 - step / 20)
+        generator = torch.Generator().manual_seed(stable_seed(0, "draws", str(step)))
+        optimiser.zero_grad()
+        plain.terms(plain.networks, plain.batch(step, Part()), generator)["loss"].mean().backward()
+        optimiser.step()
+    assert same(weights(task), weights(plain))
+    assert all(bool(value.isfinite().all()) for value in weights(task).values())
+    metrics = pd.read_csv(tmp_path / "metrics.csv")
+    assert (metrics.skipped_steps.tolist(), metrics.steps.tolist()) == ([1, 3], [9, 8])
+    assert (state.skipped, state.skipped_in_row) == (3, 0)
+    assert "1 steps up to step 10 were skipped" in caplog.text
+    assert "2 steps up to step 20 were skipped" in caplog.text
+
+
+@pytest.mark.parametrize("stop", [4, 8, 15])
+def test_a_training_that_skips_steps_resumes_bit_for_bit(tmp_path, monkeypatch, stop):
+    bad = {3, 7, 8, 14, 15, 16}
+    whole, _ = trained(tmp_path / "whole", Poisoned(bad, "gradient"))
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    batch = Line.batch
+    step = loop.train_step
 
-    def poisoned(self, step, part):
-        points, values = batch(self, step, part)
-        return points, values * float("nan") if step == 7 else values
+    def stopping(training, batch):
+        if training.state.step == stop:
+            raise KeyboardInterrupt
+        step(training, batch)
 
-    monkeypatch.setattr(Line, "batch", poisoned)
-    with pytest.raises(LiftnetError, match=r"toy train: the loss is nan at step 7\. Lower the learning rate"):
-        trained(tmp_path)
+    monkeypatch.setattr(loop, "train_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "halves", Poisoned(bad, "gradient"))
+    monkeypatch.setattr(loop, "train_step", step)
+    halves, state = trained(tmp_path / "halves", Poisoned(bad, "gradient"))
+    assert same(weights(whole), weights(halves))
+    assert state.skipped == len(bad)
+    tables = [pd.read_csv(tmp_path / name / "metrics.csv") for name in ("whole", "halves")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "first", "reason"),
+    [
+        ("loss", 7, r"the loss \(nan\) is not finite at step 26, nor was it in the 19 steps before"),
+        ("gradient", 7, "the gradient is not finite at step 26, nor was it in the 19 steps before"),
+        ("loss", 0, r"the loss \(nan\) is not finite at step 19, nor was it"),
+    ],
+)
+def test_steps_that_stay_infinite_are_said_and_leave_no_trace(tmp_path, monkeypatch, how, first, reason):
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    task = Poisoned(set(range(first, 1000)), how)
+    with pytest.raises(LiftnetError, match=rf"toy train: {reason}.*\. Lower the learning rate"):
+        trained(tmp_path, task, iterations=100)
     state = read_checkpoint(tmp_path / CHECKPOINT)
-    assert state.step == 7
+    assert state.step == first + 19
     assert all(bool(value.isfinite().all()) for value in state.networks["line"].values())
+
+
+def test_a_training_of_nothing_but_infinite_steps_has_not_trained(tmp_path):
+    with pytest.raises(LiftnetError, match="is not finite at step 4"):
+        trained(tmp_path, Poisoned(set(range(5)), "loss"), iterations=5)
 
 
 @pytest.mark.parametrize(
