@@ -38,6 +38,7 @@ include: "rules/verify.smk"
 include: "rules/shard.smk"
 include: "rules/depth.smk"
 include: "rules/drkfs.smk"
+include: "rules/reconstruct.smk"
 include: "rules/experiments.smk"
 include: "rules/report.smk"
 
@@ -91,6 +92,12 @@ rule drkfs_tables:
     """The experiments of the DR-KFS paper that need no reconstruction network; not part of `all`."""
     input:
         experiments.drkfs_outputs(RESULTS, DRKFS_PLAN),
+
+
+rule reconstruction_model:
+    """A network for 3D shape from one image, trained as the configuration says; not part of `all`."""
+    input:
+        "<results>/models/reconstruction/model.safetensors",
 
 
 rule report:

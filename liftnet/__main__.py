@@ -13,7 +13,19 @@ from liftnet.core.command import CommandParser
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import copied_to, get_logger, set_up_logging
 
-STAGES = ("render", "collect", "segment", "match", "verify", "shard", "depth", "drkfs", "report", "experiments")
+STAGES = (
+    "render",
+    "collect",
+    "segment",
+    "match",
+    "verify",
+    "shard",
+    "depth",
+    "drkfs",
+    "reconstruct",
+    "report",
+    "experiments",
+)
 
 
 def build_parser() -> CommandParser:

@@ -22,6 +22,7 @@ from liftnet.depth.settings import DepthSettings
 from liftnet.drkfs.settings import DrkfsSettings
 from liftnet.experiments.settings import ExperimentsSettings
 from liftnet.match.settings import MatchSettings
+from liftnet.reconstruct.settings import ReconstructSettings
 from liftnet.render.settings import RenderSettings
 from liftnet.report.settings import ReportSettings
 from liftnet.segment.settings import SegmentSettings
@@ -83,6 +84,7 @@ class Config(Settings):
     shard: ShardSettings = Field(ShardSettings(), description="the dataset")
     depth: DepthSettings = Field(DepthSettings(), description="LiftNet")
     drkfs: DrkfsSettings = Field(DrkfsSettings(), description="visual similarity of shapes")
+    reconstruct: ReconstructSettings = Field(ReconstructSettings(), description="3D shape from one image")
     experiments: ExperimentsSettings = Field(ExperimentsSettings(), description="the experiments of the papers")
     report: ReportSettings = Field(ReportSettings(), description="the report page")
 

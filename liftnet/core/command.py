@@ -82,6 +82,26 @@ def add_run_folder(parser: argparse.ArgumentParser, option: str, folder: str, he
     parser.add_argument(option, type=Path, default=BelowRoot(folder), help=f"{help} (default: ROOT/{folder})")
 
 
+def add_photographs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that predicts something of photographs: which, by which model, masked how."""
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results; folders are mirrored in it")
+    parser.add_argument(
+        "--mask",
+        default="auto",
+        help="what is sculpture: auto (by the segmenter), none (the whole image), or a folder of masks named as the "
+        "images, .png (default: auto)",
+    )
+    parser.add_argument(
+        "--segmenter", type=Path, help="folder of the segmenter for --mask auto (default: beside the model)"
+    )
+    parser.add_argument("--force", action="store_true", help="predict again what is there already")
+    parser.add_argument(
+        "--device", default="auto", help="where to compute: auto (a GPU if there is one), cpu, cuda, cuda:1"
+    )
+
+
 def add_stage(stages: Subparsers, name: str, help: str) -> Subparsers:
     """Add a stage that has several commands, as in `python -m liftnet depth train`."""
     parser: argparse.ArgumentParser = stages.add_parser(name, help=help, description=help)

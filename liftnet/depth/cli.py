@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
+from liftnet.core.command import Subparsers, add_command, add_photographs, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.data.codes import SPLITS
 from liftnet.depth.settings import EvaluateSettings, SfmSettings, TrainSettings
@@ -66,24 +66,9 @@ def add_commands(stages: Subparsers) -> None:
     score.add_argument("--out", type=Path, required=True, help="Parquet file to write")
 
     predict = add_command(commands, "predict", _predict, "Predict depth and a mesh of images and folders of images")
-    predict.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
-    predict.add_argument("--model", type=Path, required=True, help="folder of the model")
-    predict.add_argument("--out", type=Path, required=True, help="folder of the results; folders are mirrored in it")
-    predict.add_argument(
-        "--mask",
-        default="auto",
-        help="what is sculpture: auto (by the segmenter), none (the whole image), or a folder of masks named as the "
-        "images, .png (default: auto)",
-    )
-    predict.add_argument(
-        "--segmenter", type=Path, help="folder of the segmenter for --mask auto (default: beside the model)"
-    )
+    add_photographs(predict)
     predict.add_argument("--format", default=FORMATS, help=f"formats to write, by commas (default: {FORMATS})")
     predict.add_argument("--batch-size", type=int, default=8, help="images in one pass (default: 8)")
-    predict.add_argument("--force", action="store_true", help="predict again what is there already")
-    predict.add_argument(
-        "--device", default="auto", help="where to compute: auto (a GPU if there is one), cpu, cuda, cuda:1"
-    )
 
     export = add_command(
         commands, "export", _export, "Write a model as ONNX or as one safetensors file, and check that it is equal"

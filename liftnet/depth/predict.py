@@ -20,15 +20,13 @@ from liftnet.core.files import atomic_path, write_json
 from liftnet.core.log import duration, get_logger, progress
 from liftnet.core.types import BoolArray, Float32Array, UInt8Array
 from liftnet.data.folders import InputImage, find_images
-from liftnet.data.masks import read_mask, write_mask
+from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image, write_image
 from liftnet.models.depth_input import CropBox, cut, cut_input, cut_mask, put_back
 from liftnet.models.liftnet import DepthModel, load_model
-from liftnet.models.segmentation_networks import PredictionSettings
-from liftnet.models.segmenter import Segmenter, mask_image, shows_foreground
+from liftnet.models.photograph_masks import PhotographMasks
 
 LOG = get_logger("depth")
-MASK_ENDING = "mask.png"
 LONG = 60.0  # seconds of work from which an estimate is given
 CV2_NO_MEMORY = -4  # cv::Error::StsNoMem
 MESH_SIDE = 256  # vertices along a side of the mesh's grid
@@ -65,12 +63,11 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class _Job:
-    """A model with what it is to do, and the segmenter for `--mask auto`."""
+    """A model with what it is to do."""
 
     model: DepthModel
-    segmenter: Segmenter | None
+    masks: PhotographMasks
     model_folder: Path
-    out: Path
     options: PredictOptions
     device: torch.device
 
@@ -116,8 +113,8 @@ def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: Pred
     failed = 0
     if pending:
         device = choose_device(options.device)
-        segmenter = _segmenter(model_folder, options, device) if options.mask == "auto" else None
-        job = _Job(load_model(model_folder, str(device)), segmenter, model_folder, out, options, device)
+        masks = PhotographMasks.open(options.mask, out, options.segmenter, model_folder, str(device), options.force)
+        job = _Job(load_model(model_folder, str(device)), masks, model_folder, options, device)
         for reason in progress(_outcomes(pending, job), "depth", "predicting depth", len(pending)):
             if reason:
                 failed += 1
@@ -125,15 +122,6 @@ def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: Pred
     done, there = len(pending) - failed, len(places) - len(pending)
     LOG.info("predicted depth of %d images, %d were there already, %d left out; %s", done, there, failed, out)
     return 1 if failed else 0
-
-
-def _segmenter(model_folder: Path, options: PredictOptions, device: torch.device) -> Segmenter:
-    """The segmenter that the options name, or that of the run that trained the model, which lies beside it."""
-    folder = options.segmenter or model_folder.resolve().parent / "segmenter"
-    if not (folder / "model.safetensors").exists():
-        remedy = "Name one with `--segmenter`, or give `--mask FOLDER` or `--mask none`"
-        raise LiftnetError(folder, "holds no segmenter for `--mask auto`", remedy)
-    return Segmenter.load(folder, str(device))
 
 
 def _outcomes(pending: list[InputImage], job: _Job) -> Iterator[str | None]:
@@ -176,7 +164,7 @@ def _try_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> 
 def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> list[str | None]:
     """Read, predict and write a batch; the reason for each image that could not be read."""
     read = list(pool.map(_read, batch))
-    prepare_all = map if job.segmenter else pool.map  # the segmenter takes torch's threads itself
+    prepare_all = map if job.masks.segmenter else pool.map  # the segmenter takes torch's threads itself
     prepared = list(prepare_all(lambda place, image: _prepare(place, image, job), batch, read))
     ready = [item for item in prepared if isinstance(item, _Ready)]
     if ready:
@@ -201,39 +189,12 @@ def _prepare(place: InputImage, image: UInt8Array | BadImageError, job: _Job) ->
     """Cut an image out around its mask; why it or its mask cannot be read if one cannot."""
     if isinstance(image, BadImageError):
         return image
-    mask_file = _mask_file(place, image, job)
+    mask_file = job.masks.file(place, image)
     try:
         mask = read_mask(mask_file, (image.shape[1], image.shape[0])) if mask_file else None
     except BadImageError as error:
         return error
     return _Ready(place, image, mask, mask_file, *cut_input(image, mask, job.model.input))
-
-
-def _mask_file(place: InputImage, image: UInt8Array, job: _Job) -> Path | None:
-    """The mask of an image; None, with a word in the log, if there is none."""
-    if job.options.mask == "none":
-        return None
-    if job.segmenter is None:
-        found = folder_mask(place, Path(job.options.mask), job.out)
-    else:
-        found = _auto_mask(place, image, job.segmenter, job.options.force)
-    if found is None:
-        LOG.warning("%s has no mask; the whole image is taken", place.image)
-    return found
-
-
-def _auto_mask(place: InputImage, image: UInt8Array, segmenter: Segmenter, force: bool) -> Path | None:
-    """The mask beside the results, by the segmenter where it is not there yet; None without foreground."""
-    file = place.result(MASK_ENDING)
-    if file.exists() and not force:
-        return file
-    settings = PredictionSettings()
-    mask, _ = mask_image(segmenter, image, settings)
-    if not shows_foreground(mask, settings.min_coverage):
-        file.unlink(missing_ok=True)
-        return None
-    write_mask(file, mask)
-    return file
 
 
 def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:
@@ -372,14 +333,6 @@ def _notes(prediction: Prediction) -> dict[str, object]:
         "mesh": "x right, y up, z towards the viewer, in half widths of the crop",
         **prediction.notes,
     }
-
-
-def folder_mask(place: InputImage, masks: Path, out: Path) -> Path | None:
-    """The mask of an image in a folder of masks, mirrored as the results are, or flat; None if there is none."""
-    mirrored = masks / place.stem.relative_to(out)
-    name = f"{place.image.stem}.png"
-    candidates = (mirrored.with_name(f"{mirrored.name}.png"), mirrored.with_name(name), masks / name)
-    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def depth_mesh(depth: Float32Array, mask: BoolArray, colours: UInt8Array, relief: float = RELIEF) -> trimesh.Trimesh:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -125,7 +125,7 @@ class DRKFS(nn.Module):
         )
 
         def score(some: Tensor, at: slice) -> Tensor:
-            return self._score(some, features[at], weights[at])
+            return self._score(some, features[at].to(some), weights[at].to(some))
 
         by_view = chunked(score, images.flatten(0, 1), self._at_once(images))
         return by_view.unflatten(0, images.shape[:2]).sum(1)
@@ -143,7 +143,13 @@ class DRKFS(nn.Module):
 
     @torch.no_grad()
     def differences(self, meshes: Meshes, target: Target) -> Differences:
-        """Where a shape differs from its target, view by view and patch by patch; of the first of several."""
+        """Where a shape differs from its target, view by view and patch by patch; of the first of several.
+
+        Raises:
+            ValueError: The target is compact: it has no pictures.
+        """
+        if not target.maps.numel():
+            raise ValueError("a compact target has no pictures to show differences in; prepare it anew")
         views = self._views(meshes, target, self.cameras)[:1]
         shape = self.prepare_images(views)
         distances = match_patches(shape.features[0], target.features[0], self.settings.neighbourhood)
@@ -262,10 +268,65 @@ class Target:
     weights: Tensor
     normalisation: Normalisation | None = None
 
+    @classmethod
+    def joined(cls, targets: Sequence[Target]) -> Target:
+        """The targets of several, one after the other; all of the same views, and all of them compact or none."""
+        kept = [target.normalisation for target in targets if target.normalisation is not None]
+        centres, scales = [one.centre for one in kept], [one.scale for one in kept]
+        return cls(
+            torch.cat([target.views for target in targets]),
+            torch.cat([target.maps for target in targets]),
+            torch.cat([target.features for target in targets]),
+            torch.cat([target.weights for target in targets]),
+            Normalisation(torch.cat(centres), torch.cat(scales)) if kept else None,
+        )
+
+    def compact(self) -> Target:
+        """The same targets without pictures and in half precision: all that a comparison needs, to be kept.
+
+        At 64 px, 25 views and a stride of 16 a target is 58 kB instead of 0.9 MB; scores differ by 0.1 %. `tensors`
+        and `from_tensors` bring it to a file and back.
+        """
+        views = self.views.new_zeros(()).expand(self.views.shape)  # nothing but their shape is asked for
+        maps = self.maps[..., :0, :0]
+        return replace(self, views=views, maps=maps, features=self.features.half(), weights=self.weights.half())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a compact target holds, by name."""
+        held = {"features": self.features, "weights": self.weights}
+        if self.normalisation is not None:
+            held |= {"centre": self.normalisation.centre, "scale": self.normalisation.scale}
+        return held
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], image_size: int) -> Target:
+        """A compact target from what `tensors` gave, and the side of its views, px."""
+        features, weights = tensors["features"], tensors["weights"]
+        views = weights.new_zeros(()).expand(*weights.shape[:2], image_size, image_size)
+        normalisation = Normalisation(tensors["centre"], tensors["scale"]) if "centre" in tensors else None
+        return cls(views, weights.new_zeros((*weights.shape[:2], 0, 0)), features, weights, normalisation)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Target:
+        """The same targets on another device."""
+        kept = self.normalisation and Normalisation(
+            self.normalisation.centre.to(device), self.normalisation.scale.to(device)
+        )
+        return self._with(lambda part: part.to(device, non_blocking=non_blocking), kept)
+
+    def of_shapes(self, shapes: Sequence[int]) -> Target:
+        """The targets of these numbers alone."""
+        rows, kept = torch.as_tensor(shapes, device=self.features.device), self.normalisation
+        kept = kept and Normalisation(kept.centre[rows], kept.scale[rows])
+        return self._with(lambda part: part[rows], kept)
+
     def of_views(self, views: Tensor) -> Target:
         """The same targets seen only in the views of index `views` (K,)."""
-        kept = {name: getattr(self, name)[:, views] for name in ("views", "maps", "features", "weights")}
-        return replace(self, **kept)
+        return self._with(lambda part: part[:, views], self.normalisation)
+
+    def _with(self, change: Callable[[Tensor], Tensor], normalisation: Normalisation | None) -> Target:
+        """The targets with their parts changed."""
+        parts = change(self.views), change(self.maps), change(self.features), change(self.weights)
+        return Target(*parts, normalisation)
 
     def __len__(self) -> int:
         return len(self.views)

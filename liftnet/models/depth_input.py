@@ -107,6 +107,16 @@ def cut_mask(mask: BoolArray, box: CropBox, size: int) -> BoolArray:
     return np.asarray(nearest & inside)
 
 
+def cut_share(mask: BoolArray, box: CropBox, size: int) -> UInt8Array:
+    """The share of each pixel of the crop that is foreground, (size, size) in 0 to 255; none beyond the image."""
+    height, width = mask.shape
+    columns, rows = box.left + np.arange(box.side), box.top + np.arange(box.side)
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    square = mask[np.clip(rows, 0, height - 1)][:, np.clip(columns, 0, width - 1)] & inside
+    interpolation = cv2.INTER_AREA if size < box.side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(255 * square.astype(np.uint8), (size, size), interpolation=interpolation))
+
+
 def cut_nearest(values: FloatArray, box: CropBox, size: int) -> FloatArray:
     """Read (H, W) values at the pixel centres of the crop, without mixing neighbours; NaN beyond the image."""
     nearest, inside = _nearest(values, box, size)

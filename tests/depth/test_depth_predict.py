@@ -361,7 +361,7 @@ def test_an_image_in_which_the_segmenter_sees_no_foreground_is_taken_whole(
     photos, model_folder, segmenter_folder, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(
-        "liftnet.depth.predict.mask_image", lambda _, image, __: (np.zeros(image.shape[:2], bool), 0.0)
+        "liftnet.models.photograph_masks.mask_image", lambda _, image, __: (np.zeros(image.shape[:2], bool), 0.0)
     )
     options = PredictOptions("auto", segmenter_folder, ("npy",), device="cpu")
     assert predict([photos / "bust.jpg"], model_folder, tmp_path, options) == 0

@@ -6,19 +6,17 @@ A new loss is a new module: settings and command line know it by its name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.settings import module_names
+from liftnet.drkfs import DRKFS, Target
 from liftnet.models.reconstruction import ReconstructionNetwork, Views
 from liftnet.rasteriser import CameraBatch, hemisphere
 
-LOSSES = module_names(Path(__file__).parent)
 LossTerms = dict[str, Tensor]
 Kind = TypeVar("Kind", bound=ReconstructionNetwork)
 
@@ -32,11 +30,13 @@ class ShapeBatch:
         points: (B, N, 3) of the outer surface.
         normals: (B, N, 3) of these points, unit length, outwards.
         voxels: (B, R, R, R) bool by centres, [x, y, z] over the cube from -.5 to .5.
-        cameras: (B, K) numbers of the views of `rig` that `coverage` and `shaded` show: the same K for all shapes.
+        cameras: (B, K) numbers of the views of `rig` that `coverage` and `shaded` show and in which DR-KFS compares:
+            the same K for all shapes.
         rig: All cameras from which the true shapes were rendered; by default those of DR-KFS.
         coverage: (B, K, S, S) in [0, 1], the true shape's silhouettes.
         shaded: (B, K, S, S) in [0, 1], the true shape in the light of DR-KFS, `HALF_LAMBERT`.
         targets: What DR-KFS compares with, of all its views.
+        metric: What compares with them.
     """
 
     views: Views
@@ -47,7 +47,18 @@ class ShapeBatch:
     rig: CameraBatch = field(default_factory=hemisphere)
     coverage: Tensor = field(default_factory=lambda: torch.empty(0))
     shaded: Tensor = field(default_factory=lambda: torch.empty(0))
-    targets: Any = None
+    targets: Target | None = None
+    metric: DRKFS | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same batch on another device; cameras and metric stay where they are."""
+        held = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in held.items()
+            if isinstance(value, Tensor | Views | Target)
+        }
+        return replace(self, **moved)
 
 
 Loss = Callable[[ReconstructionNetwork, Any, ShapeBatch, torch.Generator], LossTerms]
