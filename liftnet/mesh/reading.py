@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import trimesh
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.types import FloatArray, IntArray
-from liftnet.mesh.formats import DAMAGED, FORMATS, FolderResolver, refuse_large
+from liftnet.mesh.formats import FORMATS, Format, MeshFile, refuse_large
 from liftnet.mesh.mesh import BadMeshError, Dropped, TriangleMesh, Up, check_mesh, clean_mesh
+from liftnet.mesh.polygons import triangulate
+from liftnet.mesh.readers.pieces import DamagedMeshError, Piece, UnreadMeshError, triangles_of
 from liftnet.mesh.settings import ReadingSettings
 
 LOG = get_logger("mesh")
 SUFFIXES = tuple(FORMATS)
 Converter = Callable[[Path], TriangleMesh]
 Converters = Mapping[str, Converter]
+DAMAGED = "The file is damaged or was cut off; export or copy it again"
 NO_CONVERTERS: Converters = MappingProxyType({})
 
 
@@ -84,15 +84,10 @@ def read_mesh(
     _check_file(path, (*FORMATS, *converters), settings)
     if suffix in converters:
         given = converters[suffix](path)
-        _refuse_many_faces(path, len(given.faces), settings)
-        up, parts, joined = given.up, 1, _checked_part(path, given.vertices, given.faces)
+        up, pieces = given.up, [Piece(given.vertices, triangles_of(given.faces))]
+        joined, parts = _joined(path, pieces, settings)
     else:
-        instances = FORMATS[suffix].instances
-        promised = instances(path, settings) if instances else None
-        joined, parts = _joined(path, _scene(path, settings), settings)
-        if promised is not None and parts != promised:
-            reason = f"its components place {promised:,} meshes, of which the reader finds {parts:,}"
-            raise BadMeshError(path, "unreadable", reason, "Export it without nested components")
+        joined, parts = _read(path, FORMATS[suffix], settings)
     cleaned, dropped = clean_mesh(TriangleMesh(joined.vertices, joined.faces, up=up), path)
     return ReadMesh(cleaned.to_up("y"), parts, dropped)
 
@@ -134,29 +129,39 @@ def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings
         raise BadMeshError(path, "unreadable", "it has 0 bytes", "Export or copy it again")
 
 
-def _scene(path: Path, settings: ReadingSettings) -> trimesh.Scene:
-    suffix = path.suffix.lower()
-    form = FORMATS[suffix]
-    options: dict[str, Any] = {"skip_materials": True} if form.materials else {}
-    resolver = FolderResolver(path, settings.max_bytes)
+def _read(path: Path, form: Format, settings: ReadingSettings) -> tuple[TriangleMesh, int]:
+    """All meshes of a file as one, and how many they were."""
     try:
-        data = path.read_bytes()
+        file = MeshFile(path, path.read_bytes(), settings)
     except OSError as error:
-        raise BadMeshError(
-            path, "unreadable", f"it cannot be read: {error.strerror}", "Check its permissions"
-        ) from error
+        reason = f"it cannot be read: {error.strerror}"
+        raise BadMeshError(path, "unreadable", reason, "Check its permissions") from error
     try:
-        checked = form.check(path, data, settings)
-        if form.reader is not None:
-            return trimesh.Scene(trimesh.Trimesh(*form.reader(checked), process=False))
-        stream = io.BytesIO(checked)
         with np.errstate(all="ignore"):  # vertices that are not finite are counted afterwards
-            return trimesh.load_scene(stream, file_type=suffix[1:], resolver=resolver, process=False, **options)
+            return _joined(path, _pieces(file, form), settings)
     except LiftnetError:
         raise
+    except DamagedMeshError as error:
+        raise BadMeshError(path, "unreadable", str(error), DAMAGED) from error
+    except UnreadMeshError as error:
+        raise BadMeshError(path, error.status, str(error), error.remedy) from error
+    except MemoryError as error:
+        raise BadMeshError(path, "too_large", "it does not fit into the memory", "Reduce it") from error
     except Exception as error:  # readers of damaged files fail in every possible way
-        reason = f"it is no {suffix} file, or a damaged one ({type(error).__name__}: {error})"
+        LOG.debug("%s: %s: %s", path, type(error).__name__, error)
+        named = f" (it has no {error.args[0]!r:.60})" if isinstance(error, KeyError) and error.args else ""
+        reason = f"it is no {path.suffix.lower()} file, or its parts do not fit together{named}"
         raise BadMeshError(path, "unreadable", reason, "Open it in a 3D program and export it again") from error
+
+
+def _pieces(file: MeshFile, form: Format) -> Iterable[Piece]:
+    if form.pieces is not None:
+        return form.pieces(file)
+    if form.reader is None:
+        raise ValueError(f"the format of {file.path} has no reader")
+    vertices, faces = form.reader(file.data)
+    part = _checked_part(file.path, vertices, faces)
+    return [Piece(part.vertices, triangles_of(part.faces))]
 
 
 def _refuse_many_faces(path: Path, count: int, settings: ReadingSettings) -> None:
@@ -172,26 +177,38 @@ def _checked_part(path: Path, vertices: FloatArray, faces: IntArray) -> Triangle
         raise BadMeshError(path, "unreadable", f"a part of it is no mesh ({error})", DAMAGED) from error
 
 
-def _joined(path: Path, scene: trimesh.Scene, settings: ReadingSettings) -> tuple[TriangleMesh, int]:
-    """All instances of all meshes of a scene, in the world; and how many."""
-    placed = [(node, *scene.graph[node]) for node in scene.graph.nodes_geometry]
-    meshes = [
-        (scene.geometry[name], transform)
-        for _, transform, name in placed
-        if isinstance(scene.geometry[name], trimesh.Trimesh)
-    ]
-    _refuse_many_faces(path, sum(len(mesh.faces) for mesh, _ in meshes), settings)
+def _joined(path: Path, pieces: Iterable[Piece], settings: ReadingSettings) -> tuple[TriangleMesh, int]:
+    """All meshes of a file as one of triangles; and how many there were."""
     vertices: list[FloatArray] = [np.zeros((0, 3))]
     faces: list[IntArray] = [np.zeros((0, 3), np.int64)]
-    count = 0
-    for mesh, transform in meshes:
-        if not len(mesh.faces):
+    start = triangles = parts = points = crossed = polygons = 0
+    for piece in pieces:
+        points += len(piece.vertices)
+        if not len(piece.polygons):
             continue
-        part = _checked_part(path, mesh.vertices, mesh.faces)  # each, or an index could reach into the next part
-        vertices.append(trimesh.transform_points(part.vertices, transform))
-        # a mirrored part would be wound inside out
-        faces.append((part.faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0 else part.faces) + count)
-        count += len(part.vertices)
-    if not count and any(len(shape.vertices) for shape in scene.geometry.values()):
+        triangles += int(np.maximum(piece.polygons.counts - 2, 0).sum())
+        _refuse_many_faces(path, triangles, settings)
+        _check_corners(path, piece)  # of each, or an index could reach into the next one
+        found, bad = triangulate(piece.vertices, piece.polygons)
+        crossed, polygons = crossed + bad, polygons + len(piece.polygons)
+        if len(found):
+            vertices.append(piece.vertices)
+            faces.append(found + start)
+            start, parts = start + len(piece.vertices), parts + piece.count
+    if crossed:
+        reason = f"{crossed:,} of its {polygons:,} polygons cross themselves, so that their surface is not defined"
+        raise BadMeshError(path, "unreadable", reason, "Divide it into triangles in a 3D program")
+    if not start and points:
         raise BadMeshError(path, "no_faces", "it has points or lines, but no faces", "Export it as a triangle mesh")
-    return check_mesh(np.concatenate(vertices), np.concatenate(faces), path), len(vertices) - 1
+    return check_mesh(np.concatenate(vertices), np.concatenate(faces), path), parts
+
+
+def _check_corners(path: Path, piece: Piece) -> None:
+    corners, count = piece.polygons.corners, len(piece.vertices)
+    outside = int(((corners < 0) | (corners >= count)).sum())
+    if outside:
+        reason = (
+            f"a face index is out of bounds: {outside:,} corners name vertices that do not exist (it has {count:,})"
+        )
+        remedy = "The file is damaged, or its exporter is; export it again"
+        raise BadMeshError(path, "unreadable", reason, remedy)
