@@ -29,47 +29,37 @@ OUTCOMES = RIGHT, REFUSED, WRONG, CRASHED = "right", "refused", "wrong", "crashe
 ALIKE = 1e-4  # of areas
 # Area of the surface that each case holds; None where it is to be refused.
 CUBE = 6.0
+
+
+def named(pattern: str, names: str, area: float | None) -> dict[str, float | None]:
+    """Files of one surface."""
+    return {pattern.format(name): area for name in names.split()}
+
+
+PYRAMID = 1 + 5**0.5
 CASES: dict[str, float | None] = {
-    **dict.fromkeys(("concave_obj/u.obj", "concave_obj/u.ply", "concave_obj/u.off", "concave_obj/truth.ply"), 30.0),
+    **named("concave_obj/{}", "u.obj u.ply u.off truth.ply", 30.0),
     "concave_obj/dart.obj": 1.5 + 5**0.5 / 2,
-    **dict.fromkeys((f"ply_mixed_binary/pyr{name}.ply" for name in ("", "_ascii", "_crlf")), 1 + 5**0.5),
-    **dict.fromkeys((f"ply_mixed_binary/pyr_bin_{name}first.ply" for name in ("tri", "quad")), 1 + 5**0.5),
-    **dict.fromkeys((f"ply_mixed_binary/prism5_{name}.ply" for name in ("ascii", "bin")), 10.6331),
+    **named("ply_mixed_binary/{}.ply", "pyr pyr_ascii pyr_crlf pyr_bin_trifirst pyr_bin_quadfirst", PYRAMID),
+    **named("ply_mixed_binary/prism5_{}.ply", "ascii bin", 10.6331),
     "ply_mixed_binary/cube_bin.ply": CUBE,
-    **dict.fromkeys((f"ply_intensity_first/cube{name}.ply" for name in ("", "_quality", "_one", "_be")), CUBE),
+    **named("ply_intensity_first/{}.ply", "cube cube_quality cube_one cube_be", CUBE),
     "ply_tristrips/strip.ply": 0.5 + 3**0.5 / 2,
-    **dict.fromkeys(
-        (
-            f"stl_upper/{name}.stl"
-            for name in ["crlf", "endsolid_upper", "lower", "solid_binary", "tabs", "trailing", "upper"]
-        ),
-        22.0,
-    ),
-    **dict.fromkeys(
-        (
-            f"off_small/{name}.off"
-            for name in ["coff", "comments", "facecol", "glued", "lower", "noff", "sameline", "twocounts"]
-        ),
-        CUBE,
-    ),
+    **named("stl_upper/{}.stl", "crlf endsolid_upper lower solid_binary tabs trailing upper", 22.0),
+    **named("off_small/{}.off", "coff comments facecol glued lower noff sameline twocounts", CUBE),
     "off_small/prism5.off": 10.6331,
     "off_small/pent_only.off": 4.7553,
-    "off_small/pyr.off": 1 + 5**0.5,
-    **dict.fromkeys(
-        (f"glb_odd/{name}.glb" for name in ["noindex", "plain", "quant", "quant_unpadded", "skinned"]), CUBE
-    ),
-    "glb_odd/unused_node.glb": CUBE,
-    **dict.fromkeys(("glb_odd/sparse.glb", "glb_odd/morph.glb"), 14.0),
-    **dict.fromkeys(("glb_odd/strip.glb", "glb_odd/strip_noindex.glb"), 8.0),
+    "off_small/pyr.off": PYRAMID,
+    **named("glb_odd/{}.glb", "noindex plain quant quant_unpadded skinned unused_node", CUBE),
+    **named("glb_odd/{}.glb", "sparse morph", 14.0),
+    **named("glb_odd/{}.glb", "strip strip_noindex", 8.0),
     "glb_odd/fan.glb": 9.0,
     "glb_odd/fan_only.glb": 3.0,
     "glb_odd/instancing.glb": 18.0,
     "glb_odd/nested_mirror.glb": 10.0,
     "glb_odd/two_scenes.glb": 150.0,
     "reader_disagreement/negative_two.obj": 12.0,
-    **dict.fromkeys(
-        (f"reader_disagreement/{n}" for n in ["cut_ascii.ply", "cut_binary.stl", "cut_off.off", "cut_text.stl"]), None
-    ),
+    **named("reader_disagreement/{}", "cut_ascii.ply cut_binary.stl cut_off.off cut_text.stl", None),
 }
 Surface = tuple[int, float, float]  # triangles, area, seconds
 
@@ -122,24 +112,21 @@ READERS: dict[str, Callable[[str], tuple[int, float]]] = {
 
 
 class Apart:
-    """Calls readers in another process; one that ends it is named, and the next call has a new one."""
+    """Calls each reader in a process of its own; one that ends it is named, and the next call has a new one."""
 
     def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
+        self._pools: dict[str, ProcessPoolExecutor] = {}
 
     def __call__(self, reader: str, path: Path) -> Surface | str:
         """What a reader gives, `REFUSED` or `CRASHED`."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        if reader not in self._pools:
+            self._pools[reader] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
         try:
-            return self._pool.submit(timed, reader, str(path)).result(60)
-        except BrokenProcessPool:
-            self._pool = None
-            return CRASHED
-        except TimeoutError:
-            for process in list(self._pool._processes.values()):
+            return self._pools[reader].submit(timed, reader, str(path)).result(120)
+        except (BrokenProcessPool, TimeoutError):
+            pool = self._pools.pop(reader)
+            for process in list((pool._processes or {}).values()):
                 process.kill()
-            self._pool = None
             return CRASHED
         except Exception:
             return REFUSED
@@ -220,8 +207,8 @@ def main() -> None:
     cases = pd.DataFrame(case_rows(arguments.cases, readers, apart))
     counts = [{"reader": r} | {key: int((cases[r] == key).sum()) for key in OUTCOMES} for r in readers]
     about = (
-        f"`python benchmarks/mesh_readers.py --damaged {arguments.damaged}`; {machine('trimesh', 'assimp-py')}. A file is "
-        f"right if its area is, or if it is damaged and refused. Every file is read in a process of its own."
+        f"`python benchmarks/mesh_readers.py --damaged {arguments.damaged}`; {machine('trimesh', 'assimp-py')}. A file "
+        "is right if its area is, or if it is damaged and refused. Each reader has a process of its own."
     )
     damaged = damaged_rows(arguments.cases, readers, apart, arguments.damaged)
     write_report(
