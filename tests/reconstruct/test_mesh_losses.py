@@ -262,24 +262,24 @@ TINY = {
 
 
 @pytest.mark.parametrize(
-    ("architecture", "loss", "rate"),
+    ("architecture", "loss", "rate", "steps"),
     [
-        ("shape_generator", silhouettes_softras, 3e-3),
-        ("atlasnet", chamfer, 1e-3),
-        ("pixel2mesh", pixel2mesh, 3e-3),
+        ("shape_generator", silhouettes_softras, 3e-3, 80),
+        ("atlasnet", chamfer, 1e-3, 100),
+        ("pixel2mesh", pixel2mesh, 3e-3, 60),
     ],
 )
-def test_two_shapes_are_learnt_in_a_hundred_steps(architecture, loss, rate):
+def test_two_shapes_are_learnt_in_a_hundred_steps_at_most(architecture, loss, rate, steps):
     """The tall and the flat box, from one picture each, by networks of few channels."""
-    meshes, bound = simple_meshes()[1:3], 6
+    meshes, bound = simple_meshes()[1:3], 7
     torch.manual_seed(0)
     network = TINY[architecture]()
     batches = [batch_of(meshes, cameras) for cameras in ((1, 9), (4, 15))]
     pair = batches[0].points.double().numpy()
-    assert 1000 * chamfer_l2(nearest(*pair)) > 3 * bound  # saying the other one is no answer
-    assert distances(network, batches[0]).min() > 2 * bound
+    assert 1000 * chamfer_l2(nearest(*pair)) > 2.5 * bound  # saying the other one is no answer
+    assert distances(network, batches[0]).min() > 1.5 * bound
     optimiser, random = torch.optim.Adam(network.parameters(), rate), generator()
-    for step in range(100):
+    for step in range(steps):
         batch = batches[step % 2]
         optimiser.zero_grad()
         loss.loss(network, network(batch.views), batch, random)["loss"].mean().backward()

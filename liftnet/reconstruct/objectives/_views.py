@@ -29,7 +29,8 @@ def rendered(surfaces: Sequence[Surface], batch: ShapeBatch, image_size: int, so
     """
     vertices, faces = zip(*surfaces, strict=True)
     sigma = (2 * softness / image_size) ** 2  # the image spans 2
-    return render_soft(vertices, faces, batch.rig[batch.cameras[0]], image_size, Softness(sigma), HALF_LAMBERT)
+    cameras = batch.rig[batch.cameras[0].to(batch.rig.rotation.device)]
+    return render_soft(vertices, faces, cameras, image_size, Softness(sigma), HALF_LAMBERT)
 
 
 def one_minus_iou(shown: Tensor, target: Tensor) -> Tensor:
