@@ -8,6 +8,7 @@ from liftnet.core.errors import LiftnetError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
@@ -33,3 +34,13 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise LiftnetError(f"device: {name}", "no GPU can be used by this torch", "Set device to auto or cpu")
     return device
+
+
+def channels_last(network: nn.Module) -> None:
+    """Keep the channels of a pixel, or of a voxel, together in memory in all weights: convolutions are then faster."""
+    import torch
+
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in network.parameters():
+        if weight.ndim in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.ndim])

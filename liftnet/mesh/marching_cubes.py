@@ -109,6 +109,17 @@ def _index(nodes: Int64Array, shape: Sequence[int]) -> Int64Array:
     return (nodes[..., 0] * shape[1] + nodes[..., 1]) * shape[2] + nodes[..., 2]
 
 
+def keep_apart(values: Tensor, level: float, least: float) -> Tensor:
+    """Values moved away from a level until they are `least` from it; the gradient passes as if they had not moved.
+
+    A vertex of marching cubes moves by 1 / (high - low) for each unit of the values on both sides of it, so that two
+    values next to the level give a gradient of any size.
+    """
+    offset = (values - level).detach()
+    moved = torch.where(offset >= 0, offset.clamp(min=least), offset.clamp(max=-least))
+    return values + (moved - offset)
+
+
 class MarchingCubes(nn.Module):
     """Meshes of voxel grids, such as the occupancy probabilities of a reconstruction network.
 
@@ -118,6 +129,7 @@ class MarchingCubes(nn.Module):
         pad: Add a layer of `outside` around the grid, so that every mesh is closed.
         outside: The value of that layer, below `level`: 0 for probabilities, a negative number for logits.
         empty: What is done where a grid has no surface; see `extract_surface`.
+        apart: How far values keep from the level at least, so that no gradient exceeds about 1 / (2 apart).
 
     Shape:
         - Input: (B, R, R, R) or (B, 1, R, R, R); the first of the last three indices runs along x.
@@ -131,11 +143,12 @@ class MarchingCubes(nn.Module):
         pad: bool = True,
         outside: float = 0.0,
         empty: Empty = "raise",
+        apart: float = 0.0,
     ) -> None:
         super().__init__()
         if pad and outside >= level:
             raise ValueError(f"the layer around the grid ({outside:g}) must lie below the level ({level:g})")
-        self.level, self.bounds, self.pad, self.outside = level, bounds, pad, outside
+        self.level, self.bounds, self.pad, self.outside, self.apart = level, bounds, pad, outside, apart
         self.empty: Empty = empty
 
     def forward(self, values: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -144,6 +157,8 @@ class MarchingCubes(nn.Module):
             values = values[:, 0]
         if values.ndim != 4 or len(set(values.shape[1:])) != 1:
             raise ValueError(f"voxels must be (B, R, R, R) or (B, 1, R, R, R), not {tuple(values.shape)}")
+        if self.apart > 0:
+            values = keep_apart(values, self.level, self.apart)
         cell = (self.bounds[1] - self.bounds[0]) / values.shape[-1]
         origin = self.bounds[0] + cell / 2
         if self.pad:

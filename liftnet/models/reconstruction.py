@@ -113,6 +113,12 @@ def resized(images: Tensor, side: int) -> Tensor:
     )
 
 
+def on_background(images: Tensor, gray: float) -> Tensor:
+    """Pictures (B, 4, S, S) as (B, 3, S, S): the shape before an even background."""
+    colours, mask = images[:, :3], images[:, 3:]
+    return colours * mask + gray * (1 - mask)
+
+
 RECONSTRUCTION: ModelKind[NetworkSettings, ReconstructionNetwork] = ModelKind(
     "reconstruction network", NetworkSettings, network_from, "reconstruct train"
 )
