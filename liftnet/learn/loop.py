@@ -29,7 +29,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, send_to_device
 from torch import Tensor, nn
 
-from liftnet.core.devices import choose_device
+from liftnet.core.devices import channels_last, choose_device
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.ids import stable_seed
@@ -170,7 +170,7 @@ def _resumed(run: Run) -> Checkpoint | None:
 def _prepared(network: nn.Module, settings: TrainingSettings, accelerator: Accelerator) -> nn.Module:
     """Place a network on its device, and wrap it as the settings and the number of processes ask for."""
     if settings.channels_last:
-        network.to(memory_format=torch.channels_last)
+        channels_last(network)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     prepared: nn.Module = accelerator.prepare(network)

@@ -35,7 +35,7 @@ class VoxelNetwork(ReconstructionNetwork):
 
     def __init__(self, resolution: int) -> None:
         super().__init__()
-        self.resolution = resolution
+        self.voxels = resolution
         self.register_buffer("level", torch.tensor(USUAL_LEVEL))
 
     @abstractmethod
@@ -64,7 +64,7 @@ def true_voxels(network: VoxelNetwork, voxels: Tensor) -> Tensor:
     Raises:
         LiftnetError: They are not.
     """
-    side = network.resolution
+    side = network.voxels
     if voxels.ndim != 4 or voxels.shape[-1] != side:
         raise LiftnetError(
             "the shapes' voxels",

@@ -104,18 +104,18 @@ def test_published_networks_take_pictures_of_any_size(name):
 def test_small_networks_give_closed_meshes_within_the_cube_and_gradients_to_their_weights(name):
     network = small(name)
     if name == "matryoshka":
-        nn.init.constant_(network.body[-1].bias, 20)  # depths beyond the middle, or nothing is there
+        nn.init.constant_(network.body[-1].bias, 2.5)  # depths beyond the middle, or nothing is there
     if name == "imnet":
         nn.init.constant_(network.decoder.others[-1].bias, 0.5)
     prediction = network(some_views())
     occupancy = network.occupancy(prediction).detach()
-    assert occupancy.shape == (2, *(network.resolution,) * 3)
+    assert occupancy.shape == (2, *(network.voxels,) * 3)
     network.level.fill_(float(torch.sigmoid(occupancy.flatten().quantile(0.97))))
     surfaces = network.surfaces(prediction)
     assert len(surfaces) == 2
     for vertices, faces in surfaces:
         assert len(faces) > 100
-        assert vertices.abs().max() <= 0.5 + 2 / network.resolution
+        assert vertices.abs().max() <= 0.5 + 2 / network.voxels
         assert is_closed(faces)
     sum(vertices.square().sum() for vertices, _ in surfaces).backward()
     touched = [weight.grad for weight in network.parameters() if weight.grad is not None]

@@ -1,14 +1,16 @@
 """IM-Net (Chen and Zhang, CVPR 2019): a picture to a code, and a decoder that says of any point whether it is inside.
 
-Layers and widths are those of the authors' files (czq142857/IM-NET-pytorch). It is trained in two steps, each by a
-loss of its own: decoder and `voxel_encoder` give the shapes' own voxels back; then the encoder of pictures learns the
-codes that the shapes have got.
+Layers and widths are those of the authors' files (czq142857/IM-NET-pytorch). It is trained by two losses, which
+move different weights: decoder and `voxel_encoder` give the shapes' own voxels back (`imnet_shapes`); the encoder of
+pictures learns the codes that the shapes have got (`imnet_codes`). The authors train one after the other. As
+their sum, the default, both are learnt together, and the codes come to rest as the learning rate falls.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +44,8 @@ class IMNet(VoxelNetwork):
         points: How many of a shape the first step of the training looks at.
     """
 
+    own_losses = MappingProxyType({"imnet_shapes": 1.0, "imnet_codes": 1.0})
+
     def __init__(
         self,
         resolution: int,
@@ -65,7 +69,7 @@ class IMNet(VoxelNetwork):
 
     def occupancy(self, prediction: Tensor) -> Tensor:
         """Log-odds at the voxels' centres; beyond .001 and .999 they stay the same."""
-        side = self.resolution
+        side = self.voxels
         points = cell_centres(side, prediction).expand(len(prediction), -1, 3)
         values = torch.cat([self.decoder(prediction, part) for part in points.split(AT_ONCE, dim=1)], dim=1)
         return torch.logit(values, LEAST).view(-1, side, side, side)

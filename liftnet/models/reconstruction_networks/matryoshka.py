@@ -6,6 +6,8 @@ BatchNorm2d is True, which sets eps to 1, not `affine`; here it has its usual va
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from torch import Tensor, nn
 
 from liftnet.core.devices import channels_last
@@ -33,6 +35,8 @@ class Matryoshka(VoxelNetwork):
         halvings: And as many doublings, besides those that make up for the picture's size.
         widths: Channels at first, in the middle and last; between them they change evenly.
     """
+
+    own_losses = MappingProxyType({"shape_layers": 1.0})
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class Matryoshka(VoxelNetwork):
         """Depth maps (B, 6 layers, R, R)."""
         images = resized(on_background(views.images, GRAY), self.image_size)
         maps: Tensor = self.body(images)
-        return maps * (self.resolution * UNIT)
+        return maps * (self.voxels * UNIT)
 
     def occupancy(self, prediction: Tensor) -> Tensor:
         """The field of the maps (B, R, R, R), in voxels instead of log-odds: positive inside, 0 on the surface."""
@@ -78,7 +82,7 @@ class Matryoshka(VoxelNetwork):
         Raises:
             ValueError: A prediction is not finite.
         """
-        end, cut = 0.5 + MARGIN / self.resolution, self.cut()
+        end, cut = 0.5 + MARGIN / self.voxels, self.cut()
         cubes = MarchingCubes(cut, (-end, end), outside=min(-1.0, cut - 1), empty="mesh", apart=APART)
         return list(zip(*cubes(layers_field(prediction.float(), MARGIN)), strict=True))
 

@@ -12,6 +12,7 @@ convolutions take in as context.
 from __future__ import annotations
 
 import itertools
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
@@ -35,6 +36,8 @@ class OGN(VoxelNetwork):
         encoder: From pictures to codes.
         widths: Channels of the grid and of the levels.
     """
+
+    own_losses = MappingProxyType({"octree": 1.0})
 
     def __init__(self, encoder: ImageEncoder, widths: tuple[int, int, int, int]) -> None:
         super().__init__(GRID << (len(widths) - 1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class R2N2(VoxelNetwork):
         widths: Channels of the state, and of the decoder at 8, 16 and 32 voxels a side.
         full: Channels of the block at the full resolution; 0: the logits follow at once.
     """
+
+    own_losses = MappingProxyType({"voxels": 1.0})
 
     def __init__(
         self, encoder: ImageEncoder | ResidualEncoder, code: int, widths: tuple[int, int, int, int], full: int

@@ -1,7 +1,7 @@
 """The second step of IM-Net (Chen and Zhang, CVPR 2019): pictures learn the codes that shapes have got in the first.
 
-It starts from the weights that `imnet_shapes` has trained. Only the encoder of pictures learns. A shape's code is that
-of its voxels; their encoder stays as it is, so that it gives the same each time and nothing need be stored.
+Only the encoder of pictures learns from it. A shape's code is that of its voxels as the other encoder gives it at the
+time; after `imnet_shapes` alone it is always the same, and nothing need be stored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The first step of IM-Net (Chen and Zhang, CVPR 2019): shapes are given back from codes of their own voxels.
 
-The encoder of pictures has no part in it. The second step is `imnet_codes`, which goes on from this one's weights.
+The encoder of pictures has no part in it. The second step is `imnet_codes`, in a training of its own that goes on from
+this one's weights, or in the same, added to this loss.
 """
 
 from __future__ import annotations
