@@ -8,6 +8,7 @@ from pathlib import Path
 from liftnet.core.command import Subparsers, add_command, add_photographs, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
 from liftnet.reconstruct.settings import TrainSettings
+from liftnet.reconstruct.study.commands import add_study
 
 
 def add_commands(stages: Subparsers) -> None:
@@ -21,6 +22,7 @@ def add_commands(stages: Subparsers) -> None:
 
     predict = add_command(commands, "predict", _predict, "Predict the shapes of images and folders of images")
     add_photographs(predict)
+    add_study(commands)
 
 
 def _train(arguments: argparse.Namespace) -> None:

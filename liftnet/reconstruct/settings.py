@@ -11,6 +11,7 @@ from liftnet.core.devices import Precision
 from liftnet.core.settings import OneOf, Settings, module_names
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.reconstruction_networks import NetworkSettings
+from liftnet.reconstruct.study.settings import StudySettings
 
 LOSSES = module_names(Path(__file__).parent / "objectives")
 LossName = Annotated[str, OneOf(LOSSES)]
@@ -71,3 +72,4 @@ class ReconstructSettings(Settings):
     """The stage."""
 
     train: TrainSettings = Field(TrainSettings(), description="how a model is trained")
+    study: StudySettings = Field(StudySettings(), description="studies with people")

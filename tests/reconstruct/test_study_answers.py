@@ -113,10 +113,11 @@ def test_files_of_any_kind_become_rows_with_a_reason(tmp_path):
     (tmp_path / "h-float.json").write_text(json.dumps(good | {"participant": 8.5}))
     (tmp_path / "i-nan.json").write_text(json.dumps(good).replace("2000", "NaN"))
     (tmp_path / "j-negative.json").write_text(json.dumps(good).replace("2000", "-1"))
-    (tmp_path / "k-good.json").write_text(json.dumps(good))
+    (tmp_path / "k-good\n| x.json").write_text(json.dumps(good))
     (tmp_path / "notes.txt").write_text("not asked for")
     table = people_table(read_participations(tmp_path, PLAN, KEY))
     assert table["outcome"].tolist() == ["damaged"] * 10 + ["counted"]
+    assert table["file"].iloc[-1] == "k-good?| x.json"
     assert table["answers"].isna().sum() == 10
     assert table["reason"].str.len().min() > 5
 
@@ -153,7 +154,7 @@ def test_a_planted_share_is_found_and_careless_voters_are_excluded():
     plan, key = planned()
     settings = changed(VoterSettings(), careless=0.3)
     inside, shares = [], []
-    for seed in range(8):
+    for seed in range(5):
         voters = simulated_voters(plan, key, 80, settings, seed)
         found = judged([accepted(one.file, f"{n}", plan) for n, one in enumerate(voters)], plan, key)
         kept = np.array([one.outcome is Outcome.COUNTED for one in found])
@@ -163,7 +164,7 @@ def test_a_planted_share_is_found_and_careless_voters_are_excluded():
         row = share_table(votes_of([one for one in found if one.outcome is Outcome.COUNTED], key), seed).iloc[0]
         inside.append(row["low"] <= 0.71 <= row["high"])
         shares.append(row["share"])
-    assert sum(inside) >= 6
+    assert sum(inside) >= 4
     assert np.mean(shares) == pytest.approx(0.71, abs=0.035)
 
 

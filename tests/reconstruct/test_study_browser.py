@@ -199,6 +199,19 @@ def test_whoever_stops_can_save_go_on_or_delete_everything(browser):
     assert browser.run("localStorage.length") == 0
 
 
+def test_what_is_answered_in_another_tab_is_answered_here(browser):
+    begin(browser)
+    answer(browser, "1", 1)
+    browser.wait(f"{OPEN} && document.getElementById('which').textContent === 'Question 2 of 8'")
+    browser.run("""
+        const key = Object.keys(localStorage)[0], record = JSON.parse(localStorage.getItem(key));
+        record.answers = [];
+        localStorage.setItem(key, JSON.stringify(record));
+        dispatchEvent(new StorageEvent('storage', { key: key }));
+    """)
+    browser.wait("document.getElementById('which').textContent === 'Question 1 of 8'")
+
+
 def test_without_storage_the_page_says_so_and_goes_on(browser):
     browser.run("Storage.prototype.setItem = () => { throw new Error('full') }")
     click(browser, "agree")

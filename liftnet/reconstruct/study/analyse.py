@@ -73,7 +73,7 @@ def votes_of(counted: Sequence[Participation], key: Key) -> pd.DataFrame:
     """A row a vote, without checks: participant, shape, item, class, network, and for_drkfs, 0 or 1."""
     rows = []
     for one in counted:
-        for answer in one.given.answers if one.given else ():
+        for answer in one.answers:
             question = key.trials[answer.trial]
             if not question.check:
                 about = one.file, question.shape, question.item, question.class_name, question.network
@@ -121,10 +121,10 @@ def people_table(found: Sequence[Participation]) -> pd.DataFrame:
     """A row a file: what became of it and why."""
     return pd.DataFrame(
         {
-            "file": one.file,
+            "file": "".join(c if c.isprintable() else "?" for c in one.file),  # a name from outside
             "outcome": one.outcome.value,
             "reason": one.outcome.words,
-            "answers": len(one.given.answers) if one.given else None,
+            "answers": len(one.answers) if one.given else None,
             "checks right": one.checks_right,
             "median time (s)": one.median_s,
             "on the left": one.left_share,

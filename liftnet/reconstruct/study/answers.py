@@ -84,16 +84,21 @@ class Participation:
     given: AnswerFile | None = None
     checks_right: float = float("nan")
 
+    @property
+    def answers(self) -> list[Answer]:
+        """What it holds; nothing where it is damaged."""
+        return self.given.answers if self.given else []
+
     @cached_property
     def median_s(self) -> float:
         """Median time of an answer, seconds; NaN without answers."""
-        times = [answer.ms for answer in self.given.answers] if self.given else []
+        times = [answer.ms for answer in self.answers]
         return float(np.median(times)) / 1000 if times else float("nan")
 
     @cached_property
     def left_share(self) -> float:
         """Share of answers on the left; NaN without answers."""
-        sides = [answer.chosen == answer.left for answer in self.given.answers] if self.given else []
+        sides = [answer.chosen == answer.left for answer in self.answers]
         return float(np.mean(sides)) if sides else float("nan")
 
 
@@ -112,14 +117,11 @@ def read_participations(folder: Path, plan: Plan, key: Key) -> list[Participatio
 def judged(found: Iterable[Participation], plan: Plan, key: Key) -> list[Participation]:
     """The same with their outcomes: doubled ones and those that the plan's rules exclude."""
     files = list(found)
-    first: dict[int, Participation] = {}
-    usable = [one for one in files if one.outcome is Outcome.COUNTED and one.given]
-    for one in sorted(usable, key=lambda one: -len(one.given.answers if one.given else ())):  # stable: by name
-        if one.given:
-            first.setdefault(one.given.participant, one)
-    kept = set(map(id, first.values()))
-    marked = [one if id(one) in kept or one not in usable else replace(one, outcome=Outcome.DOUBLED) for one in files]
-    return [_by_the_rules(one, plan, key) if one.outcome is Outcome.COUNTED else one for one in marked]
+    kept: dict[int, str] = {}
+    for one in sorted(files, key=lambda one: -len(one.answers)):  # stable, so of equals the first
+        if one.outcome is Outcome.COUNTED and one.given:
+            kept.setdefault(one.given.participant, one.file)
+    return [one if one.outcome is not Outcome.COUNTED else _by_the_rules(one, kept, plan, key) for one in files]
 
 
 def accepted(given: AnswerFile, name: str, plan: Plan) -> Participation:
@@ -143,22 +145,20 @@ def _read(path: Path, plan: Plan) -> Participation:
     return accepted(given, path.name, plan)
 
 
-def _by_the_rules(one: Participation, plan: Plan, key: Key) -> Participation:
-    """The outcome by the plan's rules, the first that applies."""
-    assert one.given is not None
-    rules, given = plan.exclusion, one.given.answers
-    checks = [key.trials[answer.trial] for answer in given if key.trials[answer.trial].check]
-    chosen = [answer.chosen for answer in given if key.trials[answer.trial].check]
-    right = [check.meaning(letter) == "truth" for check, letter in zip(checks, chosen, strict=True)]
-    judged_one = replace(one, checks_right=float(np.mean(right)) if right else float("nan"))
-    share = max(one.left_share, 1 - one.left_share)
+def _by_the_rules(one: Participation, kept: dict[int, str], plan: Plan, key: Key) -> Participation:
+    """The outcome of a usable file by the plan's rules, the first that applies; `kept` is the file of each number."""
+    rules, checks = plan.exclusion, [answer for answer in one.answers if key.trials[answer.trial].check]
+    right = [key.trials[answer.trial].meaning(answer.chosen) == "truth" for answer in checks]
+    share_right = float(np.mean(right)) if right else float("nan")
     outcome = Outcome.COUNTED
-    if len(given) < rules.answered * len(plan.trials):
+    if one.given and kept[one.given.participant] != one.file:
+        outcome = Outcome.DOUBLED
+    elif len(one.answers) < rules.answered * len(plan.trials):
         outcome = Outcome.INCOMPLETE
-    elif plan.checks and not judged_one.checks_right >= rules.checks_right - 1e-9:
+    elif plan.checks and not share_right >= rules.checks_right - 1e-9:
         outcome = Outcome.CHECKS
     elif not one.median_s >= rules.least_median_s:
         outcome = Outcome.TOO_FAST
-    elif share > rules.most_one_side:
+    elif max(one.left_share, 1 - one.left_share) > rules.most_one_side:
         outcome = Outcome.ONE_SIDE
-    return replace(judged_one, outcome=outcome)
+    return replace(one, outcome=outcome, checks_right=share_right)

@@ -158,7 +158,12 @@ def _trial(subject: Item | Check, question: Question, settings: StudySettings) -
     """The pictures of a question."""
     item = subject.item if isinstance(subject, Check) else subject
     other = subject.other if isinstance(subject, Check) else item.truth
-    files: dict[Meaning, Path] = {"original": item.original, "drkfs": item.drkfs, "truth": item.truth, "other": other}
+    files: dict[Meaning, Path | None] = {
+        "original": item.original,
+        "drkfs": item.drkfs,
+        "truth": item.truth,
+        "other": other,
+    }
     poses = item.pose, item.pose.turned(settings.second_view)
     side = settings.picture_px
     placement = placement_of(item.truth)
@@ -198,7 +203,7 @@ def _write(out: Path, text: str, plan: Plan, key: Key) -> None:
 
 def _planned(item: Item) -> PlannedItem:
     files = {"picture": item.picture, "truth": item.truth, "original": item.original, "drkfs": item.drkfs}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path}
     return PlannedItem(
         item=item.name, shape=item.shape, class_name=item.class_name, network=item.network, sha256=hashes
     )

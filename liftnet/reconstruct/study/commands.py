@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import settings_from
 from liftnet.reconstruct.study.settings import StudySettings, VoterSettings
+
+if TYPE_CHECKING:
+    from liftnet.reconstruct.study.items import Item
 
 
 def add_study(commands: Subparsers) -> None:
@@ -30,7 +34,11 @@ def add_study(commands: Subparsers) -> None:
 def _add_build(studies: Subparsers) -> None:
     what = "a page that asks people, its plan and its key"
     build = add_command(studies, "build", _build, what, StudySettings)
-    build.add_argument("--items", type=Path, required=True, metavar="CSV", help="table of pictures and meshes")
+    build.add_argument("--root", type=Path, metavar="DIR", help="folder of `render set --set reconstruction`")
+    what = "tables of `reconstruct evaluate`, by a network's own loss and by DR-KFS: NETWORK=ORIGINAL,DRKFS"
+    build.add_argument("--models", nargs="+", default=[], metavar="PAIR", help=what)
+    what = "instead of both: a table of pictures and meshes (docs/studies.md)"
+    build.add_argument("--items", type=Path, metavar="CSV", help=what)
     what = "ps1: drawn from all items; ps2: from the best, which takes scores"
     build.add_argument("--study", choices=("ps1", "ps2"), default="ps1", help=f"{what} (default: ps1)")
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the study")
@@ -38,11 +46,22 @@ def _add_build(studies: Subparsers) -> None:
 
 def _build(arguments: argparse.Namespace) -> None:
     from liftnet.reconstruct.study.build import build_study
-    from liftnet.reconstruct.study.items import items_of_table
 
     settings = settings_from(arguments, StudySettings)
-    items = items_of_table(arguments.items)
-    build_study(items, arguments.out, arguments.study, settings, arguments.seed, arguments.threads)
+    build_study(_items(arguments), arguments.out, arguments.study, settings, arguments.seed, arguments.threads)
+
+
+def _items(arguments: argparse.Namespace) -> list[Item]:
+    """What may be asked, from a table or from evaluations on a set."""
+    from liftnet.reconstruct.study.evaluated import ModelPair, items_of_set
+    from liftnet.reconstruct.study.items import items_of_table
+
+    of_set = arguments.root is not None and bool(arguments.models)
+    if of_set == (arguments.items is not None):
+        raise LiftnetError("study build", "needs --root and --models, or --items", "Give one of both")
+    if of_set:
+        return items_of_set(arguments.root, [ModelPair.parsed(text) for text in arguments.models])
+    return items_of_table(arguments.items)
 
 
 def _analyse(arguments: argparse.Namespace) -> None:

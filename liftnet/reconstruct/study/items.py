@@ -64,8 +64,8 @@ class Item:
         picture: What the network saw.
         pose: Where from.
         truth: The true mesh.
-        original: The mesh of the network trained by its own loss.
-        drkfs: The mesh of the same network trained by DR-KFS.
+        original: The mesh of the network trained by its own loss; None where it gave nothing.
+        drkfs: The mesh of the same network trained by DR-KFS; None where it gave nothing.
         scores: (2, 3) `MEASURES` of both meshes, in this order, or None; NaN where a mesh has none.
     """
 
@@ -76,8 +76,8 @@ class Item:
     picture: Path
     pose: Pose
     truth: Path
-    original: Path
-    drkfs: Path
+    original: Path | None
+    drkfs: Path | None
     scores: Float64Array | None = None
 
     @property
@@ -144,7 +144,7 @@ def best_items(items: Sequence[Item], share: float) -> list[Item]:
     it happens to do well, it is asked about. Ranks weigh the three measures and the two models alike.
 
     Raises:
-        LiftnetError: An item has no scores.
+        LiftnetError: An item has no scores, or a network none of one measure.
     """
     from scipy.stats import rankdata
 
@@ -154,6 +154,9 @@ def best_items(items: Sequence[Item], share: float) -> list[Item]:
     for network in dict.fromkeys(item.network for item in items):
         own = sorted((item for item in items if item.network == network), key=lambda item: item.name)
         values = np.stack([item.scores for item in own if item.scores is not None]).reshape(len(own), -1)
+        for place, name in enumerate(MEASURES):
+            if np.isnan(values[:, place :: len(MEASURES)]).all():
+                raise LiftnetError(f"{network}: {name}", "was not measured", "Evaluate its models with this metric")
         ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=0).mean(1)
         best += [own[place] for place in np.argsort(ranks, kind="stable")[: math.ceil(share * len(own))]]
     return best

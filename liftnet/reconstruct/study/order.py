@@ -12,7 +12,6 @@ from typing import Literal
 
 Letter = Literal["a", "b"]
 """The two shapes of a question, as the page knows them."""
-LETTERS: tuple[Letter, Letter] = ("a", "b")
 BITS = 0xFFFFFFFF
 
 

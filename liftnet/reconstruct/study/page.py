@@ -10,8 +10,6 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from liftnet.reconstruct.study.order import LETTERS
-
 LOCKED_MS = 300  # after a question is shown, during which no answer is taken: nobody has seen it yet
 SECONDS_A_QUESTION = 8  # for the page to say how long it takes
 
@@ -81,7 +79,7 @@ def page_text(content: PageContent) -> str:
 
 def _for_script(content: PageContent) -> dict[str, Any]:
     trials = [{"name": name, **asdict(trial)} for name, trial in zip(content.names, content.trials, strict=True)]
-    about = {"id": content.study, "seed": content.seed, "locked_ms": LOCKED_MS, "letters": LETTERS}
+    about = {"id": content.study, "seed": content.seed, "locked_ms": LOCKED_MS}
     return {**about, "trials": trials, "practice": asdict(content.practice)}
 
 

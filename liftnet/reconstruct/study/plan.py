@@ -37,7 +37,7 @@ class PlannedItem(Stored):
         shape: Name of its shape.
         class_name: Class of the shape.
         network: The network that made both reconstructions.
-        sha256: Of the files of picture, truth, original and DR-KFS.
+        sha256: Of the files of picture, truth, original and DR-KFS; without a model that gave nothing.
     """
 
     item: str

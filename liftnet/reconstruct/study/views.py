@@ -31,17 +31,19 @@ def placement_of(truth: Path) -> Placement:
     return normalising(load_mesh(truth))
 
 
-def shape_views(path: Path, placement: Placement, poses: tuple[Pose, ...], side: int) -> list[UInt8Array]:
-    """(side, side) pictures of a mesh from each pose; empty ones of a mesh without faces: the network gave nothing.
+def shape_views(path: Path | None, placement: Placement, poses: tuple[Pose, ...], side: int) -> list[UInt8Array]:
+    """(side, side) pictures of a mesh from each pose; empty ones where there is none, or one without faces.
 
     Raises:
         BadMeshError: The mesh cannot be read.
     """
     try:
-        mesh = placement.mesh(load_mesh(path))
+        mesh = None if path is None else placement.mesh(load_mesh(path))
     except BadMeshError as error:
         if error.status != "no_faces":
             raise
+        mesh = None
+    if mesh is None:
         return [np.full((side, side), 255, np.uint8) for _ in poses]
     vertices = torch.as_tensor(mesh.vertices, dtype=torch.float32)
     faces = torch.as_tensor(np.asarray(mesh.faces), dtype=torch.int64)
