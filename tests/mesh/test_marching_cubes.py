@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.measure import marching_cubes
 
-from liftnet.mesh.marching_cubes import MarchingCubes, extract_surface
+from liftnet.mesh.marching_cubes import MarchingCubes, extract_surface, keep_apart
 from liftnet.shape.distances import chamfer
 
 
@@ -178,3 +178,21 @@ def test_a_grid_is_fitted_to_a_ball_through_the_points_of_its_surface():
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 8
     assert vertices.norm(dim=1).sub(0.35).abs().mean() < 0.02
+
+
+def test_values_are_kept_apart_from_the_level_and_their_gradient_passes_as_it_is():
+    values = torch.tensor([0.2, 0.499, 0.5, 0.5001, 0.8], dtype=torch.float64, requires_grad=True)
+    apart = keep_apart(values, 0.5, 0.01)
+    np.testing.assert_allclose(apart.detach(), [0.2, 0.49, 0.51, 0.51, 0.8])
+    apart.backward(torch.arange(5.0, dtype=torch.float64))
+    assert values.grad.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-3])
+def test_values_apart_bound_the_gradient(apart):
+    grid = torch.full((1, 4, 4, 4), -1.0)
+    grid[0, 1, 1, 1], grid[0, 1, 1, 2] = 1e-6, -1e-6
+    grid.requires_grad_()
+    vertices, _ = MarchingCubes(0.0, outside=-1.0, apart=apart)(grid)
+    vertices[0].sum().backward()
+    assert (grid.grad.abs().max() < 500) == (apart > 0)

@@ -12,7 +12,6 @@ from liftnet.models.reconstruction import Views, network_from
 from liftnet.models.reconstruction_networks import NetworkSettings
 from liftnet.models.reconstruction_networks.imnet import cell_centres
 from liftnet.reconstruct.objectives import (
-    LOSSES,
     ShapeBatch,
     imnet_codes,
     imnet_shapes,
@@ -24,6 +23,7 @@ from liftnet.reconstruct.objectives.imnet_shapes import choose_voxels
 from liftnet.reconstruct.objectives.octree import octree_cross_entropy
 from liftnet.reconstruct.objectives.shape_layers import depth_loss
 from liftnet.reconstruct.objectives.voxels import voxel_cross_entropy
+from liftnet.reconstruct.settings import LOSSES
 
 SIDE = 32
 
