@@ -25,7 +25,7 @@ from liftnet.models.voxel_network import APART, VoxelNetwork
 
 SLOPE = 0.02  # of the leaky ReLU
 PUBLISHED_WIDTH = 128
-AT_ONCE = 1 << 15  # points, so that their features stay in the cache
+AT_ONCE = 1 << 15  # points: their published features take 128 MB a layer
 FRAME, CELL = 32, 2  # cells a side of the frame, and points along a cell: meshes of 64 points a side
 LEAST = 1e-3  # probabilities keep from 0 and 1, where log-odds end
 
@@ -70,8 +70,8 @@ class IMNet(VoxelNetwork):
     def occupancy(self, prediction: Tensor) -> Tensor:
         """Log-odds at the voxels' centres; beyond .001 and .999 they stay the same."""
         side = self.voxels
-        points = cell_centres(side, prediction).expand(len(prediction), -1, 3)
-        values = torch.cat([self.decoder(prediction, part) for part in points.split(AT_ONCE, dim=1)], dim=1)
+        centres = cell_centres(side, prediction)
+        values = torch.stack([self._values(code, centres) for code in prediction])
         return torch.logit(values, LEAST).view(-1, side, side, side)
 
     def surfaces(self, prediction: Tensor) -> list[Surface]:
