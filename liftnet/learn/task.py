@@ -225,10 +225,13 @@ class ItemTask(Task):
 
 
 def mean_terms(terms: Sequence[LossTerms]) -> dict[str, float]:
-    """The mean of each term over all items of the steps; a "loss" of NaN where there is no step."""
+    """The mean of each term over all items of the steps that have it; a "loss" of NaN where there is no step."""
     if not terms:
         return {"loss": math.nan}
-    return {name: float(torch.cat([step[name].reshape(-1) for step in terms]).mean()) for name in terms[0]}
+    names = dict.fromkeys(name for step in terms for name in step)
+    return {
+        name: float(torch.cat([step[name].reshape(-1) for step in terms if name in step]).mean()) for name in names
+    }
 
 
 def on_host(terms: LossTerms) -> LossTerms:

@@ -62,14 +62,14 @@ class ReconstructionNetwork(nn.Module, ABC):
     Attributes:
         image_size: Side of the square pictures it sees, px; others are resized by `forward`.
         frame: Which frame its shapes lie in.
-        resolution: Voxels along a side of the grids that it is trained with.
+        voxels: Along a side of the grids of voxels that it is trained with.
         own_losses: What its paper trains it with: names of losses of the stage `reconstruct`, each with its weight.
         settings: What `network_from` built it from.
     """
 
     image_size: int
     frame: Frame = "object"
-    resolution: int = 32
+    voxels: int = 32
     own_losses: Mapping[str, float] = MappingProxyType({})
     settings: NetworkSettings
 

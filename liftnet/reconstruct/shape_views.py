@@ -87,7 +87,7 @@ class ShapeViews:
     def _volumes(self, shapes: Sequence[ReconstructionShape]) -> dict[str, Any]:
         if "voxels" not in self.needs:
             return {}
-        grids = [self.targets.data.voxels(shape, self.network.resolution) for shape in shapes]
+        grids = [self.targets.data.voxels(shape, self.network.voxels) for shape in shapes]
         return {"voxels": torch.from_numpy(np.stack(grids))}
 
     def _seen(self, shapes: Sequence[ReconstructionShape], random: np.random.Generator) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
 from liftnet.models.reconstruction import ReconstructionNetwork
@@ -53,9 +54,16 @@ class WeightedLosses:
     def terms(
         self, network: ReconstructionNetwork, prediction: Any, batch: ShapeBatch, generator: torch.Generator
     ) -> LossTerms:
-        """Of each shape (B,): "loss", the weighted sum; and by the name of each loss its value and its other terms."""
-        device = batch.views.images.device
-        total = torch.zeros(len(batch.views.images), device=device)
+        """Of each shape (B,): "loss", the weighted sum; and by the name of each loss its value and its other terms.
+
+        Of a prediction that is not finite there is only the loss, NaN, which leads back to the weights: losses could
+        not extract a surface from it or look for its nearest points.
+        """
+        count, device = len(batch.views.images), batch.views.images.device
+        said = [tensor for tensor in tensors_in(prediction) if tensor.is_floating_point()]
+        if not all(bool(tensor.isfinite().all()) for tensor in said):
+            return {"loss": torch.nan * torch.stack([tensor.sum() for tensor in said]).sum().expand(count)}
+        total = torch.zeros(count, device=device)
         recorded: LossTerms = {}
         for name, weight in self.weights.items():
             terms = loss_module(name).loss(network, prediction, batch, generator)
@@ -77,3 +85,18 @@ def loss_module(name: str) -> ModuleType:
 def _named(name: str, terms: LossTerms) -> LossTerms:
     """The terms of a loss as they are recorded beside those of others."""
     return {name if term == "loss" else f"{name}_{term}": value.detach() for term, value in terms.items()}
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in any nesting of dataclasses, mappings and sequences."""
+    if isinstance(value, Tensor):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            yield from tensors_in(getattr(value, each.name))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from tensors_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from tensors_in(inner)

@@ -115,12 +115,17 @@ def test_vertices_that_are_not_finite_make_that_shape_nan(known):
     assert found["loss"].isnan().tolist() == [True, False]
 
 
-def test_a_prediction_that_is_not_finite_asks_for_no_surface(known):
+def test_of_a_prediction_that_is_not_finite_no_loss_is_asked(known, monkeypatch):
+    monkeypatch.setattr(toys, "nearest_points", lambda *_: pytest.fail("asked"))
+    toys.use_ball(monkeypatch)
     network = Given(known[2])
     network.surfaces = lambda prediction: pytest.fail("asked")
-    prediction = {"grid": [torch.full((2, 3), float("inf"), requires_grad=True)]}
-    found = objective.loss(network, prediction, batch_of(known, [3]), torch.Generator())
-    assert found["loss"].isnan().all()
+    prediction = {"grid": [torch.full((2, 3), float("inf"), requires_grad=True)], "faces": known[2][0][1]}
+    found = WeightedLosses({"drkfs": 1, "vertices": 1}).terms(
+        network, prediction, batch_of(known, [3]), torch.Generator()
+    )
+    assert list(found) == ["loss"]
+    assert found["loss"].isnan().tolist() == [True, True]
     found["loss"].mean().backward()  # so that the loop can see it and leave the step out
 
 

@@ -7,8 +7,6 @@ the better use of time. It hardly learns from random weights: go on from a model
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -26,14 +24,9 @@ def loss(network: ReconstructionNetwork, prediction: Any, batch: ShapeBatch, gen
     """DR-KFS of each shape, estimated from the batch's views.
 
     Returns:
-        (B,) each: "loss", 0 where it is left out and NaN where the network says what is not finite; "left_out", 1 for
-        meshes without a face or with more than `MOST_FACES`, which are not drawn.
+        (B,) each: "loss", 0 where it is left out and NaN where vertices are not finite; "left_out", 1 for meshes
+        without a face or with more than `MOST_FACES`, which are not drawn.
     """
-    said = [tensor for tensor in tensors_in(prediction) if tensor.is_floating_point()]
-    if not all(bool(tensor.isfinite().all()) for tensor in said):  # from which no surface can be extracted
-        nowhere = torch.nan * torch.stack([tensor.sum() for tensor in said]).sum()
-        count = len(batch.views.images)
-        return {"loss": nowhere.expand(count), "left_out": torch.zeros(count, device=nowhere.device)}
     surfaces = network.object_surfaces(prediction, batch.views)
     values = [0 * vertices.sum() for vertices, _ in surfaces]  # also of nothing: a gradient of 0, not none at all
     drawn = [number for number, (_, faces) in enumerate(surfaces) if 0 < len(faces) <= MOST_FACES]
@@ -56,18 +49,3 @@ def _scores(surfaces: list[tuple[Tensor, Tensor]], shapes: list[int], batch: Sha
     views = batch.cameras[0]
     scores = metric(Meshes(vertices, faces), targets.of_shapes(shapes), views)
     return list(scores * (len(metric.cameras) / len(views)))
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in any nesting of dataclasses, mappings and sequences."""
-    if isinstance(value, Tensor):
-        yield value
-    elif is_dataclass(value) and not isinstance(value, type):
-        for each in fields(value):
-            yield from tensors_in(getattr(value, each.name))
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from tensors_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from tensors_in(inner)
