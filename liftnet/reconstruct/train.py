@@ -30,6 +30,7 @@ from liftnet.models.reconstruction import (
     load_model,
     save_model,
 )
+from liftnet.models.voxel_network import VoxelNetwork, best_level, ious_at_levels
 from liftnet.reconstruct.settings import TrainSettings
 from liftnet.reconstruct.shape_views import NETWORK, ShapeViews, divided, read_views
 from liftnet.reconstruct.targets import ShapeTargets
@@ -121,6 +122,8 @@ def train(inputs: TrainingInputs, settings: TrainSettings) -> None:
     state = run_training(task, settings, run)
     if not is_first_process():
         return
+    if isinstance(lesson.network, VoxelNetwork):
+        choose_level(lesson.network, lesson.val)
     save_model(inputs.model, trained_model(lesson, state, settings, inputs.seed))
     write_card(inputs.model, state)
     LOG.info(
@@ -192,6 +195,22 @@ def trained_model(lesson: Lesson, state: Checkpoint, settings: TrainSettings, se
         },
     }
     return ReconstructionModel(lesson.network, usual_camera(lesson.train.targets.data, shapes), notes)
+
+
+@torch.inference_mode()
+def choose_level(network: VoxelNetwork, held_out: ShapeViews) -> None:
+    """Let a network cut its meshes at the probability that is best on the shapes held out, each in its first picture.
+
+    It is the same rule for every network of volumes, whatever it was trained with.
+    """
+    data, device = held_out.targets.data, network.level.device
+    found = []
+    for shape in held_out.shapes:
+        prediction = network(read_views(data, [shape], [0]).to(device))
+        truth = torch.from_numpy(data.voxels(shape, network.voxels))[None]
+        found.append(ious_at_levels(network.occupancy(prediction).float().cpu(), truth))
+    network.level.fill_(best_level(torch.cat(found)))
+    LOG.info("meshes are cut at the probability %.2f", float(network.level))
 
 
 def usual_camera(data: ReconstructionSet, shapes: Sequence[ReconstructionShape]) -> Camera:

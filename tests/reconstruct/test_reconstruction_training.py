@@ -14,10 +14,12 @@ from liftnet.core.settings import changed
 from liftnet.data.reconstruction_set import ReconstructionSet, ShapeTarget, target_path, write_target
 from liftnet.learn import loop
 from liftnet.models.reconstruction import RECONSTRUCTION, load_model
+from liftnet.models.voxel_network import LEVELS, VoxelNetwork
 from liftnet.reconstruct import train as training
 from liftnet.reconstruct.settings import RenderingSettings, TrainSettings
-from liftnet.reconstruct.shape_views import divided
+from liftnet.reconstruct.shape_views import ShapeViews, divided
 from liftnet.reconstruct.targets import ShapeTargets, read_tensors
+from liftnet.reconstruct.weighted_losses import WeightedLosses
 
 QUICK = TrainSettings(iterations=6, batch_size=3, validate_every=3, points=100, validation_shapes=2)
 QUICK = changed(QUICK, **{"optimiser.learning_rate": 0.01, "rendering.image_size": 32, "rendering.views": 1})
@@ -165,6 +167,43 @@ def test_steps_whose_output_is_not_finite_are_left_out(run, monkeypatch):
     folder = run("model", with_losses("drkfs"))
     assert pd.read_csv(folder / "metrics.csv").skipped_steps.tolist() == [1, 1]
     assert all(bool(value.isfinite().all()) for value in weights(folder).values())
+
+
+class Blocks(VoxelNetwork):
+    """Says of all voxels how likely they are in the shapes that it knows, with log-odds that are off by `shift`."""
+
+    image_size = toys.SIDE
+
+    def __init__(self, known, shift):
+        super().__init__(32)
+        probability = known.float().mean(0).clamp(0.01, 0.99)
+        self.grid = torch.nn.Parameter(torch.logit(probability) + shift)
+
+    def forward(self, views):
+        return self.grid.expand(len(views.images), -1, -1, -1)
+
+    def occupancy(self, prediction):
+        return prediction
+
+
+@pytest.mark.parametrize("shift", [-1.5, 0.0, 1.5])
+def test_a_network_of_volumes_is_cut_where_the_held_out_shapes_say(small_set, tmp_path, shift):
+    """Beside a search by hand through the same levels."""
+    data = ReconstructionSet.open(small_set)
+    learnt, validated = divided(data, TrainSettings(validation_shapes=4))
+    known, truth = (
+        torch.stack([torch.from_numpy(data.voxels(shape)) for shape in shapes]) for shapes in (learnt, validated)
+    )
+    network = Blocks(known, shift)
+    targets = ShapeTargets(data, tmp_path, RenderingSettings())
+    training.choose_level(network, ShapeViews(targets, validated, network, WeightedLosses({"drkfs": 1}), QUICK))
+    probability = torch.sigmoid(network.grid.detach().double())
+
+    def iou(level):
+        inside = probability >= level
+        return float(torch.stack([(inside & solid).sum() / (inside | solid).sum() for solid in truth]).mean())
+
+    assert iou(float(network.level)) == pytest.approx(max(map(iou, LEVELS)), abs=1e-6)
 
 
 # The set
