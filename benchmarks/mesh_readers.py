@@ -207,8 +207,8 @@ def main() -> None:
     cases = pd.DataFrame(case_rows(arguments.cases, readers, apart))
     counts = [{"reader": r} | {key: int((cases[r] == key).sum()) for key in OUTCOMES} for r in readers]
     about = (
-        f"`python benchmarks/mesh_readers.py --damaged {arguments.damaged}`; {machine('trimesh', 'assimp-py')}. A file "
-        "is right if its area is, or if it is damaged and refused. Each reader has a process of its own."
+        f"`python benchmarks/mesh_readers.py --damaged {arguments.damaged}`; {machine('trimesh', 'assimp-py')}. A "
+        "file is right if its area is, or if it is damaged and refused. Each reader has a process of its own."
     )
     damaged = damaged_rows(arguments.cases, readers, apart, arguments.damaged)
     write_report(
