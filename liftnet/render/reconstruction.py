@@ -25,12 +25,12 @@ from liftnet.data.schemas import RECONSTRUCTION_SHAPES, VIEWS, write_table
 from liftnet.geometry.cameras import Camera
 from liftnet.mesh.mesh import RADIUS, BadMeshError, TriangleMesh, is_closed
 from liftnet.mesh.voxels import sample_outside, voxelise, with_thin_parts
+from liftnet.mesh.writing import write_mesh
 from liftnet.render.materials import paint
 from liftnet.render.ray_caster import Subject, make_subject, render_cutout
 from liftnet.render.reconstruction_shapes import PlacedShape, placed_shapes
 from liftnet.render.set_folder import SetFolder, remove
 from liftnet.render.settings import PicturedShapeSettings, SetSettings
-from liftnet.render.shapes import write_ply
 from liftnet.render.viewpoints import FILL, SubjectView, draw_light, facing, towards
 
 LOG = get_logger("render")
@@ -136,7 +136,7 @@ def _write_shape(root: Path, shape: PlacedShape, asked: PicturedShapeSettings) -
         LOG.warning("%s set aside: %s", shape.shape_id, problem)
         remove(mesh_path(root, shape.shape_id).parent)
         return row | {"status": problem.status, "reason": problem.reason}
-    write_ply(mesh_path(root, shape.shape_id), placed.surface)
+    write_mesh(mesh_path(root, shape.shape_id), placed.surface)
     write_target(target_path(root, shape.shape_id), target)
     subject = make_subject(_as_lit(placed.visible), paint(np.random.default_rng(shape.seed)))
     views = viewpoints(asked, shape.seed)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.core.files import atomic_path, read_json, write_text
+from liftnet.core.files import read_json, write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.types import UInt8Array
@@ -28,6 +28,7 @@ from liftnet.mesh.isosurface import mesh_field
 from liftnet.mesh.mesh import BadMeshError, TriangleMesh, Up, is_closed, normalise, with_creases
 from liftnet.mesh.reading import Converters, find_meshes, read_mesh
 from liftnet.mesh.settings import ReadingSettings
+from liftnet.mesh.writing import write_mesh
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.classes import CLASSES, make_shape, make_surface
 from liftnet.render.set_folder import Listed
@@ -370,22 +371,12 @@ def write_shapes(out: Path, classes: Sequence[str], count: int, seed: int) -> pd
     rows = []
     for shape in progress(shapes, "render", "writing meshes"):
         surface = make_surface(shape.class_name, shape.seed)
-        write_ply(out / shape.class_name / f"{shape.shape_id}.ply", surface)
+        write_mesh(out / shape.class_name / f"{shape.shape_id}.ply", surface)
         rows.append((shape.class_name, shape.shape_id, shape.split, len(surface.faces)))
     table = pd.DataFrame(rows, columns=["class", "name", "split", "faces"])
     write_text(out / "shapes.csv", table.to_csv(index=False, lineterminator="\n"))
     LOG.info("%d meshes of %d classes: %s", len(table), table["class"].nunique(), out)
     return table
-
-
-def write_ply(path: Path, surface: TriangleMesh) -> None:
-    """Write a surface as a binary PLY with +y up, atomically."""
-    import trimesh
-
-    turned = surface.to_up("y")
-    mesh = trimesh.Trimesh(turned.vertices, turned.faces, process=False)
-    with atomic_path(path) as temporary:
-        mesh.export(temporary, file_type="ply", vertex_normal=False)
 
 
 # RGB-D recordings of objects, as Choi et al. (2016) publish theirs, with a mask for each frame to be used
