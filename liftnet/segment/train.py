@@ -193,11 +193,14 @@ def initial_network(settings: SegmenterSettings, seed: int) -> tuple[Segmentatio
 def _take_weights(network: SegmentationNetwork, settings: NetworkSettings, source: str) -> str:
     """Load the weights of a trained segmenter; return what they are, and their digest."""
     given = Segmenter.load(source, "cpu")
-    for name in ("architecture", "encoder", "channels"):
-        theirs = getattr(given.settings, name)
-        if theirs != getattr(settings, name):
-            raise LiftnetError(source, f"has the {name} {theirs}", f"Set network.{name} to it")
-    network.load_state_dict(given.network.state_dict())
+    try:
+        network.load_state_dict(given.network.state_dict())
+    except RuntimeError as error:
+        theirs, ours = given.settings.model_dump(), settings.model_dump()
+        others = ", ".join(f"{name} {value}" for name, value in theirs.items() if ours[name] != value)
+        raise LiftnetError(
+            source, f"holds another network: it has {others}", "Set these of network.* to it"
+        ) from error
     state = hashlib.sha256()
     for value in given.network.state_dict().values():
         state.update(value.cpu().numpy().tobytes())

@@ -92,8 +92,8 @@ class Sources:
 
 def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
     """The files that an entry of `sources:` is read from, so that its list follows them."""
-    named = (entry.get(key) for key in ("file", "works", "dump"))
-    return [path for path in named if path and Path(path).is_file()]
+    named = (value for key, value in entry.items() if key not in ("name", "kind"))
+    return [path for path in named if isinstance(path, str) and Path(path).is_file()]
 
 
 def settings_of_entry(entry: Mapping[str, Any]) -> str:

@@ -241,5 +241,5 @@ def test_a_training_can_start_from_a_segmenter_that_has_not_seen_what_is_held_ou
     with pytest.raises(LiftnetError, match="has seen 1 of the works that are held out, a1"):
         train_segmenter(seen, tmp_path / "other", settings, seed=0, threads=1)
     other = settings.model_copy(update={"network": settings.network.model_copy(update={"channels": 24})})
-    with pytest.raises(LiftnetError, match="has the channels 16"):
+    with pytest.raises(LiftnetError, match="holds another network: it has channels 16"):
         train_segmenter(division, tmp_path / "other", other, 0, 1)

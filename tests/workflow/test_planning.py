@@ -66,6 +66,9 @@ def test_an_entry_depends_on_the_files_it_names(tmp_path):
     assert sources.files_of_entry(TABLE | {"file": str(file)}) == []
     file.touch()
     assert sources.files_of_entry(TABLE | {"file": str(file)}) == [str(file)]
+    assert sources.files_of_entry({"name": "mine", "kind": "new", "lines": str(file), "max_per_work": 3}) == [
+        str(file)
+    ]
 
 
 def test_the_settings_of_an_entry_are_all_it_says_but_its_name_and_kind():
