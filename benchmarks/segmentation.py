@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     files = sorted(path for path in arguments.photos.rglob("*.jpg") if "mask" not in path.parent.name)
     chosen = [files[index] for index in np.linspace(0, len(files) - 1, arguments.images).astype(int)]
-    images = [read_image(path, upright=True) for path in chosen]
+    images = [read_image(path) for path in chosen]
     with one_thread():
         methods = our_methods(arguments.device)
         if arguments.reference_onnx:

@@ -13,6 +13,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from pillow_heif import register_heif_opener
+
+register_heif_opener()
 
 
 @pytest.fixture(scope="session")

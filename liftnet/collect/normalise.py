@@ -10,8 +10,10 @@ from io import BytesIO
 from PIL import Image
 
 from liftnet.data.perceptual_hashes import perceptual_hashes
-from liftnet.data.picture_formats import Format, bad_image, sniff
-from liftnet.data.pictures import Exif, Size, decode, open_header, read_exif, to_rgb, turn_upright
+from liftnet.data.picture_colour import is_srgb
+from liftnet.data.picture_formats import bad_image
+from liftnet.data.picture_metadata import Exif
+from liftnet.data.pictures import OpenPicture, Size, open_picture
 
 JPEG_QUALITY = 95
 
@@ -64,36 +66,26 @@ def normalise(data: bytes, what: object, max_side: int, min_side: int, max_pixel
     Raises:
         BadImageError: It cannot be used; `status` says why.
     """
-    kind = sniff(data, what)
-    picture = open_header(data, what, max_pixels)
-    if kind.exif_at_end:  # while looking for it Pillow tells of damage, and only once
-        decode(picture, what)
-    exif = read_exif(picture)
-    width, height = picture.size
-    if min(width, height) < min_side:
-        raise bad_image(what, "too_small", f"{width}x{height} px; the shorter side must have {min_side}")
-    untouched = kind.stored_as is not None and _is_plain(picture, kind, data) and exif.orientation == 1
-    shrink = max(width, height) > max_side
-    if shrink and picture.format == kind.name:  # no MPO, which begins as JPEG
-        # decode a JPEG at 1/2, 1/4 or 1/8 where that is still large enough: what is thrown away need not be computed;
-        # of other formats this changes nothing
-        scale = max_side / max(width, height)
-        picture.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
-    decode(picture, what)
-    pixels = to_rgb(picture, what)
-    if kind.turned:
-        shown = pixels.size
-    else:
-        shown = (height, width) if exif.orientation >= 5 else (width, height)
-        pixels = turn_upright(pixels, exif.orientation)
+    picture = open_picture(data, what, max_pixels)
+    shown = picture.shown_size
+    if min(shown) < min_side:
+        raise bad_image(what, "too_small", f"{shown[0]}x{shown[1]} px; the shorter side must have {min_side}")
+    untouched = _is_plain(picture)
+    shrink = max(shown) > max_side
+    if shrink and picture.is_single:
+        # decode a JPEG at 1/2, 1/4 or 1/8 where that is still large enough: what is thrown away need not be computed
+        scale = max_side / max(shown)
+        picture.draft(None, (math.ceil(picture.size[0] * scale), math.ceil(picture.size[1] * scale)))
+    picture.decode()
+    pixels = picture.shown()
     if shrink:
         # Lanczos takes half as long again; the two differ by a fifth of what JPEG changes (benchmarks/downloading.md)
         pixels = pixels.resize(shrunk_size(shown, max_side), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    if untouched and not shrink and kind.stored_as:
-        stored, suffix = data, kind.stored_as
-    else:
-        stored, suffix = _encode(pixels, picture), ".jpg"
-    return Picture(stored, suffix, kind.mime, pixels.size, shown, exif, perceptual_hashes(pixels))
+    kind = picture.kind
+    stored, suffix = (
+        (data, kind.stored_as) if untouched and not shrink and kind.stored_as else (_encode(pixels), ".jpg")
+    )
+    return Picture(stored, suffix, kind.mime, pixels.size, shown, picture.exif, perceptual_hashes(pixels))
 
 
 def shrunk_size(size: Size, max_side: int) -> Size:
@@ -102,15 +94,16 @@ def shrunk_size(size: Size, max_side: int) -> Size:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _is_plain(picture: Image.Image, kind: Format, data: bytes) -> bool:
-    """Whether any decoder gets the same 8-bit RGB pixels out of the file."""
-    if picture.mode != "RGB" or "transparency" in picture.info or getattr(picture, "n_frames", 1) != 1:
+def _is_plain(picture: OpenPicture) -> bool:
+    """Whether any decoder gets the same upright 8-bit sRGB pixels out of the file."""
+    image = picture.image
+    if image.mode != "RGB" or "transparency" in image.info or picture.exif.orientation != 1:
         return False
-    return picture.format == kind.name and kind.is_rgb8(data)
+    profile = image.info.get("icc_profile")
+    return picture.is_single and picture.kind.is_rgb8(picture.data) and (not profile or is_srgb(profile, "RGB"))
 
 
-def _encode(pixels: Image.Image, original: Image.Image) -> bytes:
+def _encode(pixels: Image.Image) -> bytes:
     buffer = BytesIO()
-    profile = original.info.get("icc_profile") if original.mode in ("RGB", "RGBA", "P") else None
-    pixels.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=profile, exif=b"")
+    pixels.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=None, exif=b"")
     return buffer.getvalue()

@@ -5,7 +5,7 @@ A further format is an entry of `FORMATS` and a case of tests/data/test_pictures
 
 from __future__ import annotations
 
-import struct
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class Format:
         mime: Its media type.
         suffixes: Endings of its files, in lower case.
         starts: First bytes of its files; a "?" stands for any byte.
-        turned: Whether Pillow turns a picture upright by its EXIF orientation while decoding it.
-        exif_at_end: Whether Pillow decodes a picture to look for EXIF behind its pixels.
+        brands: Of its files, where they are ISO media files (ISO/IEC 14496-12).
+        turned: Whether a picture is turned upright already by what decodes it.
         stored_as: Ending under which `collect` stores a file as received; None: it is always written anew as JPEG.
         is_rgb8: Whether any decoder gets 8-bit RGB out of a file that Pillow reads as RGB.
     """
@@ -30,9 +30,9 @@ class Format:
     name: str
     mime: str
     suffixes: tuple[str, ...]
-    starts: tuple[bytes, ...]
+    starts: tuple[bytes, ...] = ()
+    brands: frozenset[bytes] = frozenset()
     turned: bool = False
-    exif_at_end: bool = False
     stored_as: str | None = None
     is_rgb8: Callable[[bytes], bool] = lambda data: True
 
@@ -46,16 +46,14 @@ def _is_rgb8_png(data: bytes) -> bool:
 
 
 FORMATS = (
-    Format("JPEG", "image/jpeg", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), stored_as=".jpg"),
     Format(
-        "PNG",
-        "image/png",
-        (".png",),
-        (b"\x89PNG\r\n\x1a\n",),
-        exif_at_end=True,
-        stored_as=".png",
-        is_rgb8=_is_rgb8_png,
+        "JPEG",
+        "image/jpeg",
+        (".jpg", ".jpeg", ".jfif", ".jpe", ".jif", ".mpo"),
+        (b"\xff\xd8\xff",),
+        stored_as=".jpg",
     ),
+    Format("PNG", "image/png", (".png", ".apng"), (b"\x89PNG\r\n\x1a\n",), stored_as=".png", is_rgb8=_is_rgb8_png),
     Format("WEBP", "image/webp", (".webp",), (b"RIFF????WEBP",)),
     Format(
         "TIFF",
@@ -64,48 +62,90 @@ FORMATS = (
         (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),  # + is BigTIFF
         turned=True,
     ),
-    Format("BMP", "image/bmp", (".bmp",), (b"BM????\x00\x00\x00\x00",)),
-)
-DAMAGE = (  # what Pillow's readers raise on damaged files; UnidentifiedImageError is an OSError
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
+    Format("BMP", "image/bmp", (".bmp", ".dib"), (b"BM????\x00\x00\x00\x00",)),
+    Format("AVIF", "image/avif", (".avif", ".avifs"), brands=frozenset({b"avif", b"avis"})),
+    Format(
+        "HEIF",
+        "image/heic",
+        (".heic", ".heif", ".hif"),
+        brands=frozenset(
+            {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
+        ),
+        turned=True,  # by the file's transformations; its EXIF orientation does not count (ISO/IEC 23008-12)
+    ),
 )
 SUFFIXES = tuple(sorted(suffix for known in FORMATS for suffix in known.suffixes))
+CONVERT = "Convert it to JPEG or PNG"
+DEVELOP = "Export it as JPEG or 16-bit TIFF with the camera's program, darktable or RawTherapee"
 REMEDIES = {
     "missing": "Give the path of a picture; if `collect` has stored it, run `collect` again",
-    "unsupported_format": "Convert it to JPEG or PNG",
+    "unsupported_format": CONVERT,
     "bomb": "Give a smaller picture",
+    "out_of_memory": "Give a smaller picture, or free some memory",
     "mask_wrong_size": "A mask has the size of the image as displayed",
     "mask_empty": "Paint the foreground white",
+    "mask_full": "Paint the background black",
+    "mask_not_binary": "Give a mask of two levels, or a cut-out whose transparent pixels are the background",
 }
 _REMEDY = "Get the file again; if `collect` has stored it, delete it and run `collect` again"
-_OTHER_IMAGES = (
-    (b"GIF8", "GIF"),
-    (b"\x00\x00\x01\x00", "Windows icon"),
-    (b"8BPS", "Photoshop"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+_EXPORT = "Export a photograph of it as JPEG or PNG"
+_FRAME = "Save a frame of it as JPEG or PNG"
+_OTHER_KINDS = (  # first bytes, what such a file is, what to do about it; the last two are no photographs as they are
+    (b"II*\x00????CR", "a Canon camera raw file (CR2)", DEVELOP),
+    (b"II\x1a\x00\x00\x00HEAPCCDR", "a Canon camera raw file (CRW)", DEVELOP),
+    (b"IIRO", "an Olympus camera raw file (ORF)", DEVELOP),
+    (b"IIRS", "an Olympus camera raw file (ORF)", DEVELOP),
+    (b"MMOR", "an Olympus camera raw file (ORF)", DEVELOP),
+    (b"IIU\x00", "a Panasonic camera raw file (RW2)", DEVELOP),
+    (b"FUJIFILMCCD-RAW", "a Fujifilm camera raw file (RAF)", DEVELOP),
+    (b"FOVb", "a Sigma camera raw file (X3F)", DEVELOP),
+    (b"\x00MRM", "a Minolta camera raw file (MRW)", DEVELOP),
+    (b"IIII", "a Phase One camera raw file (IIQ)", DEVELOP),
+    (b"MMMM", "a Phase One camera raw file (IIQ)", DEVELOP),
+    (b"GIF8", "a GIF picture", CONVERT),
+    (b"\x00\x00\x01\x00", "a Windows icon", CONVERT),
+    (b"8BPS", "a Photoshop document", _EXPORT),
+    (b"gimp xcf", "a GIMP document", _EXPORT),
+    (b"\xff\x0a", "a JPEG XL picture", CONVERT),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture", CONVERT),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture", CONVERT),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture", CONVERT),
+    (b"v/1\x01", "an OpenEXR picture", CONVERT),
+    (b"#?RADIANCE", "a Radiance picture (HDR)", CONVERT),
+    (b"#?RGBE", "a Radiance picture (HDR)", CONVERT),
+    (b"II\xbc", "a JPEG XR picture", CONVERT),
+    (b"DDS ", "a texture (DDS)", CONVERT),
+    (b"BPG\xfb", "a BPG picture", CONVERT),
 )
 _NOT_IMAGES = (
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "gzip-compressed data"),
-    (b"version https://git-lfs", "a Git LFS pointer: the image itself was not checked out"),
+    (b"%PDF", "a PDF document or Illustrator drawing", _EXPORT),
+    (b"%!PS", "a PostScript drawing (EPS or AI)", _EXPORT),
+    (b"\xc5\xd0\xd3\xc6", "a PostScript drawing (EPS)", _EXPORT),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile, a drawing", _EXPORT),
+    (b"PK\x03\x04", "a ZIP archive", "Unpack it"),
+    (b"Rar!", "an archive (RAR)", "Unpack it"),
+    (b"7z\xbc\xaf", "an archive (7z)", "Unpack it"),
+    (b"\x1f\x8b", "gzip-compressed data", "Unpack it"),
+    (b"version https://git-lfs", "a Git LFS pointer: the image itself was not checked out", "Run `git lfs pull`"),
+    (b"RIFF????AVI ", "a film (AVI)", _FRAME),
+    (b"\x1aE\xdf\xa3", "a film (Matroska or WebM)", _FRAME),
+    (b"\x00\x00\x01\xba", "a film (MPEG)", _FRAME),
+    (b"\x00\x00\x01\xb3", "a film (MPEG)", _FRAME),
+    (b"FLV\x01", "a film (FLV)", _FRAME),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a film (WMV)", _FRAME),
+    (b"????moov", "a film (QuickTime)", _FRAME),
+    (b"????mdat", "a film (QuickTime)", _FRAME),
+    (b"????wide", "a film (QuickTime)", _FRAME),
+    (b"\x00\x05\x16\x07", "what macOS notes beside a file (AppleDouble), not the file itself", "Delete it"),
 )
-_ISO_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF"}
+_FILM_BRANDS = re.compile(rb"qt  |iso[m0-9a-z]|mp[47].|avc1|M4[VPAB].|3g..|f4[vp] |dash|MSNV|XAVC|NDSC|mmp4")
+_OF_ANY_CODEC = frozenset({b"mif1", b"mif2", b"msf1"})  # names of an image file, which say least
+_CANON_RAW_BRAND = b"crx "
 
 
-def bad_image(what: object, status: str, reason: str) -> BadImageError:
+def bad_image(what: object, status: str, reason: str, remedy: str | None = None) -> BadImageError:
     """The error of a picture or mask that cannot be used, with the remedy that belongs to its status."""
-    return BadImageError(what, status, reason, REMEDIES.get(status, _REMEDY))
+    return BadImageError(what, status, reason, remedy or REMEDIES.get(status, _REMEDY))
 
 
 def sniff(data: bytes, what: object) -> Format:
@@ -121,20 +161,36 @@ def sniff(data: bytes, what: object) -> Format:
     """
     if not data:
         raise bad_image(what, "empty_file", "the file has no bytes")
+    for start, name, remedy in _OTHER_KINDS:
+        if _begins(data, start):
+            raise bad_image(what, "unsupported_format", f"the file is {name}, which is not read", remedy)
     for known in FORMATS:
         if known.begins(data):
             return known
-    other = next((name for start, name in _OTHER_IMAGES if data.startswith(start)), None)
     if data[4:8] == b"ftyp":
-        other = _ISO_BRANDS.get(data[8:12])
-        if other is None:
-            raise bad_image(what, "not_image", "the file is a film, not an image")
-    if other is not None:
-        raise bad_image(what, "unsupported_format", f"the format {other} is not read; convert it to JPEG or PNG")
-    for start, name in _NOT_IMAGES:
-        if data.startswith(start):
-            raise bad_image(what, "not_image", f"the file is {name}")
+        return _iso_format(data, what)
+    for start, name, remedy in _NOT_IMAGES:
+        if _begins(data, start):
+            raise bad_image(what, "not_image", f"the file is {name}", remedy)
     raise bad_image(what, "not_image", f"the file is {_text_kind(data[:512])}")
+
+
+def _iso_format(data: bytes, what: object) -> Format:
+    """The format of an ISO media file by its brand, then by those that it says it is compatible with."""
+    end = min(int.from_bytes(data[:4], "big"), 512) - 3
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
+    if _CANON_RAW_BRAND in brands:
+        reason = "the file is a Canon camera raw file (CR3), which is not read"
+        raise bad_image(what, "unsupported_format", reason, DEVELOP)
+    for brand in sorted(brands, key=_OF_ANY_CODEC.__contains__):
+        if (known := next((known for known in FORMATS if brand in known.brands), None)) is not None:
+            return known
+    name = brands[0].decode("latin-1").strip()
+    if any(map(_FILM_BRANDS.fullmatch, brands)):
+        raise bad_image(what, "not_image", f"the file is a film ({name}), not an image", _FRAME)
+    raise bad_image(
+        what, "unsupported_format", f"the file is an ISO media file of the kind {name!r}, which is not read"
+    )
 
 
 def _begins(data: bytes, start: bytes) -> bool:

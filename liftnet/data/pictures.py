@@ -1,17 +1,17 @@
 """The one reader of pictures: whatever the file, pixels or a `BadImageError`, and never more memory than `max_pixels`.
 
-What a picture is, its first bytes say (`liftnet.data.picture_formats`); of it only the header is read until its size
-is known to be within the limit. Pillow's own errors never leave this module.
+What is read is what a viewer displays: turned upright, in sRGB, transparency on white, the first page or frame. What a
+picture is, its first bytes say (`liftnet.data.picture_formats`); of it only the header is read until its size is known
+to be within the limit. Whatever the libraries raise, or cannot do, ends here as one declared error.
 
-Stored images have their EXIF orientation baked in (`collect` does that), so a plain `read_image` is the image as
-displayed; photographs from elsewhere are read with `upright=True`. Pictures are written as JPEG without chroma
-subsampling, or as PNG.
+Pictures are written as JPEG without chroma subsampling, or as PNG.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,16 @@ from PIL import Image, ImageFile
 from liftnet.core.errors import BadImageError
 from liftnet.core.files import write_bytes
 from liftnet.core.types import UInt8Array
-from liftnet.data.picture_formats import DAMAGE, bad_image, sniff
+from liftnet.data.picture_colour import to_rgb
+from liftnet.data.picture_formats import Format, bad_image, sniff
+from liftnet.data.picture_metadata import Exif, parse_exif, strip
+from liftnet.data.tiff_pages import is_deep, open_tiff, orientation, picture_of, read_page
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library in this process may have switched it on
-MAX_PIXELS = 178_000_000  # Pillow refuses a little more by itself
+MAX_PIXELS = 178_000_000
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; here every size is checked before it is decoded
 Source = Path | str | bytes
 Size = tuple[int, int]
-_ORIENTATION, _MAKE, _MODEL = 0x0112, 0x010F, 0x0110
-_EXIF_FOLDER, _FOCAL, _FOCAL_35 = 0x8769, 0x920A, 0xA405
 _TURNS = {  # EXIF 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels belong
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,27 +44,22 @@ _TURNS = {  # EXIF 2.32, tag 0x0112: where row 0 and column 0 of the stored pixe
 }
 
 
-def read_image(source: Source, upright: bool = False, max_pixels: int = MAX_PIXELS) -> UInt8Array:
+def read_image(source: Source, max_pixels: int = MAX_PIXELS) -> UInt8Array:
     """Decode a picture.
 
     Args:
         source: The file, or its bytes.
-        upright: Apply the EXIF orientation: for pictures that `collect` has not stored, which are upright already.
         max_pixels: Pictures of more pixels are refused before they are decoded.
 
     Returns:
-        (H, W, 3) uint8, RGB; what is transparent is white.
+        (H, W, 3) uint8, sRGB, upright; what is transparent is white.
 
     Raises:
         BadImageError: It is missing or cannot be used; `status` says why.
     """
-    data, what = load(source)
-    picture = open_header(data, what, max_pixels)
-    decode(picture, what)
-    pixels = to_rgb(picture, what)
-    if upright and not sniff(data, what).turned:
-        pixels = turn_upright(pixels, read_exif(picture).orientation)
-    return np.asarray(pixels)
+    picture = open_picture(*load(source), max_pixels)
+    picture.decode()
+    return np.asarray(picture.shown())
 
 
 def read_rgba(source: Source, max_pixels: int = MAX_PIXELS) -> UInt8Array:
@@ -90,14 +87,16 @@ def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.
     Raises:
         BadImageError: It is missing, cannot be used, or is not grey (`unsupported_format`).
     """
-    data, what = load(source)
-    picture = open_header(data, what, max_pixels)
-    decode(picture, what)
-    if picture.mode.startswith("I"):
-        return _levels(picture, what).astype(np.uint16)
-    if picture.mode != "L":
-        raise bad_image(what, "unsupported_format", f"pixels of the kind {picture.mode} are no levels of grey")
-    return np.asarray(picture)
+    picture = open_picture(*load(source), max_pixels)
+    picture.decode()
+    values, mode = picture.values(), picture.image.mode
+    if values.ndim != 2 or mode in ("P", "1") or values.dtype.kind == "f":
+        raise bad_image(picture.what, "unsupported_format", f"pixels of the kind {mode} are no levels of grey")
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8)
+    if values.size and (values.min() < 0 or values.max() > 65535):
+        raise bad_image(picture.what, "unsupported_format", "levels of 32 bits are not read")
+    return values.astype(np.uint16)
 
 
 def read_small_grey(source: Source, side: int) -> Image.Image:
@@ -106,29 +105,26 @@ def read_small_grey(source: Source, side: int) -> Image.Image:
     Raises:
         BadImageError: It is missing or cannot be used.
     """
-    data, what = load(source)
-    picture = open_header(data, what, MAX_PIXELS)
+    picture = open_picture(*load(source))
     picture.draft("L", (2 * side, 2 * side))
-    decode(picture, what)
-    return picture.convert("L").resize((side, side), Image.Resampling.LANCZOS)
+    picture.decode()
+    return picture.shown().convert("L").resize((side, side), Image.Resampling.LANCZOS)
 
 
 def picture_size(source: Source) -> Size:
-    """(width, height) in px as stored, from the header alone.
+    """(width, height) in px as displayed, from the header alone.
 
     Raises:
         BadImageError: It is missing, is no picture, or its header is damaged.
     """
-    data, what = load(source)
-    return open_header(data, what, MAX_PIXELS).size
+    return open_picture(*load(source)).shown_size
 
 
 def exif_tags(source: Source) -> frozenset[int]:
     """The numbers of the EXIF tags in a picture; none where it or its EXIF cannot be read."""
     try:
-        data, what = load(source)
-        return frozenset(open_header(data, what, MAX_PIXELS).getexif())
-    except (BadImageError, *DAMAGE):
+        return open_picture(*load(source)).exif.tags
+    except BadImageError:
         return frozenset()
 
 
@@ -143,63 +139,173 @@ def load(source: Source) -> tuple[bytes, object]:
     try:
         return Path(source).read_bytes(), source
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise bad_image(source, "missing", "does not exist") from error
+        reason = "is a link to a file that does not exist" if Path(source).is_symlink() else "does not exist"
+        raise bad_image(source, "missing", reason) from error
     except OSError as error:
         raise bad_image(source, "unreadable_file", f"cannot be read ({error.strerror})") from error
+    except MemoryError as error:
+        raise bad_image(source, "out_of_memory", "is too large for the memory") from error
 
 
-def open_header(data: bytes, what: object, max_pixels: int) -> Image.Image:
+@dataclass
+class OpenPicture:
+    """A picture whose header is read.
+
+    Attributes:
+        kind: Its format.
+        what: Its name in errors.
+        data: The file.
+        image: As Pillow holds it; `decode` fills it.
+        exif: What the camera wrote.
+        size: (width, height) in px as stored.
+        is_single: Whether it is one picture of a format that `collect` may store as received: no MPO, no animation.
+        is_deep: Whether its pixels are those of a TIFF page that Pillow cannot hold.
+    """
+
+    kind: Format
+    what: object
+    data: bytes
+    image: Image.Image
+    exif: Exif
+    size: Size
+    is_single: bool = False
+    is_deep: bool = False
+    _values: npt.NDArray[Any] | None = None
+
+    @property
+    def shown_size(self) -> Size:
+        """(width, height) in px as displayed."""
+        return self.size[::-1] if self._turn >= 5 else self.size
+
+    @property
+    def _turn(self) -> int:
+        """The EXIF orientation that is still to be applied."""
+        return 1 if self.kind.turned and not self.is_deep else self.exif.orientation
+
+    def draft(self, mode: str | None, least: Size) -> None:
+        """Have a JPEG decoded at 1/2, 1/4 or 1/8 where that is still of the size `least`; others as ever."""
+        if self.image.format == "JPEG":
+            with _declared(self.what, self.kind):
+                self.image.draft(mode, least)
+
+    def decode(self) -> None:
+        """Decode the pixels.
+
+        Raises:
+            BadImageError: They end early (`truncated`), are damaged (`decode_error`), are of a kind that is not read
+                (`unsupported_format`), or memory does not suffice (`out_of_memory`).
+        """
+        with _declared(self.what, self.kind):
+            if not self.is_deep:
+                self.image.load()
+            elif self._values is None:
+                with open_tiff(self.data, self.what) as page:
+                    self._values = read_page(page, self.data, self.what)
+
+    def shown(self, background: int = 255) -> Image.Image:
+        """8-bit sRGB, upright, of a picture that is decoded; what is transparent shows a background of that level.
+
+        Raises:
+            BadImageError: Its pixels are of a kind that is not read.
+        """
+        with _declared(self.what, self.kind):
+            if self._values is not None:
+                with open_tiff(self.data, self.what) as page:
+                    self.image = picture_of(self._values, page, self.what)
+            return turn_upright(to_rgb(self.image, self.what, background), self._turn)
+
+    def values(self) -> npt.NDArray[Any]:
+        """The values of a picture that is decoded as they are stored, not turned: (H, W) or (H, W, channels)."""
+        if self._values is not None:
+            return self._values[..., 0] if self._values.shape[2] == 1 else self._values
+        return np.asarray(self.image)
+
+    def upright(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """A (H, W) array of its pixels as stored, turned as it is displayed."""
+        return np.asarray(turn_upright(Image.fromarray(mask), self._turn))
+
+
+def open_picture(data: bytes, what: object, max_pixels: int = MAX_PIXELS) -> OpenPicture:
     """Read the header only, and refuse what would take too much memory to decode.
 
     Raises:
         BadImageError: No usable picture, a damaged header (`decode_error`), or more than `max_pixels` (`bomb`).
     """
-    kind = sniff(data, what).name
-    try:
-        picture = Image.open(BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError as error:
-        raise bad_image(what, "bomb", f"more pixels than max_pixels = {max_pixels:,}") from error
-    except DAMAGE as error:
-        raise bad_image(what, "decode_error", f"the header of the {kind} file is damaged") from error
-    if picture.width * picture.height > max_pixels:
-        raise bad_image(what, "bomb", f"{times(picture.size)} px, more than max_pixels = {max_pixels:,}")
-    return picture
-
-
-def decode(picture: Image.Image, what: object) -> None:
-    """Decode the pixels of an opened picture.
-
-    Raises:
-        BadImageError: They end early (`truncated`) or are damaged (`decode_error`).
-    """
-    try:
-        picture.load()
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        cut = "truncated" in str(error) or "Truncated" in str(error)
-        status, reason = ("truncated", "the file ends early") if cut else ("decode_error", "the file is damaged")
-        raise bad_image(what, status, f"{reason} ({error})") from error
-
-
-def to_rgb(picture: Image.Image, what: object, background: int = 255) -> Image.Image:
-    """8-bit RGB; what is transparent shows a background of that grey level.
-
-    Raises:
-        BadImageError: Its kind of pixels is not read (`unsupported_format`).
-    """
-    mode = picture.mode
-    if mode.startswith("I"):  # 0..65535 to 0..255; Pillow's own conversion would clip at 255
-        return Image.fromarray(((_levels(picture, what) + 128) // 257).astype(np.uint8)).convert("RGB")
-    if mode == "CMYK":
-        return _from_cmyk(picture)
-    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        ground = Image.new("RGBA", picture.size, (background, background, background, 255))
-        return Image.alpha_composite(ground, layer).convert("RGB")
-    if mode == "RGB":
+    kind = sniff(data, what)
+    with _declared(what, kind, in_header=True):
+        picture = (_open_tiff if kind.name == "TIFF" else _open_by_pillow)(kind, data, what)
+        if picture.size[0] * picture.size[1] > max_pixels:
+            raise bad_image(what, "bomb", f"{times(picture.size)} px, more than max_pixels = {max_pixels:,}")
         return picture
-    if mode in ("L", "1", "P", "YCbCr", "HSV"):
-        return picture.convert("RGB")
-    raise bad_image(what, "unsupported_format", f"pixels of the kind {mode} are not read; convert it to 8-bit RGB")
+
+
+def _open_by_pillow(kind: Format, data: bytes, what: object) -> OpenPicture:
+    if kind.name == "HEIF":
+        _register_heif()
+        if b"meta" not in data[:4096]:
+            reason = "the HEIC file holds no still picture (a sequence, or cut off)"
+            raise bad_image(what, "unsupported_format", reason)
+    stripped = strip(data, kind.name)
+    try:
+        image = _opened(kind, stripped.data)
+    except (MemoryError, BadImageError):
+        raise
+    except Exception:  # perhaps of impossible numbers in its EXIF, which Pillow reads for the resolution
+        without = strip(data, kind.name, exif=True)
+        if without.data == stripped.data:
+            raise
+        image = _opened(kind, without.data)
+        stripped = without
+    exif = stripped.exif or image.info.get("exif")
+    if stripped.profile:
+        image.info["icc_profile"] = stripped.profile
+    single = kind.stored_as is not None and image.format == kind.name and getattr(image, "n_frames", 1) == 1
+    return OpenPicture(kind, what, data, image, parse_exif(exif), image.size, single)
+
+
+def _open_tiff(kind: Format, data: bytes, what: object) -> OpenPicture:
+    with open_tiff(data, what) as page:
+        size, number = (int(page.imagewidth), int(page.imagelength)), int(page.index)
+        deep, turn = is_deep(page), orientation(page)
+    exif = replace(parse_exif(data), orientation=turn)
+    if not deep:
+        image = _opened(kind, data)
+        image.seek(number)
+        return OpenPicture(kind, what, data, image, exif, image.size)
+    return OpenPicture(kind, what, data, Image.new("L", (1, 1)), exif, size, is_deep=True)
+
+
+def _opened(kind: Format, data: bytes) -> Image.Image:
+    return Image.open(BytesIO(data), formats=[kind.name])
+
+
+def _register_heif() -> None:
+    from pillow_heif import register_heif_opener
+
+    if "HEIF" not in Image.OPEN:
+        register_heif_opener()
+
+
+@contextlib.contextmanager
+def _declared(what: object, kind: Format, in_header: bool = False) -> Iterator[None]:
+    """The boundary: whatever a library raises on a file becomes the declared error, with the library's reason.
+
+    Raises:
+        BadImageError: Of the status `truncated`, `decode_error` or `out_of_memory`.
+    """
+    try:
+        yield
+    except BadImageError:
+        raise
+    except MemoryError as error:
+        raise bad_image(what, "out_of_memory", "is too large for the memory") from error
+    except Exception as error:  # Pillow, libheif and tifffile raise nearly every kind on damaged files
+        words = " ".join(str(error).split()) or type(error).__name__
+        if not in_header and ("truncated" in words.lower() or "unexpected end" in words.lower()):
+            raise bad_image(what, "truncated", f"the file ends early ({words})") from error
+        damage = "the header" if in_header else "a part"
+        named = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({words})"
+        raise bad_image(what, "decode_error", f"{damage} of the {kind.name} file is damaged{named}") from error
 
 
 def turn_upright(pixels: Image.Image, orientation: int) -> Image.Image:
@@ -211,86 +317,6 @@ def turn_upright(pixels: Image.Image, orientation: int) -> Image.Image:
 def times(size: Size) -> str:
     """A size as in "1600x1200"."""
     return f"{size[0]}x{size[1]}"
-
-
-def _levels(picture: Image.Image, what: object) -> npt.NDArray[np.int64]:
-    """The values of a picture of 16 bits.
-
-    Raises:
-        BadImageError: They need more than 16 bits (`unsupported_format`).
-    """
-    values = np.asarray(picture).astype(np.int64)
-    if values.size and (values.min() < 0 or values.max() > 65535):
-        raise bad_image(what, "unsupported_format", "32-bit pixels are not read; convert it to 8-bit RGB")
-    return values
-
-
-def _from_cmyk(picture: Image.Image) -> Image.Image:
-    """Ink to light: by the embedded profile where there is a usable one, else by the plain formula."""
-    from PIL import ImageCms
-
-    profile: Any = picture.info.get("icc_profile")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(BytesIO(profile))
-            converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None  # a damaged profile: the plain formula below
-        if converted is not None:
-            return converted
-    return picture.convert("RGB")
-
-
-# What a camera writes into a photograph (EXIF 2.32)
-
-
-@dataclass(frozen=True)
-class Exif:
-    """The fields in use.
-
-    Attributes:
-        orientation: 1 to 8; 1 if absent or damaged.
-        focal_mm: Focal length in mm.
-        focal_35mm: Focal length in mm of a 35 mm camera with the same angle of view.
-        camera: Make and model.
-    """
-
-    orientation: int = 1
-    focal_mm: float | None = None
-    focal_35mm: float | None = None
-    camera: str | None = None
-
-
-def read_exif(picture: Image.Image) -> Exif:
-    """The EXIF fields of an opened picture; a damaged block counts as none, for the pixels are still good."""
-    try:
-        tags = picture.getexif()
-        folder = tags.get_ifd(_EXIF_FOLDER)
-    except DAMAGE:
-        return Exif()
-    orientation = tags.get(_ORIENTATION, 1)
-    return Exif(
-        orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
-        _length(folder.get(_FOCAL)),
-        _length(folder.get(_FOCAL_35)),
-        _camera(tags.get(_MAKE), tags.get(_MODEL)),
-    )
-
-
-def _length(value: object) -> float | None:
-    try:
-        length = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        return None
-    return length if math.isfinite(length) and length > 0 else None
-
-
-def _camera(make: object, model: object) -> str | None:
-    brand, name = (
-        " ".join(text.replace("\0", " ").split()) if isinstance(text, str) else "" for text in (make, model)
-    )
-    first = brand.split()[0].lower() if brand else ""
-    return (name if first and name.lower().startswith(first) else f"{brand} {name}".strip()) or None
 
 
 def write_image(path: Path | str, pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], quality: int = 92) -> None:

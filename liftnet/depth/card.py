@@ -137,7 +137,7 @@ from liftnet.models import load_model
 from liftnet.data.pictures import read_image
 
 model = load_model(Path("{name}"))
-image = read_image("photo.jpg", upright=True)  # (H, W, 3) uint8
+image = read_image("photo.jpg")  # (H, W, 3) uint8
 mask = np.ones(image.shape[:2], bool)  # True where the sculpture is: give its mask for a good result
 depth = model.predict_image(image, mask)  # (H, W) float32, growing away from the viewer, NaN off the mask
 ```

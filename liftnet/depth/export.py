@@ -136,7 +136,7 @@ def real_crops(model: DepthModel, images: Sequence[Path]) -> UInt8Array:
     crops: list[UInt8Array] = []
     for place in find_images(images, Path("exported")) if images else []:
         try:
-            crops.append(cut_input(read_image(place.image, upright=True), None, model.input)[0])
+            crops.append(cut_input(read_image(place.image), None, model.input)[0])
         except BadImageError as error:
             LOG.warning("not compared on %s: %s", place.image, error.reason)
         if len(crops) == REAL_CROPS:

@@ -180,7 +180,7 @@ def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor)
 
 def _read(place: InputImage) -> UInt8Array | BadImageError:
     try:
-        return read_image(place.image, upright=True)
+        return read_image(place.image)
     except BadImageError as error:
         return error
 

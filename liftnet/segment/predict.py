@@ -165,7 +165,7 @@ def _mask_one(image: InputImage, segmenter: Segmenter, settings: PredictionSetti
     """Mask one image; return what became of it."""
     path = image.result(ending)
     try:
-        mask, _ = mask_image(segmenter, read_image(image.image, upright=True), settings)
+        mask, _ = mask_image(segmenter, read_image(image.image), settings)
     except BadImageError as error:
         path.unlink(missing_ok=True)
         LOG.warning("no mask: %s", error)

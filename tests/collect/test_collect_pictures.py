@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from liftnet.collect.normalise import normalise, shrunk_size
 from liftnet.core.errors import BadImageError
 from liftnet.data.picture_formats import FORMATS
-from liftnet.data.pictures import read_exif
+from liftnet.data.picture_metadata import parse_exif
 
 
 def norm(data, max_side=1600, min_side=16, max_pixels=1_000_000):
@@ -232,7 +232,7 @@ def test_camera_data_is_read(photo, encode):
 )
 def test_damaged_exif_does_not_cost_the_image(photo, encode, block):
     data = encode(photo(), exif=block)
-    assert read_exif(Image.open(BytesIO(data))).orientation == 1
+    assert parse_exif(Image.open(BytesIO(data)).info.get("exif")).orientation == 1
     assert norm(data).size == (120, 90)
 
 

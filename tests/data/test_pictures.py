@@ -26,12 +26,12 @@ def status_of(source, **options):
 @pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
 def test_every_format_of_the_table_is_read_and_known_by_its_first_bytes(photo, encode, tmp_path, known):
     for suffix in known.suffixes:
-        photo().save(tmp_path / f"x{suffix}", **LOSSLESS.get(known.name, {"quality": 98}))
+        (tmp_path / f"x{suffix}").write_bytes(encode(photo(), known.name, **LOSSLESS.get(known.name, {"quality": 98})))
         data = (tmp_path / f"x{suffix}").read_bytes()
         assert sniff(data[:512], "x") is known
         assert picture_size(data) == (120, 90)
         difference = np.abs(read_image(tmp_path / f"x{suffix}").astype(int) - np.asarray(photo()))
-        assert difference.max() <= (0 if known.name in LOSSLESS else 12)
+        assert difference.max() <= (0 if known.name in LOSSLESS else 16)
         assert suffix in SUFFIXES
 
 
@@ -46,12 +46,11 @@ def test_a_stored_jpeg_decodes_to_what_pillow_makes_of_it(jpeg):
 
     data = jpeg(3)
     np.testing.assert_array_equal(read_image(data), np.asarray(Image.open(BytesIO(data)).convert("RGB")))
-    np.testing.assert_array_equal(read_image(data, upright=True), read_image(data))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_photographs_are_turned_upright_only_where_that_is_asked(photo, encode, kind, orientation):
+def test_photographs_are_turned_upright_once(photo, encode, kind, orientation):
     from io import BytesIO
 
     exif = Image.Exif()
@@ -62,10 +61,9 @@ def test_photographs_are_turned_upright_only_where_that_is_asked(photo, encode, 
         decoded.load()
         assert (decoded.size == (90, 120)) == (turned and orientation >= 5)  # what the table says Pillow does
     shown = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(data))))
-    np.testing.assert_array_equal(read_image(data, upright=True), shown)
+    np.testing.assert_array_equal(read_image(data), shown)
     assert 0x0112 in exif_tags(data)
-    if not turned:  # Pillow turns the others in any case
-        assert read_image(data).shape == (90, 120, 3)
+    assert picture_size(data) == shown.shape[1::-1]
 
 
 def test_grey_palette_and_transparent_pictures_become_rgb(photo, encode):
@@ -160,7 +158,7 @@ def test_damaged_files_give_pixels_or_a_bad_image_error(photo, encode, data):
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     try:
-        pixels = read_image(bytes(damaged), upright=True)
+        pixels = read_image(bytes(damaged))
     except BadImageError as error:
         assert error.status  # noqa: PT017 (either outcome is right)
     else:

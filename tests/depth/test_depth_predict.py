@@ -291,10 +291,10 @@ def test_other_errors_of_the_network_are_not_taken_for_a_lack_of_memory(photos, 
 def test_an_image_too_large_for_the_memory_is_left_out_and_the_rest_goes_on(
     photos, model_folder, tmp_path, monkeypatch, caplog
 ):
-    def read(path, upright=False):
+    def read(path):
         if path.name == "giant.png":
             raise MemoryError
-        return read_image(path, upright)
+        return read_image(path)
 
     Image.new("RGB", (20, 20)).save(photos / "giant.png")
     monkeypatch.setattr("liftnet.depth.predict.read_image", read)

@@ -26,7 +26,7 @@ from liftnet.core.log import get_logger
 Entry = dict[str, Any]
 SYNC_ENTRIES, SYNC_S = 64, 1.0  # what a power cut may cost; a killed process loses nothing
 _RUN = "run-ended"  # key of the line that counts runs
-VERSION = "2"  # raised when the same file would be stored differently
+VERSION = "3"  # raised when the same file would be stored differently
 DONE, DEAD, FAILED, NEW, REFRESH = "done", "dead", "failed", "new", "refresh"
 ORDER = (FAILED, NEW, REFRESH)  # of those that are asked for
 REMEMBERED = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved"})

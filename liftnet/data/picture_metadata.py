@@ -1,0 +1,157 @@
+"""What stands beside the pixels of a file: EXIF, profiles and texts, read so that none of it can cost the picture.
+
+Libraries bound the length of texts and profiles and stumble over numbers that cannot be; pixels are none the worse for
+it. So texts are taken out of a PNG before it is decoded, its EXIF is found wherever it stands, and of EXIF each field
+is read by itself.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from PIL import Image
+
+_ORIENTATION, _MAKE, _MODEL = 0x0112, 0x010F, 0x0110
+_EXIF_FOLDER, _FOCAL, _FOCAL_35 = 0x8769, 0x920A, 0xA405
+_PNG_START = 8  # bytes of its signature
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_LONGEST_PROFILE = 32 << 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Exif:
+    """The fields in use.
+
+    Attributes:
+        orientation: 1 to 8; 1 if absent or damaged.
+        focal_mm: Focal length in mm.
+        focal_35mm: Focal length in mm of a 35 mm camera with the same angle of view.
+        camera: Make and model.
+        tags: The numbers of all tags of its first folder.
+    """
+
+    orientation: int = 1
+    focal_mm: float | None = None
+    focal_35mm: float | None = None
+    camera: str | None = None
+    tags: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Stripped:
+    """The bytes of a picture without what a library may stumble over, and that by itself.
+
+    Attributes:
+        data: The file.
+        exif: An EXIF block that was taken out of it.
+        profile: A colour profile that was taken out of it.
+    """
+
+    data: bytes
+    exif: bytes | None = None
+    profile: bytes | None = None
+
+
+def strip(data: bytes, kind: str, exif: bool = False) -> Stripped:
+    """Take out of a PNG its texts, profile and EXIF, and of a JPEG or AVIF, where that is asked, its EXIF."""
+    if kind == "PNG":
+        return _strip_png(data)
+    if kind == "AVIF" and exif:  # by the type of the item, which comes first: one that nobody knows is passed over
+        return Stripped(data.replace(b"Exif", b"none", 1))
+    return _strip_jpeg(data) if kind == "JPEG" and exif else Stripped(data)
+
+
+def _strip_png(data: bytes) -> Stripped:
+    kept, exif, profile, start = [data[:_PNG_START]], None, None, _PNG_START
+    for name, begin, end in _png_chunks(data):
+        if name == b"eXIf":
+            exif = data[begin + 8 : end - 4]
+        elif name == b"iCCP":
+            profile = profile or _png_profile(data[begin + 8 : end - 4])
+        elif name not in _PNG_TEXTS:
+            continue
+        kept.append(data[start:begin])
+        start = end
+    return Stripped(b"".join([*kept, data[start:]]) if start > _PNG_START else data, exif, profile)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, begin and end of each whole chunk up to the first that is none, or to IEND."""
+    begin = _PNG_START
+    while begin + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, begin)
+        end = begin + 12 + length
+        if end > len(data) or not name.isalpha() or name == b"IEND":
+            return
+        yield name, begin, end
+        begin = end
+
+
+def _png_profile(chunk: bytes) -> bytes | None:
+    """The profile in an iCCP chunk: its name, 0, method 0, and the compressed bytes."""
+    packed = chunk.partition(b"\0")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(packed, _LONGEST_PROFILE) or None
+    except zlib.error:
+        return None
+
+
+def _strip_jpeg(data: bytes) -> Stripped:
+    kept, exif, start, at = [], None, 0, 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            exif = exif or data[at + 4 : end]
+            kept.append(data[start:at])
+            start = end
+        at = end
+    return Stripped(b"".join([*kept, data[start:]]), exif)
+
+
+def parse_exif(block: bytes | None) -> Exif:
+    """The fields of an EXIF block, or of a TIFF file; what cannot be read of it counts as absent.
+
+    Args:
+        block: With or without "Exif" before it; None for a picture that has none.
+    """
+    if not block:
+        return Exif()
+    tags = Image.Exif()
+    _tried(lambda: tags.load(block), None)
+    folder: dict[int, Any] = _tried(lambda: tags.get_ifd(_EXIF_FOLDER), {})
+    orientation: Any = _tried(lambda: tags.get(_ORIENTATION), None)
+    return Exif(
+        orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        _tried(lambda: _length(folder.get(_FOCAL)), None),
+        _tried(lambda: _length(folder.get(_FOCAL_35)), None),
+        _tried(lambda: _camera(tags.get(_MAKE), tags.get(_MODEL)), None),
+        _tried(lambda: frozenset(tags), frozenset()),
+    )
+
+
+def _tried(read: Callable[[], T], otherwise: T) -> T:
+    """What `read` gives; `otherwise` where the field is damaged: Pillow raises nearly every kind of error then."""
+    try:
+        return read()
+    except Exception:
+        return otherwise
+
+
+def _length(value: Any) -> float | None:
+    """A focal length in mm, or None if it is none."""
+    length = float(value) if value is not None else math.nan
+    return length if math.isfinite(length) and length > 0 else None
+
+
+def _camera(make: object, model: object) -> str | None:
+    brand, name = (
+        " ".join(text.replace("\0", " ").split()) if isinstance(text, str) else "" for text in (make, model)
+    )
+    first = brand.split()[0].lower() if brand else ""
+    return (name if first and name.lower().startswith(first) else f"{brand} {name}".strip()) or None
