@@ -58,7 +58,8 @@ checkpoint plan_downloads:
         runtime=60,
     params:
         settings=section("collect", "permissions", "pictures"),
-        source=SOURCES.options(),
+        source=lambda wildcards: SOURCES.options(),
+        state=SOURCES.state(),
         results=subpath(output.jobs, ancestor=2),
     shell:
         "python -m liftnet collect plan {params.source} --out {params.results:q} --settings {params.settings:q}"

@@ -26,12 +26,13 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
 )
 
-from liftnet.workflow import configuration, experiments, jobs, outputs, sources
+from liftnet.workflow import configuration, experiments, jobs, outputs, sources, user_paths
 
 SCHEMA = HOME / "workflow" / "schemas" / "config.schema.yaml"
+config = user_paths.words_as_written(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")), sys.argv)
 config = configuration.load_configuration(config, SCHEMA)
 
-RESULTS = config["results"].rstrip("/")
+RESULTS = user_paths.without_braces(config["results"].rstrip("/"), is_folder=True)
 SOURCES = sources.Sources(RESULTS, config["photos"], tuple(config["sources"]))
 MUSEUM = SOURCES.is_museum
 MUSEUM_FOLDER = SOURCES.museum_folder
@@ -65,7 +66,8 @@ def reported(path, caption, category, **labels):
 def section(path, *groups):
     """A subtree of the configuration as JSON, for `--settings`; of it only `groups`, if some are named."""
     tree = lookup(dpath=path.replace(".", "/"), within=config)
-    return json.dumps({group: tree[group] for group in groups} if groups else tree, sort_keys=True)
+    chosen = {group: tree[group] for group in groups} if groups else tree
+    return user_paths.json_without_braces(json.dumps(chosen, sort_keys=True))
 
 
 def list_inputs(wildcards):
@@ -222,7 +224,7 @@ def config_option():
 def drkfs_weights():
     """Files of weights and words that a score is made with; where a rule trains one of them, it is trained first."""
     return [
-        path
+        user_paths.without_braces(path)
         for group, key in (
             ("metric", "detector"),
             ("metric", "descriptor_weights"),

@@ -55,7 +55,7 @@ def _add_lists(commands: Subparsers) -> None:
         settings = _with_query_settings(catalogue.settings_type)
         text = (settings.__doc__ or name).strip().splitlines()[0]
         kind = add_command(kinds, name, partial(_list, settings), text, settings)
-        kind.add_argument("--out", type=Path, required=True, metavar="FILE", help="the list, a .parquet file")
+        kind.add_argument("--out", type=Path, required=True, metavar="FILE", help="the list, a .parquet or .csv file")
         kind.add_argument(
             "--host-leases", type=Path, metavar="FOLDER", help="share hosts with other jobs through this folder"
         )
@@ -74,7 +74,7 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     for option, metavar, text in (
         ("--csv", "FILE", "lists of images: artist, work, url or image, and optional columns"),
         ("--list", "FILE", "the same in Parquet, as `collect list` writes"),
-        ("--directory", "FOLDER", "folders of artist/work/*.jpg"),
+        ("--directory", "FOLDER", "folders of artist/work/*.jpg, of work/*.jpg, or of one work"),
     ):
         group.add_argument(option, type=Path, nargs="+", default=[], metavar=metavar, help=text)
     group.add_argument(
@@ -116,6 +116,7 @@ def _manifest(arguments: argparse.Namespace) -> None:
 
     result = make_manifest(arguments.out, settings_from(arguments, ManifestSettings), arguments.threads)
     LOG.info("%s", result.summary())
+    result.check_usable()
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -127,6 +128,7 @@ def _run(arguments: argparse.Namespace) -> None:
     _ask_for_contact(sources, settings)
     result = collect(sources, arguments.out, settings, arguments.threads)
     LOG.info("%s, after %s", result.summary(), duration(time.monotonic() - start))
+    result.check_usable()
 
 
 def sources_from(arguments: argparse.Namespace) -> Sources:
@@ -135,7 +137,8 @@ def sources_from(arguments: argparse.Namespace) -> Sources:
     Raises:
         LiftnetError: None is named, or a museum beside others; or a list cannot be used.
     """
-    from liftnet.collect.sources.lists import read_csv, read_directory, read_list, read_museum
+    from liftnet.collect.sources.directories import read_directory
+    from liftnet.collect.sources.lists import read_csv, read_list, read_museum
     from liftnet.collect.sources.records import join_sources
 
     readers = ((read_csv, arguments.csv), (read_list, arguments.list), (read_directory, arguments.directory))

@@ -11,13 +11,14 @@ from liftnet.collect.catalogues import catalogue_of
 from liftnet.collect.catalogues.base import Catalogue, CatalogueSettings, ListSettings
 from liftnet.collect.settings import QuerySettings
 from liftnet.collect.sources.client import Client
-from liftnet.collect.sources.lists import write_list
+from liftnet.collect.sources.lists import write_csv, write_list
 from liftnet.collect.sources.records import SourceRecord
 from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger, progress
 
 LOG = get_logger("collect")
+WRITERS = {".parquet": write_list, ".csv": write_csv}
 
 
 @dataclass
@@ -63,15 +64,15 @@ def make_list(
 
     Args:
         settings: Of the kind; see `liftnet.collect.catalogues`.
-        out: The list, a `.parquet` file.
+        out: The list, a `.parquet` or `.csv` file.
         query: Identity, politeness and permissions.
         leases: Folder through which it shares hosts with other lists and jobs.
 
     Raises:
         LiftnetError: The source cannot be read or asked, gives no image at all, or the list cannot be written.
     """
-    if out.suffix.lower() != ".parquet":
-        raise LiftnetError(out, "does not end in .parquet", "Lists are written as Parquet: --out FILE.parquet")
+    if out.suffix.lower() not in WRITERS:
+        raise LiftnetError(out, "ends neither in .parquet nor in .csv", "Give --out FILE.parquet or FILE.csv")
     source = catalogue_of(settings)
     listed = Listed()
     answers = None if source.local else out.with_name(f".{out.name}.answers")
@@ -85,7 +86,7 @@ def make_list(
                 reasons = ", ".join(f"{count} {reason}" for reason, count in client.skipped.most_common())
                 reason = "would be empty: the source gives no image" + (f" ({reasons})" if reasons else "")
                 raise LiftnetError(out, reason, "Check the options of this kind with --help")
-            listed.rows = write_list(out, rows, source.folder)
+            listed.rows = WRITERS[out.suffix.lower()](out, rows, source.folder)
         except FetchError as error:
             raise LiftnetError(
                 error.what, error.reason, "What was answered is kept for a day: run it again"

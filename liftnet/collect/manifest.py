@@ -60,6 +60,20 @@ class CollectResult:
         """The table of all rows."""
         return read_table(self.out / "manifest.parquet", MANIFEST)
 
+    def check_usable(self) -> None:
+        """Refuse to go on without one image, with the reasons of a few rows; all are in the manifest.
+
+        Raises:
+            LiftnetError: Not one image could be used.
+        """
+        if self.images:
+            return
+        rows = self.manifest().select(["image_url", "status", "reason"]).slice(0, 3).to_pylist()
+        told = "".join(f"\n  - {row['image_url']}: {row['status']}: {row['reason']}" for row in rows)
+        total = sum(self.counts.values())
+        reason = f"not one of {total} images could be used, so nothing can be done next:{told}"
+        raise LiftnetError(self.out / "manifest.parquet", reason, "Its columns status and reason say why, row by row")
+
     def __repr__(self) -> str:
         return f"CollectResult({self.summary()})"
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.text import printable
+from liftnet.data.mask_names import is_mask_folder, masks_beside
 from liftnet.data.picture_formats import SUFFIXES
 
 LOG = get_logger("data")
+LONGEST_NAME = 160  # bytes of the stem of a result: endings and names of half-written files need the rest of 255
+SHOWN = 5  # names of a kind that are left out
+_OF_THE_SYSTEM = frozenset(  # what systems, cameras and programs keep beside files, in lower case
+    {
+        "@eadir",
+        "#recycle",
+        "@recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__macosx",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "picasa.ini",
+        "icon\r",
+    }
+)
 
 
 def has_picture_suffix(path: PurePath) -> bool:
@@ -20,32 +41,71 @@ def has_picture_suffix(path: PurePath) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, in the order of their paths.
+@dataclass
+class Walk:
+    """What lies below a folder.
 
-    Hidden files and folders are skipped, links are followed, and a link that leads back up is not entered again.
+    Attributes:
+        folder: The folder.
+        files: All files, links to nothing among them, in the order of their paths.
+        unreadable: Folders that could not be read.
+        passed_over: How many hidden files and folders, and such of the system, were passed over.
     """
-    return sorted(_walk(folder))
+
+    folder: Path
+    files: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
+    passed_over: int = 0
+
+
+def walk(folder: Path) -> Walk:
+    """Look at all that lies below a folder.
+
+    Hidden files and folders (`.x`, so also `._x` and `.thumbnails`) and those of systems (`@eaDir`, `Thumbs.db`) are
+    passed over. Links are followed, and one that leads back up is not entered again.
+    """
+    found = Walk(folder)
+    seen: set[str] = set()
+
+    def unreadable(error: OSError) -> None:
+        found.unreadable.append(Path(error.filename))
+
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        real = os.path.realpath(root)
+        if real in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        kept = sorted(entry for entry in folders if not _is_of_the_system(entry))
+        files = [entry for entry in names if not _is_of_the_system(entry)]
+        found.passed_over += len(folders) - len(kept) + len(names) - len(files)
+        folders[:] = kept
+        found.files += (Path(root) / entry for entry in files)
+    found.files.sort()
+    if found.passed_over:
+        LOG.info("%s: %d hidden files or folders passed over", printable(folder), found.passed_over)
+    return found
+
+
+def _is_of_the_system(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _OF_THE_SYSTEM
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, in the order of their paths; see `walk`."""
+    return walk(folder).files
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """The files below a folder whose names end as those of pictures, in their order; see `files_below`."""
-    return [path for path in files_below(folder) if has_picture_suffix(path) and path.is_file()]
+    """The files below a folder whose names end as those of pictures, in their order; see `walk`.
+
+    Links to nothing are among them: reading one says so.
+    """
+    return [path for path in walk(folder).files if _is_picture(path)]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    hidden = 0
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        if os.path.realpath(root) in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(root))
-        hidden += sum(entry.startswith(".") for entry in (*folders, *names))
-        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
-        yield from (Path(root) / name for name in names if not name.startswith("."))
-    if hidden:
-        LOG.info("%s: %d hidden files or folders skipped", folder, hidden)
+def _is_picture(path: Path) -> bool:
+    return has_picture_suffix(path) and (path.is_file() or not path.exists())
 
 
 @dataclass(frozen=True)
@@ -53,7 +113,7 @@ class InputImage:
     """A photograph and the place of its results.
 
     Attributes:
-        image: Its file.
+        image: Its file; where a folder cannot be read the folder, so that reading it says why.
         stem: Path of its results without their endings.
     """
 
@@ -61,15 +121,20 @@ class InputImage:
     stem: Path
 
     def result(self, ending: str) -> Path:
-        """The path of the result `<stem>.<ending>`."""
-        return self.stem.with_name(f"{self.stem.name}.{ending}")
+        """The path of the result `<stem>.<ending>`; a stem too long for a file system is cut and told by a hash."""
+        name = os.fsencode(self.stem.name)
+        if len(name) > LONGEST_NAME:
+            short = name[: LONGEST_NAME - 10].decode("utf-8", "ignore")
+            name = os.fsencode(f"{short}~{hashlib.sha256(name).hexdigest()[:8]}")
+        return self.stem.with_name(f"{os.fsdecode(name)}.{ending}")
 
 
 def find_images(inputs: Sequence[Path], out: Path) -> list[InputImage]:
     """The images named, and all images in the folders named, which are mirrored below `out`.
 
     Two images of one stem in a folder (`a.jpg`, `a.png`) keep their suffix in the names of their results. What lies
-    in `out` itself is no input, so that a folder of results may lie in the folder of the photographs.
+    in `out` itself is no input, so that a folder of results may lie in the folder of the photographs. Masks beside
+    photographs are none. What is left out of a folder is named and counted in the log.
 
     Args:
         inputs: Images and folders.
@@ -104,8 +169,43 @@ def _images_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
         if given.resolve() == results:
             reason = "is also the folder of the photographs, where results would be taken for photographs next time"
             raise LiftnetError(out, reason, "Name another folder for the results; one inside is fine")
-        images = [path for path in pictures_below(given) if results not in path.resolve().parents]
-        return [(path, out / path.relative_to(given)) for path in images]
+        found = walk(given)
+        files = [path for path in found.files if results not in path.resolve().parents]
+        pictures = [path for path in files if _is_picture(path)]
+        masks = masks_among(pictures)
+        tell_left_out(given, sorted({*files} - {*pictures}), "no pictures by their names")
+        tell_left_out(given, sorted(masks), "masks of other pictures")
+        images = [path for path in pictures if path not in masks]
+        return [(path, out / path.relative_to(given)) for path in (*images, *found.unreadable)]
     if given.exists():
         return [(given, out / given.name)]
+    if given.is_symlink():
+        raise LiftnetError(given, f"is a link to {os.readlink(given)}, which does not exist", "Mend the link")
     raise LiftnetError(given, "does not exist", "Name an image or a folder of images")
+
+
+def masks_among(pictures: Iterable[Path]) -> set[Path]:
+    """Those pictures that are masks of others: `x_mask.png` beside `x.jpg`, and folders `masks/` beside pictures."""
+    inside: dict[Path, list[Path]] = defaultdict(list)
+    for path in pictures:
+        inside[path.parent].append(path)
+    masks: set[Path] = set()
+    for folder, members in inside.items():
+        masks.update(masks_beside(members))
+        if is_mask_folder(folder.name):
+            beside = folder.parent
+            siblings = (other for other in inside if other == beside or other.parent == beside)
+            if any(not is_mask_folder(other.name) for other in siblings):
+                masks.update(members)
+    return masks
+
+
+def tell_left_out(folder: Path, paths: Sequence[Path], why: str) -> None:
+    """Name and count in the log what is left out of a folder, a line for each ending."""
+    by_ending: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        by_ending[path.suffix.lower() or "no ending"].append(path)
+    for ending, members in sorted(by_ending.items()):
+        names = ", ".join(printable(path.relative_to(folder)) for path in members[:SHOWN])
+        more = ", ..." if len(members) > SHOWN else ""
+        LOG.warning("%s: left out %d files (%s), %s: %s%s", printable(folder), len(members), ending, why, names, more)

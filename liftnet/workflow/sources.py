@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shlex
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from liftnet.core.errors import LiftnetError
+from liftnet.workflow.user_paths import json_without_braces, without_braces
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,19 @@ class Sources:
         return [f"{self.results}/lists/{entry['name']}.parquet" for entry in self.entries]
 
     def files(self) -> list[str]:
-        """What `collect` depends on: the museum's list, those asked of catalogues, the user's list, or his files."""
-        if self.is_museum:
-            return [f"{self.museum_folder}/sources.csv"]
+        """The files that other rules make for `collect`: the museum's list, or those asked of catalogues."""
+        return [f"{self.museum_folder}/sources.csv"] if self.is_museum else self.lists()
+
+    def state(self) -> str:
+        """Changes when the user's list, or any file in his folder, comes, goes or changes; empty without one.
+
+        His files are no inputs of a rule: Snakemake would take braces in their names for wildcards, stop at a link to
+        nothing, and fail on names that are no UTF-8. As a parameter their state runs the job again all the same.
+        """
         if self.photos is None:
-            return self.lists()
+            return ""
         named = self._photos_source()
-        own = [str(named)] if named.is_file() else sorted(map(str, named.glob("*/*/*")))
-        return [*self.lists(), *own]
+        return digest([named] if named.is_file() else _below(named))
 
     def options(self) -> str:
         """How `collect plan` is told its sources."""
@@ -78,29 +87,56 @@ class Sources:
 
     def _photos_source(self) -> Path:
         """The list or the folder that `photos:` names."""
-        photos = Path(str(self.photos))
+        photos = Path(str(self.photos)).expanduser()
         if not photos.exists():
             raise LiftnetError(
                 "photos",
                 f"{photos} does not exist",
-                "Name a folder with sources.csv, a folder of artist/work/*.jpg, or a list (.csv or .parquet): "
+                "Name a folder with sources.csv, a folder of photographs, or a list (.csv or .parquet): "
                 "snakemake ... --config photos=FOLDER",
             )
         listed = photos / "sources.csv"
         return listed if listed.is_file() else photos
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, links followed, none entered twice."""
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(root, name) for name in sorted(names))
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """A digest of the names, sizes and times of files; what cannot be looked at counts by its name."""
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            about = path.stat()
+            told = f"{about.st_size}-{about.st_mtime_ns}" if stat.S_ISREG(about.st_mode) else "folder"
+        except OSError:
+            told = "none"
+        total.update(os.fsencode(path) + b"\0" + told.encode() + b"\0")
+    return total.hexdigest()[:16]
+
+
 def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
     """The files that an entry of `sources:` is read from, so that its list follows them."""
     named = (value for key, value in entry.items() if key not in ("name", "kind"))
-    return [path for path in named if isinstance(path, str) and Path(path).is_file()]
+    return [without_braces(path) for path in named if isinstance(path, str) and Path(path).is_file()]
 
 
 def settings_of_entry(entry: Mapping[str, Any]) -> str:
     """The options of an entry of `sources:` as JSON, for `--settings`."""
-    return json.dumps({key: entry[key] for key in entry if key not in ("name", "kind")}, sort_keys=True)
+    options = {key: entry[key] for key in entry if key not in ("name", "kind")}
+    return json_without_braces(json.dumps(options, sort_keys=True))
 
 
 def split_lists(folder: str | None) -> list[str]:
     """The files of the lists of splits in a folder; none without a folder."""
-    return sorted(map(str, Path(folder).glob("*"))) if folder else []
+    return [without_braces(str(path)) for path in sorted(Path(folder).glob("*"))] if folder else []

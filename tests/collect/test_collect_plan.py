@@ -35,7 +35,8 @@ from liftnet.collect.fetch.jobs import (
 from liftnet.collect.fetch.journal import Journal
 from liftnet.collect.fetch.plan import MEAN_BYTES, plan, shown
 from liftnet.collect.manifest import make_manifest
-from liftnet.collect.sources.lists import read_csv, read_directory
+from liftnet.collect.sources.directories import read_directory
+from liftnet.collect.sources.lists import read_csv
 from liftnet.collect.sources.records import Location, SourceRecord, Sources
 from liftnet.collect.web.download import Downloader
 from liftnet.collect.web.politeness import KNOWN, HostThrottle, Lease, Policy, SharedHostLease

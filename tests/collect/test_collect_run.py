@@ -23,7 +23,8 @@ from liftnet.collect.collect import collect
 from liftnet.collect.fetch.fetch import serve
 from liftnet.collect.fetch.jobs import bundle_of
 from liftnet.collect.fetch.journal import Journal
-from liftnet.collect.sources.lists import read_csv, read_directory, read_museum
+from liftnet.collect.sources.directories import read_directory
+from liftnet.collect.sources.lists import read_csv, read_museum
 from liftnet.core import files
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_id
@@ -258,7 +259,7 @@ def test_changed_files_and_settings_are_noticed(tmp_path, jpeg, encode, quick, w
     path = write_csv([{"image": "x.jpg", "mask": "m.png"}, {"image": "y.jpg"}])
     put(tmp_path, "x.jpg", jpeg(1))
     put(tmp_path, "y.jpg", jpeg(3))
-    put(tmp_path, "m.png", encode(Image.new("L", (120, 90), 255), "PNG"))
+    put(tmp_path, "m.png", encode(half_mask(), "PNG"))
     out = tmp_path / "out"
     collect(read_csv(path), out, quick())
     first = rows_of(out)
@@ -361,8 +362,14 @@ def test_one_host_is_not_crowded_while_others_go_on(tmp_path, httpserver, jpeg, 
     assert most["all"] > 2
 
 
+def half_mask():
+    mask = Image.new("L", (120, 90), 0)
+    mask.paste(255, (0, 0, 60, 90))
+    return mask
+
+
 def make_museum(folder, jpeg, encode):
-    mask = encode(Image.new("L", (120, 90), 255), "PNG")
+    mask = encode(half_mask(), "PNG")
     lines = ["artist,work,image,mask,license,attribution,source"]
     for number in range(6):
         image = f"images/märta h/w{number % 3}/{number} #.jpg"
@@ -477,7 +484,8 @@ def test_the_command_ends_with_a_summary(tmp_path, jpeg, caplog):
 def test_the_command_reaches_loopback_only_if_allowed(tmp_path, httpserver, jpeg, write_csv):
     httpserver.expect_request("/x.jpg").respond_with_data(jpeg())
     path = write_csv([{"url": f"http://127.0.0.1:{httpserver.port}/x.jpg"}])
-    command("run", "--csv", path, "--out", tmp_path / "out")
+    with pytest.raises(LiftnetError, match=r"(?s)not one of 1 images could be used.*ssrf_blocked"):
+        command("run", "--csv", path, "--out", tmp_path / "out")
     assert rows_of(tmp_path / "out")[0]["status"] == "ssrf_blocked"
     command(
         "run",

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.collect.cli import add_sources, sources_from
-from liftnet.collect.sources.lists import read_csv, read_directory, read_list, read_museum, write_list
+from liftnet.collect.sources.directories import read_directory
+from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
 from liftnet.collect.sources.records import Location, SourceRecord, join_sources
 from liftnet.core.errors import LiftnetError
 from liftnet.data.picture_formats import SUFFIXES

@@ -1,5 +1,7 @@
 """What the Snakefile decides without Snakemake: sources, options, resources and outputs."""
 
+import base64
+import json
 import os
 import shlex
 from pathlib import Path
@@ -10,6 +12,7 @@ import yaml
 from liftnet.core.errors import LiftnetError
 from liftnet.workflow import jobs, outputs, sources
 from liftnet.workflow.sources import Sources
+from liftnet.workflow.user_paths import json_without_braces, without_braces, words_as_written
 
 SCHEMA = Path(__file__).resolve().parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 TABLE = {"name": "mine", "kind": "table", "file": "theirs.csv"}
@@ -29,7 +32,7 @@ def test_lists_of_catalogues_come_before_the_users_own(tmp_path):
     assert asked.files() == ["out/lists/mine.parquet", "out/lists/met.parquet"]
     assert asked.options() == "--list out/lists/mine.parquet out/lists/met.parquet"
     both = Sources("out", str(tmp_path), (MET,))
-    assert both.files() == ["out/lists/met.parquet", f"{tmp_path}/sources.csv"]
+    assert both.files() == ["out/lists/met.parquet"]
     assert both.options() == f"--list out/lists/met.parquet --csv {tmp_path}/sources.csv"
     assert not both.is_museum
 
@@ -41,7 +44,7 @@ def test_photographs_are_a_list_or_a_folder_of_artists_and_works(tmp_path):
         (folder / "Artist" / "Work" / name).touch()
     (folder / "Artist" / "note.txt").touch()
     own = Sources("out", str(folder), ())
-    assert own.files() == [f"{folder}/Artist/Work/a.jpg", f"{folder}/Artist/Work/b.jpg"]
+    assert own.files() == []
     assert shlex.split(own.options()) == ["--directory", str(folder)]
     parquet = tmp_path / "list.parquet"
     parquet.touch()
@@ -49,9 +52,60 @@ def test_photographs_are_a_list_or_a_folder_of_artists_and_works(tmp_path):
     assert Sources("out", str(parquet), (MET,)).options() == f"--list out/lists/met.parquet {parquet}"
 
 
+def test_every_change_in_a_folder_of_photographs_is_seen_whatever_the_names(tmp_path):
+    states = [Sources("out", str(tmp_path), ()).state()]
+    own = Sources("out", str(tmp_path), ())
+    folder = tmp_path / "{artist}" / "{left}"
+    folder.mkdir(parents=True)
+    name = os.fsdecode(b"b\xfcste {x}.jpg")
+    for change in (
+        lambda: (folder / name).write_bytes(b"1"),
+        lambda: (folder / name).write_bytes(b"12"),
+        lambda: os.utime(folder / name, ns=(1, 1)),
+        lambda: (folder / "nothing.jpg").symlink_to("gone"),
+        lambda: (folder / "up").symlink_to(tmp_path),
+        lambda: (folder / name).unlink(),
+    ):
+        change()
+        assert own.state() == own.state()
+        states.append(own.state())
+    assert len(set(states)) == len(states) - 1  # a link back up shows no new file
+    listed = tmp_path / "list.csv"
+    listed.write_text("artist")
+    before = Sources("out", str(listed), ()).state()
+    listed.write_text("artists")
+    assert Sources("out", str(listed), ()).state() != before
+    assert Sources("out", None, ()).state() == ""
+
+
+def test_paths_with_braces_are_reached_through_links(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert without_braces("plain/x.csv") == "plain/x.csv"
+    (tmp_path / "{a}.pt").write_text("weights")
+    link = Path(without_braces("{a}.pt"))
+    assert not {"{", "}"} & set(str(link))
+    assert (link.read_text(), link.suffix) == ("weights", ".pt")
+    assert without_braces("{a}.pt") == str(link)
+    (Path(without_braces("re{sul}ts", is_folder=True)) / "x").write_text("1")
+    assert (tmp_path / "re{sul}ts" / "x").read_text() == "1"
+    text = json.dumps({"{a}": {"b": "x{y}\\"}})
+    assert "{y}" not in json_without_braces(text)
+    assert json.loads(json_without_braces(text)) == json.loads(text)
+
+
+def test_words_that_look_like_numbers_are_as_they_were_written():
+    schema = {"properties": {"photos": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "seed": {"type": "integer"}}}
+    given = {"photos": 7, "seed": 7}
+    encoded = "base64//" + base64.b64encode(b"photos=007").decode()
+    for argv in (["--config", "photos=007", "seed=7"], [encoded]):
+        assert words_as_written(given, schema, argv) == {"photos": "007", "seed": 7}
+    assert words_as_written(given, schema, []) == {"photos": "7", "seed": 7}
+    assert words_as_written({"photos": None}, schema, []) == {"photos": None}
+
+
 def test_photographs_that_are_not_there_are_refused():
     with pytest.raises(LiftnetError, match="photos: no/such does not exist"):
-        Sources("out", "no/such", ()).files()
+        Sources("out", "no/such", ()).state()
 
 
 @pytest.mark.parametrize(("entries", "count"), [((), 0), ((MET, MET), 2)])

@@ -1,11 +1,12 @@
-"""Lists of images: a file in CSV or Parquet, one row an image, or a folder of photographs."""
+"""Lists of images: a file in CSV or Parquet, one row an image."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,17 +16,13 @@ from liftnet.collect.sources.records import (
     COLUMNS,
     NUMBERS,
     TEXT,
-    Location,
     SourceRecord,
     Sources,
-    name,
-    printable,
     rows_of,
 )
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
-from liftnet.data.folders import files_below, has_picture_suffix
 from liftnet.data.schemas import in_groups
 
 LOG = get_logger("collect")
@@ -95,6 +92,36 @@ def write_list(path: Path, rows: Iterable[SourceRecord], folder: Path | None = N
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
             count += len(group)
     return count
+
+
+def write_csv(path: Path, rows: Iterable[SourceRecord], folder: Path | None = None) -> int:
+    """Write a list as CSV, atomically, with the columns that are in use, to be corrected by hand.
+
+    Args:
+        path: The list.
+        rows: Its rows.
+        folder: What their relative paths are relative to; they are written relative to the list's own folder.
+
+    Returns:
+        How many rows it has.
+    """
+    cells = [_moved(as_row(row), folder, path.parent) for row in rows]
+    used = [column for column in LIST.names if any(row.get(column) is not None for row in cells)]
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, used, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(cells)
+    return len(cells)
+
+
+def _moved(cells: dict[str, Any], old: Path | None, new: Path) -> dict[str, Any]:
+    """The cells of a row with their paths relative to another folder."""
+    if old is None:
+        return cells
+    for column in ("image", "mask"):
+        if cells[column] is not None:
+            cells[column] = os.path.relpath(old.absolute() / cells[column], new.absolute())
+    return cells
 
 
 def as_row(row: SourceRecord) -> dict[str, Any]:
@@ -186,50 +213,3 @@ def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
         reason = f"line {line} has {len(cells)} cells, the header {len(header)}; quote cells with commas"
         row |= {"problem": "bad_row", "problem_reason": reason}
     return row
-
-
-def read_directory(folder: Path) -> Sources:
-    """Read a folder of `artist/work/*.jpg` (png, webp, tif), masks in `artist/work/masks/<same name>.png`.
-
-    Every other file gets a row that says why it was set aside; hidden files are skipped.
-
-    Raises:
-        LiftnetError: The folder is missing or has no file at all.
-    """
-    if not folder.is_dir():
-        raise LiftnetError(folder, "is not a folder", "Give a folder that holds artist/work/*.jpg")
-    paths = [PurePosixPath(path.relative_to(folder).as_posix()) for path in files_below(folder)]
-    if not paths:
-        raise LiftnetError(folder, "holds no files", "Put photographs in artist/work/*.jpg below it")
-    present = set(paths)
-    used: set[PurePosixPath] = set()
-    rows = []
-    for path in paths:
-        if _is_image(path):
-            mask = path.parent / "masks" / f"{path.stem}.png"
-            used |= {mask} & present
-            rows.append(_in_folder(folder, path, mask if mask in present else None))
-    rows += [_set_aside(folder, path) for path in paths if not _is_image(path) and path not in used]
-    return Sources("directory", folder, tuple(rows))
-
-
-def _is_image(path: PurePosixPath) -> bool:
-    return len(path.parts) == 3 and has_picture_suffix(path)
-
-
-def _in_folder(folder: Path, path: PurePosixPath, mask: PurePosixPath | None) -> SourceRecord:
-    artist, work, _ = path.parts
-    mask_place = Location(printable(mask), folder / mask) if mask else None
-    return SourceRecord(name(artist), name(work), Location(printable(path), folder / path), mask_place, "directory")
-
-
-def _set_aside(folder: Path, path: PurePosixPath) -> SourceRecord:
-    artist = name(path.parts[0]) if len(path.parts) > 2 else None
-    work = name(path.parts[1]) if len(path.parts) > 2 else None
-    if len(path.parts) == 3:
-        problem = "unsupported_format", f"files ending in {path.suffix or 'nothing'} are not images that are read"
-    elif len(path.parts) == 4 and path.parts[2] == "masks":
-        problem = "set_aside", "a mask without an image of its name (masks/<image name>.png)"
-    else:
-        problem = "set_aside", "images are looked for in artist/work/ only"
-    return SourceRecord(artist, work, Location(printable(path), folder / path), source="directory", problem=problem)

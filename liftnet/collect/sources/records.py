@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from liftnet.core.log import get_logger
+from liftnet.core.text import printable
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WIKIDATA = re.compile(r"(?:https?://(?:www\.)?wikidata\.org/(?:wiki|entity)/)?(Q[1-9][0-9]*)/?")
@@ -191,11 +192,6 @@ def join_sources(parts: Sequence[Sources]) -> Sources:
 def name(text: str | None) -> str | None:
     """One spelling of a name: single spaces, composed letters (macOS stores ä as a and two dots)."""
     return unicodedata.normalize("NFC", " ".join(printable(text or "").split())) or None
-
-
-def printable(text: object) -> str:
-    """Names of files may hold bytes that are no text; a table may not."""
-    return str(text).encode("utf-8", "replace").decode()
 
 
 def wikidata_id(text: object) -> str | None:
