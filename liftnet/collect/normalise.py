@@ -13,7 +13,7 @@ from liftnet.data.perceptual_hashes import perceptual_hashes
 from liftnet.data.picture_colour import is_srgb
 from liftnet.data.picture_formats import bad_image
 from liftnet.data.picture_metadata import Exif
-from liftnet.data.pictures import OpenPicture, Size, open_picture
+from liftnet.data.pictures import OpenPicture, Size, declared, open_picture
 
 JPEG_QUALITY = 95
 
@@ -80,7 +80,8 @@ def normalise(data: bytes, what: object, max_side: int, min_side: int, max_pixel
     pixels = picture.shown()
     if shrink:
         # Lanczos takes half as long again; the two differ by a fifth of what JPEG changes (benchmarks/downloading.md)
-        pixels = pixels.resize(shrunk_size(shown, max_side), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        with declared(what, picture.kind):
+            pixels = pixels.resize(shrunk_size(shown, max_side), Image.Resampling.BICUBIC, reducing_gap=3.0)
     kind = picture.kind
     stored, suffix = (
         (data, kind.stored_as) if untouched and not shrink and kind.stored_as else (_encode(pixels), ".jpg")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from liftnet.core.text import printable
+
 
 class LiftnetError(Exception):
     """A problem the user can mend. The message names the file or key, the reason and the remedy.
@@ -16,7 +18,7 @@ class LiftnetError(Exception):
     """
 
     def __init__(self, what: object, reason: str, remedy: str = "") -> None:
-        self.what, self.reason, self.remedy = str(what), reason, remedy
+        self.what, self.reason, self.remedy = printable(what), reason, remedy
         super().__init__(f"{self.what}: {reason}" + (f". {remedy}" if remedy else ""))
 
 

@@ -26,12 +26,8 @@ def to_rgb(picture: Image.Image, what: object, background: int = 255) -> Image.I
     mode = picture.mode
     if mode.startswith("I") or mode == "F":  # Pillow's own conversion would clip at 255
         return _with_cut(picture, _through(profile, Image.fromarray(to_8_bits(np.asarray(picture), what))), background)
-    if mode in _TRANSPARENT or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        if profile is not None and not is_srgb(profile, "RGB"):
-            opacity = layer.getchannel("A")
-            layer = _through(profile, layer.convert("RGB"))
-            layer.putalpha(opacity)
+    if is_transparent(picture):
+        layer = in_srgb(picture.convert("RGBA"), profile)
         ground = Image.new("RGBA", picture.size, (background, background, background, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
     if mode == "LAB":
@@ -42,6 +38,21 @@ def to_rgb(picture: Image.Image, what: object, background: int = 255) -> Image.I
     if mode in ("1", "P", "YCbCr", "HSV", "RGBX"):
         return _through(profile, picture.convert("RGB"))
     raise bad_image(what, "unsupported_format", f"pixels of the kind {mode} are not read")
+
+
+def is_transparent(picture: Image.Image) -> bool:
+    """Whether a picture has a channel or colour of transparency."""
+    return picture.mode in _TRANSPARENT or "transparency" in picture.info
+
+
+def in_srgb(layer: Image.Image, profile: bytes | None) -> Image.Image:
+    """An RGBA picture with its colours brought from those of a profile to sRGB."""
+    if profile is None or is_srgb(profile, "RGB"):
+        return layer
+    opacity = layer.getchannel("A")
+    colours = _through(profile, layer.convert("RGB"))
+    colours.putalpha(opacity)
+    return colours
 
 
 def _with_cut(picture: Image.Image, shown: Image.Image, background: int) -> Image.Image:

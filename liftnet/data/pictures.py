@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 from liftnet.core.errors import BadImageError
 from liftnet.core.files import write_bytes
 from liftnet.core.types import UInt8Array
-from liftnet.data.picture_colour import to_rgb
+from liftnet.data.picture_colour import in_srgb, is_transparent, to_rgb
 from liftnet.data.picture_formats import Format, bad_image, sniff
 from liftnet.data.picture_metadata import Exif, parse_exif, strip
 from liftnet.data.tiff_pages import is_deep, open_tiff, orientation, picture_of, read_page
@@ -71,11 +71,9 @@ def read_rgba(source: Source, max_pixels: int = MAX_PIXELS) -> UInt8Array:
     Raises:
         BadImageError: It is missing or cannot be used; `status` says why.
     """
-    data, what = load(source)
-    picture = open_header(data, what, max_pixels)
-    decode(picture, what)
-    opaque = picture.mode != "RGBA" and "transparency" not in picture.info
-    return np.asarray((to_rgb(picture, what) if opaque else picture).convert("RGBA"))
+    picture = open_picture(*load(source), max_pixels)
+    picture.decode()
+    return np.asarray(picture.shown_with_opacity())
 
 
 def read_levels(source: Source, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
@@ -108,7 +106,8 @@ def read_small_grey(source: Source, side: int) -> Image.Image:
     picture = open_picture(*load(source))
     picture.draft("L", (2 * side, 2 * side))
     picture.decode()
-    return picture.shown().convert("L").resize((side, side), Image.Resampling.LANCZOS)
+    with declared(picture.what, picture.kind):
+        return picture.shown().convert("L").resize((side, side), Image.Resampling.LANCZOS)
 
 
 def picture_size(source: Source) -> Size:
@@ -185,7 +184,7 @@ class OpenPicture:
     def draft(self, mode: str | None, least: Size) -> None:
         """Have a JPEG decoded at 1/2, 1/4 or 1/8 where that is still of the size `least`; others as ever."""
         if self.image.format == "JPEG":
-            with _declared(self.what, self.kind):
+            with declared(self.what, self.kind):
                 self.image.draft(mode, least)
 
     def decode(self) -> None:
@@ -195,7 +194,7 @@ class OpenPicture:
             BadImageError: They end early (`truncated`), are damaged (`decode_error`), are of a kind that is not read
                 (`unsupported_format`), or memory does not suffice (`out_of_memory`).
         """
-        with _declared(self.what, self.kind):
+        with declared(self.what, self.kind):
             if not self.is_deep:
                 self.image.load()
             elif self._values is None:
@@ -208,11 +207,20 @@ class OpenPicture:
         Raises:
             BadImageError: Its pixels are of a kind that is not read.
         """
-        with _declared(self.what, self.kind):
+        with declared(self.what, self.kind):
             if self._values is not None:
                 with open_tiff(self.data, self.what) as page:
                     self.image = picture_of(self._values, page, self.what)
             return turn_upright(to_rgb(self.image, self.what, background), self._turn)
+
+    def shown_with_opacity(self) -> Image.Image:
+        """As `shown`, in RGBA: what is transparent keeps its colour."""
+        shown = self.shown()
+        with declared(self.what, self.kind):
+            if not is_transparent(self.image):
+                return shown.convert("RGBA")
+            layer = in_srgb(self.image.convert("RGBA"), self.image.info.get("icc_profile"))
+            return turn_upright(layer, self._turn)
 
     def values(self) -> npt.NDArray[Any]:
         """The values of a picture that is decoded as they are stored, not turned: (H, W) or (H, W, channels)."""
@@ -232,7 +240,7 @@ def open_picture(data: bytes, what: object, max_pixels: int = MAX_PIXELS) -> Ope
         BadImageError: No usable picture, a damaged header (`decode_error`), or more than `max_pixels` (`bomb`).
     """
     kind = sniff(data, what)
-    with _declared(what, kind, in_header=True):
+    with declared(what, kind, in_header=True):
         picture = (_open_tiff if kind.name == "TIFF" else _open_by_pillow)(kind, data, what)
         if picture.size[0] * picture.size[1] > max_pixels:
             raise bad_image(what, "bomb", f"{times(picture.size)} px, more than max_pixels = {max_pixels:,}")
@@ -287,7 +295,7 @@ def _register_heif() -> None:
 
 
 @contextlib.contextmanager
-def _declared(what: object, kind: Format, in_header: bool = False) -> Iterator[None]:
+def declared(what: object, kind: Format, in_header: bool = False) -> Iterator[None]:
     """The boundary: whatever a library raises on a file becomes the declared error, with the library's reason.
 
     Raises:

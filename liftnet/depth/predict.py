@@ -18,9 +18,9 @@ from liftnet.core.devices import choose_device
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import atomic_path, write_json
 from liftnet.core.log import duration, get_logger, progress
+from liftnet.core.text import printable
 from liftnet.core.types import BoolArray, Float32Array, UInt8Array
 from liftnet.data.folders import InputImage, find_images
-from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image, write_image
 from liftnet.models.depth_input import CropBox, cut, cut_input, cut_mask, put_back
 from liftnet.models.liftnet import DepthModel, load_model
@@ -164,6 +164,8 @@ def _try_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> 
 def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor) -> list[str | None]:
     """Read, predict and write a batch; the reason for each image that could not be read."""
     read = list(pool.map(_read, batch))
+    if len(batch) > 1 and any(isinstance(one, BadImageError) and one.status == "out_of_memory" for one in read):
+        raise MemoryError  # one at a time it may do
     prepare_all = map if job.masks.segmenter else pool.map  # the segmenter takes torch's threads itself
     prepared = list(prepare_all(lambda place, image: _prepare(place, image, job), batch, read))
     ready = [item for item in prepared if isinstance(item, _Ready)]
@@ -175,7 +177,7 @@ def _predict_batch(batch: list[InputImage], job: _Job, pool: ThreadPoolExecutor)
         ]
         for write in writes:
             write.result()
-    return [f"{item.what}: {item.reason}" if isinstance(item, BadImageError) else None for item in prepared]
+    return [str(item) if isinstance(item, BadImageError) else None for item in prepared]
 
 
 def _read(place: InputImage) -> UInt8Array | BadImageError:
@@ -189,12 +191,16 @@ def _prepare(place: InputImage, image: UInt8Array | BadImageError, job: _Job) ->
     """Cut an image out around its mask; why it or its mask cannot be read if one cannot."""
     if isinstance(image, BadImageError):
         return image
-    mask_file = job.masks.file(place, image)
     try:
-        mask = read_mask(mask_file, (image.shape[1], image.shape[0])) if mask_file else None
+        mask_file, mask = job.masks.mask_of(place, image)
+        return _Ready(place, image, mask, mask_file, *cut_input(image, mask, job.model.input))
     except BadImageError as error:
         return error
-    return _Ready(place, image, mask, mask_file, *cut_input(image, mask, job.model.input))
+    except Exception as error:  # what nobody has foreseen of one image ends no batch
+        if isinstance(error, LiftnetError) or is_out_of_memory(error):
+            raise
+        LOG.exception("%s: an unforeseen error", printable(place.image))
+        return BadImageError(place.image, "internal_error", f"{type(error).__name__}: {error}")
 
 
 def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:
@@ -213,8 +219,8 @@ def _run_network(ready: list[_Ready], job: _Job) -> np.ndarray:
 
 def _prediction(item: _Ready, small: np.ndarray, job: _Job) -> Prediction:
     notes = {
-        "image": str(item.place.image),
-        "mask": str(item.mask_file) if item.mask_file else None,
+        "image": printable(item.place.image),
+        "mask": printable(item.mask_file) if item.mask_file else None,
         "model": str(job.model_folder),
     }
     return Prediction(item.image, item.mask, item.box, small, notes)

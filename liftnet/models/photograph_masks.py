@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from liftnet.core.errors import LiftnetError
+from liftnet.core.errors import LiftnetError, nearest
 from liftnet.core.log import get_logger
-from liftnet.core.types import UInt8Array
-from liftnet.data.folders import InputImage
-from liftnet.data.masks import write_mask
+from liftnet.core.text import printable
+from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.data.folders import InputImage, has_picture_suffix
+from liftnet.data.mask_names import MaskIndex, near_miss
+from liftnet.data.masks import read_mask, write_mask
 from liftnet.models.segmentation_networks import PredictionSettings
 from liftnet.models.segmenter import Segmenter, mask_image, shows_foreground
 
@@ -42,32 +45,43 @@ class PhotographMasks:
         """Load the segmenter where one is asked for: `segmenter`, or that of the run that trained the model.
 
         Raises:
-            LiftnetError: There is none, or it cannot be read.
+            LiftnetError: There is none, or it cannot be read; or the folder of masks does not exist.
         """
-        if source != AUTO:
+        if source == NONE:
             return cls(source, out, force=force)
+        if source != AUTO:
+            if not Path(source).expanduser().is_dir():
+                known = [path.name for path in Path(source).expanduser().parent.glob("*/")] + [AUTO, NONE]
+                reason = "is no folder" + nearest(Path(source).name, known)
+                raise LiftnetError(f"--mask {source}", reason, "Name the folder of the masks, `auto` or `none`")
+            return cls(str(Path(source).expanduser()), out, force=force)
         folder = segmenter or model_folder.resolve().parent / "segmenter"
         if not (folder / "model.safetensors").exists():
             remedy = "Name one with `--segmenter`, or give `--mask FOLDER` or `--mask none`"
             raise LiftnetError(folder, "holds no segmenter for `--mask auto`", remedy)
         return cls(source, out, Segmenter.load(folder, device), force)
 
-    def file(self, place: InputImage, image: UInt8Array) -> Path | None:
-        """The mask of a photograph; None, with a word in the log, if there is none.
+    def mask_of(self, place: InputImage, image: UInt8Array) -> tuple[Path | None, BoolArray | None]:
+        """The mask of a photograph and its file; None, with a word in the log, if there is none.
 
         Args:
             place: The photograph and where its results go.
             image: Its pixels, (H, W, 3) uint8 RGB.
+
+        Raises:
+            BadImageError: It cannot be read or has another size; of a folder, also if it marks nothing or everything.
         """
         if self.source == NONE:
-            return None
+            return None, None
+        size = (image.shape[1], image.shape[0])
         if self.segmenter is None:
-            found = folder_mask(place, Path(self.source), self.out)
+            found, hint = folder_mask(place, Path(self.source), self.out)
         else:
-            found = self._segmented(place, image, self.segmenter)
+            found, hint = self._segmented(place, image, self.segmenter), ""
         if found is None:
-            LOG.warning("%s has no mask; the whole image is taken", place.image)
-        return found
+            LOG.warning("%s has no mask; the whole image is taken%s", printable(place.image), hint)
+            return None, None
+        return found, read_mask(found, size, may_be_empty=self.segmenter is not None)
 
     def _segmented(self, place: InputImage, image: UInt8Array, segmenter: Segmenter) -> Path | None:
         """The mask beside the results, by the segmenter where it is not there yet; None without foreground."""
@@ -83,9 +97,26 @@ class PhotographMasks:
         return file
 
 
-def folder_mask(place: InputImage, masks: Path, out: Path) -> Path | None:
-    """The mask of an image in a folder of masks, mirrored as the results are, or flat; None if there is none."""
-    mirrored = masks / place.stem.relative_to(out)
-    name = f"{place.image.stem}.png"
-    candidates = (mirrored.with_name(f"{mirrored.name}.png"), mirrored.with_name(name), masks / name)
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+def folder_mask(place: InputImage, masks: Path, out: Path) -> tuple[Path | None, str]:
+    """The mask of an image in a folder of masks, mirrored as the results are, or flat.
+
+    Returns:
+        Its path, by any of the names that `liftnet.data.mask_names` knows, and "". Without one None, and words that
+        name the mask whose name is nearest.
+    """
+    mirrored = (masks / place.stem.relative_to(out)).parent
+    hint = ""
+    for folder in dict.fromkeys((mirrored, masks)):
+        index = _index(folder, folder.stat().st_mtime_ns if folder.is_dir() else 0)
+        for name in (place.image.name, place.stem.name):  # results of `a.jpg` beside `a.png` are called by both
+            if (found := index.find(name)) is not None:
+                return Path(found), ""
+        hint = hint or near_miss(place.image, index)
+    return None, hint
+
+
+@lru_cache(1024)
+def _index(folder: Path, changed: int) -> MaskIndex:
+    """The masks of a folder, looked up again when it has changed."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return MaskIndex(path for path in files if has_picture_suffix(path) and not path.name.startswith("."))

@@ -13,7 +13,6 @@ from liftnet.core.errors import BadImageError
 from liftnet.core.files import write_json
 from liftnet.core.log import get_logger, progress
 from liftnet.data.folders import InputImage, find_images
-from liftnet.data.masks import read_mask
 from liftnet.data.pictures import read_image
 from liftnet.mesh.writing import write_mesh
 from liftnet.models.photograph_masks import PhotographMasks
@@ -79,7 +78,7 @@ def predict(inputs: Sequence[Path], model_folder: Path, out: Path, options: Pred
                 write_shape(place, model, masks, model_folder)
             except BadImageError as error:
                 failed += 1
-                LOG.warning("left out: %s: %s", error.what, error.reason)
+                LOG.warning("left out: %s", error)
             except NoShapeError as error:
                 failed += 1
                 LOG.warning("left out: %s: %s", place.image, error)
@@ -100,9 +99,8 @@ def write_shape(place: InputImage, model: ReconstructionModel, masks: Photograph
         NoShapeError: The network sees nothing, or its mesh is not finite or too large.
         LiftnetError: The folder cannot be written.
     """
-    image = read_image(place.image, upright=True)
-    mask_file = masks.file(place, image)
-    mask = read_mask(mask_file, (image.shape[1], image.shape[0])) if mask_file else None
+    image = read_image(place.image)
+    mask_file, mask = masks.mask_of(place, image)
     try:
         mesh = model.reconstruct(image, mask)
     except ValueError as error:

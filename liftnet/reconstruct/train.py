@@ -42,7 +42,7 @@ USE = """```python
 from liftnet.data.pictures import read_image
 from liftnet.models.reconstruction import load_model
 
-mesh = load_model("{folder}").reconstruct(read_image("photo.jpg", upright=True))
+mesh = load_model("{folder}").reconstruct(read_image("photo.jpg"))
 ```
 
 Or `python -m liftnet reconstruct predict photo.jpg --model {folder} --out results`."""

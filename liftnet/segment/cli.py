@@ -165,8 +165,8 @@ def run_predict(arguments: argparse.Namespace) -> None:
     LOG.info("%s: %d of %d images masked, in %s", arguments.artist, masked, total, arguments.out)
 
 
-def run_images(arguments: argparse.Namespace) -> None:
-    """Mask images that are named on the command line."""
+def run_images(arguments: argparse.Namespace) -> int:
+    """Mask images that are named on the command line; exit status 1 if some cannot be read."""
     import torch
 
     from liftnet.segment.predict import mask_images
@@ -181,6 +181,7 @@ def run_images(arguments: argparse.Namespace) -> None:
         "show no foreground",
         counts,
     )
+    return 1 if counts["unreadable"] else 0
 
 
 def run_evaluate(arguments: argparse.Namespace) -> None:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger, progress
+from liftnet.core.text import printable
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.folders import InputImage, find_images
 from liftnet.data.masks import write_mask
+from liftnet.data.picture_formats import bad_image
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, MASKS, read_rows, read_table, write_table
 from liftnet.models.segmentation_networks import PredictionSettings
@@ -166,13 +168,17 @@ def _mask_one(image: InputImage, segmenter: Segmenter, settings: PredictionSetti
     path = image.result(ending)
     try:
         mask, _ = mask_image(segmenter, read_image(image.image), settings)
-    except BadImageError as error:
+    except (BadImageError, MemoryError) as error:
         path.unlink(missing_ok=True)
+        if isinstance(error, MemoryError):
+            error = bad_image(image.image, "out_of_memory", "is too large for the memory")
         LOG.warning("no mask: %s", error)
         return "unreadable"
     if not shows_foreground(mask, settings.min_coverage):
         path.unlink(missing_ok=True)
-        LOG.warning("%s: no mask, its foreground covers less than %s", image.image, f"{settings.min_coverage:.2%}")
+        LOG.warning(
+            "%s: no mask, its foreground covers less than %s", printable(image.image), f"{settings.min_coverage:.2%}"
+        )
         return "no_foreground"
     write_mask(path, mask)
     return "masked"

@@ -8,7 +8,7 @@ import pytest
 from liftnet.collect.cli import add_sources, sources_from
 from liftnet.collect.sources.directories import read_directory
 from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
-from liftnet.collect.sources.records import Location, SourceRecord, join_sources
+from liftnet.collect.sources.records import Location, SourceRecord, join_sources, near_miss, size, year
 from liftnet.core.errors import LiftnetError
 from liftnet.data.picture_formats import SUFFIXES
 
@@ -280,3 +280,151 @@ def test_several_lists_are_named_together_and_a_museum_alone(tmp_path):
         options()
     with pytest.raises(LiftnetError, match="alone"):
         options("--museum", tmp_path, "--csv", path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "artists", "works"),
+    [
+        (("1.jpg", "2.jpg"), {"Unknown"}, {"photos"}),
+        (("images/1.jpg", "images/2.jpg", "masks/1.png"), {"Unknown"}, {"photos"}),
+        (("one/1.jpg", "two/1.jpg", "two/2.JPG"), {"Unknown"}, {"one", "two"}),
+        (("one/images/1.jpg", "one/masks/1.jpg.png", "two/images/3.jpg"), {"Unknown"}, {"one", "two"}),
+        (("A/one/1.jpg", "B/two/1.jpg", "B/3.jpg"), {"A", "B"}, {"one", "two"}),
+        (("A/one/images/1.jpg", "A/one/masks/1.png", "B/two/images/2.jpg"), {"A", "B"}, {"one", "two"}),
+    ],
+)
+def test_every_layout_is_told_and_taken(tmp_path, caplog, layout, artists, works):
+    touch(tmp_path / "photos", *layout)
+    with caplog.at_level("INFO"):
+        rows = read_directory(tmp_path / "photos").rows
+    used = [row for row in rows if row.problem is None]
+    assert {row.artist for row in used} == artists
+    assert {row.work for row in used} == works
+    masks = [name for name in layout if "masks" in name]
+    assert [row.mask.given for row in used if row.mask] == masks
+    assert not any("masks/" in row.image.given for row in rows)
+    assert "taken as" in caplog.text
+    assert len(rows) + len(masks) == len(layout)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    ["masks/IMG_1.png", "masks/IMG_1.jpg.png", "masks/IMG_1.PNG", "masks/IMG_1_mask.png", "masks/IMG_1.jpg",
+     "masks/IMG_1.mask.png", "Masks/IMG_1.tif", "mask/IMG_1.JPG.png", "IMG_1_mask.png", "masks/mask_IMG_1.png"],
+)  # fmt: skip
+def test_names_of_masks(tmp_path, mask):
+    touch(tmp_path, "A/W/IMG_1.jpg", f"A/W/{mask}")
+    (row,) = read_directory(tmp_path).rows
+    assert row.mask.given == f"A/W/{mask}"
+
+
+def test_masks_are_found_in_the_other_unicode_form_and_near_misses_named(tmp_path):
+    touch(tmp_path, "A/W/Bu\u0308ste.jpg", "A/W/masks/B\u00fcste.png", "A/W/IMG_1.jpg", "A/W/masks/IMG_1b.png")
+    rows = {row.image.given: row for row in read_directory(tmp_path).rows}
+    assert rows["A/W/Bu\u0308ste.jpg"].mask.given == "A/W/masks/B\u00fcste.png"
+    assert "the nearest name is IMG_1.jpg" in rows["A/W/masks/IMG_1b.png"].problem[1]
+
+
+def test_folders_without_a_photograph_are_refused_with_what_they_hold(tmp_path):
+    touch(tmp_path / "a", "x.gif", "y.cr2", "z.cr2")
+    with pytest.raises(LiftnetError, match=r"holds no photographs: 2 \.cr2, 1 \.gif"):
+        read_directory(tmp_path / "a")
+    touch(tmp_path / "b", "1/2/3/4.jpg")
+    with pytest.raises(LiftnetError, match=r"too deep: 1/2/3/4\.jpg"):
+        read_directory(tmp_path / "b")
+
+
+def test_what_systems_keep_beside_photographs_is_passed_over(tmp_path):
+    touch(tmp_path, "A/W/ok.jpg", "A/W/._ok.jpg", "A/W/@eaDir/ok.jpg/SYNOFILE_THUMB_M.jpg", "A/W/Thumbs.db",
+          "A/W/.thumbnails/1.jpg", "__MACOSX/A/W/x.jpg", "A/W/desktop.ini")  # fmt: skip
+    assert [row.image.given for row in read_directory(tmp_path).rows] == ["A/W/ok.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch):
+    touch(tmp_path, "A/W/ok.jpg", "B/W/1.jpg")
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("B"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    rows = read_directory(tmp_path).rows
+    assert [(row.image.given, row.problem and row.problem[0]) for row in rows] == [
+        ("A/W/ok.jpg", None),
+        ("B", "unreadable_file"),
+    ]
+
+
+def test_links_to_nothing_and_names_without_a_text_are_rows(tmp_path):
+    touch(tmp_path, "A/W/ok {left}.jpg", os.fsdecode(b"A/W/b\xfcste.jpg"))
+    (tmp_path / "A/W/gone.jpg").symlink_to("nowhere")
+    rows = read_directory(tmp_path).rows
+    assert {row.image.given for row in rows} == {"A/W/ok {left}.jpg", "A/W/b?ste.jpg", "A/W/gone.jpg"}
+    assert all(row.problem is None for row in rows)
+
+
+def test_the_list_of_a_folder_is_read_back_as_the_folder_is(tmp_path):
+    touch(tmp_path / "photos", "one/images/1.jpg", "one/masks/1.png", "two/2.jpg", "two/notes.txt")
+    from liftnet.collect.catalogues.folder import FolderSettings
+    from liftnet.collect.listing import make_list
+
+    (tmp_path / "lists").mkdir()
+    make_list(FolderSettings(folder=str(tmp_path / "photos")), tmp_path / "lists" / "sources.csv")
+    read = read_csv(tmp_path / "lists" / "sources.csv").rows
+    own = read_directory(tmp_path / "photos").rows
+    assert [(row.artist, row.work, row.problem) for row in read] == [
+        (row.artist, row.work, row.problem) for row in own
+    ]
+    assert [row.image.path.resolve() for row in read] == [row.image.path.resolve() for row in own]
+    assert read[0].mask.path.resolve() == own[0].mask.path.resolve()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "img\\a b.jpg",
+        "img/a%20b.jpg",
+        "file://{folder}/img/a%20b.jpg",
+        "~/img/a b.jpg",
+        "img/a b.jpg",
+        "'img/a b.jpg'",
+    ],
+)
+def test_paths_as_people_paste_them_are_found(tmp_path, monkeypatch, asked):
+    touch(tmp_path, "img/a b.jpg")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    row = read_csv(text_file(tmp_path, f"artist,work,image\nA,W,{asked.format(folder=tmp_path)}\n")).rows[0]
+    assert row.image.path.resolve() == (tmp_path / "img" / "a b.jpg").resolve()
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("www.example.org/x.jpg", "https:// is missing: https://www.example.org/x.jpg"),
+        ("//upload.wikimedia.org/x.jpg", "https:// is missing: https://upload.wikimedia.org/x.jpg"),
+        ("upload.wikimedia.org/x.jpg", "https:// is missing"),
+        ("data:image/png;base64,iVBO", "written into the list itself"),
+        ("C:\\Users\\jo\\x.jpg", "a path of Windows"),
+        ("img/A B.JPG", "did you mean 'a b.jpg'?"),
+        ("img/ab.jpg", "did you mean 'a b.jpg'?"),
+        ("imgs/x.jpg", "does not exist either"),
+    ],
+)
+def test_paths_that_lead_nowhere_name_the_nearest_reading(tmp_path, asked, hint):
+    touch(tmp_path, "img/a b.jpg")
+    place = read_csv(text_file(tmp_path, f'artist,work,image\nA,W,"{asked}"\n')).rows[0].image
+    assert hint in near_miss(place.given, place.path)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("1917", 1917), ("1917.0", 1917), ("1917.00", 1917), ("'1917", 1917), ("1.917E+03", 1917), ("1917-11-17", 1917),
+     ("1917.5", None), ("about 1917", None), ("", None), ("-31.0", -31)],
+)  # fmt: skip
+def test_years_as_spreadsheets_write_them(cell, value):
+    assert year(cell) == value
+    assert year(1917.0) == 1917
+    assert size("12,345.0") is None
+    assert (size("12,345"), size("12345.0")) == (12345, 12345)

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import cv2
@@ -97,13 +98,52 @@ def test_a_mask_of_the_wrong_size_is_set_aside(photos, model_folder, tmp_path, c
     assert "7x7 px, its image as displayed 60x40" in caplog.text
 
 
-def test_an_image_without_foreground_still_has_its_results(photos, model_folder, tmp_path):
+@pytest.mark.parametrize(("level", "reason"), [(0, "no foreground"), (255, "no background")])
+def test_a_mask_that_marks_nothing_or_everything_is_set_aside(photos, model_folder, tmp_path, caplog, level, reason):
     masks = tmp_path / "masks"
     masks.mkdir()
-    Image.fromarray(np.zeros((40, 60), np.uint8)).save(masks / "bust.png")
-    assert predict([photos / "bust.jpg"], model_folder, tmp_path / "out", PredictOptions(str(masks))) == 0
-    assert not np.isfinite(np.load(tmp_path / "out" / "bust.depth.npy")).any()
-    assert all((tmp_path / "out" / f"bust.{ending}").exists() for ending in OUTPUTS)
+    Image.fromarray(np.full((40, 60), level, np.uint8)).save(masks / "bust.png")
+    assert predict([photos / "bust.jpg"], model_folder, tmp_path / "out", PredictOptions(str(masks))) == 1
+    assert f"bust.png: {reason}" in caplog.text
+    assert not (tmp_path / "out" / "bust.depth.npy").exists()
+
+
+def test_masks_are_found_by_names_as_people_write_them(photos, model_folder, tmp_path, caplog):
+    Image.new("RGB", (60, 40)).save(photos / "Bu\u0308ste.jpg")  # as macOS stores it
+    truth = np.zeros((40, 60), np.uint8)
+    truth[10:30, 20:50] = 1
+    for number, name in enumerate(("bust.jpg.png", "bust_mask.PNG", "B\u00fcste.png")):
+        masks = tmp_path / f"masks{number}"
+        masks.mkdir()
+        Image.fromarray(truth).save(masks / name)
+        image = photos / ("Bu\u0308ste.jpg" if "ste" in name else "bust.jpg")
+        out = tmp_path / f"out{number}"
+        assert predict([image], model_folder, out, PredictOptions(str(masks), formats=("npy",))) == 0
+        np.testing.assert_array_equal(np.isfinite(np.load(next(out.glob("*.npy")))), truth > 0)
+    with caplog.at_level("WARNING"):
+        Image.fromarray(truth).save(tmp_path / "masks0" / "busts.png")
+        (tmp_path / "masks0" / "bust.jpg.png").unlink()
+        predict([photos / "bust.jpg"], model_folder, tmp_path / "near", PredictOptions(str(tmp_path / "masks0")))
+    assert "has no mask; the whole image is taken; the nearest name is busts.png" in caplog.text
+    with pytest.raises(LiftnetError, match="is no folder; did you mean 'masks1'"):
+        predict([photos / "bust.jpg"], model_folder, tmp_path / "x", PredictOptions(str(tmp_path / "maskss1")))
+
+
+def test_no_name_ends_a_batch(photos, model_folder, tmp_path, caplog):
+    long = photos / ("x" * 251 + ".jpg")
+    Image.new("RGB", (20, 20)).save(long)
+    raw = photos / os.fsdecode(b"b\xfcste.jpg")
+    Image.new("RGB", (20, 20)).save(photos / "plain.jpg")
+    (photos / "plain.jpg").rename(raw)
+    (photos / "gone.jpg").symlink_to("nowhere")
+    Image.new("RGB", (20, 20)).save(photos / "{left}.jpg")
+    Image.new("RGB", (1, 1)).save(photos / "dot.png")
+    with caplog.at_level("INFO"):
+        assert predict([photos], model_folder, tmp_path / "out", PredictOptions(formats=("npy",))) == 1
+    assert "gone.jpg: is a link to a file that does not exist" in caplog.text
+    assert "predicted depth of 6 images, 0 were there already, 3 left out" in caplog.text
+    assert "left out 1 files (.txt), no pictures by their names: notes.txt" in caplog.text
+    assert predict([long], model_folder, tmp_path / "out", PredictOptions(formats=("npy",))) == 0
 
 
 def test_what_is_there_is_skipped_unless_forced(photos, model_folder, tmp_path):

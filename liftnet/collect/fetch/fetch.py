@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ from liftnet.collect.fetch.journal import (
 )
 from liftnet.collect.normalise import normalise
 from liftnet.collect.settings import FetchSettings, QuerySettings
+from liftnet.collect.sources.records import near_miss
 from liftnet.collect.web.download import Downloader, Response, Stopped
 from liftnet.collect.web.politeness import run_by_host
 from liftnet.collect.web.transport import FetchError
@@ -39,6 +41,7 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
 from liftnet.core.parallel import default_workers
+from liftnet.core.text import printable
 from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
 LOG = get_logger("collect")
@@ -193,7 +196,14 @@ class _Fetcher:
             # the port changes from run to run
             return Response(received.data, place.given, received.http_status, received.attempts)
         if place.path is not None:
-            return Response(read_local(place.path, self.settings.pictures.max_bytes))
+            try:
+                return Response(read_local(place.path, self.settings.pictures.max_bytes))
+            except FetchError as error:
+                if error.status != "missing_file":
+                    raise
+                raise FetchError(
+                    error.what, error.status, error.reason + near_miss(place.given, place.path)
+                ) from error
         known = earlier or {}
         return self.downloader.fetch(place.given, known.get("etag"), known.get("last_modified"), holder)
 
@@ -241,7 +251,10 @@ def read_local(path: Path, max_bytes: int) -> bytes:
         with open(path, "rb") as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FetchError(path, "missing_file", "the file does not exist") from error
+        if path.is_symlink():
+            reason = f"a link to {printable(os.readlink(path))}, which does not exist"
+            raise FetchError(path, "missing_file", reason) from error
+        raise FetchError(path, "missing_file", f"the file does not exist: {printable(path)}") from error
     except PermissionError as error:
         raise FetchError(path, "unreadable_file", "no permission to read the file") from error
     except OSError as error:

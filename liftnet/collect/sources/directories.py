@@ -143,7 +143,8 @@ def _set_aside(layout: _Layout, file: Path, is_mask: bool, photographs: Sequence
     path = _below(layout.folder, file)
     artist, work = layout.artist_and_work(path)
     if is_mask:
-        near = nearest_picture(path.name, [one for one in photographs if one.parts[:-2] == path.parts[:-2]])
+        above = path.parent.parent if is_mask_folder(path.parent.name) else path.parent
+        near = nearest_picture(path.name, [one for one in photographs if above in one.parents])
         hint = f"; the nearest name is {printable(near.name)}" if near is not None else ""
         problem = "set_aside", f"a mask without an image of its name (masks/<image name>.png){hint}"
     elif layout.holds(path) and not has_picture_suffix(path):

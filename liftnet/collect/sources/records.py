@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
@@ -18,6 +22,14 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WIKIDATA = re.compile(r"(?:https?://(?:www\.)?wikidata\.org/(?:wiki|entity)/)?(Q[1-9][0-9]*)/?")
 _YEAR = re.compile(r"(-?[0-9]{1,4})(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 _MOST_BYTES = 2**62
+_ZEROS = re.compile(r"-?[0-9]+[.,]0+")
+_GROUPS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_EXPONENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}")
+_HOST = re.compile(
+    r"(?:www\.[^/\s]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:org|com|net|edu|gov|de|fr|it|uk|at|ch|nl|es|eu|jp|pl)(?::\d+)?)/\S",
+    re.I,
+)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 TEXT = (
     "artist",
     "work",
@@ -201,33 +213,96 @@ def wikidata_id(text: object) -> str | None:
 
 
 def year(value: object) -> int | None:
-    """A year from a number, "1937" or "1937-04-26"; None for anything else, such as "about 1500"."""
-    match = _YEAR.fullmatch(str(value).strip()) if isinstance(value, int | str) and value is not True else None
+    """A year from a number, "1937", "1937.0" or "1937-04-26"; None for anything else, such as "about 1500"."""
+    match = _YEAR.fullmatch(_whole(value)) if isinstance(value, int | float | str) and value is not True else None
     return int(match[1]) or None if match else None  # there is no year 0; sources write it for "unknown"
 
 
 def size(value: object) -> int | None:
     """A number of bytes above 0; None for anything else."""
-    text = str(value).strip() if isinstance(value, int | str) else ""
+    text = _whole(value) if isinstance(value, int | float | str) else ""
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:20]) < _MOST_BYTES else None
+
+
+def _whole(value: object) -> str:
+    """A number as spreadsheets write whole ones: "1917.0", "1917,00", "'1917", "1.917E+03", "1,234"."""
+    text = str(value).strip().removeprefix("'").removesuffix(".").strip()
+    if _ZEROS.fullmatch(text):
+        return re.split("[.,]", text)[0]
+    if _GROUPS.fullmatch(text):
+        return text.replace(",", "")
+    if (
+        _EXPONENT.fullmatch(text)
+        and (number := Decimal(text)) == number.to_integral_value()
+        and abs(number) < _MOST_BYTES
+    ):
+        return str(int(number))
+    return text
 
 
 def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tuple[str, str] | None]:
     """A URL or path of a list, and what is wrong with it.
+
+    A path that does not exist as it is written is read as people paste it (`file://`, `~`, `%20`, backslashes), where
+    that exists.
 
     Args:
         asked: As the list says it.
         folder: What a relative path is relative to.
         strict: Refuse URLs and paths that lead out of `folder`.
     """
-    if SCHEME.match(asked) and not strict:
-        return Location(asked), None
     path = PurePosixPath(asked)
-    if strict and (path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked):
-        return Location(asked), ("path_refused", "the path must be relative and stay below the museum's folder")
+    if strict:
+        if path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked:
+            problem = "the path must be relative and stay below the museum's folder"
+            return Location(asked), ("path_refused", problem)
+    elif SCHEME.match(asked) and not asked.lower().startswith("file://"):
+        return Location(asked), None
     if "\0" in asked:
         return Location(asked), ("bad_row", "the path has a NUL character")
-    return Location(asked, folder / asked), None
+    readings = [] if strict else [folder / reading for reading in _readings(asked)]
+    return Location(asked, next(filter(_is_there, readings), folder / asked)), None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something bears the name, be it a link to nothing: reading it says more."""
+    return os.path.lexists(path)
+
+
+def _readings(asked: str) -> list[str]:
+    """What a path may mean besides what it says."""
+    plain = unquote(asked[7:]) if asked.lower().startswith("file://") else asked
+    plain = plain.removeprefix("localhost") if asked.lower().startswith("file://localhost/") else plain
+    home = os.path.expanduser(plain) if plain.startswith("~") else plain
+    slashes = home.replace("\\", "/")
+    forms = [asked, home, unquote(home), slashes, unquote(slashes), slashes.strip(" '\"")]
+    forms += [unicodedata.normalize(form, slashes) for form in ("NFC", "NFD")]
+    return list(dict.fromkeys(forms))
+
+
+def near_miss(asked: str, path: Path) -> str:
+    """Words that say what an address was probably meant to be, if anything.
+
+    Args:
+        asked: As the list says it.
+        path: The path that was looked for, and is not there.
+    """
+    if asked.startswith("data:"):
+        return "; it is a picture written into the list itself (data:); save it as a file"
+    if asked.startswith("//") or _HOST.match(asked):
+        return f"; if it is an address of the web, https:// is missing: https://{asked.lstrip('/')}"
+    if _DRIVE.match(asked):
+        return "; it is a path of Windows (C:\\): give it relative to the list, or as this machine names it"
+    if asked.startswith("~"):
+        return f"; ~ was read as {os.path.expanduser('~')}"
+    with contextlib.suppress(OSError):
+        there = {unicodedata.normalize("NFC", other.name): other.name for other in path.parent.iterdir()}
+        names = difflib.get_close_matches(unicodedata.normalize("NFC", path.name), there, 1, 0.6)
+        low = {name.lower(): name for name in there}
+        if found := low.get(path.name.lower()) or (names[0] if names else None):
+            return f"; did you mean {printable(there[found])!r}?"
+        return ""
+    return f"; the folder {path.parent} does not exist either" if not path.parent.exists() else ""
 
 
 _CHECKED = {"artist_died": year, "expected_bytes": size, "artist_wikidata": wikidata_id, "work_wikidata": wikidata_id}
