@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from liftnet.core.errors import LiftnetError
+from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
 from liftnet.data.mask_names import is_mask_folder, masks_beside
-from liftnet.data.picture_formats import SUFFIXES
+from liftnet.data.picture_formats import SUFFIXES, sniff
 
 LOG = get_logger("data")
 LONGEST_NAME = 160  # bytes of the stem of a result: endings and names of half-written files need the rest of 255
@@ -208,4 +208,22 @@ def tell_left_out(folder: Path, paths: Sequence[Path], why: str) -> None:
     for ending, members in sorted(by_ending.items()):
         names = ", ".join(printable(path.relative_to(folder)) for path in members[:SHOWN])
         more = ", ..." if len(members) > SHOWN else ""
-        LOG.warning("%s: left out %d files (%s), %s: %s%s", printable(folder), len(members), ending, why, names, more)
+        kind = what_it_is(members[0])
+        told = f"; {kind}" if kind else ""
+        LOG.warning(
+            "%s: left out %d files (%s), %s: %s%s%s", printable(folder), len(members), ending, why, names, more, told
+        )
+
+
+def what_it_is(path: Path) -> str:
+    """What a file is by its first bytes, where its name is not that of a picture that is read; nothing if unknown."""
+    if has_picture_suffix(path) or not path.is_file():
+        return ""
+    try:
+        with open(path, "rb") as file:
+            known = sniff(file.read(512), path)
+    except OSError:
+        return ""
+    except BadImageError as error:
+        return f"{error.reason}. {error.remedy}" if error.status == "unsupported_format" else ""
+    return f"by its content it is a {known.name} picture; name it *{known.suffixes[0]}"

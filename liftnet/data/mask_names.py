@@ -44,6 +44,13 @@ def mask_keys(image: str) -> list[str]:
     return list(dict.fromkeys([whole, stem, *ended, f"mask_{stem}"]))
 
 
+def image_stems(mask: str) -> list[str]:
+    """The stems that the picture of a mask may have by its name: the reverse of `mask_keys`."""
+    stem = _split(mask)[1]
+    bases = [stem, *(stem.removesuffix(ending) for ending in ENDINGS), stem.removeprefix("mask_")]
+    return list(dict.fromkeys(_split(base)[1] for base in bases))
+
+
 class MaskIndex:
     """The masks of a folder by their names.
 

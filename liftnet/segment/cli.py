@@ -68,6 +68,10 @@ def _add_correction(commands: Subparsers) -> None:
     sheet.add_argument("--out", type=Path, required=True, help="folder of the sheet, the overlays and the masks")
     sheet.add_argument("--count", type=int, default=60, help="most images (default: 60)")
     sheet.add_argument("--work", help="only the images of this work_id")
+    imports = add_command(commands, "import", run_import, "masks out of an export of COCO, Label Studio or CVAT")
+    imports.add_argument("export", type=Path, metavar="EXPORT", help="COCO or Label Studio (.json), CVAT (.xml)")
+    imports.add_argument("--images", type=Path, required=True, help="folder of the annotated pictures")
+    imports.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
     correct = add_command(commands, "correct", run_correct, "check a folder of corrected masks", PredictionSettings)
     correct.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet")
     correct.add_argument("--masks", type=Path, required=True, help="folder of the corrected masks")
@@ -130,6 +134,16 @@ def run_sheet(arguments: argparse.Namespace) -> None:
         raise LiftnetError(f"--count {arguments.count}", "is not a number of images", "Give 1 or more")
     table = write_sheet(arguments.root, masks, arguments.out, arguments.count, arguments.work)
     LOG.info("%d masks to look at in %s", len(table), arguments.out / "sheet.html")
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """Write the masks of an export; exit status 1 if a picture has none."""
+    from liftnet.segment.annotations import import_masks, summarise
+
+    rows = import_masks(arguments.export, arguments.images, arguments.out)
+    good = summarise(rows)
+    LOG.info("masks of %d of %d annotated pictures, in %s", good, len(rows), arguments.out)
+    return 0 if good == len(rows) else 1
 
 
 def run_correct(arguments: argparse.Namespace) -> None:

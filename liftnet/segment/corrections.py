@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -19,12 +20,13 @@ from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.drawing import shrunk
+from liftnet.data.folders import has_picture_suffix
+from liftnet.data.mask_names import image_stems
 from liftnet.data.masks import read_mask, write_mask
 from liftnet.data.pictures import read_image, write_image
 from liftnet.data.schemas import MANIFEST, MASKS, read_table
 
 COLUMNS = ["file", "image_id", "work_id", "split", "status", "reason", "coverage"]
-ENDINGS = (".png", ".mask.png")
 Row = dict[str, Any]
 LOG = get_logger("segment")
 OVERLAY_SIDE, TILE, COLUMNS_ACROSS = 720, 200, 6
@@ -37,10 +39,10 @@ figcaption{overflow-wrap:anywhere;font-size:12px}code{font-size:11px}"""
 
 
 def read_corrections(folder: Path, rows: Sequence[Mapping[str, Any]], min_coverage: float) -> list[Row]:
-    """Look at every PNG in `folder`: which stored image it is the mask of, and whether it can be used.
+    """Look at every picture in `folder`: which stored image it is the mask of, and whether it can be used.
 
-    A mask is named `<image_id>.png`, or `<name>.png` or `<name>.mask.png` where `<name>` is the name of the image's
-    file as it was collected, without its suffix, and only one image has that name.
+    A mask is named `<image_id>.png`, or `<name>.png` or in any other way that `liftnet.data.mask_names` knows, where
+    `<name>` is the name of the image's file as it was collected and only one image has that name.
 
     Args:
         folder: Folder of the masks; folders in it are not read.
@@ -52,13 +54,13 @@ def read_corrections(folder: Path, rows: Sequence[Mapping[str, Any]], min_covera
         ambiguous_name, twice, mask_wrong_size, decode_error or empty.
 
     Raises:
-        LiftnetError: The folder does not exist or holds no PNG.
+        LiftnetError: The folder does not exist or holds no mask.
     """
     if not folder.is_dir():
         raise LiftnetError(folder, "is no folder", "Name the folder that holds the corrected masks")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.is_file())
+    files = sorted(path for path in folder.iterdir() if has_picture_suffix(path) and not path.name.startswith("."))
     if not files:
-        raise LiftnetError(folder, "holds no .png", "Put the corrected masks there, named <image_id>.png")
+        raise LiftnetError(folder, "holds no masks", "Put the corrected masks there, named <image_id>.png")
     stored = {row["image_id"]: row for row in rows if row["status"] == "ok"}
     names: dict[str, set[str]] = defaultdict(set)
     for row in stored.values():
@@ -76,7 +78,8 @@ def read_corrections(folder: Path, rows: Sequence[Mapping[str, Any]], min_covera
 
 def image_name(address: str) -> str:
     """The last part of a URL or path without its suffix: what a person knows an image by."""
-    return PurePosixPath(unquote(urlparse(address).path) or address).stem
+    name = PurePosixPath(unquote(urlparse(address).path) or address).stem
+    return unicodedata.normalize("NFC", name)
 
 
 def _checked(
@@ -84,7 +87,7 @@ def _checked(
 ) -> Row:
     """The row of one file."""
     result: Row = dict.fromkeys(COLUMNS) | {"file": path.name}
-    stems = [path.name.removesuffix(ending) for ending in ENDINGS if path.name.lower().endswith(ending)]
+    stems = image_stems(path.name)
     known = {image_id for stem in stems for image_id in ({stem} & stored.keys()) or names.get(stem, set())}
     if len(known) != 1:
         status, what = ("ambiguous_name", f"{len(known)} images") if known else ("unknown_image", "no stored image")
@@ -117,7 +120,7 @@ def report_corrections(root: Path, folder: Path, min_coverage: float, stem: Path
     """Check a folder of corrected masks and write `<stem>.{csv,md,tex}`, a row a file.
 
     Raises:
-        LiftnetError: The manifest cannot be read, or the folder does not exist or holds no PNG.
+        LiftnetError: The manifest cannot be read, or the folder does not exist or holds no mask.
     """
     rows = read_table(root / "manifest.parquet", MANIFEST).to_pylist()
     table = pd.DataFrame(read_corrections(folder, rows, min_coverage), columns=COLUMNS)

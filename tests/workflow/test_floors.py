@@ -98,6 +98,7 @@ def test_what_the_snakefile_needs_is_light():
     assert {module for module in reached if package_of(module) == "core"} <= {
         "liftnet.core",
         "liftnet.core.errors",
+        "liftnet.core.text",
     }
     assert {name for name in outside if name not in ("yaml", "jsonschema")} <= set(sys.stdlib_module_names)
 

@@ -11,7 +11,7 @@ from liftnet.collect.sources.records import Location, SourceRecord, Sources, nam
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
-from liftnet.data.folders import has_picture_suffix, masks_among, tell_left_out, walk
+from liftnet.data.folders import has_picture_suffix, masks_among, tell_left_out, walk, what_it_is
 from liftnet.data.mask_names import MaskIndex, is_image_folder, is_mask_folder, nearest_picture
 
 LOG = get_logger("collect")
@@ -148,7 +148,9 @@ def _set_aside(layout: _Layout, file: Path, is_mask: bool, photographs: Sequence
         hint = f"; the nearest name is {printable(near.name)}" if near is not None else ""
         problem = "set_aside", f"a mask without an image of its name (masks/<image name>.png){hint}"
     elif layout.holds(path) and not has_picture_suffix(path):
-        problem = "unsupported_format", f"files ending in {path.suffix or 'nothing'} are not images that are read"
+        kind = what_it_is(file)
+        reason = f"files ending in {path.suffix or 'nothing'} are not images that are read{kind and f'; {kind}'}"
+        problem = "unsupported_format", reason
     else:
         where = _LAYOUTS[layout.depth][0] or "the folder itself"
         problem = "set_aside", f"images are looked for in {where} only"
