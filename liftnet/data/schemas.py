@@ -370,6 +370,31 @@ VIEWS = _schema(
 )
 
 
+RECONSTRUCTION_METRICS = (  # of liftnet.shape.metrics, and drkfs
+    *("chamfer_l1", "chamfer_l2", "emd", "iou", "iou_flood", "iou_points", "f_score", "f_score_2"),
+    *("normal_consistency", "accuracy", "completeness", "hausdorff", "shape_google", "lfd", "mvcnn", "drkfs"),
+)
+RECONSTRUCTION_SCORES = _schema(
+    "reconstruction_scores",  # one row per picture of held-out shapes: how its reconstruction by a run differs from it
+    ("run", pa.string()),  # name of the trained model, or of the reference
+    ("seed", pa.int32()),  # of its training; 0 for a reference
+    ("set", pa.string()),
+    ("split", pa.string()),
+    ("class", pa.string()),
+    ("work_id", pa.string()),  # the shape
+    ("image_id", pa.string()),  # the shape and the picture's number
+    ("status", pa.string()),  # "ok"; "empty": no mesh; "penalised": a metric is not defined for it
+    ("reason", pa.string()),
+    ("n_faces", pa.int32()),
+    *((name, pa.float64()) for name in RECONSTRUCTION_METRICS),  # null where it was not asked for
+    ("steps", pa.int32()),  # of the run's own training
+    ("training_s", pa.float64()),  # seconds of a processor of the run's own training
+    ("measuring_s", pa.float64()),  # seconds of a processor that this row took
+    ("image_size", pa.int32()),  # px, of the views of DR-KFS
+    ("views", pa.int32()),
+)
+
+
 def write_table(path: Path | str, rows: Iterable[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
     """Write rows (dicts; missing columns become null) or a table as Parquet with `schema`, atomically."""
     with table_writer(path, schema) as write:

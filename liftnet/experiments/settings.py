@@ -86,16 +86,30 @@ class DrkfsExperimentSettings(Settings):
     fit: FitSettings = Field(FitSettings(), description="shading and sphere: how meshes are fitted")
 
 
+class ReconstructionExperimentSettings(Settings):
+    """How often and with what settings the reconstruction networks of the DR-KFS paper are trained."""
+
+    seeds: int = Field(1, ge=1, le=100, description="trainings of each run, with the seeds seed, seed + 1, ...")
+    overrides: dict[str, dict[str, Any]] = Field(
+        {},
+        description="settings of `reconstruct.train` that differ, by network or run: {ogn: {optimiser: "
+        "{learning_rate: 0.001}}}",
+    )
+
+
 class ExperimentsSettings(Settings):
     """The experiments of both papers."""
 
     plans: str = Field(
         "workflow/experiments",
         min_length=1,
-        description="folder of depth.yaml and drkfs.yaml (runs, tables, figures), below the workflow",
+        description="folder of the plans (runs, tables, figures): depth.yaml, drkfs.yaml, reconstruction.yaml",
     )
     depth: DepthExperimentSettings = Field(DepthExperimentSettings(), description="of the LiftNet paper")
     drkfs: DrkfsExperimentSettings = Field(DrkfsExperimentSettings(), description="of the DR-KFS paper")
+    reconstruction: ReconstructionExperimentSettings = Field(
+        ReconstructionExperimentSettings(), description="reconstruction networks of the DR-KFS paper"
+    )
 
 
 class DrkfsCommandSettings(Settings):

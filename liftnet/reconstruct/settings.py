@@ -9,9 +9,11 @@ from pydantic import Field
 
 from liftnet.core.devices import Precision
 from liftnet.core.settings import OneOf, Settings, module_names
+from liftnet.drkfs import MetricSettings
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.reconstruction_networks import NetworkSettings
 from liftnet.reconstruct.study.settings import StudySettings
+from liftnet.shape.settings import ComparisonSettings
 
 LOSSES = module_names(Path(__file__).parent / "objectives")
 LossName = Annotated[str, OneOf(LOSSES)]
@@ -68,8 +70,45 @@ class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "validate_ev
     tensorboard: bool = Field(False, description="also write TensorBoard logs (needs tensorboard)")
 
 
+class PlaceSettings(ComparisonSettings, defaults={"align": "target", "size": "sphere", "points": 5000}):
+    """Shapes stay where the network has put them: the truth of a set lies where its normalisation would put it."""
+
+
+class VisualSettings(MetricSettings, defaults={"precision": "bfloat16"}):
+    """DR-KFS as it is measured: at its full size."""
+
+
+class EvaluateSettings(Settings):
+    """What is measured of reconstructions."""
+
+    metrics: list[str] = Field(
+        [
+            "chamfer_l2",
+            "emd",
+            "iou",
+            "iou_flood",
+            "shape_google",
+            "f_score",
+            "f_score_2",
+            "normal_consistency",
+            "lfd",
+            "mvcnn",
+            "drkfs",
+        ],
+        min_length=1,
+        description="what is measured: drkfs, and the metrics of liftnet.shape.metrics; mvcnn needs a trained network",
+    )
+    shapes: int | None = Field(None, ge=1, description="shapes of each class at most; null: all of the split")
+    views: int = Field(1, ge=1, le=1000, description="pictures of each shape that are reconstructed, the first ones")
+    classes: list[str] = Field([], description="classes of shapes; []: all of the set")
+    comparison: PlaceSettings = Field(PlaceSettings(), description="how two shapes are sampled and compared")
+    metric: VisualSettings = Field(VisualSettings(), description="DR-KFS")
+    batch_size: int = Field(8, ge=1, le=1024, description="pictures that a network sees at a time")
+
+
 class ReconstructSettings(Settings):
     """The stage."""
 
     train: TrainSettings = Field(TrainSettings(), description="how a model is trained")
+    evaluate: EvaluateSettings = Field(EvaluateSettings(), description="what is measured of reconstructions")
     study: StudySettings = Field(StudySettings(), description="studies with people")
