@@ -100,6 +100,18 @@ rule reconstruction_model:
         "<results>/models/reconstruction/model.safetensors",
 
 
+rule reconstruct:
+    """Seven reconstruction networks by their own losses and by DR-KFS: Tables 3 and 4, Figures 5 and 7; not part of `all`."""
+    input:
+        RECONSTRUCTIONS[""].outputs(),
+
+
+rule reconstruct_demo:
+    """The same with two networks, two classes and a few steps, in minutes; not part of `all`."""
+    input:
+        RECONSTRUCTIONS["demo/"].outputs(),
+
+
 rule report:
     """The report page."""
     input:

@@ -26,7 +26,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
 )
 
-from liftnet.workflow import configuration, experiments, jobs, outputs, sources, user_paths
+from liftnet.workflow import configuration, experiments, jobs, outputs, reconstruction, sources, user_paths
 
 SCHEMA = HOME / "workflow" / "schemas" / "config.schema.yaml"
 config = user_paths.words_as_written(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")), sys.argv)
@@ -50,6 +50,7 @@ wildcard_constraints:
     seed=r"\d+",
     table=r"[a-z0-9]+",
     figure=r"[a-z0-9]+",
+    place=r"(demo/)?",
 
 
 def options(path, *groups):
@@ -249,3 +250,12 @@ DEPTH_EXPERIMENTS = experiments.DepthExperiments(
 )
 DEPTH_EXPERIMENTS.check_overrides(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
 DRKFS_PLAN = experiments.read_plan(PLANS / "drkfs.yaml")
+RECONSTRUCTIONS = {
+    place: reconstruction.ReconstructionExperiments(
+        experiments.read_plan(PLANS / "reconstruction.yaml"),
+        reconstruction.ReconstructionConfigured.of(config),
+        place,
+    )
+    for place in ("", reconstruction.DEMO)
+}
+RECONSTRUCTIONS[""].check_overrides(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))

@@ -4,7 +4,10 @@ The papers' experiments: what is trained, scored, tabled and drawn, by the plans
 NEEDS   <results>/manifest.parquet, dataset/, images/, masks/, <results>/renders/<set>/, <results>/sfm/
 GIVES   <results>/models/<run>-s<seed>/, <results>/scores/<run>-s<seed>/<set>.parquet,
         <results>/tables/depth_table<k>.*, <results>/figures/depth_figure<k>.*,
-        <results>/tables/drkfs_<experiment>*.*, <results>/figures/drkfs_<experiment>.png
+        <results>/tables/drkfs_<experiment>*.*, <results>/figures/drkfs_<experiment>.png,
+        <results>/reconstruct/models/<run>-s<seed>/, scores/<run>-s<seed>.parquet with meshes beside it,
+        <results>/tables/reconstruction*.*, <results>/figures/reconstruction_figure<k>.*; of the demo below
+        <results>/demo/
 """
 
 
@@ -127,3 +130,153 @@ rule run_drkfs_experiment:
     shell:
         "python -m liftnet experiments drkfs {wildcards.name} --plan {input.plan:q} --out {params.out:q}"
         " --threads {threads} --settings {params.metric:q} {params.options} --log {log:q}"
+
+
+rule render_shapes_of_demo:
+    output:
+        shapes="<results>/demo/renders/reconstruction/shapes.parquet",
+        views="<results>/demo/renders/reconstruction/views.parquet",
+    log:
+        "<logs>/render_shapes_of_demo.log",
+    benchmark:
+        "<benchmarks>/render_shapes_of_demo.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: 32
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        out=subpath(output.shapes, parent=True),
+        seed=config["seed"],
+        settings=RECONSTRUCTIONS["demo/"].rendering_settings(),
+    shell:
+        "python -m liftnet render set --set reconstruction --out {params.out:q} --threads {threads}"
+        " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
+
+
+rule describe_true_shapes:
+    input:
+        lambda wildcards: RECONSTRUCTIONS[wildcards.place].truth_inputs(),
+    output:
+        done=touch("<results>/{place}renders/reconstruction/descriptors.done"),
+    log:
+        "<logs>/{place}describe_true_shapes.log",
+    benchmark:
+        "<benchmarks>/{place}describe_true_shapes.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        root=subpath(output.done, parent=True),
+        seed=config["seed"],
+        settings=lambda wildcards: RECONSTRUCTIONS[wildcards.place].evaluation_settings(),
+    shell:
+        "python -m liftnet reconstruct describe --root {params.root:q} --threads {threads} --seed {params.seed}"
+        " --settings {params.settings:q} --log {log:q}"
+
+
+rule train_reconstruction_run:
+    input:
+        lambda wildcards: RECONSTRUCTIONS[wildcards.place].training_inputs(wildcards.run, wildcards.seed),
+    output:
+        model="<results>/{place}reconstruct/models/{run}-s{seed}/model.safetensors",
+    log:
+        "<logs>/{place}train_reconstruction_run/{run}-s{seed}.log",
+    benchmark:
+        "<benchmarks>/{place}train_reconstruction_run/{run}-s{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1  # runs go side by side
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        model=subpath(output.model, parent=True),
+        settings=lambda wildcards: RECONSTRUCTIONS[wildcards.place].training_settings(wildcards.run, wildcards.seed),
+        sources=lambda wildcards: RECONSTRUCTIONS[wildcards.place].training_options(wildcards.run, wildcards.seed),
+    shell:
+        "python -m liftnet reconstruct train {params.sources} --model {params.model:q} --threads {threads}"
+        " --seed {wildcards.seed} --settings {params.settings:q} --log {log:q}"
+
+
+rule evaluate_reconstruction_run:
+    input:
+        lambda wildcards: RECONSTRUCTIONS[wildcards.place].score_inputs(wildcards.run, wildcards.seed),
+    output:
+        scores="<results>/{place}reconstruct/scores/{run}-s{seed}.parquet",
+    log:
+        "<logs>/{place}evaluate_reconstruction_run/{run}-s{seed}.log",
+    benchmark:
+        "<benchmarks>/{place}evaluate_reconstruction_run/{run}-s{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        options=lambda wildcards: RECONSTRUCTIONS[wildcards.place].score_options(wildcards.run, wildcards.seed),
+        seed=config["seed"],
+        settings=lambda wildcards: RECONSTRUCTIONS[wildcards.place].evaluation_settings(),
+    shell:
+        "python -m liftnet reconstruct evaluate {params.options} --out {output.scores:q} --threads {threads}"
+        " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
+
+
+rule compile_reconstruction_table:
+    input:
+        plan=f"{PLANS}/reconstruction.yaml",
+        scores=lambda wildcards: RECONSTRUCTIONS[wildcards.place].table_scores(wildcards.comparison),
+    output:
+        table=reported(
+            "<results>/{place}tables/{comparison}.csv", "reconstruction", "Reconstruction", table="{comparison}"
+        ),
+    log:
+        "<logs>/{place}compile_reconstruction_table/{comparison}.log",
+    benchmark:
+        "<benchmarks>/{place}compile_reconstruction_table/{comparison}.tsv"
+    wildcard_constraints:
+        comparison="|".join(RECONSTRUCTIONS[""].plan["tables"]),
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        out=subpath(output.table, strip_suffix=".csv"),
+        seeds=lambda wildcards: list(RECONSTRUCTIONS[wildcards.place].seeds()),
+    shell:
+        "python -m liftnet experiments reconstruction-table --table {wildcards.comparison} --plan {input.plan:q}"
+        " --scores {input.scores:q} --seeds {params.seeds} --out {params.out:q} --log {log:q}"
+
+
+rule draw_reconstruction_figure:
+    input:
+        plan=f"{PLANS}/reconstruction.yaml",
+        shapes="<results>/{place}renders/reconstruction/shapes.parquet",
+        scores=lambda wildcards: RECONSTRUCTIONS[wildcards.place].figure_scores(wildcards.figure),
+    output:
+        page=reported(
+            "<results>/{place}figures/reconstruction_figure{figure}.html", "reconstruction_figure", "Reconstruction"
+        ),
+        picture="<results>/{place}figures/reconstruction_figure{figure}.png",
+    log:
+        "<logs>/{place}draw_reconstruction_figure/{figure}.log",
+    benchmark:
+        "<benchmarks>/{place}draw_reconstruction_figure/{figure}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        root=subpath(input.shapes, parent=True),
+        out=subpath(output.page, strip_suffix=".html"),
+    shell:
+        "python -m liftnet experiments reconstruction-figure --figure {wildcards.figure} --plan {input.plan:q}"
+        " --root {params.root:q} --scores {input.scores:q} --out {params.out:q} --log {log:q}"

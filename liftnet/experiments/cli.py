@@ -47,6 +47,23 @@ def add_commands(stages: Subparsers) -> None:
     drkfs.add_argument("--out", type=Path, required=True, help="folder of the results: tables/, figures/, drkfs/")
     drkfs.add_argument("--plan", type=Path, default=PLANS / "drkfs.yaml", help=f"plan (default: {PLANS}/drkfs.yaml)")
 
+    compared = add_command(
+        commands,
+        "reconstruction-table",
+        _reconstruction_table,
+        "Compile a table of reconstruction networks from score files",
+    )
+    compared.add_argument("--table", required=True, help="its name in the plan: reconstruction, ...")
+    _add_scores(compared)
+    compared.add_argument("--seeds", type=int, nargs="+", default=[], help="of the trainings that there should be")
+
+    shown = add_command(
+        commands, "reconstruction-figure", _reconstruction_figure, "Draw Figure 5 or 7 of the DR-KFS paper"
+    )
+    shown.add_argument("--figure", required=True, help="its number in the plan: 5, 7")
+    shown.add_argument("--root", type=Path, required=True, help="folder of the set of shapes")
+    _add_scores(shown)
+
     page = add_command(commands, "reproduction", _reproduction, "Write the verdicts of docs/reproduction.md")
     page.add_argument("results", type=Path, help="folder of the results")
     page.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="page to fill in")
@@ -55,6 +72,13 @@ def add_commands(stages: Subparsers) -> None:
     picture = add_command(commands, "picture", _picture, "Draw held-out predictions beside their truth")
     picture.add_argument("results", type=Path, help="folder of the results")
     picture.add_argument("--out", type=Path, default=Path("docs/result.jpg"), help="picture to write")
+
+
+def _add_scores(parser: argparse.ArgumentParser) -> None:
+    """What tables and figures of reconstruction networks are made of."""
+    parser.add_argument("--plan", type=Path, default=PLANS / "reconstruction.yaml", help="plan of the experiments")
+    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="what `reconstruct evaluate` wrote")
+    parser.add_argument("--out", type=Path, required=True, help="path without suffix")
 
 
 def _table(arguments: argparse.Namespace) -> None:
@@ -87,6 +111,20 @@ def _drkfs(arguments: argparse.Namespace) -> None:
     experiment = Experiment(arguments.out, plan, settings.drkfs, metric, arguments.seed)
     programs = {"legs": legs.run, "bars": bars.run, "shading": fits.run_shading, "sphere": fits.run_sphere}
     programs[arguments.name](experiment)
+
+
+def _reconstruction_table(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.reconstruction.tables import write_reconstruction_table
+
+    write_reconstruction_table(
+        arguments.table, arguments.plan, arguments.scores, arguments.out, arguments.seeds, arguments.seed
+    )
+
+
+def _reconstruction_figure(arguments: argparse.Namespace) -> None:
+    from liftnet.experiments.reconstruction.figures import write_reconstruction_figure
+
+    write_reconstruction_figure(arguments.figure, arguments.plan, arguments.root, arguments.scores, arguments.out)
 
 
 def _reproduction(arguments: argparse.Namespace) -> None:

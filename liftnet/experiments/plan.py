@@ -297,7 +297,7 @@ class DrkfsPlan(Settings):
         return self
 
 
-Plan = TypeVar("Plan", DepthPlan, DrkfsPlan)
+Plan = TypeVar("Plan", bound=Settings)
 
 
 def read_plan(path: Path, kind: type[Plan]) -> Plan:

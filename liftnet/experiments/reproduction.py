@@ -2,7 +2,7 @@
 
 The verdicts read scores/, models/*/metrics.csv and tables/ below the results; a criterion whose files are missing says
 so. What lies between the markers of the page is replaced: of LiftNet if there are scores, of DR-KFS if there are its
-tables.
+tables, of reconstruction networks if there are scores of them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
 from liftnet.experiments.criteria import DepthResults, criteria_table, find_depth, find_drkfs, read_table_of
 from liftnet.experiments.depth.tables import read_scores
 from liftnet.experiments.plan import DepthPlan, DrkfsPlan, read_plan
+from liftnet.experiments.reconstruction import tables as reconstruction_tables
+from liftnet.experiments.reconstruction.criteria import ReconstructionResults, find_reconstruction
+from liftnet.experiments.reconstruction.plan import ReconstructionPlan
 
 WRITTEN = "written by `python -m liftnet experiments reproduction`"
 PARTS = {  # markers of what is replaced
-    name: (f"<!-- {name}: {WRITTEN} -->", f"<!-- end of {name} -->") for name in ("claims", "errors", "drkfs")
+    name: (f"<!-- {name}: {WRITTEN} -->", f"<!-- end of {name} -->")
+    for name in ("claims", "errors", "drkfs", "reconstruction")
 }
 TITLES = ("photograph (held-out artist)", "LiftNet's depth", "true depth", "surface, −30°", "surface, +30°")
 ROWS = 3
@@ -32,7 +36,7 @@ def write_reproduction(page_file: Path, plans: Path, folder: Path) -> None:
 
     Args:
         page_file: docs/reproduction.md.
-        plans: Folder of depth.yaml and drkfs.yaml.
+        plans: Folder of depth.yaml, drkfs.yaml and reconstruction.yaml.
         folder: Of the results.
 
     Raises:
@@ -46,6 +50,11 @@ def write_reproduction(page_file: Path, plans: Path, folder: Path) -> None:
         page = replaced(page, "errors", errors_table(results))
     if any(folder.glob("tables/drkfs_*.csv")):
         page = replaced(page, "drkfs", drkfs_verdicts(read_plan(plans / "drkfs.yaml", DrkfsPlan), folder))
+    files = sorted(folder.glob("reconstruct/scores/*.parquet"))
+    if files:
+        plan = read_plan(plans / "reconstruction.yaml", ReconstructionPlan)
+        found = ReconstructionResults(plan, reconstruction_tables.read_scores(files))
+        page = replaced(page, "reconstruction", reconstruction_verdicts(found))
     write_text(page_file, page)
 
 
@@ -57,6 +66,12 @@ def depth_verdicts(results: DepthResults) -> str:
 def drkfs_verdicts(plan: DrkfsPlan, folder: Path) -> str:
     """The criteria of the DR-KFS paper as Markdown, from the tables below a folder of results."""
     return criteria_table(plan.criteria, lambda criterion: find_drkfs(criterion.test, folder), data=False)
+
+
+def reconstruction_verdicts(results: ReconstructionResults) -> str:
+    """The criteria of the DR-KFS paper on reconstruction networks as Markdown."""
+    criteria = results.plan.criteria
+    return criteria_table(criteria, lambda criterion: find_reconstruction(criterion.test, results), data=True)
 
 
 def errors_table(results: DepthResults) -> str:

@@ -9,10 +9,16 @@ from PIL import Image
 
 from liftnet.__main__ import main
 from liftnet.core.files import write_text
-from liftnet.data.schemas import SCORES, write_table
+from liftnet.data.schemas import RECONSTRUCTION_SCORES, SCORES, write_table
 from liftnet.experiments.reproduction import PARTS
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+RECONSTRUCTED = [
+    {"seed": 0, "class": "car", "work_id": f"car-{k}", "image_id": f"car-{k}-0", "status": "ok", "steps": 10}
+    for k in range(4)
+]
 
 
 def score_rows(run, rmse):
@@ -42,6 +48,13 @@ def test_the_page_is_filled_in_from_a_runs_files(tmp_path):
     assert main([*words, "--plans", str(ROOT / "workflow" / "experiments")]) == 0
     text = page.read_text()
     assert "a: 2 to 1 in 9 steps | holds |" in text
+    assert text.count("\nold\n") == 1, "no reconstruction network was run"
+    for run, lfd in (("generator-drkfs", 4000.0), ("generator-mse", 5000.0), ("generator-drkfs-silhouettes", 7000.0)):
+        rows = [row | {"run": run, "lfd": lfd + k} for k, row in enumerate(RECONSTRUCTED)]
+        write_table(tmp_path / "reconstruct" / "scores" / f"{run}-s0.parquet", rows, RECONSTRUCTION_SCORES)
+    assert main([*words, "--plans", str(ROOT / "workflow" / "experiments")]) == 0
+    text = page.read_text()
+    assert "| LFD 4,002, 5,002, 7,002 (2 of 2 steps beyond chance) | 4 shapes of 1 classes, seeds: 1 | holds |" in text
     assert "\nold\n" not in text
 
 
