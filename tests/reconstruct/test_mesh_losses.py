@@ -266,7 +266,7 @@ TINY = {
     [
         ("shape_generator", silhouettes_softras, 3e-3, 80),
         ("atlasnet", chamfer, 1e-3, 100),
-        ("pixel2mesh", pixel2mesh, 3e-3, 60),
+        ("pixel2mesh", pixel2mesh, 3e-3, 100),
     ],
 )
 def test_two_shapes_are_learnt_in_a_hundred_steps_at_most(architecture, loss, rate, steps):

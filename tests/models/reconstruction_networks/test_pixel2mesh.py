@@ -146,3 +146,10 @@ def test_every_weight_gets_a_gradient(network):
     network.surfaces(network(views(2)))[0][0].square().sum().backward()
     without = [name for name, weight in network.named_parameters() if weight.grad is None]
     assert without == []
+
+
+@torch.no_grad()
+def test_all_maps_depend_on_the_picture_from_the_start():
+    torch.manual_seed(0)
+    maps = network_from(SMALL).image(torch.rand(8, 4, 64, 64))
+    assert min(float(one.std(dim=0).mean()) for one in maps) > 0.01
