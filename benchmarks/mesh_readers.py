@@ -128,14 +128,15 @@ class Apart:
             for process in list((pool._processes or {}).values()):
                 process.kill()
             return CRASHED
-        except Exception:
-            return REFUSED
 
 
-def timed(reader: str, path: str) -> Surface:
-    """What a reader gives, and how long it took."""
+def timed(reader: str, path: str) -> Surface | str:
+    """What a reader gives, and how long it took; `REFUSED` where it raises."""
     start = time.perf_counter()
-    count, area = READERS[reader](path)
+    try:
+        count, area = READERS[reader](path)
+    except Exception:
+        return REFUSED
     return count, area, time.perf_counter() - start
 
 
@@ -207,8 +208,8 @@ def main() -> None:
     cases = pd.DataFrame(case_rows(arguments.cases, readers, apart))
     counts = [{"reader": r} | {key: int((cases[r] == key).sum()) for key in OUTCOMES} for r in readers]
     about = (
-        f"`python benchmarks/mesh_readers.py --damaged {arguments.damaged}`; {machine('trimesh', 'assimp-py')}. A "
-        "file is right if its area is, or if it is damaged and refused. Each reader has a process of its own."
+        f"`python benchmarks/mesh_readers.py --damaged {arguments.damaged}`; {machine('trimesh', 'assimp-py')}. "
+        "A file is right if its area is, or if it is damaged and refused. Each reader has a process of its own."
     )
     damaged = damaged_rows(arguments.cases, readers, apart, arguments.damaged)
     write_report(

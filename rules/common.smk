@@ -199,6 +199,29 @@ def groups_of_set(name):
     return ["views", *([] if name == "scanned" else ["orthographic"]), name]
 
 
+def files_of_set(wildcards):
+    """The user's files that a rendered set is made of; those of ShapeNetCore are too many to be inputs."""
+    folder = config["render"][wildcards.set]["folder"]
+    return sources.files_below(folder) if folder and wildcards.set != "shapenet" else []
+
+
+def state_of_set(name):
+    """What changes when one of the user's files of a set does."""
+    folder = config["render"][name]["folder"]
+    return sources.state_of_shapenet(folder) if name == "shapenet" else sources.state_of_files(folder)
+
+
+def scored_folders():
+    """The shapes that are scored and their targets, two paths or none."""
+    named = (config["drkfs"]["shapes"], config["drkfs"]["shape_targets"])
+    return [path for path in named if path]
+
+
+def scored_files(wildcards):
+    """The files that scores depend on, in whatever folder; a function, since their names are no patterns."""
+    return [file for path in scored_folders() for file in sources.files_below(path)]
+
+
 def truth_tables(*names):
     """Tables that only the synthetic museum has."""
     return outputs.truth_tables(RESULTS, MUSEUM, names)

@@ -105,8 +105,7 @@ rule train_mvcnn:
 
 rule score_shapes:
     input:
-        shapes=config["drkfs"]["shapes"] or [],
-        targets=config["drkfs"]["shape_targets"] or [],
+        meshes=scored_files,
         weights=drkfs_weights(),
     output:
         table=reported("<results>/tables/drkfs_scores.csv", "drkfs_scores", "DR-KFS", table="scores"),
@@ -123,8 +122,10 @@ rule score_shapes:
         runtime=1440,
     params:
         pictures=f"{RESULTS}/figures/drkfs_scores",
+        folders=lambda wildcards: scored_folders(),
+        state=lambda wildcards: sources.state_of_files(*scored_folders()),
         up=config["drkfs"]["shapes_up"],
         options=options("drkfs", "metric", "score"),
     shell:
-        "python -m liftnet drkfs score {input.shapes:q} {input.targets:q} --out {output.table:q} --up {params.up}"
+        "python -m liftnet drkfs score {params.folders:q} --out {output.table:q} --up {params.up} --lenient"
         " --pictures {params.pictures:q} --threads {threads} {params.options} --log {log:q}"

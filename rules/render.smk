@@ -32,6 +32,8 @@ rule render_museum:
 
 
 rule render_set:
+    input:
+        files_of_set,
     output:
         truth="<results>/renders/{set}/truth.parquet",
         manifest="<results>/renders/{set}/manifest.parquet",
@@ -53,8 +55,9 @@ rule render_set:
         out=subpath(output.truth, parent=True),
         seed=config["seed"],
         settings=lambda wildcards: section("render", *groups_of_set(wildcards.set)),
+        state=lambda wildcards: state_of_set(wildcards.set),
     shell:
-        "python -m liftnet render set --set {wildcards.set} --out {params.out:q} --threads {threads}"
+        "python -m liftnet render set --set {wildcards.set} --out {params.out:q} --lenient --threads {threads}"
         " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
 
 

@@ -36,6 +36,7 @@ def _add_score(commands: Subparsers) -> None:
         "--pictures", type=Path, metavar="PATH", help="where they differ: a .png for two files, a folder for folders"
     )
     score.add_argument("--up", choices=("y", "z"), default="y", help="axis that points up in the files (default: y)")
+    score.add_argument("--lenient", action="store_true", help="exit 0 though some cannot be compared")
     score.add_argument("--device", default="auto", help="where to compute: auto (a GPU if there is one), cpu, cuda")
 
 
@@ -80,6 +81,7 @@ def _score(arguments: argparse.Namespace) -> int:
         arguments.device,
         arguments.threads,
         arguments.seed,
+        arguments.lenient,
     )
     return score(request, settings_from(arguments, ScoreCommandSettings))
 

@@ -81,7 +81,7 @@ class DRKFS(nn.Module):
         cameras = self.cameras
         if views is not None:
             cameras, target = cameras[views], target.of_views(views)
-        return self.compare_images(self._views(meshes, target, cameras), target)
+        return self.compare_images(self.views(meshes, target, cameras), target)
 
     @torch.no_grad()
     def prepare(self, meshes: Meshes) -> Target:
@@ -150,7 +150,7 @@ class DRKFS(nn.Module):
         """
         if not target.maps.numel():
             raise ValueError("a compact target has no pictures to show differences in; prepare it anew")
-        views = self._views(meshes, target, self.cameras)[:1]
+        views = self.views(meshes, target)[:1]
         shape = self.prepare_images(views)
         distances = match_patches(shape.features[0], target.features[0], self.settings.neighbourhood)
         weights = shape.weights[0], target.weights[0]
@@ -186,7 +186,8 @@ class DRKFS(nn.Module):
         to_target, to_shape = match_patches(own_features, features, self.settings.neighbourhood)
         return (own_weights * to_target).sum((1, 2)) + (weights * to_shape).sum((1, 2))
 
-    def _views(self, meshes: Meshes, target: Target, cameras: CameraBatch) -> Tensor:
+    def views(self, meshes: Meshes, target: Target, cameras: CameraBatch | None = None) -> Tensor:
+        """Views (B, V, S, S) of shapes, placed as they are compared with their targets; differentiable."""
         self._check_target(len(meshes), target)
         normalisation = meshes.normalisation() if self.options.align == "each" else target.normalisation
         return self.render(_placed(meshes, normalisation), meshes.faces, cameras)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from liftnet.core.devices import choose_device
 from liftnet.core.errors import LiftnetError
@@ -28,13 +29,13 @@ from liftnet.drkfs.patches import PATCH, STRIDE
 from liftnet.drkfs.settings import ScoreCommandSettings
 from liftnet.mesh.batch import Meshes
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.mesh.reading import find_meshes, load_mesh
+from liftnet.mesh.reading import content_of, find_meshes, load_mesh
 from liftnet.models.folder import SHIPPED, WEIGHTS
 from liftnet.shape.alignment import align
 from liftnet.shape.metrics import METRICS, compare
 
 LOG = get_logger("drkfs")
-VERSION = 1  # raised when the same files and settings give other values
+VERSION = 2  # raised when the same files and settings give other values
 OK, FAILED, NO_PARTNER = "ok", "failed", "no_partner"
 STRONGEST = 0.85  # how much of the strongest colour covers the view beneath
 LOW, HIGH = np.array([255, 214, 70]) / 255, np.array([205, 20, 40]) / 255  # from a small difference to the largest
@@ -55,6 +56,7 @@ class ScoreRequest:
         device: "auto", "cpu", "cuda", ...
         threads: Threads of torch and of the rasteriser.
         seed: Of the points that are drawn from surfaces.
+        lenient: Couples that cannot be compared are no failure as long as another one can be.
     """
 
     shape: Path
@@ -65,13 +67,14 @@ class ScoreRequest:
     device: str = "auto"
     threads: int = 1
     seed: int = 0
+    lenient: bool = False
 
 
 def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
     """Compare shapes, print the scores or write their table.
 
     Returns:
-        Exit status: 1 if no couple could be compared, otherwise 0: the table says which failed, and why.
+        Exit status: 1 if a couple could not be compared, or none was; the table says which, and why.
 
     Raises:
         LiftnetError: A path does not exist, there is no such metric, or nothing can be written.
@@ -91,7 +94,8 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
     failed = sum(score.status == FAILED for score in scores)
     if failed:
         LOG.warning("%d of %d could not be compared; the table says why", failed, len(scores))
-    return 0 if any(score.status == OK for score in scores) else 1
+    compared = any(score.status == OK for score in scores)
+    return 0 if compared and (request.lenient or not failed) else 1
 
 
 class ShapeMeasure:
@@ -124,14 +128,23 @@ class ShapeMeasure:
         chosen, seed = self.settings.score, self.request.seed
         others = [metric for metric in chosen.metrics if metric != "drkfs"]
         compared = compare(shape, target, others, chosen, seed)
-        values, reasons = dict(compared.values), dict(compared.reasons)
+        values, reasons, remarks = dict(compared.values), dict(compared.reasons), list(compared.remarks)
         if "drkfs" in chosen.metrics or self.request.pictures:
             placed = align(shape, target, chosen.align, chosen.size, chosen.turns, seed)
-            values["drkfs"] = self._drkfs(*placed, name)
-        missing = "; ".join(f"{metric}: {reason}" for metric, reason in reasons.items())
-        return {metric: values[metric] for metric in chosen.metrics}, missing
+            try:
+                values["drkfs"], seen = self._drkfs(*placed, name)
+                remarks += seen
+            except (EmptyPictureError, ValueError) as error:
+                values["drkfs"], reasons["drkfs"] = math.nan, str(error)
+        missing = [f"{metric}: {reason}" for metric, reason in reasons.items()]
+        return {metric: values[metric] for metric in chosen.metrics}, "; ".join([*missing, *remarks])
 
-    def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> float:
+    def _drkfs(self, shape: TriangleMesh, target: TriangleMesh, name: str) -> tuple[float, list[str]]:
+        """The score, and what is odd about the pictures.
+
+        Raises:
+            EmptyPictureError: One of the two is in none of the pictures.
+        """
         device = choose_device(self.request.device)
         torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
         if self._metric is None:
@@ -141,14 +154,16 @@ class ShapeMeasure:
         if self._target is None or self._target[0] != key:  # many shapes may have one target
             self._target = key, metric.prepare(Meshes.of(target, device=device))
         given, prepared = Meshes.of(shape, device=device), self._target[1]
-        if not self.request.pictures:
-            with torch.no_grad():
-                return float(metric(given, prepared))
+        with torch.no_grad():
+            views = metric.views(given, prepared)
+            remarks = remarks_on_pictures(views[0], prepared.views[0])
+            if not self.request.pictures:
+                return float(metric.compare_images(views, prepared)), remarks
         differences = metric.differences(given, prepared)
         names = (name, self.request.target.stem) if self.one else (name, "target")
         picture = self._picture(self.request.pictures, name)
         draw_differences(differences, picture, names, stride=self.settings.metric.stride)
-        return differences.score
+        return differences.score, remarks
 
     def has_picture(self, name: str) -> bool:
         """Whether the picture of a couple is there, or none is asked for."""
@@ -156,6 +171,30 @@ class ShapeMeasure:
 
     def _picture(self, pictures: Path, name: str) -> Path:
         return pictures if self.one else pictures / f"{name}.png"
+
+
+class EmptyPictureError(ValueError):
+    """A shape is seen in none of the pictures that are to be compared."""
+
+
+def remarks_on_pictures(views: Tensor, target_views: Tensor) -> list[str]:
+    """What is odd about the views (V, S, S) of a shape and of its target, in words.
+
+    Raises:
+        EmptyPictureError: One of the two is in none of them.
+    """
+    remarks = []
+    for name, pictures in (("shape", views), ("target", target_views)):
+        seen = int((pictures.amax((1, 2)) > 0).sum())
+        if not seen:
+            raise EmptyPictureError(f"the {name} is in none of the {len(pictures)} pictures")
+        border = torch.cat([pictures[:, [0, -1]].flatten(1), pictures[:, :, [0, -1]].flatten(1)], 1)
+        cut = int((border.amax(1) > 0).sum())
+        if seen < len(pictures):
+            remarks.append(f"drkfs: the {name} is in {seen} of the {len(pictures)} pictures")
+        if cut:
+            remarks.append(f"drkfs: the {name} reaches out of {cut} of the {len(pictures)} pictures")
+    return remarks
 
 
 def _printed(scores: list[Score], one: bool) -> str:
@@ -188,7 +227,8 @@ class Score:
     Attributes:
         name: Of the couple.
         status: "ok", "failed" or "no_partner".
-        reason: Why it failed, or which metrics have no value and why; empty if all went well.
+        reason: Why it failed, which metrics have no value and why, and what is odd about the couple, such as a shape
+            that is far larger than its target or out of the picture; empty if all went well.
         values: A number for each metric; NaN where it has none.
         recipe: What the values depend on: the files' contents and how they were compared.
     """
@@ -288,11 +328,15 @@ def _score(couple: Couple, measure: Measure, recipe: str, up: Literal["y", "z"])
     except LiftnetError as error:
         LOG.warning("left out: %s", error)
         return Score(couple.name, FAILED, str(error), {}, recipe)
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        LOG.warning("left out: %s: %s", couple.shape, error)
+        reason = f"{couple.shape}: it cannot be compared with {couple.target} ({error})"
+        return Score(couple.name, FAILED, reason, {}, recipe)
     return Score(couple.name, OK, reason, values, recipe)
 
 
 def _recipe_of(couple: Couple, recipe: str) -> str:
-    return " ".join([*(_content(path) if path else "-" for path in (couple.shape, couple.target)), recipe])
+    return " ".join([*(content_of(path) if path else "-" for path in (couple.shape, couple.target)), recipe])
 
 
 def _content(path: Path) -> str:

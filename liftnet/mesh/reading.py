@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -115,6 +118,35 @@ def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> d
     return found
 
 
+def content_of(path: Path) -> str:
+    """16 hex digits of the SHA-256 of what a mesh file holds, the files that a .gltf names included.
+
+    Where it cannot be read, its path, so that nothing is taken for the same.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        for named in _files_beside(path):
+            with named.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError:
+        return str(path)
+    return digest.hexdigest()[:16]
+
+
+def _files_beside(path: Path) -> list[Path]:
+    """The buffers of a .gltf file that are files, as far as they can be found."""
+    if path.suffix.lower() != ".gltf":
+        return []
+    try:
+        buffers = json.loads(path.read_bytes()).get("buffers", [])
+        named = [path.parent / unquote(buffer["uri"]) for buffer in buffers if "uri" in buffer]
+        return [one for one in named if one.is_file()]
+    except (ValueError, AttributeError, TypeError, OSError):
+        return []
+
+
 def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings) -> None:
     """Refuse what is missing, of no known format, empty or too large."""
     if not path.is_file():
@@ -142,7 +174,8 @@ def _read(path: Path, form: Format, settings: ReadingSettings) -> tuple[Triangle
     except LiftnetError:
         raise
     except DamagedMeshError as error:
-        raise BadMeshError(path, "unreadable", str(error), DAMAGED) from error
+        reason = f"it is no {path.suffix.lower()} file, or a damaged one: {error}"
+        raise BadMeshError(path, "unreadable", reason, DAMAGED) from error
     except UnreadMeshError as error:
         raise BadMeshError(path, error.status, str(error), error.remedy) from error
     except MemoryError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, Float64Array, FloatArray, IntArray
@@ -13,6 +15,8 @@ from liftnet.mesh.mesh import TriangleMesh, face_areas, sample_surface
 
 MISWOUND = 0.01  # fraction of edges run through twice in one direction, above which the winding means nothing
 UNIT = (-0.5, 0.5)
+BEYOND = 32  # voxels a side of the box of a part that lies beyond the cube
+MOST_BOXES = 50
 POINTS_PER_VOXEL = 8  # of a surface that fills a face of a voxel: one in 3,000 such voxels is missed
 SKIN = 1e-4  # how far from the surface one looks for what lies on its sides, world units
 ROUNDS = 30  # of drawing points until enough of them lie on the outside
@@ -23,10 +27,11 @@ def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
 
     From each point a ray goes along each of the six directions of the axes. A ray votes for inside if the faces that
     it meets wind around the point: a face that is left outwards counts +1, one that is entered -1, and the sum is not
-    0. Parts that overlap are thus one solid, a shell that is wound inwards is a hole. Where more than 1 % of the edges
-    are run through twice in the same direction, the winding of faces means nothing, and a ray votes for inside if it
-    meets an odd number of faces. A point is inside with four votes of six. For a closed mesh all six agree; through a
-    hole in the surface, such as the open bottom of a statue, one or two go wrong and are outvoted.
+    0. Parts that overlap are thus one solid. A closed part that is wound inwards is a hole if it lies inside others,
+    and otherwise counts as if it were wound outwards: there is nothing that it could be cut out of. Where more than
+    1 % of the edges are run through twice in the same direction, the winding of faces means nothing, and a ray votes
+    for inside if it meets an odd number of faces. A point is inside with four votes of six. For a closed mesh all six
+    agree; through a hole in the surface, such as the open bottom of a statue, one or two go wrong and are outvoted.
 
     A ray that meets an edge or a corner meets exactly one of the faces there.
 
@@ -40,13 +45,48 @@ def contains(mesh: TriangleMesh, points: FloatArray) -> BoolArray:
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"points must be (N, 3), not {points.shape}")
     wound = miswound_fraction(mesh) <= MISWOUND
+    return _inside(outside_out(mesh).corners if wound else mesh.corners, points, wound)
+
+
+def _inside(corners: FloatArray, points: FloatArray, wound: bool) -> BoolArray:
     votes = np.zeros(len(points), np.int64)
     for axis in range(3):
         order = [axis, (axis + 1) % 3, (axis + 2) % 3]
-        corners = np.ascontiguousarray(mesh.corners[:, :, order])
+        turned = np.ascontiguousarray(corners[:, :, order])
         rays = np.ascontiguousarray(points[:, order], np.float64)
-        votes += _votes(corners, rays, *_columns(corners), wound)
+        votes += _votes(turned, rays, *_columns(turned), wound)
     return votes > 3
+
+
+def parts_of(mesh: TriangleMesh) -> IntArray:
+    """(F,) the number of the connected part, from 0, that each face belongs to; parts share no vertex."""
+    ends = np.concatenate([mesh.faces[:, :2], mesh.faces[:, 1:]])
+    links = coo_matrix((np.ones(len(ends), bool), ends.T), shape=(len(mesh.vertices),) * 2)
+    labels = connected_components(links, directed=False)[1][mesh.faces[:, 0]]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def outside_out(mesh: TriangleMesh) -> TriangleMesh:
+    """The mesh, its closed parts that are wound inwards turned unless they lie inside the others, as cavities do."""
+    part = parts_of(mesh)
+    count = int(part.max()) + 1
+    if count == 1:
+        return mesh
+    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
+    way = np.where(edges[:, 0] < edges[:, 1], 1, -1)
+    low, high = np.sort(edges, axis=1).T
+    edge = np.unique(low.astype(np.int64) * len(mesh.vertices) + high, return_inverse=True)[1]
+    balanced = np.bincount(edge, way)[edge] == 0
+    is_open = np.bincount(np.tile(part, 3), ~balanced, count) > 0
+    corners = mesh.corners - mesh.vertices.mean(0)
+    inwards = ~is_open & (np.bincount(part, np.linalg.det(corners), count) < 0)
+    if not inwards.any() or inwards.all():
+        return mesh
+    those = inwards[part]
+    enclosed = _inside(mesh.corners[~those], mesh.corners[those].mean(1), True)
+    hole = np.bincount(part[those], ~enclosed, count) == 0
+    turned = those & ~hole[part]
+    return replace(mesh, faces=np.where(turned[:, None], mesh.faces[:, ::-1], mesh.faces))
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,11 +169,12 @@ def voxelise(mesh: TriangleMesh, resolution: int = 32, bounds: tuple[float, floa
         (R, R, R) bool, indexed x, y, z.
     """
     wound = miswound_fraction(mesh) <= MISWOUND
+    solid = outside_out(mesh) if wound else mesh
     along = _centres(resolution, bounds)
     votes = np.zeros((resolution,) * 3, np.int64)
     for axis in range(3):  # the points of a row of voxels share both rays along it
         order = [axis, (axis + 1) % 3, (axis + 2) % 3]
-        corners = np.ascontiguousarray(mesh.corners[:, :, order])
+        corners = np.ascontiguousarray(solid.corners[:, :, order])
         votes += _grid_votes(corners, along, *_columns(corners), wound).transpose(np.argsort(order))
     return votes > 3
 
@@ -193,10 +234,48 @@ def with_thin_parts(voxels: BoolArray, mesh: TriangleMesh, seed: int, bounds: tu
     return voxels | (crossed & ~binary_dilation(voxels, np.ones((3, 3, 3), bool)))
 
 
-def iou(inside: BoolArray, target: BoolArray) -> float:
-    """Intersection over union of two sets of voxels or of answers to the same points; NaN if both are empty."""
-    union = int((inside | target).sum())
-    return int((inside & target).sum()) / union if union else float("nan")
+def iou(inside: BoolArray, target: BoolArray, beyond: float = 0.0) -> float:
+    """Intersection over union of two sets of voxels or of answers to the same points.
+
+    Args:
+        inside: Of the shape.
+        target: Of the target.
+        beyond: How many more voxels, or points, the shape has where none were looked at.
+
+    Returns:
+        0 to 1; NaN if both are empty.
+    """
+    union = int((inside | target).sum()) + beyond
+    return float((inside & target).sum() / union) if union else float("nan")
+
+
+def volume_beyond(mesh: TriangleMesh, bounds: tuple[float, float] = UNIT) -> float:
+    """The volume of a mesh beyond a cube, of each of its parts as well as `BEYOND` voxels a side tell it.
+
+    Boxes of parts that meet are looked at as one where there are many of them.
+    """
+    low, high = bounds
+    if mesh.vertices.min() >= low and mesh.vertices.max() <= high:
+        return 0.0
+    part = parts_of(mesh)
+    count = int(part.max()) + 1
+    lows, highs = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    np.minimum.at(lows, part, mesh.corners.min(1))
+    np.maximum.at(highs, part, mesh.corners.max(1))
+    out = ((lows < low) | (highs > high)).any(1) & (highs > lows).all(1)
+    boxes = np.stack([lows[out], highs[out]], axis=1)
+    if len(boxes) > MOST_BOXES:
+        boxes = np.stack([boxes[:, 0].min(0), boxes[:, 1].max(0)])[None]
+    boxes = boxes[np.argsort(-np.prod(boxes[:, 1] - boxes[:, 0], axis=1))]
+    volume = 0.0
+    for number, (start, end) in enumerate(boxes):
+        points = start + grid_centres(BEYOND, (0.0, 1.0)) * (end - start)
+        counted = ((points > low) & (points < high)).all(1)
+        for other in boxes[:number]:
+            counted |= ((points > other[0]) & (points < other[1])).all(1)
+        inside = contains(mesh, points[~counted]).sum()
+        volume += float(inside) * float(np.prod((end - start) / BEYOND))
+    return volume
 
 
 def _columns(corners: FloatArray) -> tuple[IntArray, IntArray, FloatArray, float, int]:

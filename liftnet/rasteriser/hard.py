@@ -21,6 +21,7 @@ from liftnet.rasteriser.camera_batch import CameraBatch
 _Views = tuple[Float64Array, UInt32Array, Float64Array, Float64Array]
 _SHIFT = 8  # bits of a corner's position within a pixel
 _SUBPIXELS, _HALF = 1 << _SHIFT, 1 << (_SHIFT - 1)
+LARGEST = 1e15  # coordinate of a vertex: what is computed of it is finite
 _OUTSIDE = 2**28  # subpixels; farther corners are held here: the products below stay under 2^63
 
 
@@ -113,6 +114,8 @@ def _checked(vertices: npt.ArrayLike, faces: npt.ArrayLike, cameras: CameraBatch
     triangles = np.ascontiguousarray(triangles, np.uint32)
     if not np.isfinite(points).all():
         raise ValueError("vertices must be finite")
+    if len(points) and np.abs(points).max() > LARGEST:
+        raise ValueError(f"a vertex lies farther than {LARGEST:g} from the origin; scale the mesh to ordinary numbers")
     rotations = np.ascontiguousarray(cameras.rotation.detach().cpu().numpy(), np.float64)
     translations = np.ascontiguousarray(cameras.translation.detach().cpu().numpy(), np.float64)
     if not cameras.orthographic and len(points):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +14,9 @@ from liftnet.rasteriser.soft_images import Backend, SoftImages, rasterise
 from liftnet.rasteriser.softness import Softness
 
 AT_ONCE = 2_000_000  # triangles, counted once per view, that are drawn together: bounds what is held besides results
+SIDE_LIMIT = 1e5  # image coordinates: faces that reach farther are cut
+SIDES = 64.0  # where, in image coordinates
+LARGEST = 1e9  # coordinate of a vertex: products of four are finite in float32
 MARGIN = 8.0  # the gradient of 1 / |n| overflows where |n|^2 falls to the largest number to the power of -2/3
 
 
@@ -180,9 +183,20 @@ def _seen(vertices: Tensor, faces: Tensor, cameras: CameraBatch, light: Light, n
     image = torch.arange(count, device=vertices.device).repeat_interleave(len(faces))
     points = cameras.in_camera(vertices)
     if bool((points.detach()[..., 2] >= near).all()):
-        return _Scene(_corners(cameras.to_image(points), faces), shades, image, count)
+        flat = cameras.to_image(points)
+        if not _reaches_far(flat):
+            return _Scene(_corners(flat, faces), shades, image, count)
     triangles, source = clip_near(_corners(points, faces), near)
-    return _Scene(cameras.to_image(triangles), shades[source], image[source], count)
+    flat = cameras.to_image(triangles)
+    if _reaches_far(flat):
+        triangles, inner = clip_sides(triangles, cameras)
+        flat, source = cameras.to_image(triangles), source[inner]
+    return _Scene(flat, shades[source], image[source], count)
+
+
+def _reaches_far(flat: Tensor) -> bool:
+    """Whether projected points lie so far beside the image that kernels cannot hold them."""
+    return flat.numel() > 0 and float(flat.detach()[..., :2].abs().max()) > SIDE_LIMIT
 
 
 def _corners(points: Tensor, faces: Tensor) -> Tensor:
@@ -205,6 +219,8 @@ def _check(vertices: Tensor, faces: Tensor) -> None:
         raise ValueError(f"faces name vertices from {int(faces.min())} to {int(faces.max())} of {len(vertices)}")
     if not bool(torch.isfinite(vertices).all()):
         raise ValueError("the coordinates of all vertices must be finite")
+    if len(vertices) and float(vertices.detach().abs().max()) > LARGEST:
+        raise ValueError(f"a vertex lies farther than {LARGEST:g} from the origin; scale the mesh to ordinary numbers")
 
 
 def clip_near(triangles: Tensor, near: float) -> tuple[Tensor, Tensor]:
@@ -219,13 +235,45 @@ def clip_near(triangles: Tensor, near: float) -> tuple[Tensor, Tensor]:
         from. A triangle with one corner before the plane becomes two, one with two such corners a smaller one; those
         before the plane are gone.
     """
-    before = triangles.detach()[..., 2] < near
+    return _clipped(triangles, triangles.detach()[..., 2] - near, lambda a, b: _crossing_near(a, b, near))
+
+
+def clip_sides(triangles: Tensor, cameras: CameraBatch) -> tuple[Tensor, Tensor]:
+    """Keep what lies within `SIDES` images to each side; as `clip_near`, of triangles behind the near plane."""
+    source = torch.arange(len(triangles), device=triangles.device)
+    for axis in (0, 1):
+        for sign in (1.0, -1.0):
+
+            def distance(points: Tensor, axis: int = axis, sign: float = sign) -> Tensor:
+                width = 1.0 if cameras.orthographic else points[..., 2]
+                return SIDES * cameras.half_width * width - sign * points[..., axis]
+
+            def crossing(start: Tensor, end: Tensor, distance: Callable[[Tensor], Tensor] = distance) -> Tensor:
+                before, behind = distance(start), distance(end)
+                return start + (before / (before - behind))[:, None] * (end - start)
+
+            triangles, inner = _clipped(triangles, distance(triangles.detach()), crossing)
+            source = source[inner]
+    return triangles, source
+
+
+def _clipped(
+    triangles: Tensor, distance: Tensor, crossing: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Keep what of triangles lies behind a plane.
+
+    Args:
+        triangles: (T, 3, 3).
+        distance: (T, 3) of their corners from the plane, below 0 before it.
+        crossing: From two ends (M, 3) on either side to where the segments cross the plane, (M, 3).
+    """
+    before = distance < 0
     corners = before.sum(1)
     whole, one, two = ((corners == number).nonzero()[:, 0] for number in (0, 1, 2))
     a, b, c = _turned(triangles[one], before[one])  # a lies before the plane
-    ab, ac = _crossing(a, b, near), _crossing(a, c, near)
+    ab, ac = crossing(a, b), crossing(a, c)
     d, e, f = _turned(triangles[two], ~before[two])  # d lies behind the plane
-    de, df = _crossing(d, e, near), _crossing(d, f, near)
+    de, df = crossing(d, e), crossing(d, f)
     pieces = [triangles[whole]] + [torch.stack(piece, 1) for piece in ((ab, b, c), (ab, c, ac), (d, de, df))]
     source = torch.cat([whole, one, one, two])
     order = torch.argsort(source, stable=True)
@@ -240,7 +288,7 @@ def _turned(triangles: Tensor, odd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return a, b, c
 
 
-def _crossing(start: Tensor, end: Tensor, near: float) -> Tensor:
+def _crossing_near(start: Tensor, end: Tensor, near: float) -> Tensor:
     """Where segments (M, 3) that have one end on each side cross the plane."""
     share = (near - start[:, 2]) / (end[:, 2] - start[:, 2])
     flat = start[:, :2] + share[:, None] * (end - start)[:, :2]

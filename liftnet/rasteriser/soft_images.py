@@ -13,6 +13,8 @@ from liftnet.rasteriser import reference
 from liftnet.rasteriser.softness import Softness, TileLists, bin_triangles
 
 Backend = Literal["reference", "numba", "triton"]
+FARTHEST = 1e6  # image coordinates: beyond, float32 loses the edges that cross the image
+DEEPEST = 1e15  # its square is still finite
 _KERNELS = {"numba": "liftnet.rasteriser.numba_kernels", "triton": "liftnet.rasteriser.triton_kernels"}
 
 
@@ -163,7 +165,13 @@ def _check(triangles: Tensor, shades: Tensor, image: Tensor, count: int, image_s
 
 
 def _check_depths(triangles: Tensor, softness: Softness) -> None:
-    finite = torch.isfinite(triangles.detach()).all()
-    positive = (triangles.detach()[..., 2] > 0).all() if softness.perspective else finite
+    """Kernels compute in float32 and count pixels in integers: numbers that these cannot hold overrun memory."""
+    given = triangles.detach().float()
+    finite = torch.isfinite(given).all()
+    positive = (given[..., 2] > 0).all() if softness.perspective else finite
     if not bool(finite & positive):
         raise ValueError("triangles need finite coordinates and, in perspective, positive depths; see `clip_near`")
+    if len(given) and float(given[..., :2].abs().max()) > FARTHEST:
+        raise ValueError(f"triangles reach more than {FARTHEST:g} images to the side; see `clip_sides`")
+    if len(given) and float(given[..., 2].abs().max()) > DEEPEST:
+        raise ValueError(f"triangles lie deeper than {DEEPEST:g}")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_stage
+from liftnet.core.log import get_logger
 from liftnet.core.settings import settings_from
 from liftnet.render.settings import SET_NAMES, MuseumSettings, SetSettings, ShapeFileSettings
 
@@ -22,6 +23,7 @@ def add_commands(stages: Subparsers) -> None:
     rendered = add_command(commands, "set", _set, what, SetSettings)
     rendered.add_argument("--set", required=True, choices=SET_NAMES, help="whose protocol")
     rendered.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the set")
+    rendered.add_argument("--lenient", action="store_true", help="exit 0 though some shapes were set aside")
     what = "meshes of the generated classes as <class>/<name>.ply, y up, with a table shapes.csv"
     shapes = add_command(commands, "shapes", _shapes, what, ShapeFileSettings)
     shapes.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the meshes")
@@ -34,15 +36,21 @@ def _museum(arguments: argparse.Namespace) -> None:
     render_museum(arguments.out, settings_from(arguments, MuseumSettings), arguments.seed, arguments.threads)
 
 
-def _set(arguments: argparse.Namespace) -> None:
+def _set(arguments: argparse.Namespace) -> int:
+    from liftnet.data.schemas import SHAPES, read_table
     from liftnet.render.reconstruction import NAME, render_reconstruction_set
     from liftnet.render.sets import render_set
 
     settings = settings_from(arguments, SetSettings)
     if arguments.set == NAME:
         render_reconstruction_set(arguments.out, settings, arguments.seed, arguments.threads)
-        return
-    render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)
+        return 0
+    truth = render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)
+    shapes = read_table(truth.with_name("shapes.parquet"), SHAPES).to_pylist()
+    failed = sum(shape["status"] != "ok" for shape in shapes)
+    if failed:
+        get_logger("render").warning("%d of %d shapes were set aside; shapes.parquet says why", failed, len(shapes))
+    return 0 if arguments.lenient or not failed else 1
 
 
 def _shapes(arguments: argparse.Namespace) -> None:

@@ -127,7 +127,7 @@ def _write_shape(root: Path, shape: PlacedShape, asked: PicturedShapeSettings) -
     """Write a shape's mesh, target and pictures; returns its row, with what the table of views says of them."""
     row: dict[str, Any] = {
         **{"shape_id": shape.shape_id, "class": shape.class_name, "split": shape.split, "source": shape.source},
-        **{"status": "ok", "reason": "rendered", "views": [], "source_bytes": shape.size},
+        **{"status": "ok", "reason": "rendered", "views": [], "source_content": shape.content},
     }
     try:
         placed = shape.make()

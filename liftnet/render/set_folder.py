@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.mesh.reading import content_of
 
 LOG = get_logger("render")
 RECORD = "set.json"
@@ -27,7 +29,8 @@ class Listed:
         split: train, val or test.
         source: Path below the folder of the set, or "generated".
         seed: Of everything random about it.
-        path: Its file; None where it is generated or a recording.
+        path: Its file, of a recording its folder; None where it is generated.
+        up: The axis that points up in its file.
     """
 
     shape_id: str
@@ -36,11 +39,28 @@ class Listed:
     source: str
     seed: int
     path: Path | None = field(default=None, kw_only=True)
+    up: str = field(default="y", kw_only=True)
 
     @property
-    def size(self) -> int | None:
-        """Bytes of its file: another number means another shape. None without a file."""
-        return self.path.stat().st_size if self.path and self.path.exists() else None
+    def content(self) -> str | None:
+        """What it is made of: its file's contents, and what a table says of it; None where it is generated."""
+        if self.path is None:
+            return None
+        content = content_of_frames(self.path) if self.path.is_dir() else content_of(self.path)
+        return f"{content} {self.up} {self.class_name} {self.split}"
+
+
+def content_of_frames(folder: Path) -> str:
+    """16 hex digits that stand for a recording: names, sizes and times of its pictures, contents of the rest."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix.lower() in (".json", ".txt", ""):
+            digest.update(f"{path.relative_to(folder)} {content_of(path)}\n".encode("utf-8", "surrogateescape"))
+        elif path.is_file():
+            stat = path.stat()
+            line = f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 ListedShape = TypeVar("ListedShape", bound=Listed)
@@ -77,7 +97,7 @@ class SetFolder:
         """What became of a shape; None where nothing has, or its file is another one since."""
         path = self.done(shape)
         row = read_json(path) if path.exists() else None
-        return row if row is not None and row.get("source_bytes") == shape.size else None
+        return row if row is not None and row.get("source_content") == shape.content else None
 
     def prepare(self, shapes: Sequence[Listed]) -> None:
         """Keep what fits the record, remove a set of another one, refuse a folder that is something else.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from liftnet.core.errors import LiftnetError
+from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json
 from liftnet.core.ids import slug, stable_seed
 from liftnet.core.log import get_logger
@@ -144,7 +144,7 @@ def _render_shape(rendered: RenderedSet, shape: Shape, count: int) -> None:
     row: dict[str, Any] = {
         **{"shape_id": shape.shape_id, "class": shape.class_name, "class_id": slug(shape.class_name)},
         **{"split": shape.split, "source": shape.source, "status": "ok", "reason": "rendered", "views": []},
-        "source_bytes": shape.size,
+        "source_content": shape.content,
     }
     try:
         body, frames = frames_of(rendered.name, shape, count, rendered.settings)
@@ -154,9 +154,10 @@ def _render_shape(rendered: RenderedSet, shape: Shape, count: int) -> None:
             truths.append(frame[1])
         if not truths:
             raise BadMeshError(shape.shape_id, "no_views", "no view shows it")
-    except BadMeshError as problem:
+    except (BadMeshError, BadImageError) as problem:
         LOG.warning("%s set aside: %s", shape.source if shape.source != "generated" else shape.shape_id, problem)
-        row |= {"status": problem.status, "reason": problem.reason, "views": []}
+        reason = problem.reason + (f". {problem.remedy}" if problem.remedy else "")
+        row |= {"status": problem.status, "reason": reason, "views": []}
     else:
         pairs = _write_pairs(rendered, shape, truths)
         row |= body | pairs | {"n_views": len(truths)}

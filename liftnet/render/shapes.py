@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.core.files import read_json, write_text
+from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.types import UInt8Array
 from liftnet.data.codes import SPLITS
 from liftnet.data.masks import read_mask
-from liftnet.data.pictures import read_image, read_levels
+from liftnet.data.pictures import picture_size, read_image, read_levels
 from liftnet.data.truth import TrueView
 from liftnet.geometry.cameras import Camera
 from liftnet.mesh.isosurface import mesh_field
@@ -31,6 +31,7 @@ from liftnet.mesh.settings import ReadingSettings
 from liftnet.mesh.writing import write_mesh
 from liftnet.render.artists import Work, plan_works
 from liftnet.render.classes import CLASSES, make_shape, make_surface
+from liftnet.render.intrinsics import read_intrinsics
 from liftnet.render.set_folder import Listed
 from liftnet.render.settings import SetSettings
 
@@ -43,7 +44,6 @@ GENERATED = "generated"
 PER_ARTIST = 5
 SHAPENET_FRACTIONS = (0.1, 0.2)  # val and test of ShapeNetCore's own splits
 SCAN_UNIT = "cm"  # of the depth of a recording, and of a photograph taken in its place
-PRIMESENSE = {"fx": 525.0, "fy": 525.0, "cx": 319.5, "cy": 239.5}  # nominal, as stated with the recordings
 MM_PER_CM = 10.0
 PICTURES = (".png", ".jpg", ".jpeg")
 SYNSETS = {
@@ -247,7 +247,7 @@ def _sketchfab(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
         make = partial(read_solid, path, up, settings.views.blender)
         shape_id = stable_id(name)
         own = stable_seed(seed, source)
-        yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, own, make, path=path)
+        yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, own, make, path=path, up=up)
 
 
 def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
@@ -255,7 +255,8 @@ def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
     found = [folder for folder in sorted(root.iterdir()) if is_recording(folder)]
     for folder in found[: settings.scanned.max_objects]:
         own = stable_seed(seed, folder.name)
-        yield Shape(stable_id(folder.name), SCULPTURE, "test", folder.name, own, partial(open_recording, folder))
+        make = partial(open_recording, folder)
+        yield Shape(stable_id(folder.name), SCULPTURE, "test", folder.name, own, make, path=folder)
     if not found:
         meshes = sorted(_sketchfab(root, settings, seed), key=lambda shape: stable_fraction(shape.source, "pick"))
         for shape in meshes[: settings.scanned.max_objects]:
@@ -406,12 +407,14 @@ class Recording:
         image = read_image(_picture(self.folder / "rgb", name))
         size = (image.shape[1], image.shape[0])
         mask = read_mask(_picture(self.folder / "mask", name), size)
-        path = self.folder / "depth" / f"{name}.png"
-        depth = read_levels(path).astype(np.float32) / np.float32(MM_PER_CM)
+        path = _picture(self.folder / "depth", name)
+        levels = read_levels(path)
+        measured = (levels > 0) & (levels < np.iinfo(levels.dtype).max)  # the largest: saturated
+        depth = levels.astype(np.float32) / np.float32(MM_PER_CM)
         if depth.shape != mask.shape:
             reason = f"has the shape {depth.shape}, its colour image {mask.shape}"
             raise BadImageError(path, "wrong_size", reason, "Register the depth to the colour images")
-        known = mask & (depth > 0)
+        known = mask & measured
         if not known.any():
             raise BadImageError(path, "no_depth", "has no depth on the mask", "Leave the frame out")
         return image, TrueView(np.where(known, depth, np.nan).astype(np.float32), self.camera, SCAN_UNIT)
@@ -426,7 +429,7 @@ def open_recording(folder: Path) -> Recording:
     """The frames that have colour, depth and a mask.
 
     Raises:
-        BadMeshError: There are none, or its intrinsics cannot be read.
+        BadMeshError: There are none, or its intrinsics cannot be used.
     """
     names = [
         {path.stem for path in (folder / part).iterdir() if path.suffix.lower() in PICTURES}
@@ -435,19 +438,21 @@ def open_recording(folder: Path) -> Recording:
     shared = sorted(set.intersection(*names))
     if not shared:
         raise BadMeshError(folder, "no_frames", "no frame has colour, depth and a mask of the same name")
-    return Recording(folder, tuple(shared), _camera(folder / "intrinsics.json"))
+    return Recording(folder, tuple(shared), _camera(folder, shared[0]))
 
 
 def _picture(folder: Path, name: str) -> Path:
-    return next(path for path in sorted(folder.glob(f"{name}.*")) if path.suffix.lower() in PICTURES)
+    return next(path for path in sorted(folder.iterdir()) if path.stem == name and path.suffix.lower() in PICTURES)
 
 
-def _camera(path: Path) -> Camera:
-    """The camera of a recording, in cm; the nominal one of the sensor without intrinsics.json."""
+def _camera(folder: Path, name: str) -> Camera:
+    """The camera of a recording, in cm.
+
+    Raises:
+        BadMeshError: Its intrinsics cannot be used, or its pictures cannot be read.
+    """
     try:
-        values = {**PRIMESENSE, **(read_json(path) if path.exists() else {})}
-        fx, fy, cx, cy = (float(values[name]) for name in PRIMESENSE)
-    except (LiftnetError, TypeError, ValueError) as error:
-        raise BadMeshError(path, "bad_intrinsics", f"cannot be used ({error})") from error
-    intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    return Camera(intrinsics, np.eye(3), np.zeros(3))
+        size = picture_size(_picture(folder / "rgb", name))
+    except BadImageError as error:
+        raise BadMeshError(folder, "no_frames", str(error), error.remedy) from error
+    return Camera(read_intrinsics(folder, (size[0], size[1])), np.eye(3), np.zeros(3))

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
-from liftnet.core.types import FloatArray
+from liftnet.core.types import BoolArray, FloatArray
 from liftnet.mesh import voxels
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.shape import distances
 from liftnet.shape.alignment import placements
 from liftnet.shape.described import Described
 from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings
+
+ODD_FACTOR = 1.5  # of sizes
+ODD_DISTANCE = 0.5  # of middles, in sizes of the target
+ODD_SHARE = 0.02  # of a surface
+VOXEL_POINTS = 20_000
+UNITS = {
+    **{1000.0: "millimetres instead of metres", 0.001: "metres instead of millimetres"},
+    **{100.0: "centimetres instead of metres", 0.01: "metres instead of centimetres"},
+    **{10.0: "millimetres instead of centimetres", 0.1: "centimetres instead of millimetres"},
+    **{25.4: "millimetres instead of inches", 1 / 25.4: "inches instead of millimetres"},
+    **{39.37: "inches instead of metres", 0.0254: "metres instead of inches"},
+}
 
 
 @dataclass(frozen=True)
@@ -27,10 +40,12 @@ class Comparison:
     Attributes:
         values: Of each metric, NaN where it failed.
         reasons: Why, of each that failed.
+        remarks: What is odd about the two, in words, so that a value may not say what it seems to.
     """
 
     values: dict[str, float]
     reasons: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class Pair:
@@ -73,13 +88,41 @@ class Pair:
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """The cube from -.5 to .5, grown where a shape reaches out of it, so that nothing is cut off.
+        """The cube that holds the target, about its middle: from -.5 to .5, or of its own size if it was not placed.
 
-        Shapes that were not placed have a cube of their own size.
+        It does not grow with the shape, or a single part far away would leave all else too few voxels.
         """
+        if self.settings.align != "none":
+            return voxels.UNIT
+        half = float(np.ptp(self.target.vertices, axis=0).max()) / 2
+        return -half, half
+
+    @cached_property
+    def whole(self) -> tuple[float, float]:
+        """The cube of both shapes, about the origin and not smaller than `bounds`: nothing is cut off."""
         reach = max(float(np.abs(mesh.vertices).max()) for mesh in (self.mesh, self.target))
         half = reach if self.settings.align == "none" else max(0.5, reach)
         return -half, half
+
+    @cached_property
+    def solids(self) -> tuple[TriangleMesh, TriangleMesh]:
+        """The mesh and the target about the middle of the cube."""
+        if self.settings.align != "none":
+            return self.mesh, self.target
+        middle = (self.target.vertices.min(0) + self.target.vertices.max(0)) / 2
+        mine, target = (replace(mesh, vertices=mesh.vertices - middle) for mesh in (self.mesh, self.target))
+        return mine, target
+
+    @cached_property
+    def grids(self) -> tuple[BoolArray, BoolArray]:
+        """Solid voxels of the mesh and of the target in the cube."""
+        mine, target = (voxels.voxelise(mesh, self.settings.voxels, self.bounds) for mesh in self.solids)
+        return mine, target
+
+    @cached_property
+    def volume_beyond(self) -> float:
+        """What of the shape's volume lies beyond the cube."""
+        return voxels.volume_beyond(self.solids[0], self.bounds)
 
 
 @dataclass(frozen=True)
@@ -179,25 +222,27 @@ def earth_mover(pair: Pair) -> float:
 
 @shape_metric("iou", "IoU", 0.0, higher_is_better=True)
 def iou(pair: Pair) -> float:
-    """Of voxels in the cube of `Pair.bounds`."""
-    grids = [voxels.voxelise(mesh, pair.settings.voxels, pair.bounds) for mesh in (pair.mesh, pair.target)]
-    return voxels.iou(*grids)
+    """Of voxels in the cube of `Pair.bounds`; what of the shape lies beyond it counts in the union."""
+    low, high = pair.bounds
+    voxel = ((high - low) / pair.settings.voxels) ** 3
+    return voxels.iou(*pair.grids, pair.volume_beyond / voxel)
 
 
 @shape_metric("iou_flood", "IoU by flood", 0.0, higher_is_better=True)
 def iou_flood(pair: Pair) -> float:
     """Of voxels that the surfaces touch or enclose, see `voxels.flooded`: for open surfaces, such as patches."""
-    grids = [voxels.flooded(mesh, pair.settings.voxels, pair.bounds) for mesh in (pair.mesh, pair.target)]
-    return voxels.iou(*grids)
+    mine, target = (voxels.flooded(mesh, pair.settings.voxels, pair.whole) for mesh in (pair.mesh, pair.target))
+    return voxels.iou(mine, target)
 
 
 @shape_metric("iou_points", "IoU of points", 0.0, higher_is_better=True)
 def iou_points(pair: Pair) -> float:
-    """Of `points` points drawn evenly from the cube of `Pair.bounds` (Mescheder et al., 2019)."""
+    """Of `points` points drawn evenly from the cube of `Pair.bounds` (Mescheder et al., 2019), and beyond as `iou`."""
     low, high = pair.bounds
     generator = np.random.default_rng(stable_seed(pair.seed, "inside"))
     points = low + (high - low) * generator.random((pair.settings.points, 3))
-    return voxels.iou(voxels.contains(pair.mesh, points), voxels.contains(pair.target, points))
+    mine, target = (voxels.contains(mesh, points) for mesh in pair.solids)
+    return voxels.iou(mine, target, pair.volume_beyond / (high - low) ** 3 * len(points))
 
 
 @shape_metric("lfd", "LFD", 30_000.0)
@@ -255,6 +300,7 @@ def compare(
     moves = placements(shapes[0].mesh, shapes[1].mesh, settings.align, settings.size, settings.turns, seed)
     mine, theirs = (shape.placed(move) for shape, move in zip(shapes, moves, strict=True))
     pair = Pair(mine, theirs, settings, seed)
+    remarks = list(remarks_on_size(shapes[0].mesh, shapes[1].mesh, settings.align))
     values: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name in names:
@@ -265,7 +311,44 @@ def compare(
         else:
             if math.isnan(values[name]):
                 reasons[name] = "it is not defined for these meshes"
-    return Comparison(values, reasons)
+    if "iou" in names:
+        remarks += remarks_on_voxels(pair)
+    return Comparison(values, reasons, tuple(remarks))
+
+
+def remarks_on_size(mesh: TriangleMesh, target: TriangleMesh, align: str = "target") -> Iterator[str]:
+    """What is odd about a shape's size and place beside its target's, where these count."""
+    if align not in ("none", "target") or not (len(mesh.vertices) and len(target.vertices)):
+        return
+    sizes = [float(np.ptp(shape.vertices, axis=0).max()) for shape in (mesh, target)]
+    middles = [(shape.vertices.min(0) + shape.vertices.max(0)) / 2 for shape in (mesh, target)]
+    factor, away = sizes[0] / sizes[1], float(np.linalg.norm(middles[0] - middles[1])) / sizes[1]
+    if max(factor, 1 / factor) >= ODD_FACTOR:
+        unit = next((f", as {name}" for ratio, name in UNITS.items() if abs(factor / ratio - 1) < 0.02), "")
+        yield f"the shape is {factor:.3g} times as large as its target{unit}"
+    if away >= ODD_DISTANCE * max(1.0, factor):
+        yield f"its middle lies {away:.3g} sizes of the target away from the target's"
+
+
+def remarks_on_voxels(pair: Pair) -> Iterator[str]:
+    """What of the two surfaces lies at no solid voxel: sheets, parts thinner than voxels, and what is out of the cube.
+
+    A voxel is seen from its neighbours too, since a surface runs along the border of the solid.
+    """
+    low, high = pair.bounds
+    names = ("the shape's", "the target's")
+    shift = pair.solids[1].vertices[0] - pair.target.vertices[0]
+    for name, grid, (drawn, _) in zip(names, pair.grids, pair.samples, strict=True):
+        points = drawn[:VOXEL_POINTS] + shift
+        cells = np.floor((points - low) / (high - low) * len(grid)).astype(np.int64)
+        inside = ((cells >= -1) & (cells <= len(grid))).all(1)  # a face of the cube itself is not beyond it
+        cells = cells[inside].clip(0, len(grid) - 1)
+        seen = binary_dilation(grid, np.ones((3, 3, 3), bool))[tuple(cells.T)]
+        hidden, beyond = float((~seen).sum()) / len(points), float((~inside).mean())
+        if hidden > ODD_SHARE:
+            yield f"iou: voxels do not see {100 * hidden:.0f} % of {name} surface, which is too thin or open"
+        if beyond > ODD_SHARE:
+            yield f"iou: {100 * beyond:.0f} % of {name} surface lies beyond the cube of the target"
 
 
 def _described(shape: TriangleMesh | Described, settings: ComparisonSettings, seed: int) -> Described:

@@ -137,6 +137,48 @@ def settings_of_entry(entry: Mapping[str, Any]) -> str:
     return json_without_braces(json.dumps(options, sort_keys=True))
 
 
+def files_below(path: str) -> list[str]:
+    """The files of a folder and of all folders in it, sorted, hidden ones left out; a file is itself.
+
+    Names that are no UTF-8 are left out too: no rule can name them, and the command that reads the folder says so.
+    """
+    named = Path(path)
+    if not named.is_dir():
+        return [str(named)]
+    found = (one for one in named.rglob("*") if one.is_file() and not _is_hidden(one.relative_to(named)))
+    return sorted(text for one in found if (text := str(one)).isprintable())
+
+
+def state_of_files(*paths: str | None) -> str:
+    """16 hex digits that change when a file of these folders comes, goes, or is replaced by an older or newer one."""
+    files = [file for path in paths if path for file in files_below(path)]
+    return _state(files)
+
+
+def state_of_shapenet(folder: str | None) -> str:
+    """As `state_of_files`, of a folder in the layout of ShapeNetCore: its meshes and its table, not their pictures."""
+    if not folder:
+        return _state([])
+    root = Path(folder)
+    patterns = ("all.csv", "*/*/models/model_normalized.obj", "*/*/model.obj")
+    return _state(sorted(str(path) for pattern in patterns for path in root.glob(pattern)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _state(files: list[str]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            stat = Path(file).stat()
+        except OSError:
+            continue
+        digest.update(f"{file} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
 def split_lists(folder: str | None) -> list[str]:
     """The files of the lists of splits in a folder; none without a folder."""
     return [without_braces(str(path)) for path in sorted(Path(folder).glob("*"))] if folder else []

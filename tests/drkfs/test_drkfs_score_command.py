@@ -1,5 +1,6 @@
 """`drkfs score` from files to a table and pictures, with the weights of the package."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_folders_become_a_table_with_pictures(shapes: Path) -> None:
     out, pictures = shapes / "scores.csv", shapes / "pictures"
     words = ["drkfs", "score", str(shapes / "given"), str(shapes / "wanted"), "--out", str(out), *SMALL]
     words += ["--pictures", str(pictures), "--score.metrics", "chamfer_l1", "drkfs"]
-    assert main(words) == 0
+    assert main(words) == 1, "two could not be compared"
     table = pd.read_csv(out).set_index("name")
     assert table.columns.tolist() == ["status", "reason", "chamfer_l1", "drkfs"]
     assert table.status.to_dict() == {
@@ -54,7 +55,7 @@ def test_folders_become_a_table_with_pictures(shapes: Path) -> None:
     assert sorted(path.name for path in pictures.iterdir()) == ["other.png", "parts.png", "same.png"]
     first = out.read_bytes()
     (pictures / "same.png").unlink()
-    assert main(words) == 0  # nothing but the lost picture is made again
+    assert main([*words, "--lenient"]) == 0  # nothing but the lost picture is made again
     assert (pictures / "same.png").is_file()
     assert out.read_bytes() == first
 
@@ -76,3 +77,49 @@ def test_a_file_that_is_no_shape_fails_in_words(shapes: Path, capsys: pytest.Cap
 def test_an_unknown_metric_is_refused_before_anything_is_read(shapes: Path) -> None:
     pair = [str(shapes / "given" / "same.obj"), str(shapes / "wanted" / "same.ply")]
     assert main(["drkfs", "score", *pair, *SMALL, "--score.metrics", "beauty"]) == 1
+
+
+def test_shapes_that_the_pictures_or_voxels_cannot_tell_are_said_in_their_rows(tmp_path: Path) -> None:
+    box = trimesh.creation.box((1, 0.6, 0.4))
+    for name, matrix in {"metres": 1.0, "millimetres": 1000.0, "beside": None, "larger": 2.0}.items():
+        moved = box.copy().apply_translation((50, 0, 0)) if matrix is None else box.copy().apply_scale(matrix)
+        write(moved, tmp_path / "given" / f"{name}.ply")
+        write(box, tmp_path / "wanted" / f"{name}.ply")
+    out = tmp_path / "scores.csv"
+    words = ["drkfs", "score", str(tmp_path / "given"), str(tmp_path / "wanted"), "--out", str(out), *SMALL]
+    assert main([*words, "--score.metrics", "drkfs", "iou"]) == 0
+    table = pd.read_csv(out).set_index("name").fillna({"reason": ""})
+    assert (table.status == "ok").all()
+    assert table.reason["metres"] == ""
+    assert "1e+03 times as large as its target, as millimetres instead of metres" in table.reason["millimetres"]
+    assert "drkfs: the shape is in none of the 3 pictures" in table.reason["beside"]
+    assert "lies 50 sizes of the target away" in table.reason["beside"]
+    assert np.isnan(table.drkfs["beside"])
+    assert table.iou["beside"] == 0
+    assert "2 times as large" in table.reason["larger"]
+    assert "reaches out of 3 of the 3 pictures" in table.reason["larger"]
+
+
+def test_a_target_that_is_overwritten_is_compared_again_even_if_it_is_as_long_and_as_old(tmp_path: Path) -> None:
+    for folder in ("given", "wanted"):
+        write(trimesh.creation.box((1, 0.6, 0.4)), tmp_path / folder / "a {b}" / "box.ply")
+    out, target = tmp_path / "scores.csv", tmp_path / "wanted" / "a {b}" / "box.ply"
+    words = ["drkfs", "score", str(tmp_path / "given"), str(tmp_path / "wanted"), "--out", str(out), *SMALL]
+    words += ["--score.metrics", "chamfer_l1"]
+    assert main(words) == 0
+    first = pd.read_csv(out).chamfer_l1[0]
+    before = target.stat()
+    write(trimesh.creation.box((0.5, 0.6, 0.4)), target)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert target.stat().st_size == before.st_size
+    assert main(words) == 0
+    assert pd.read_csv(out).chamfer_l1[0] > 2 * first
+
+
+def test_two_files_of_one_name_are_refused_before_anything_is_compared(shapes: Path, capsys) -> None:
+    write(trimesh.creation.box(), shapes / "wanted" / "same.obj")
+    words = ["drkfs", "score", str(shapes / "given"), str(shapes / "wanted"), "--out", str(shapes / "scores.csv")]
+    assert main(words) == 1
+    assert not (shapes / "scores.csv").exists()
+    said = capsys.readouterr()
+    assert "same.obj and same.ply" in said.out + said.err

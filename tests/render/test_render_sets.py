@@ -1,5 +1,6 @@
 """Rendered sets: the files of a run, true and exact, resumed to the byte, the same for any number of threads."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import load_pair, read_pairs
@@ -247,3 +249,48 @@ def test_real_meshes_are_rendered(tmp_path):
     rows = rows_of(tmp_path / "set", "shapes", SHAPES)
     assert [row["status"] for row in rows] == ["ok"] * 3
     assert all(row["n_pairs"] >= 2 for row in rows)
+
+
+def test_a_mesh_of_the_same_size_or_another_split_is_rendered_again(tmp_path):
+    meshes = tmp_path / "a {mesh}"
+    meshes.mkdir()
+    for name in ("one", "two"):
+        trimesh.creation.box(extents=(1, 2, 3)).export(meshes / f"{name}.ply")
+    settings = changed(TINY, sketchfab={"folder": str(meshes)})
+
+    def render() -> tuple[dict, dict]:
+        render_set(tmp_path / "set", "sketchfab", settings, seed=0, threads=1)
+        rows = {row["source"]: row for row in rows_of(tmp_path / "set", "shapes", SHAPES)}
+        return rows, {str(path): path.read_bytes() for path in sorted((tmp_path / "set" / "truth").rglob("*.npz"))}
+
+    _, first = render()
+    before = (meshes / "one.ply").stat()
+    trimesh.creation.box(extents=(3, 1, 1)).export(meshes / "one.ply")
+    os.utime(meshes / "one.ply", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (meshes / "one.ply").stat().st_size == before.st_size
+    _, second = render()
+    changed_views = {path for path in first if first[path] != second[path]}
+    assert len(changed_views) == len(first) / 2
+    (meshes / "splits.csv").write_text("file,split\none,test\ntwo,val\n")
+    rows, third = render()
+    assert {source: row["split"] for source, row in rows.items()} == {"one.ply": "test", "two.ply": "val"}
+    assert third == second
+
+
+def test_the_command_ends_with_1_where_a_shape_was_set_aside_and_goes_on_with_the_rest(tmp_path, write_recording):
+    for name, focal in (("good", 50), ("zero", 0)):
+        write_recording(tmp_path / "given" / name, ["000", "001"])
+        about = {"fx": focal, "fy": 50, "cx": 20, "cy": 15}
+        (tmp_path / "given" / name / "intrinsics.json").write_text(json.dumps(about))
+    words = ["render", "set", "--set", "scanned", "--out", str(tmp_path / "set"), "--threads", "1"]
+    words += [f"--scanned.folder={tmp_path / 'given'}", "--scanned.max-images=4"]
+    assert main(words) == 1
+    rows = {row["source"]: row for row in rows_of(tmp_path / "set", "shapes", SHAPES)}
+    assert rows["good"]["status"] == "ok"
+    assert rows["zero"]["status"] == "bad_intrinsics"
+    assert "fx = 0 px" in rows["zero"]["reason"]
+    assert "Open3D" in rows["zero"]["reason"], "and what to do"
+    assert main([*words, "--lenient"]) == 0
+    about = {"width": 40, "height": 30, "intrinsic_matrix": [50, 0, 0, 0, 50, 0, 20, 15, 1]}
+    (tmp_path / "given" / "zero" / "intrinsics.json").write_text(json.dumps(about))
+    assert main(words) == 0, "mended, and done again"

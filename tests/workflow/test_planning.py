@@ -215,3 +215,23 @@ def test_the_report_shows_measurements_against_the_truth_where_there_is_one():
     assert set(museum) - set(own) == set(
         outputs.truth_tables("out", True, ["segmentation_truth", "correspondences_truth", "depth_demo"])
     )
+
+
+def test_files_below_a_folder_are_those_of_all_its_folders_whatever_their_names(tmp_path):
+    for name in ("top.ply", "a {b}/box.ply", ".hidden/x.ply", "a {b}/._y.ply"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert sources.files_below(str(tmp_path)) == [str(tmp_path / "a {b}" / "box.ply"), str(tmp_path / "top.ply")]
+    assert sources.files_below(str(tmp_path / "top.ply")) == [str(tmp_path / "top.ply")]
+
+
+def test_the_state_of_files_changes_when_one_comes_goes_or_becomes_older(tmp_path):
+    (tmp_path / "a.ply").write_text("x")
+    states = [sources.state_of_files(str(tmp_path))]
+    (tmp_path / "b.ply").write_text("x")
+    states.append(sources.state_of_files(str(tmp_path)))
+    os.utime(tmp_path / "b.ply", (1, 1))
+    states.append(sources.state_of_files(str(tmp_path)))
+    assert len(set(states)) == 3
+    (tmp_path / "b.ply").unlink()
+    assert sources.state_of_files(str(tmp_path), None) == states[0]
