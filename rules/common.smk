@@ -202,7 +202,7 @@ def groups_of_set(name):
 def files_of_set(wildcards):
     """The user's files that a rendered set is made of; those of ShapeNetCore are too many to be inputs."""
     folder = config["render"][wildcards.set]["folder"]
-    return sources.files_below(folder) if folder and wildcards.set != "shapenet" else []
+    return sources.inputs_below(folder) if folder and wildcards.set != "shapenet" else []
 
 
 def state_of_set(name):
@@ -218,8 +218,8 @@ def scored_folders():
 
 
 def scored_files(wildcards):
-    """The files that scores depend on, in whatever folder; a function, since their names are no patterns."""
-    return [file for path in scored_folders() for file in sources.files_below(path)]
+    """The files that scores depend on, in whatever folder."""
+    return [file for path in scored_folders() for file in sources.inputs_below(path)]
 
 
 def truth_tables(*names):

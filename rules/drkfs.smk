@@ -106,7 +106,7 @@ rule train_mvcnn:
 rule score_shapes:
     input:
         meshes=scored_files,
-        weights=drkfs_weights(),
+        weights=lambda wildcards: drkfs_weights(),
     output:
         table=reported("<results>/tables/drkfs_scores.csv", "drkfs_scores", "DR-KFS", table="scores"),
     log:

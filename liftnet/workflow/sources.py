@@ -149,6 +149,11 @@ def files_below(path: str) -> list[str]:
     return sorted(text for one in found if (text := str(one)).isprintable())
 
 
+def inputs_below(path: str) -> list[str]:
+    """The files of `files_below` that can be inputs of a rule; braces would be a wildcard, so a state follows those."""
+    return [file for file in files_below(path) if "{" not in file and "}" not in file]
+
+
 def state_of_files(*paths: str | None) -> str:
     """16 hex digits that change when a file of these folders comes, goes, or is replaced by an older or newer one."""
     files = [file for path in paths if path for file in files_below(path)]

@@ -32,7 +32,7 @@ def test_units_and_places_are_said_with_their_factor():
     )
     assert "0.01 times as large" in remarks(mesh_of(box((0.01, 0.008, 0.006))), target)
     assert "lies 50 sizes of the target away" in remarks(mesh_of(box((1, 0.8, 0.6), (50, 0, 0))), target)
-    assert remarks(mesh_of(box((1.1, 0.8, 0.6))), target) == ""
+    assert remarks(mesh_of(box((0.9, 0.8, 0.5))), target) == ""
     each = ComparisonSettings(points=5000, align="each")
     assert remarks(mesh_of(box((1000, 800, 600))), target, each) == "", "sizes do not count there"
 
