@@ -150,7 +150,7 @@ def files_below(path: str) -> list[str]:
 
 
 def inputs_below(path: str) -> list[str]:
-    """The files of `files_below` that can be inputs of a rule; braces would be a wildcard, so a state follows those."""
+    """The files of `files_below` that can be inputs of a rule; braces would be wildcards: a state follows those."""
     return [file for file in files_below(path) if "{" not in file and "}" not in file]
 
 
