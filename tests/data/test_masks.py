@@ -70,3 +70,60 @@ def test_what_is_no_mask_is_named(data, status):
     with pytest.raises(BadImageError) as error:
         read_mask(data)
     assert error.value.status == status
+
+
+SIZE = (60, 40)
+TRUTH = disc(SIZE)
+
+
+def in_colours(mode):
+    palette = Image.fromarray(TRUTH.astype(np.uint8), "P")
+    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    photo = np.random.default_rng(0).integers(0, 90, (40, 60, 3), dtype=np.uint8)
+    opacity = TRUTH.astype(np.uint8) * 255
+    return {
+        "0 and 1": Image.fromarray(TRUTH.astype(np.uint8)),
+        "0 and 100": Image.fromarray(TRUTH.astype(np.uint8) * 100),
+        "16 bits": Image.fromarray(TRUTH.astype(np.uint16) * 65535),
+        "16 bits, 0 and 1": Image.fromarray(TRUTH.astype(np.uint16)),
+        "16 bits, 0 and 255": Image.fromarray(TRUTH.astype(np.uint16) * 255),
+        "palette of VOC": palette,
+        "red": Image.fromarray(np.stack([opacity, opacity * 0, opacity * 0], 2)),
+        "dark cut-out": Image.fromarray(np.dstack([photo, opacity])),
+        "black and transparent": Image.fromarray(np.dstack([photo * 0, opacity])),
+        "white and transparent": Image.fromarray(np.dstack([photo * 0 + 255, opacity])),
+        "black and white, all opaque": Image.fromarray(np.dstack([opacity, opacity, opacity, opacity * 0 + 255])),
+    }[mode]
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["0 and 1", "0 and 100", "16 bits", "16 bits, 0 and 1", "16 bits, 0 and 255", "palette of VOC", "red",
+     "dark cut-out", "black and transparent", "white and transparent", "black and white, all opaque"],
+)  # fmt: skip
+def test_masks_as_programs_write_them(encode, mode):
+    np.testing.assert_array_equal(read_mask(encode(in_colours(mode), "PNG"), SIZE, may_be_empty=False), TRUTH)
+    if mode != "palette of VOC":
+        np.testing.assert_array_equal(read_mask(encode(in_colours(mode), "TIFF"), SIZE, may_be_empty=False), TRUTH)
+
+
+def test_the_ringing_of_jpeg_marks_nothing(encode):
+    data = encode(Image.fromarray(TRUTH.astype(np.uint8) * 255), "JPEG", quality=60)
+    assert (read_mask(data, SIZE, may_be_empty=False) != TRUTH).mean() < 0.01
+
+
+@pytest.mark.parametrize("level", [255, 200])
+def test_a_mask_of_everything_and_a_photograph_are_refused(encode, photo, level):
+    with pytest.raises(BadImageError) as error:
+        read_mask(encode(Image.new("L", SIZE, level), "PNG"), SIZE, may_be_empty=False)
+    assert error.value.status == "mask_full"
+    with pytest.raises(BadImageError) as error:
+        read_mask(encode(photo(), "PNG"), may_be_empty=False)
+    assert error.value.status == "mask_not_binary"
+
+
+def test_a_mask_that_is_turned_as_its_photograph_was_fits(encode):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.fromarray(TRUTH.astype(np.uint8) * 255), "PNG", exif=exif)
+    np.testing.assert_array_equal(read_mask(data, SIZE[::-1]), np.rot90(TRUTH, -1))

@@ -84,7 +84,7 @@ def test_a_folder_without_masks_is_a_clear_error(tmp_path, make_results, how):
     make_results(tmp_path, [("a", "a1", "train", 1)])
     if how == "empty":
         (tmp_path / "edited").mkdir()
-    with pytest.raises(LiftnetError, match="is no folder" if how == "absent" else r"holds no \.png"):
+    with pytest.raises(LiftnetError, match="is no folder" if how == "absent" else r"holds no masks"):
         read_corrections(tmp_path / "edited", read_table(tmp_path / "manifest.parquet", MANIFEST).to_pylist(), 0.0)
 
 

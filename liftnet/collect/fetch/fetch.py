@@ -294,7 +294,8 @@ def _with_response(fetched: Fetched, received: Response) -> Fetched:
 
 
 def _failed(fetched: Fetched, error: FetchError | BadImageError) -> Fetched:
-    failed = replace(fetched, status=error.status, reason=error.reason)
+    reason = f"{error.reason}. {error.remedy}" if error.status == "unsupported_format" else error.reason
+    failed = replace(fetched, status=error.status, reason=reason)
     if isinstance(error, FetchError):
         attempts = max(error.attempts, 1)
         failed = replace(failed, http_status=error.http_status, attempts=attempts, opt_out=error.opt_out)
