@@ -42,9 +42,7 @@ checkpoint plan_downloads:
     input:
         sources=SOURCES.files(),
     output:
-        jobs="<results>/downloads/jobs.tsv",
-        wanted="<results>/downloads/wanted.parquet",
-        records=["<results>/downloads/sources.json", "<results>/downloads/plan.csv"],
+        multiext("<results>/downloads/", "jobs.tsv", "wanted.parquet", "sources.json", "plan.csv"),
     log:
         "<logs>/plan_downloads.log",
     benchmark:
@@ -60,7 +58,7 @@ checkpoint plan_downloads:
         settings=section("collect", "permissions", "pictures"),
         source=lambda wildcards: SOURCES.options(),
         state=SOURCES.state(),
-        results=subpath(output.jobs, ancestor=2),
+        results=subpath(output[0], ancestor=2),
     shell:
         "python -m liftnet collect plan {params.source} --out {params.results:q} --settings {params.settings:q}"
         " --settings {resources.politeness:q} --log {log:q}"

@@ -96,7 +96,7 @@ def once_known(resource):
 
 def planned_jobs():
     """The jobs of the plan of downloads, with their number of requests."""
-    return jobs.read_download_plan(str(checkpoints.plan_downloads.get().output.jobs))
+    return jobs.read_download_plan(str(checkpoints.plan_downloads.get().output[0]))
 
 
 def all_fetched(wildcards):

@@ -124,8 +124,7 @@ rule score_shapes:
         pictures=f"{RESULTS}/figures/drkfs_scores",
         folders=lambda wildcards: scored_folders(),
         state=lambda wildcards: sources.state_of_files(*scored_folders()),
-        up=config["drkfs"]["shapes_up"],
-        options=options("drkfs", "metric", "score"),
+        options=f"--up {config['drkfs']['shapes_up']} {options('drkfs', 'metric', 'score')}",
     shell:
-        "python -m liftnet drkfs score {params.folders:q} --out {output.table:q} --up {params.up} --lenient"
+        "python -m liftnet drkfs score {params.folders:q} --out {output.table:q} --lenient"
         " --pictures {params.pictures:q} --threads {threads} {params.options} --log {log:q}"

@@ -35,9 +35,7 @@ rule render_set:
     input:
         files_of_set,
     output:
-        truth="<results>/renders/{set}/truth.parquet",
-        manifest="<results>/renders/{set}/manifest.parquet",
-        shapes="<results>/renders/{set}/shapes.parquet",
+        tables=multiext("<results>/renders/{set}/", "truth.parquet", "manifest.parquet", "shapes.parquet"),
         dataset=directory("<results>/renders/{set}/dataset"),
     log:
         "<logs>/render_set/{set}.log",
@@ -52,13 +50,12 @@ rule render_set:
         mem_mb=8000,
         runtime=lambda wildcards: minutes_of_set(wildcards.set),
     params:
-        out=subpath(output.truth, parent=True),
-        seed=config["seed"],
-        settings=lambda wildcards: section("render", *groups_of_set(wildcards.set)),
+        out=subpath(output.dataset, parent=True),
+        options=lambda wildcards: options("render", *groups_of_set(wildcards.set)),
         state=lambda wildcards: state_of_set(wildcards.set),
     shell:
         "python -m liftnet render set --set {wildcards.set} --out {params.out:q} --lenient --threads {threads}"
-        " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
+        " {params.options} --log {log:q}"
 
 
 rule render_reconstruction_set:

@@ -89,3 +89,14 @@ def test_config_yaml_states_every_setting_with_its_default():
 def test_shipped_configurations_are_valid(path):
     changed = configuration.Config(**yaml.safe_load(path.read_text()))
     assert changed.photos == "photos" or (path.name == "refresh.yaml" and changed.collect.politeness.refresh)
+
+
+@pytest.mark.parametrize("block", rule_blocks())
+def test_a_rule_is_read_in_one_glance(block):
+    first, *others = [line for line in block.splitlines() if line.strip()]
+    own = [first]
+    for line in others:
+        if not line.startswith(" "):
+            break
+        own.append(line)
+    assert len(own) <= 25
