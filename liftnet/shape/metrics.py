@@ -325,7 +325,8 @@ def remarks_on_size(mesh: TriangleMesh, target: TriangleMesh, align: str = "targ
     factor, away = sizes[0] / sizes[1], float(np.linalg.norm(middles[0] - middles[1])) / sizes[1]
     if max(factor, 1 / factor) >= ODD_FACTOR:
         unit = next((f", as {name}" for ratio, name in UNITS.items() if abs(factor / ratio - 1) < 0.02), "")
-        yield f"the shape is {factor:.3g} times as large as its target{unit}"
+        times = f"{factor:,.0f}" if factor >= 100 else f"{factor:.3g}"
+        yield f"the shape is {times} times as large as its target{unit}"
     if away >= ODD_DISTANCE * max(1.0, factor):
         yield f"its middle lies {away:.3g} sizes of the target away from the target's"
 

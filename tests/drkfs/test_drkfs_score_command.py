@@ -91,7 +91,7 @@ def test_shapes_that_the_pictures_or_voxels_cannot_tell_are_said_in_their_rows(t
     table = pd.read_csv(out).set_index("name").fillna({"reason": ""})
     assert (table.status == "ok").all()
     assert table.reason["metres"] == ""
-    assert "1e+03 times as large as its target, as millimetres instead of metres" in table.reason["millimetres"]
+    assert "1,000 times as large as its target, as millimetres instead of metres" in table.reason["millimetres"]
     assert "drkfs: the shape is in none of the 3 pictures" in table.reason["beside"]
     assert "lies 50 sizes of the target away" in table.reason["beside"]
     assert np.isnan(table.drkfs["beside"])

@@ -27,7 +27,7 @@ def remarks(shape: TriangleMesh, target: TriangleMesh, settings=FEW) -> str:
 
 def test_units_and_places_are_said_with_their_factor():
     target = mesh_of(box((1, 0.8, 0.6)))
-    assert "1e+03 times as large as its target, as millimetres instead of metres" in remarks(
+    assert "1,000 times as large as its target, as millimetres instead of metres" in remarks(
         mesh_of(box((1000, 800, 600))), target
     )
     assert "0.01 times as large" in remarks(mesh_of(box((0.01, 0.008, 0.006))), target)
