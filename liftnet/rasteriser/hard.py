@@ -21,7 +21,7 @@ from liftnet.rasteriser.camera_batch import CameraBatch
 _Views = tuple[Float64Array, UInt32Array, Float64Array, Float64Array]
 _SHIFT = 8  # bits of a corner's position within a pixel
 _SUBPIXELS, _HALF = 1 << _SHIFT, 1 << (_SHIFT - 1)
-LARGEST = 1e15  # coordinate of a vertex: what is computed of it is finite
+LARGEST = 1e100  # coordinate of a vertex: what is computed of it is finite
 _OUTSIDE = 2**28  # subpixels; farther corners are held here: the products below stay under 2^63
 
 

@@ -62,7 +62,7 @@ def test_meshes_that_are_far_too_large_are_refused_by_every_rasteriser():
     with pytest.raises(ValueError, match="ordinary numbers"):
         render_soft([torch.tensor(huge)], [torch.tensor(ball.faces)], CAMERAS, 32)
     with pytest.raises(ValueError, match="ordinary numbers"):
-        render_nearest(huge, ball.faces, CAMERAS, 32)
+        render_nearest(ball.vertices * 1e200, ball.faces, CAMERAS, 32)
     beside = look_at(torch.tensor([[0.0, 0.0, 2.0]]), half_width=1.0)
     seen = render_nearest(np.array([[-1e12, -1e12, 0], [1e12, -1e12, 0], [0, 1e12, 0]]), [[0, 1, 2]], beside, 32)
     assert (seen.face == 0).all()

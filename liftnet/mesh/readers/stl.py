@@ -24,7 +24,7 @@ def read(data: bytes) -> Iterator[Piece]:
         DamagedMeshError: It is none, or does not hold what it promises.
     """
     promised = int.from_bytes(data[80:_HEAD], "little") if len(data) >= _HEAD else -1
-    if len(data) == _HEAD + _ROW * promised:
+    if promised >= 0 and len(data) == _HEAD + _ROW * promised:
         yield _binary(data, promised)
         return
     text = plain_text(data).lower() if b"\0" not in data[:_HEAD] or data[:2] in (b"\xff\xfe", b"\xfe\xff") else b""
