@@ -14,7 +14,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import BoolArray, FloatArray
 from liftnet.mesh import voxels
-from liftnet.mesh.mesh import TriangleMesh
+from liftnet.mesh.mesh import TriangleMesh, face_areas
 from liftnet.shape import distances
 from liftnet.shape.alignment import placements
 from liftnet.shape.described import Described
@@ -311,7 +311,7 @@ def compare(
         else:
             if math.isnan(values[name]):
                 reasons[name] = "it is not defined for these meshes"
-    if "iou" in names:
+    if math.isfinite(values.get("iou", math.nan)) and all(face_areas(one.mesh).any() for one in pair.shapes):
         remarks += remarks_on_voxels(pair)
     return Comparison(values, reasons, tuple(remarks))
 
@@ -321,6 +321,8 @@ def remarks_on_size(mesh: TriangleMesh, target: TriangleMesh, align: str = "targ
     if align not in ("none", "target") or not (len(mesh.vertices) and len(target.vertices)):
         return
     sizes = [float(np.ptp(shape.vertices, axis=0).max()) for shape in (mesh, target)]
+    if not min(sizes) > 0:
+        return
     middles = [(shape.vertices.min(0) + shape.vertices.max(0)) / 2 for shape in (mesh, target)]
     factor, away = sizes[0] / sizes[1], float(np.linalg.norm(middles[0] - middles[1])) / sizes[1]
     if max(factor, 1 / factor) >= ODD_FACTOR:
