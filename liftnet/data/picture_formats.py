@@ -41,8 +41,12 @@ class Format:
         return any(_begins(data, start) for start in self.starts)
 
 
+_COMPRESSED_TEXT = re.compile(rb"zTXt|iTXt[^\0]{1,79}\0\x01")
+
+
 def _is_rgb8_png(data: bytes) -> bool:
-    return data[24:26] == b"\x08\x02"  # bit depth and colour type in its IHDR
+    """By bit depth and colour type in its IHDR, and without compressed texts, which decoders refuse if they are long."""
+    return data[24:26] == b"\x08\x02" and not _COMPRESSED_TEXT.search(data)
 
 
 FORMATS = (

@@ -29,7 +29,6 @@ from fault_answers import (
     raw,
     real_bomb,
     redirect,
-    text_bomb,
     zip_bomb,
 )
 from fault_server import Answer
@@ -230,7 +229,6 @@ FAULTS: dict[str, Fault] = {
     "pixel_bomb": Fault("bomb", _is(page(body=png(50_000, 50_000)))),
     "real_pixel_bomb": Fault("bomb", lambda _: page(body=real_bomb())),
     "jpeg_bomb": Fault("bomb", _body(jpeg_bomb)),
-    "text_bomb": Fault("decode_error", lambda _: page(body=text_bomb())),
     "no_pixels": Fault("decode_error", _is(page(body=png(0, 0)))),
     "only_a_header": Fault("decode_error", _is(page(body=png(120, 90)[:60]))),
     "no_rows": Fault("truncated", _is(page(body=png(120, 90)))),

@@ -5,6 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from fault_answers import text_bomb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -244,3 +245,10 @@ def test_phash_survives_another_compression(photo, encode):
     assert len(good) == 16
     assert imagehash.hex_to_hash(good) - imagehash.hex_to_hash(poor) <= 8
     assert imagehash.hex_to_hash(good) - imagehash.hex_to_hash(other) >= 16
+
+
+def test_a_long_compressed_text_is_left_out_and_the_picture_stored_anew():
+    """Pillow and others refuse a PNG with such a text, so it is no file for a dataset; its pixels are good."""
+    picture = norm(text_bomb())
+    assert (picture.suffix, picture.size) == (".jpg", (120, 90))
+    assert (pixels(picture.data) == 0).all()

@@ -532,7 +532,7 @@ def test_a_list_of_nothing_is_refused(met, quick, tmp_path):
     with pytest.raises(LiftnetError, match=r"would be empty.*of another classification"):
         make_list(settings, tmp_path / "l.parquet", quick())
     with pytest.raises(LiftnetError, match=r"\.parquet"):
-        make_list(settings, tmp_path / "l.csv", quick())
+        make_list(settings, tmp_path / "l.txt", quick())
 
 
 def test_a_rate_limit_is_waited_out_and_a_refusal_ends_the_list(met, listed):

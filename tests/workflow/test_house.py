@@ -91,7 +91,7 @@ def test_shipped_configurations_are_valid(path):
     assert changed.photos == "photos" or (path.name == "refresh.yaml" and changed.collect.politeness.refresh)
 
 
-@pytest.mark.parametrize("block", rule_blocks())
+@pytest.mark.parametrize("block", list(rule_blocks()))
 def test_a_rule_is_read_in_one_glance(block):
     first, *others = [line for line in block.splitlines() if line.strip()]
     own = [first]
