@@ -45,7 +45,7 @@ _COMPRESSED_TEXT = re.compile(rb"zTXt|iTXt[^\0]{1,79}\0\x01")
 
 
 def _is_rgb8_png(data: bytes) -> bool:
-    """By bit depth and colour type in its IHDR, and without compressed texts, which decoders refuse if they are long."""
+    """By bit depth and colour type in its IHDR; compressed texts, which decoders refuse if long, count too."""
     return data[24:26] == b"\x08\x02" and not _COMPRESSED_TEXT.search(data)
 
 
