@@ -56,8 +56,7 @@ class Sources:
         """
         if self.photos is None:
             return ""
-        named = self._photos_source()
-        return digest([named] if named.is_file() else _below(named))
+        return state_of_files(self._photos_source())
 
     def options(self) -> str:
         """How `collect plan` is told its sources."""
@@ -99,32 +98,6 @@ class Sources:
         return listed if listed.is_file() else photos
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """All files below a folder, links followed, none entered twice."""
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield from (Path(root, name) for name in sorted(names))
-
-
-def digest(paths: Iterable[Path]) -> str:
-    """A digest of the names, sizes and times of files; what cannot be looked at counts by its name."""
-    total = hashlib.sha256()
-    for path in paths:
-        try:
-            about = path.stat()
-            told = f"{about.st_size}-{about.st_mtime_ns}" if stat.S_ISREG(about.st_mode) else "folder"
-        except OSError:
-            told = "none"
-        total.update(os.fsencode(path) + b"\0" + told.encode() + b"\0")
-    return total.hexdigest()[:16]
-
-
 def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
     """The files that an entry of `sources:` is read from, so that its list follows them."""
     named = (value for key, value in entry.items() if key not in ("name", "kind"))
@@ -137,51 +110,56 @@ def settings_of_entry(entry: Mapping[str, Any]) -> str:
     return json_without_braces(json.dumps(options, sort_keys=True))
 
 
-def files_below(path: str) -> list[str]:
-    """The files of a folder and of all folders in it, sorted, hidden ones left out; a file is itself.
+def files_below(path: str | Path) -> Iterator[Path]:
+    """The files of a folder and of all folders in it, in order, links followed, none entered twice; a file is itself.
 
-    Names that are no UTF-8 are left out too: no rule can name them, and the command that reads the folder says so.
+    Hidden files and folders are left out.
     """
-    named = Path(path)
-    if not named.is_dir():
-        return [str(named)]
-    found = (one for one in named.rglob("*") if one.is_file() and not _is_hidden(one.relative_to(named)))
-    return sorted(text for one in found if (text := str(one)).isprintable())
+    if not os.path.isdir(path):
+        yield Path(path)
+        return
+    seen: set[str] = set()
+    for root, folders, names in os.walk(path, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 
 def inputs_below(path: str) -> list[str]:
-    """The files of `files_below` that can be inputs of a rule; braces would be wildcards: a state follows those."""
-    return [file for file in files_below(path) if "{" not in file and "}" not in file]
+    """Those of `files_below` that can be inputs of a rule; a state follows the others.
+
+    Braces would be wildcards, no rule can name what is no UTF-8, and a link to nothing would stop all.
+    """
+    files = [str(file) for file in files_below(path) if file.is_file()]
+    return [file for file in files if file.isprintable() and not {"{", "}"} & set(file)]
 
 
-def state_of_files(*paths: str | None) -> str:
+def state_of_files(*paths: str | Path | None) -> str:
     """16 hex digits that change when a file of these folders comes, goes, or is replaced by an older or newer one."""
-    files = [file for path in paths if path for file in files_below(path)]
-    return _state(files)
+    return _digest(file for path in paths if path for file in files_below(path))
 
 
 def state_of_shapenet(folder: str | None) -> str:
     """As `state_of_files`, of a folder in the layout of ShapeNetCore: its meshes and its table, not their pictures."""
-    if not folder:
-        return _state([])
-    root = Path(folder)
     patterns = ("all.csv", "*/*/models/model_normalized.obj", "*/*/model.obj")
-    return _state(sorted(str(path) for pattern in patterns for path in root.glob(pattern)))
+    return _digest(sorted(file for pattern in patterns for file in Path(folder).glob(pattern)) if folder else [])
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _state(files: list[str]) -> str:
-    digest = hashlib.sha256()
+def _digest(files: Iterable[Path]) -> str:
+    """A digest of the names, sizes and times of files; what cannot be looked at counts by its name."""
+    total = hashlib.sha256()
     for file in files:
         try:
-            stat = Path(file).stat()
+            about = file.stat()
+            told = f"{about.st_size}-{about.st_mtime_ns}" if stat.S_ISREG(about.st_mode) else "folder"
         except OSError:
-            continue
-        digest.update(f"{file} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:16]
+            told = "none"
+        total.update(os.fsencode(file) + b"\0" + told.encode() + b"\0")
+    return total.hexdigest()[:16]
 
 
 def split_lists(folder: str | None) -> list[str]:

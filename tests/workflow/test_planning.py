@@ -221,8 +221,9 @@ def test_files_below_a_folder_are_those_of_all_its_folders_whatever_their_names(
     for name in ("top.ply", "a {b}/box.ply", ".hidden/x.ply", "a {b}/._y.ply"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert sources.files_below(str(tmp_path)) == [str(tmp_path / "a {b}" / "box.ply"), str(tmp_path / "top.ply")]
-    assert sources.files_below(str(tmp_path / "top.ply")) == [str(tmp_path / "top.ply")]
+    assert list(sources.files_below(tmp_path)) == [tmp_path / "top.ply", tmp_path / "a {b}" / "box.ply"]
+    assert list(sources.files_below(tmp_path / "top.ply")) == [tmp_path / "top.ply"]
+    assert sources.inputs_below(str(tmp_path)) == [str(tmp_path / "top.ply")]
 
 
 def test_the_state_of_files_changes_when_one_comes_goes_or_becomes_older(tmp_path):
