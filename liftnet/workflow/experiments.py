@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,14 +176,8 @@ class DepthExperiments:
         Raises:
             LiftnetError: Something is overridden that is not there, or a value is not allowed.
         """
-        training = schema["properties"]["depth"]["properties"]["train"]
-        for name, values in self.configured.overrides.items():
-            where = f"experiments.depth.overrides.{name}"
-            if name not in {*self.plan["runs"], *self.plan["sets"]}:
-                raise LiftnetError(where, f"{name!r} is neither a run nor a training set of the plan", "Correct it")
-            found = problems(values, training)
-            if found:
-                raise LiftnetError(where, "; ".join(found), "See depth.train of config.yaml")
+        known = {"run": set(self.plan["runs"]), "training set": set(self.plan["sets"])}
+        check_overrides(self.configured.overrides, known, "depth", "depth", schema)
 
     @property
     def _first_seed(self) -> int:
@@ -227,6 +221,31 @@ class DepthExperiments:
 
     def _rows(self) -> Iterator[Tree]:
         return (row for table in self.plan["tables"].values() for row in table["rows"])
+
+
+def check_overrides(
+    overrides: Mapping[str, Tree], known: Mapping[str, Collection[str]], section: str, stage: str, schema: Tree
+) -> None:
+    """Refuse overrides of what a plan does not have, and settings that the stage's training does not have.
+
+    Args:
+        overrides: Settings of a training by the name of what they are for.
+        known: What there is, by what it is called: two kinds.
+        section: Of `experiments` in the configuration.
+        stage: What trains, a section of the configuration.
+        schema: JSON schema of the configuration.
+
+    Raises:
+        LiftnetError: Something is overridden that is not there, or a value is not allowed.
+    """
+    training = schema["properties"][stage]["properties"]["train"]
+    for name, values in overrides.items():
+        where = f"experiments.{section}.overrides.{name}"
+        if not any(name in names for names in known.values()):
+            raise LiftnetError(where, f"{name!r} is neither a {' nor a '.join(known)} of the plan", "Correct it")
+        found = problems(values, training)
+        if found:
+            raise LiftnetError(where, "; ".join(found), f"See {stage}.train of config.yaml")
 
 
 def merged(settings: Tree, changes: Tree) -> dict[str, Any]:

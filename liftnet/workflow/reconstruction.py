@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from liftnet.core.errors import LiftnetError
-from liftnet.workflow.configuration import problems
-from liftnet.workflow.experiments import merged
+from liftnet.workflow.experiments import check_overrides, merged
 
 Tree = Mapping[str, Any]
 DEMO = "demo/"
@@ -189,15 +187,9 @@ class ReconstructionExperiments:
         Raises:
             LiftnetError: Something is overridden that is not there, or a value is not allowed.
         """
-        training = schema["properties"]["reconstruct"]["properties"]["train"]
-        known = {*self.plan["runs"], *(run["network"] for run in self.plan["runs"].values() if "network" in run)}
-        for name, values in self.configured.overrides.items():
-            where = f"experiments.reconstruction.overrides.{name}"
-            if name not in known:
-                raise LiftnetError(where, f"{name!r} is neither a run nor a network of the plan", "Correct it")
-            found = problems(values, training)
-            if found:
-                raise LiftnetError(where, "; ".join(found), "See reconstruct.train of config.yaml")
+        networks = {run["network"] for run in self.plan["runs"].values() if "network" in run}
+        known = {"run": set(self.plan["runs"]), "network": networks}
+        check_overrides(self.configured.overrides, known, "reconstruction", "reconstruct", schema)
 
     @property
     def _results(self) -> str:
