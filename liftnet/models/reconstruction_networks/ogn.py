@@ -3,7 +3,7 @@
 Made from the paper's description: octree blocks of an up-convolution and a classification of each cell as empty,
 filled or mixed. The authors' layer list for single pictures is not public; the widths here give their number of
 weights. Filters of 4 x 4 x 4 reach the cells beside, and each level is normalised: in the steps in which four shapes
-were then learnt by heart, neither filters of 2 x 2 x 2 nor levels without normalisation gave more than half of them.
+were then learnt by heart, smaller filters left some unlearnt, and levels without normalisation most.
 
 Levels are dense grids. The loss leaves out cells that are not in the tree; they are the neighbours that the paper's
 convolutions take in as context.

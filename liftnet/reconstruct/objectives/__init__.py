@@ -29,7 +29,8 @@ class ShapeBatch:
         views: The pictures that the network sees.
         points: (B, N, 3) of the outer surface.
         normals: (B, N, 3) of these points, unit length, outwards.
-        voxels: (B, R, R, R) bool by centres, [x, y, z] over the cube from -.5 to .5.
+        voxels: (B, R, R, R) bool, [x, y, z] over the cube from -.5 to .5: cells whose centre lies inside, and those of
+            parts that no centre lies in.
         cameras: (B, K) numbers of the views of `rig` that `coverage` and `shaded` show and in which DR-KFS compares:
             the same K for all shapes.
         rig: All cameras from which the true shapes were rendered; by default those of DR-KFS.
