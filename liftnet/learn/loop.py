@@ -29,7 +29,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, send_to_device
 from torch import Tensor, nn
 
-from liftnet.core.devices import channels_last, choose_device
+from liftnet.core.devices import channels_last, choose_device, warn_of_slow_precision
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.ids import stable_seed
@@ -132,6 +132,7 @@ def start(task: Task, settings: TrainingSettings, run: Run) -> Training:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
         torch.use_deterministic_algorithms(True)
     AcceleratorState._reset_state()  # a second run in one process may ask for another precision
+    warn_of_slow_precision(settings.precision, device.type)
     precision = "bf16" if settings.precision == "bfloat16" else "no"
     accelerator = Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
     part = Part(accelerator.process_index, accelerator.num_processes)

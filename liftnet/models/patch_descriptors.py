@@ -9,13 +9,14 @@ gradient goes through them, so that the metric's gradient is its derivative.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from liftnet.core.devices import Precision, warn_of_slow_precision
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
 from liftnet.models.folder import SHIPPED, ModelKind, read_weights
@@ -27,7 +28,6 @@ BLANK_CONTRAST = 1e-3
 texture, and the gradient would grow by its inverse."""
 EPSILON = 1e-7  # HardNet's, beside the deviation
 DESCRIPTORS = ("hardnet", "hardtfeat")
-Precision = Literal["float32", "bfloat16"]
 
 
 class PatchDescriptor(nn.Module):
@@ -83,6 +83,7 @@ class PatchDescriptor(nn.Module):
         """(P, 128) unit descriptors of normalised patches (P, 32, 32)."""
         stacked = normalised[:, None].contiguous(memory_format=torch.channels_last)
         reduced = self.precision == "bfloat16"
+        warn_of_slow_precision(self.precision, normalised.device.type)
         with torch.autocast(normalised.device.type, dtype=torch.bfloat16, enabled=reduced):
             described = self.network(stacked)
         return F.normalize(described.flatten(1).to(normalised), dim=1)

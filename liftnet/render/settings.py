@@ -127,7 +127,7 @@ class ReconstructionSetSettings(PicturedShapeSettings):
     )
     train_per_class: int = Field(default=250, ge=1, le=100_000, description="shapes of a class to train on, at most")
     val_per_class: int = Field(default=20, ge=0, le=100_000, description="shapes of a class to validate on, at most")
-    test_per_class: int = Field(default=40, ge=0, le=100_000, description="shapes of a class to test on, at most")
+    test_per_class: int = Field(default=10, ge=0, le=100_000, description="shapes of a class to test on, at most")
 
 
 class ShapeFileSettings(Settings):

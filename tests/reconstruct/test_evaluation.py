@@ -12,6 +12,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.data.reconstruction_set import ReconstructionSet
 from liftnet.data.schemas import RECONSTRUCTION_SCORES, read_table
 from liftnet.drkfs import DRKFS
+from liftnet.drkfs.settings import MetricSettings
 from liftnet.mesh.batch import Meshes
 from liftnet.mesh.mesh import TriangleMesh, normalise
 from liftnet.mesh.reading import load_mesh
@@ -19,7 +20,7 @@ from liftnet.models.reconstruction import ReconstructionNetwork
 from liftnet.reconstruct import evaluate as evaluation
 from liftnet.reconstruct.cases import Case, Reconstruction
 from liftnet.reconstruct.evaluate import EvaluationRequest, NetworkSource, describe, evaluate
-from liftnet.reconstruct.settings import EvaluateSettings, PlaceSettings, VisualSettings
+from liftnet.reconstruct.settings import EvaluateSettings, PlaceSettings
 from liftnet.shape.metrics import METRICS
 
 SMALL = EvaluateSettings(
@@ -35,7 +36,7 @@ SMALL = EvaluateSettings(
         "drkfs",
     ],
     comparison=PlaceSettings(points=2000, emd_points=200),
-    metric=VisualSettings(image_size=64, views=2, precision="float32"),
+    metric=MetricSettings(image_size=64, views=2),
 )
 FAST = SMALL.model_copy(update={"metrics": ["chamfer_l2", "iou"]})
 
@@ -183,7 +184,7 @@ def test_true_shapes_are_described_once(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(DRKFS, "prepare", lambda *_: pytest.fail("a target is prepared again"))
     again = rows_of(folder, tmp_path, truth, settings)
     assert again["drkfs"].to_numpy() == pytest.approx(0, abs=1e-6)
-    other = settings.model_copy(update={"metric": VisualSettings(image_size=96, views=2)})
+    other = settings.model_copy(update={"metric": MetricSettings(image_size=96, views=2)})
     with pytest.raises(pytest.fail.Exception):
         rows_of(folder, tmp_path / "other", truth, other)  # other settings, other targets
 
