@@ -7,7 +7,6 @@ when they come back.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json, writing_error
+from liftnet.core.programs import find_program
 from liftnet.core.types import FloatArray, UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.mesh.mesh import TriangleMesh
@@ -46,22 +46,22 @@ def find_blender(stated: str = "") -> list[str]:
     """The command that runs a script in Blender.
 
     Args:
-        stated: The python that has bpy, or the blender program; empty looks for `.venv-blender` in the working
-            folder and in the project's, then for `blender` on PATH.
+        stated: The python that has bpy, or the blender program; empty looks for `.venv-blender` in the project's
+            folder (not in the one a command runs in, which may hold files of others), then for `blender` on PATH.
 
     Raises:
         LiftnetError: There is none; says how to get it.
     """
     project = Path(__file__).resolve().parents[2]
-    candidates = [stated] if stated else [OWN_PYTHON, str(project / OWN_PYTHON), "blender"]
+    candidates = [stated] if stated else [str(project / OWN_PYTHON), "blender"]
     for candidate in candidates:
-        path = shutil.which(candidate)
+        path = find_program(candidate)
         if path is None:
             continue
         if Path(path).name.startswith("blender"):
             options = ("--background", "--factory-startup", "--python-exit-code", "3", "--python", str(SCRIPT), "--")
-            return [str(Path(path).absolute()), *options]
-        return [str(Path(path).absolute()), "-I", str(SCRIPT)]
+            return [path, *options]
+        return [path, "-I", str(SCRIPT)]
     raise LiftnetError(stated or "Blender", "was not found or may not be run", HOW_TO_GET_IT)
 
 

@@ -1,5 +1,7 @@
 """The downloader against a real server that misbehaves."""
 
+import ipaddress
+import random
 import socket
 import threading
 import time
@@ -9,9 +11,10 @@ from collect_settings import collect_settings
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from liftnet.collect.web.download import Downloader, Stopped
+from liftnet.collect.web.addresses import is_public
+from liftnet.collect.web.download import Downloader, Exchange, Stopped
 from liftnet.collect.web.politeness import HostThrottle, Policy
-from liftnet.collect.web.transport import FetchError, SsrfGuard, host_of, is_public, user_agent
+from liftnet.collect.web.transport import FetchError, SsrfGuard, host_of, origin_of, user_agent
 
 
 @pytest.fixture
@@ -316,10 +319,37 @@ def test_a_host_may_be_allowed_with_one_port_only(httpserver):
         ("64:ff9b::a00:1", False),  # NAT64 of 10.0.0.1
         ("64:ff9b::808:808", True),  # NAT64 of 8.8.8.8
         ("2002:7f00:1::", False),  # 6to4 of 127.0.0.1
+        ("::ffff:8.8.8.8", True),
+        ("0.1.2.3", False),
+        ("192.0.0.170", False),
+        ("198.19.0.1", False),
+        ("240.0.0.1", False),
+        ("64:ff9b:1::a00:1", False),  # a network's own NAT64
+        ("::127.0.0.1", False),  # IPv4-compatible
+        ("::1", False),
+        ("fec0::1", False),  # site-local
+        ("2001:0:808:808::1", False),  # Teredo
+        ("2001:db8::1", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
+        ("fe80::1%eth0", False),
     ],
 )
 def test_public_addresses(address, public):
     assert is_public(address) is public
+
+
+def test_the_list_is_no_wider_than_that_of_python():
+    """What Python calls private is so here too; the other way round its versions differ."""
+    generator = random.Random(0)
+    spots = [ipaddress.IPv4Address(generator.getrandbits(32)) for _ in range(2000)]
+    spots += [
+        ipaddress.IPv6Address((generator.getrandbits(16) << 112) | generator.getrandbits(100)) for _ in range(500)
+    ]
+    seen = {is_public(str(spot)) for spot in spots}
+    wrong = [spot for spot in spots if spot.is_private and is_public(str(spot))]
+    assert not wrong
+    assert seen == {True, False}
 
 
 def test_one_private_address_among_public_ones_is_enough(monkeypatch):
@@ -380,6 +410,30 @@ def test_requests_to_one_host_keep_their_distance():
     assert throttle.turn("u", 60) == pytest.approx(20, abs=0.1)
 
 
+def test_a_key_stays_with_its_scheme_and_host():
+    asked = Exchange(headers={"X-Api-Key": "secret"}, home=origin_of("https://api.example.org/v1"))
+    assert asked.headers_for("https://API.example.org:443/v2") == {"X-Api-Key": "secret"}
+    for url in ("http://api.example.org/v1", "https://api.example.org:444/v1", "https://example.org/v1"):
+        assert asked.headers_for(url) == {}
+
+
 def test_host_of_keeps_ports_apart():
     assert host_of("HTTP://Example.ORG/x") == "example.org"
     assert host_of("http://u:p@example.org:81/x") == "example.org:81"
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["%75pload.wikimedia.org", "UPLOAD.wikimedia.org.", "upload%2Ewikimedia.org", "\uff55pload\u3002wikimedia.org"],
+)
+def test_a_host_has_one_policy_however_it_is_spelt(spelt):
+    assert host_of(f"https://{spelt}/x.jpg") == "upload.wikimedia.org"
+
+
+@pytest.mark.parametrize(
+    "host", ["a%2fb.org", "a%40b.org", "a%00.org", "a%5cb.org", "a%23.org", "%2e", "a..b", "[::1%25eth0]"]
+)
+def test_a_host_that_hides_something_is_no_host(host):
+    with pytest.raises(FetchError) as error:
+        host_of(f"http://{host}/x")
+    assert error.value.status == "bad_url"

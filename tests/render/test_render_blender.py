@@ -191,6 +191,20 @@ def test_without_blender_the_error_says_how_to_get_it(monkeypatch, tmp_path):
         find_blender("/nowhere/blender")
 
 
+@pytest.mark.parametrize("path", ["", ".", ".venv-blender/bin"])
+def test_nothing_runs_out_of_the_working_folder(tmp_path, monkeypatch, path):
+    """What a foreign archive unpacked there is data, whatever it is called."""
+    for name in (".venv-blender/bin/python", ".venv-blender/bin/blender", "blender"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("#!/bin/sh\ntouch ran\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setattr(blender, "__file__", str(tmp_path / "far" / "liftnet" / "render" / "blender.py"))
+    with pytest.raises(LiftnetError, match="make blender"):
+        find_blender()
+
+
 def test_a_python_without_bpy_is_named(chair, views):
     with pytest.raises(LiftnetError, match=r"has no bpy.*make blender"):
         render_views(chair, views, "paint", sys.executable)

@@ -38,6 +38,7 @@ from liftnet.collect.web.transport import (
     host_of,
     in_plain_words,
     last_modified_of,
+    origin_of,
     retry_after,
     user_agent,
 )
@@ -102,7 +103,7 @@ class Exchange:
         reservations: Whether headers against use are read; robots.txt and an interface's answers are not what is used.
         cut: Take the first `max_bytes` of a longer file; its compression is undone.
         partial: What broke off, to be continued.
-        home: The one host that `headers` are for, as they may hold a key; empty for whoever answers.
+        home: The one scheme and host that `headers` are for, as they may hold a key; empty for whoever answers.
         holder: Keeps the place among the connections once the file is there.
     """
 
@@ -118,7 +119,7 @@ class Exchange:
 
     def headers_for(self, url: str) -> dict[str, str]:
         """The headers of a request for `url`: for the rest of what broke off there, else for what has changed."""
-        if self.home and host_of(url) != self.home:
+        if self.home and origin_of(url) != self.home:
             return {}
         if self.partial is not None and self.partial.url == url:
             return self.headers | self.partial.headers()
@@ -256,7 +257,7 @@ class Downloader:
         """
         sent = {"Accept": "application/json"} | dict(headers or {})
         received = self._persist(
-            url, Exchange(headers=sent, max_bytes=max_bytes, robots=False, reservations=False, home=host_of(url))
+            url, Exchange(headers=sent, max_bytes=max_bytes, robots=False, reservations=False, home=origin_of(url))
         )
         try:
             return json.loads(received.data)

@@ -8,14 +8,13 @@ address it has checked, so that no second lookup can answer differently.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 import socket
 import threading
 from collections.abc import Collection
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
@@ -28,13 +27,14 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.connection import create_connection
 
 from liftnet import __version__
+from liftnet.collect.web.addresses import is_public
 from liftnet.core.errors import LiftnetError
 
 PROJECT = "https://github.com/liftnet/liftnet"
 AGENT = "liftnet"  # the name that robots.txt and X-Robots-Tag may address
 _PORTS = {"http": 80, "https": 443}
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]+")  # a name, or an IPv6 address
 
 
 class FetchError(LiftnetError):
@@ -87,14 +87,14 @@ def host_of(url: str) -> str:
     scheme = parts.scheme.lower()
     if scheme not in _PORTS:
         raise FetchError(url, "unsupported_scheme", f"only http and https are fetched, not {scheme or 'this'}")
-    host = (host or "").rstrip(".")
-    if not host:
+    if (host := unquote(host or "").rstrip(".")) == "":  # as it is asked for: %75 is the letter u to every client
         raise FetchError(url, "bad_url", "names no host")
-    if not host.isascii():
-        try:  # as it is looked up, so that both spellings are one host
-            host = host.encode("idna").decode()
-        except UnicodeError as error:
-            raise FetchError(url, "bad_url", f"not the name of a host ({error})") from error
+    try:  # as it is looked up, so that all spellings are one host
+        host = (host if host.isascii() else host.encode("idna").decode()).lower().rstrip(".")
+    except UnicodeError as error:
+        raise FetchError(url, "bad_url", f"not the name of a host ({error})") from error
+    if not _HOST.fullmatch(host):
+        raise FetchError(url, "bad_url", "its host has characters that no name of a host has")
     host = f"[{host}]" if ":" in host else host
     return host if port is None or port == _PORTS[scheme] else f"{host}:{port}"
 
@@ -177,19 +177,6 @@ def _causes(error: BaseException) -> list[BaseException]:
             break
         chain.append(inner)
     return chain
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is global, also when it is an IPv4 address wrapped in IPv6."""
-    ip = ipaddress.ip_address(address)
-    if not ip.is_global or ip.is_multicast:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-        if ip in _NAT64:
-            wrapped.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-        return all(inner.is_global for inner in wrapped if inner is not None)
-    return True
 
 
 class Watchdog:

@@ -15,6 +15,7 @@ from pathlib import Path
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
+from liftnet.core.programs import find_program
 from liftnet.match.methods.openmvg.files import full_disk
 
 LOG = get_logger("match")
@@ -39,10 +40,10 @@ class ProgramError(LiftnetError):
 
 def _find_program(name: str, folder: str) -> str:
     """The path of a program of OpenMVG, in `folder` or, where that is empty, on PATH."""
-    path = shutil.which(name, path=folder or None)
+    path = find_program(name, folder)
     if path is None:
         raise LiftnetError(name, f"was not found {f'in {folder}' if folder else 'on PATH'}", HOW_TO_GET_IT)
-    return str(Path(path).absolute())
+    return path
 
 
 class Programs:
