@@ -11,7 +11,7 @@ from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
-from liftnet.data.codes import SPLITS
+from liftnet.data.codes import SPLITS, split_in
 
 WIKIDATA = re.compile(r"Q[1-9]\d*")
 NO_ID = "-"
@@ -96,13 +96,14 @@ def read_lists(folder: Path) -> SplitLists:
     """Read the lists of a folder; files that are not there list nothing.
 
     Raises:
-        LiftnetError: A file is not UTF-8 or not as described in docs/splits.md, or one name stands in two splits.
+        LiftnetError: A file is not UTF-8 or not as described in docs/splits.md, its name begins
+            with no split, or one name stands in two splits.
     """
     lists = SplitLists()
     for kind, fields in (("artists", 1), ("works", 2)):
         found: SplitList = getattr(lists, kind)
-        for split in SPLITS:
-            path = folder / f"{split}_{kind}.txt"
+        for path in sorted(folder.glob(f"*_{kind}.txt"), reverse=True):
+            split = split_in(path, path.name.removesuffix(f"_{kind}.txt"))
             for number, line in enumerate(_lines(path), 1):
                 entry = _entry(line, fields, path, number)
                 other = found.entries.get(entry, split)

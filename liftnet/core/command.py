@@ -6,14 +6,15 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from liftnet.core.errors import nearest
+from liftnet.core.errors import LiftnetError, nearest
 from liftnet.core.parallel import default_workers
 from liftnet.core.settings import Settings, add_settings_arguments, is_setting
 
 Subparsers = Any  # argparse keeps the type of add_subparsers() private
 Run = Callable[[argparse.Namespace], int | None]
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,18 @@ def add_command(
     if settings is not None:
         add_settings_arguments(parser, settings)
     return parser
+
+
+def option_read_by(read: Callable[[str], Read]) -> Callable[[str], Read]:
+    """The `type` of an option that `read` reads: its `LiftnetError` is told as any other wrong option."""
+
+    def read_option(text: str) -> Read:
+        try:
+            return read(text)
+        except LiftnetError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read_option
 
 
 def add_run_folder(parser: argparse.ArgumentParser, option: str, folder: str, help: str) -> None:

@@ -7,14 +7,53 @@ themselves, such as `http_404`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from liftnet.core.errors import LiftnetError, nearest
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
 """From the lowest to the highest: what stands in two of them counts for the higher."""
 
+SPLIT_CHOICES = f"{{{','.join(SPLITS)}}}"
+_SPLIT_SYNONYMS = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
+
 NOT_STATED = "not stated"
 """In place of a text that a source does not give."""
+
+
+def split_named(name: str) -> Split:
+    """The split that a user's word names; `validation`, as dataset hubs call it, is `val`.
+
+    >>> split_named("val"), split_named("validation")
+    ('val', 'val')
+
+    Raises:
+        LiftnetError: It names none; says which one was likely meant.
+    """
+    split = split_or_itself(name)
+    if split not in SPLITS:
+        hint = nearest(name, (*SPLITS, *_SPLIT_SYNONYMS))
+        raise LiftnetError(repr(name), f"is not a split{hint}", f"Use {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    return cast(Split, split)
+
+
+def split_or_itself(name: str) -> str:
+    """`name`, or the split that it is another word for."""
+    return _SPLIT_SYNONYMS.get(name, name)
+
+
+def split_in(table: Path, name: str) -> Split:
+    """The split that a cell of a user's table names.
+
+    Raises:
+        LiftnetError: It names none; names the table.
+    """
+    try:
+        return split_named(name)
+    except LiftnetError as error:
+        raise LiftnetError(table, f"names the split {error.what}, which {error.reason}", error.remedy) from error
 
 
 class Code(StrEnum):

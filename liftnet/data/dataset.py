@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.types import Float32Array
-from liftnet.data.codes import SPLITS
+from liftnet.data.codes import SPLITS, split_named
 from liftnet.data.schemas import DATASET, IMAGES, check_metadata, groups_that_may_hold, open_table
 
 SCALE_KEY = b"liftnet.coordinate_scale"
@@ -75,15 +75,13 @@ def shard_paths(dataset: Path | str, split: str, prefix: str = "") -> list[Path]
 
     Args:
         dataset: The folder that `shard write` made.
-        split: "train", "val" or "test".
+        split: "train", "val" (or "validation") or "test".
         prefix: "" for pairs, "images-" for images.
 
     Raises:
-        LiftnetError: The folder is missing, or a shard of it is.
+        LiftnetError: There is no such split, the folder is missing, or a shard of it is.
     """
-    dataset = Path(dataset)
-    if split not in SPLITS:
-        raise LiftnetError(f"split {split!r}", "is not a split", f"Use one of {', '.join(SPLITS)}")
+    dataset, split = Path(dataset), split_named(split)
     pattern = re.compile(rf"{re.escape(prefix)}{split}-(\d{{5}})-of-(\d{{5}})\.parquet")
     names = sorted(path.name for path in dataset.glob(f"{prefix}{split}-*.parquet"))
     found = [match for name in names if (match := pattern.fullmatch(name))]
@@ -105,6 +103,20 @@ def read_pairs(dataset: Path | str, split: str) -> Iterator[Pair]:
         scale = coordinate_scale(path, file)
         for group in range(file.num_row_groups):
             yield from pairs_of(file.read_row_group(group), scale)
+
+
+def count_pairs(dataset: Path | str) -> dict[str, int]:
+    """The number of pairs in each split that has shards.
+
+    Raises:
+        LiftnetError: A shard is missing or unreadable.
+    """
+    dataset = Path(dataset)
+    return {
+        split: sum(open_shard(path).metadata.num_rows for path in shard_paths(dataset, split))
+        for split in SPLITS
+        if any(dataset.glob(f"{split}-*.parquet"))
+    }
 
 
 def load_image(dataset: Path | str, image_id: str, split: str | None = None) -> npt.NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.types import BoolArray, Float32Array, UInt8Array
-from liftnet.data.codes import Split
+from liftnet.data.codes import split_named
 from liftnet.data.pictures import read_rgba
 from liftnet.data.schemas import RECONSTRUCTION_SHAPES, VIEWS, read_table
 
@@ -150,12 +150,13 @@ class ReconstructionSet:
         """The classes of its shapes, ascending."""
         return tuple(sorted({shape.class_name for shape in self.all_shapes}))
 
-    def shapes(self, split: Split | None = None, classes: Collection[str] = ()) -> tuple[ReconstructionShape, ...]:
+    def shapes(self, split: str | None = None, classes: Collection[str] = ()) -> tuple[ReconstructionShape, ...]:
         """The shapes of a split, or of all, and of some classes, or of all.
 
         Raises:
-            LiftnetError: A class has none.
+            LiftnetError: A class has none, or there is no such split.
         """
+        split = split_named(split) if split else None
         wanted = [shape for shape in self.all_shapes if split in (None, shape.split)]
         for name in classes or self.classes:
             if not any(shape.class_name == name for shape in wanted):

@@ -5,9 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_photographs, add_run_folder, add_stage
+from liftnet.core.command import (
+    Subparsers,
+    add_command,
+    add_photographs,
+    add_run_folder,
+    add_stage,
+    option_read_by,
+)
 from liftnet.core.settings import settings_from
-from liftnet.data.codes import SPLITS
+from liftnet.data.codes import SPLIT_CHOICES, split_named
+from liftnet.data.split_option import add_split
 from liftnet.depth.settings import EvaluateSettings, SfmSettings, TrainSettings
 from liftnet.models.depth_networks import InputSettings
 
@@ -40,7 +48,14 @@ def add_commands(stages: Subparsers) -> None:
     sfm.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     add_run_folder(sfm, "--out", "sfm", "folder for truth.parquet, truth/ and works.parquet")
     add_run_folder(sfm, "--tables", "tables", "folder for sfm.*")
-    sfm.add_argument("--splits", nargs="+", default=["train", "val"], help="splits (default: train val)")
+    sfm.add_argument(
+        "--splits",
+        nargs="+",
+        type=option_read_by(split_named),
+        default=["train", "val"],
+        metavar=SPLIT_CHOICES,
+        help="splits (default: train val)",
+    )
     sfm.add_argument("--truth", type=Path, help="museum or rendered set with true depth, to measure it")
 
     score = add_command(
@@ -59,7 +74,7 @@ def add_commands(stages: Subparsers) -> None:
     score.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     score.add_argument("--truth", type=Path, help="folder with truth.parquet (default: ROOT)")
     score.add_argument("--set", metavar="NAME", help="name of the set in the rows (default: that of ROOT)")
-    score.add_argument("--split", choices=SPLITS, default="test", help="images (default: test)")
+    add_split(score, "images")
     score.add_argument(
         "--unit", choices=("half width", "cm"), default="half width", help="of errors (default: half width)"
     )

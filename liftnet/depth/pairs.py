@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from liftnet.core.ids import stable_fraction, stable_seed
+from liftnet.data.codes import split_named
 from liftnet.data.dataset import Pair, coordinate_scale, open_shard, pairs_of, shard_paths
 from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes, move_points
 from liftnet.depth.crops import CropStore
@@ -81,6 +82,7 @@ class PairTable:
         self.groups: list[tuple[Path, int]] = []
         self.rows: list[PairRow] = []
         names = ["pair_id", "work_id", "image_a", "image_b", "n"]
+        split = split_named(split)
         paths = shard_paths(dataset, split) if any(dataset.glob(f"{split}-*.parquet")) else []
         for path in paths:
             file = open_shard(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.settings import settings_from
-from liftnet.data.codes import SPLITS
+from liftnet.data.split_option import add_split
 from liftnet.experiments.settings import DrkfsCommandSettings
 
 DRKFS_EXPERIMENTS = ("legs", "bars", "shading", "sphere")
@@ -30,7 +30,7 @@ def add_commands(stages: Subparsers) -> None:
     figure.add_argument("--models", type=Path, nargs="+", required=True, help="folders of the models, best first")
     figure.add_argument("--methods", nargs="+", help="what to call them (default: names of the folders)")
     figure.add_argument("--roots", type=Path, nargs="+", required=True, help="runs and rendered sets to choose from")
-    figure.add_argument("--split", choices=SPLITS, default="test", help="images (default: test)")
+    add_split(figure, "images")
     figure.add_argument("--images", type=int, default=4, help="images of each root (default: 4)")
     figure.add_argument("--out", type=Path, required=True, help="path of the page and picture without suffix")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
-from liftnet.data.codes import Split
+from liftnet.data.codes import Split, split_or_itself
 from liftnet.depth.settings import TrainSettings
 
 METRICS = ("l1", "rmse", "rel_l1", "rel_sq", "rmse_affine")
@@ -25,7 +25,9 @@ class SetPlan(Settings):
     title: str = Field(min_length=1, description="what tables call it")
     folder: str = Field(description="where it lies below the results")
     truth: str | None = Field(None, description="folder of its true depth below the results; the set's own if null")
-    split: Split = Field("test", description="images on which it is measured")
+    split: Annotated[Split, BeforeValidator(split_or_itself)] = Field(
+        "test", description="images on which it is measured"
+    )
     unit: Unit = Field("half width", description="of its errors")
 
 

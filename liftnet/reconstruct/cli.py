@@ -7,7 +7,7 @@ from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_photographs, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
-from liftnet.data.codes import SPLITS
+from liftnet.data.split_option import add_split
 from liftnet.reconstruct.settings import EvaluateSettings, TrainSettings
 from liftnet.reconstruct.study.commands import add_study
 
@@ -38,7 +38,7 @@ def add_commands(stages: Subparsers) -> None:
         "--reference", help="mean, class_mean, retrieval, retrieval_oracle or own_voxels: without a network"
     )
     evaluate.add_argument("--run", dest="run_name", metavar="NAME", help="name in the rows (default: of the above)")
-    evaluate.add_argument("--split", choices=SPLITS, default="test", help="shapes (default: test)")
+    add_split(evaluate, "shapes")
     evaluate.add_argument("--out", type=Path, required=True, help="Parquet file to write; meshes lie beside it")
     evaluate.add_argument("--device", default="auto", help="where to compute: auto (a GPU if there is one), cpu, cuda")
 
@@ -50,7 +50,7 @@ def add_commands(stages: Subparsers) -> None:
         EvaluateSettings,
     )
     describe.add_argument("--root", type=Path, required=True, help="folder of `render set --set reconstruction`")
-    describe.add_argument("--split", choices=SPLITS, default="test", help="shapes (default: test)")
+    add_split(describe, "shapes")
     add_study(commands)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.types import UInt8Array
-from liftnet.data.codes import SPLITS
+from liftnet.data.codes import split_in, split_named
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import picture_size, read_image, read_levels
 from liftnet.data.truth import TrueView
@@ -238,16 +239,21 @@ def _sketchfab(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
         source = path.relative_to(root).as_posix()
         row = rows.get(source) or rows.get(path.stem) or {}
         folder = source.split("/")[0]
-        split = row.get("split") or (
-            folder
-            if folder in SPLITS
-            else split_of(source, settings.sketchfab.val_fraction, settings.sketchfab.test_fraction)
-        )
+        split = row.get("split") or _split_of_folder(folder)
+        if split is None:
+            split = split_of(source, settings.sketchfab.val_fraction, settings.sketchfab.test_fraction)
         up: Up = "z" if (row.get("up") or settings.views.up) == "z" else "y"
         make = partial(read_solid, path, up, settings.views.blender)
         shape_id = stable_id(name)
         own = stable_seed(seed, source)
         yield Shape(shape_id, row.get("class") or SCULPTURE, split, source, own, make, path=path, up=up)
+
+
+def _split_of_folder(name: str) -> str | None:
+    """The split that a folder is named after; None for any other name."""
+    with suppress(LiftnetError):
+        return split_named(name)
+    return None
 
 
 def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
@@ -307,7 +313,7 @@ def shapenet_splits(root: Path) -> dict[str, dict[str, str]]:
     splits: dict[str, dict[str, str]] = {}
     if path.exists():
         for row in _read_csv(path, ("synsetId", "modelId", "split")):
-            splits.setdefault(row["synsetId"].zfill(8), {})[row["modelId"]] = _known_split(path, row["split"])
+            splits.setdefault(row["synsetId"].zfill(8), {})[row["modelId"]] = split_in(path, row["split"])
     return splits
 
 
@@ -321,17 +327,10 @@ def read_splits(path: Path) -> dict[str, dict[str, str]]:
         return {}
     rows = {row["file"]: row for row in _read_csv(path, ("file", "split"))}
     for row in rows.values():
-        row["split"] = _known_split(path, row["split"])
+        row["split"] = split_in(path, row["split"])
         if row.get("up") not in (None, "", "y", "z"):
             raise LiftnetError(path, f"has up = {row['up']!r} for {row['file']}", "Use y or z")
     return rows
-
-
-def _known_split(path: Path, split: str) -> str:
-    split = {"validation": "val", "valid": "val"}.get(split, split)
-    if split not in SPLITS:
-        raise LiftnetError(path, f"names the split {split!r}", "Use train, val and test")
-    return split
 
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

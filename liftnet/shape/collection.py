@@ -13,7 +13,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.core.types import FloatArray
-from liftnet.data.codes import SPLITS
+from liftnet.data.codes import split_in
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, read_mesh
 
@@ -52,6 +52,7 @@ def labelled_meshes(folder: Path | str) -> list[LabelledMesh]:
     if not found:
         raise LiftnetError(folder, "has no meshes in folders of classes", "Put them as <class>/<name>.ply")
     table = folder / "shapes.csv"
+    splits: dict[tuple[str, ...], str]
     splits = _splits(table) if table.is_file() else {key: _split_of(*key) for key in found}
     missing = sorted(set(splits) - set(found))
     if missing:
@@ -79,11 +80,7 @@ def _splits(table: Path) -> dict[tuple[str, ...], str]:
         missing = {"class", "name", "split"} - set(reader.fieldnames or ())
         if missing:
             raise LiftnetError(table, f"lacks the column {min(missing)!r}", "Its columns are class, name, split")
-        splits: dict[tuple[str, ...], str] = {(row["class"], row["name"]): row["split"] for row in reader}
-    unknown = sorted(set(splits.values()) - set(SPLITS))
-    if unknown:
-        raise LiftnetError(table, f"names the split {unknown[0]!r}", f"Use {', '.join(SPLITS)}")
-    return splits
+        return {(row["class"], row["name"]): split_in(table, row["split"]) for row in reader}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus, PairReason, words_of
+from liftnet.collect.split_lists import Entry, read_lists
+from liftnet.core.command import CommandParser
+from liftnet.core.errors import LiftnetError
+from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus, PairReason, split_named, words_of
+from liftnet.data.split_option import add_split
+from liftnet.experiments.plan import SetPlan
 
 
 @pytest.mark.parametrize("table", [ImageStatus, PairReason])
@@ -52,3 +57,27 @@ def test_splits_rise_from_the_lowest_to_the_highest():
 )
 def test_words_of_any_code(code, words):
     assert words_of(code) == words
+
+
+@pytest.mark.parametrize("word", ["validation", "valid", "val"])
+def test_validation_is_val_wherever_a_user_names_a_split(word, tmp_path):
+    parser = CommandParser()
+    add_split(parser, "images")
+    assert split_named(word) == "val"
+    assert parser.parse_command(["--split", word]).split == "val"
+    assert SetPlan(title="a", folder="b", split=word).split == "val"
+    (tmp_path / f"{word}_artists.txt").write_text("Rodin\n")
+    assert read_lists(tmp_path).artists.entries == {Entry(("Rodin",)): "val"}
+
+
+def test_a_slip_of_the_pen_is_answered_with_the_split_that_was_meant(capsys, tmp_path):
+    parser = CommandParser()
+    add_split(parser, "images")
+    with pytest.raises(SystemExit):
+        parser.parse_command(["--split", "tset"])
+    assert "--split: 'tset': is not a split; did you mean 'test'? Use train, val or test" in " ".join(
+        capsys.readouterr().err.replace(".", "").split()
+    )
+    (tmp_path / "vla_artists.txt").write_text("Rodin\n")
+    with pytest.raises(LiftnetError, match=r"vla_artists.txt: names the split 'vla', which .* did you mean 'val'"):
+        read_lists(tmp_path)

@@ -66,7 +66,7 @@ def test_splits_come_from_the_table_or_from_a_stable_hash(tmp_path):
     ("table", "message"),
     [
         ("class,name\nchair,a\n", "lacks the column"),
-        ("class,name,split\nchair,a,training\n", "names the split"),
+        ("class,name,split\nchair,a,practice\n", "names the split"),
         ("class,name,split\nchair,b,train\n", "not there"),
     ],
 )
