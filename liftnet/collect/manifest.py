@@ -25,6 +25,7 @@ from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import default_workers, map_threads
 from liftnet.data.codes import SPLITS
+from liftnet.data.empty_splits import warn_of_empty_splits
 from liftnet.data.masks import read_mask, shrink_mask, write_mask
 from liftnet.data.schemas import FETCHED, MANIFEST, in_groups, open_table, read_table, table_writer
 
@@ -121,6 +122,7 @@ def make_manifest(out: Path, settings: ManifestSettings | None = None, threads: 
         works = _write_works(out / "works.tsv", rows)
         _remove_unused(out, [*images, *masks.values()], fetched)
     result = _result(out, rows, works)
+    warn_of_empty_splits(LOG, out / "manifest.parquet", result.splits, "artists")
     if not result.images:
         LOG.warning("not one image could be used; see status and reason in %s", out)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.data.empty_splits import warn_of_empty_splits
 from liftnet.data.manifest import stored_images
 from liftnet.depth.augment import Augmentation, Changes, change_images, draw_changes
 from liftnet.depth.crops import CropStore
@@ -84,13 +86,14 @@ def split_images(inputs: TrainingInputs, settings: TrainSettings, usable: Collec
     """
     images = stored_images(inputs.root)
     rows = [images[name] for name in sorted(images) if name in usable]
+    counts = Counter(row.split for row in rows)
+    warn_of_empty_splits(LOG, inputs.root / "manifest.parquet", counts, "images with a target")
     train = [row for row in rows if row.split == "train"]
     val = [row for row in rows if row.split == "val"]
     held_out = "images of the val artists"
     if not val and train:
         train, val = hold_out_works(train, settings.validation.val_fraction)
         held_out = f"images of {len({row.work_id for row in val})} training works, as no val image has a target"
-        LOG.info("validating on %s", held_out)
     if not train or not val:
         raise LiftnetError(
             inputs.targets,

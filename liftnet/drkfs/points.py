@@ -22,7 +22,8 @@ from torch.nn import functional
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger, progress
 from liftnet.core.types import BoolArray, Float32Array, Int64Array, UInt8Array
-from liftnet.data.dataset import Pair, read_pairs
+from liftnet.data.dataset import Pair, count_pairs, read_pairs
+from liftnet.data.empty_splits import warn_of_empty_splits
 from liftnet.data.features import Features, read_features
 from liftnet.data.pictures import read_image
 from liftnet.drkfs.patches import sample_patches
@@ -210,8 +211,10 @@ def load_division(root: Path, dataset: Path) -> tuple[PointSet, PointSet]:
     Raises:
         LiftnetError: There are too few works, or a file cannot be read.
     """
+    counts = count_pairs(dataset)
+    warn_of_empty_splits(get_logger("drkfs"), dataset, counts, "pairs")
     train = load_points(root, dataset, "train")
-    if next(read_pairs(dataset, "val"), None) is not None:
+    if counts.get("val"):
         return train, load_points(root, dataset, "val")
     works = sorted(set(train.works))
     if len(works) < 2:

@@ -23,6 +23,7 @@ from liftnet.models.segmenter import working_shape
 from liftnet.segment.corrections import read_corrections, usable
 from liftnet.segment.settings import DataSettings, SegmenterSettings
 
+LOG = get_logger("segment")
 OVERSAMPLING = 1.25  # training images are kept this much larger than the network sees, so that crops stay sharp
 
 
@@ -138,6 +139,7 @@ def divide(
         count = len({key(image) for image in heldout})
         what = f"{count} of the {works} masked works" if works > 1 else f"{count} images of the only masked work"
         note = f"no work of split {missing} has masks; held out: {what}"
+        LOG.warning("%s. Give masks for works of other artists too, in train and in val or test", note)
     return choose_validation([*train, *others], heldout, settings, seed, note)
 
 
@@ -172,7 +174,7 @@ def load_samples(images: Sequence[MaskedImage], image_size: int, threads: int) -
     loaded = list(map_threads(load, images, threads, "segment", "reading masked images"))
     for result in loaded:
         if isinstance(result, BadImageError):
-            get_logger("segment").warning("left out of training: %s", result)
+            LOG.warning("left out of training: %s", result)
     return [result for result in loaded if isinstance(result, Sample)]
 
 

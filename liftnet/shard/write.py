@@ -19,6 +19,7 @@ from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.codes import SPLITS, PairReason
 from liftnet.data.dataset import open_shard, replaced_folder, shard_paths
+from liftnet.data.empty_splits import warn_of_empty_splits
 from liftnet.data.schemas import DATASET, MANIFEST, TRIED, read_table, table_writer, write_table
 from liftnet.data.shards import POINT_BYTES, ROW_BYTES, TRIED_FILE, Cutting, write_pairs, write_shard
 from liftnet.shard.card import write_attribution, write_card
@@ -136,7 +137,9 @@ def _log(summary: DatasetSummary, out: Path, unstated: list[str]) -> None:
         LOG.info("for a publication, state %s: see docs/dataset.md", ", ".join(unstated))
     if not total.pairs:
         LOG.warning("no pair was kept; the report's funnel says where they were lost")
-    counts = ", ".join(f"{summary.splits[split].pairs} {split}" for split in SPLITS)
+    pairs = {split: summary.splits[split].pairs for split in SPLITS}
+    warn_of_empty_splits(LOG, out, pairs, "pairs")
+    counts = ", ".join(f"{count} {split}" for split, count in pairs.items())
     LOG.info("wrote %d pairs (%s) with %d correspondences to %s", total.pairs, counts, total.correspondences, out)
 
 

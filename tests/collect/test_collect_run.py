@@ -196,7 +196,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads(tmp_path, jpeg, qui
     assert statuses.count("dup_exact") == 3
 
 
-def test_splits_go_by_artist_with_an_image(tmp_path, jpeg, quick):
+def test_splits_go_by_artist_with_an_image(tmp_path, jpeg, quick, caplog):
     for number in range(5):
         put(tmp_path / "photos", f"Artist {number}/W/1.jpg", jpeg(number))
     put(tmp_path / "photos", "All failing/W/1.jpg", b"<html>")
@@ -208,6 +208,8 @@ def test_splits_go_by_artist_with_an_image(tmp_path, jpeg, quick):
     assert splits["All failing"] is None
     assert Counter(splits.values())["train"] == 4
     assert dict(result.splits) == {"train": 4, "test": 1}
+    assert "manifest.parquet has no artists in the split val" in caplog.text
+    assert "Collect three artists at least" in caplog.text
     assert len(works_of(tmp_path / "out")) == 5
     with pytest.raises(LiftnetError, match=r"test_artists.*'Artist 9' is no artist"):
         collect(sources, tmp_path / "out", quick(test_artists=["Artist 9"]))

@@ -218,12 +218,13 @@ def test_without_features_points_are_upright_and_the_same(
 
 
 def test_points_of_an_empty_split_are_refused_and_works_are_held_out(
-    run: tuple[Path, list[View]], tmp_path: Path
+    run: tuple[Path, list[View]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_shards(tmp_path / "dataset", [view for view in run[1] if view.split == "train"])
     with pytest.raises(LiftnetError, match="no pairs in the split val"):
         load_points(run[0], tmp_path / "dataset", "val")
     train, held_out = load_division(run[0], tmp_path / "dataset")
+    assert "has no pairs in the split val: a training chooses its weights" in caplog.text
     assert not set(train.works) & set(held_out.works)
     assert len(train) + len(held_out) == 3 * 4 * POINTS
     assert train.tracks + held_out.tracks == 4 * POINTS

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from liftnet.core.errors import LiftnetError
 from liftnet.data import shards as shards_module
 from liftnet.data.codes import SPLITS
-from liftnet.data.dataset import shard_paths
+from liftnet.data.dataset import count_pairs, shard_paths
 from liftnet.data.schemas import DATASET, MANIFEST, PAIRS, write_table
 from liftnet.data.shards import Cutting, cut, write_pairs
 from liftnet.shard import load_pair, read_pairs
@@ -87,8 +87,14 @@ def digests(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def test_only_kept_pairs_are_written_sorted_and_split(root, tmp_path):
+def test_only_kept_pairs_are_written_sorted_and_split(root, tmp_path, caplog):
     write_dataset(root, tmp_path / "dataset", ShardSettings())
+    assert "has no pairs in the split test: nothing measures a model on artists" in caplog.text
+    assert "in the split val" not in caplog.text
+    assert count_pairs(tmp_path / "dataset") == {"train": 3, "val": 1, "test": 0}
+    assert len(list(read_pairs(tmp_path / "dataset", "validation"))) == 1
+    with pytest.raises(LiftnetError, match="'tran': is not a split; did you mean 'train'"):
+        list(read_pairs(tmp_path / "dataset", "tran"))
     train = list(read_pairs(tmp_path / "dataset", "train"))
     assert [pair.pair_id for pair in train] == sorted(f"{a:016x}-{b:016x}" for a, b in ((0, 1), (1, 2), (2, 3)))
     assert [len(pair) for pair in train] == [3, 7, 11]

@@ -10,6 +10,8 @@ import torch
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.data.dataset import count_pairs
+from liftnet.data.empty_splits import warn_of_empty_splits
 from liftnet.depth.augment import Augmentation
 from liftnet.depth.crops import CropStore
 from liftnet.depth.objectives import TrainingData, TrainingInputs
@@ -77,13 +79,13 @@ def load(inputs: TrainingInputs, settings: TrainSettings) -> TrainingData:
         LiftnetError: No pair to train or to validate on.
     """
     table, val_table = PairTable(inputs.dataset, "train"), PairTable(inputs.dataset, "val")
+    warn_of_empty_splits(LOG, inputs.dataset, count_pairs(inputs.dataset), "pairs")
     train_rows, val_rows = table.rows, val_table.rows
     held_out = "pairs of the val artists"
     if not val_rows:
         val_table = table
         train_rows, val_rows = hold_out_works(table.rows, settings.validation.val_fraction)
         held_out = f"pairs of {len({row.work_id for row in val_rows})} training works, as no val artist has any"
-        LOG.info("validating on %s", held_out)
     val_rows = limit_rows(val_rows, settings.validation.max_pairs)
     image_ids = [image for row in (*train_rows, *val_rows) for image in (row.image_a, row.image_b)]
     inputs.scratch.mkdir(parents=True, exist_ok=True)
