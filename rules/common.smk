@@ -202,13 +202,12 @@ def groups_of_set(name):
 def files_of_set(wildcards):
     """The user's files that a rendered set is made of; those of ShapeNetCore are too many to be inputs."""
     folder = config["render"][wildcards.set]["folder"]
-    return sources.inputs_below(folder) if folder and wildcards.set != "shapenet" else []
+    return sources.inputs_below(folder) if folder and wildcards.set not in sources.OF_SHAPENET else []
 
 
 def state_of_set(name):
     """What changes when one of the user's files of a set does."""
-    folder = config["render"][name]["folder"]
-    return sources.state_of_shapenet(folder) if name == "shapenet" else sources.state_of_files(folder)
+    return sources.state_of_set(name, config["render"][name]["folder"])
 
 
 def scored_folders():

@@ -150,8 +150,9 @@ rule render_shapes_of_demo:
         out=subpath(output.shapes, parent=True),
         seed=config["seed"],
         settings=RECONSTRUCTIONS["demo/"].rendering_settings(),
+        state=state_of_set("reconstruction"),
     shell:
-        "python -m liftnet render set --set reconstruction --out {params.out:q} --threads {threads}"
+        "python -m liftnet render set --set reconstruction --out {params.out:q} --lenient --threads {threads}"
         " --seed {params.seed} --settings {params.settings:q} --log {log:q}"
 
 

@@ -75,9 +75,10 @@ rule render_reconstruction_set:
     params:
         out=subpath(output.views, parent=True),
         options=options("render", "views", "reconstruction"),
+        state=state_of_set("reconstruction"),
     shell:
-        "python -m liftnet render set --set reconstruction --out {params.out:q} --threads {threads} {params.options}"
-        " --log {log:q}"
+        "python -m liftnet render set --set reconstruction --out {params.out:q} --lenient --threads {threads}"
+        " {params.options} --log {log:q}"
 
 
 rule render_shapes:

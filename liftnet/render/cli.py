@@ -37,16 +37,17 @@ def _museum(arguments: argparse.Namespace) -> None:
 
 
 def _set(arguments: argparse.Namespace) -> int:
-    from liftnet.data.schemas import SHAPES, read_table
+    from liftnet.data.schemas import RECONSTRUCTION_SHAPES, SHAPES, read_table
     from liftnet.render.reconstruction import NAME, render_reconstruction_set
     from liftnet.render.sets import render_set
 
     settings = settings_from(arguments, SetSettings)
     if arguments.set == NAME:
-        render_reconstruction_set(arguments.out, settings, arguments.seed, arguments.threads)
-        return 0
-    truth = render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)
-    shapes = read_table(truth.with_name("shapes.parquet"), SHAPES).to_pylist()
+        last = render_reconstruction_set(arguments.out, settings, arguments.seed, arguments.threads)
+    else:
+        last = render_set(arguments.out, arguments.set, settings, arguments.seed, arguments.threads)
+    schema = RECONSTRUCTION_SHAPES if arguments.set == NAME else SHAPES
+    shapes = read_table(last.with_name("shapes.parquet"), schema).to_pylist()
     failed = sum(shape["status"] != "ok" for shape in shapes)
     if failed:
         get_logger("render").warning("%d of %d shapes were set aside; shapes.parquet says why", failed, len(shapes))

@@ -15,6 +15,9 @@ from typing import Any
 from liftnet.core.errors import LiftnetError
 from liftnet.workflow.user_paths import json_without_braces, without_braces
 
+_SHAPENET = ("all.csv", "*/*/models/model_normalized.obj", "*/*/model.obj")
+OF_SHAPENET = {"shapenet": _SHAPENET, "reconstruction": _SHAPENET}  # of the folders of these sets, what files count
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -143,10 +146,15 @@ def state_of_files(*paths: str | Path | None) -> str:
     return _digest(file for path in paths if path for file in files_below(path))
 
 
-def state_of_shapenet(folder: str | None) -> str:
-    """As `state_of_files`, of a folder in the layout of ShapeNetCore: its meshes and its table, not their pictures."""
-    patterns = ("all.csv", "*/*/models/model_normalized.obj", "*/*/model.obj")
-    return _digest(sorted(file for pattern in patterns for file in Path(folder).glob(pattern)) if folder else [])
+def state_of_set(name: str, folder: str | None) -> str:
+    """As `state_of_files`, of the folder of a rendered set.
+
+    Of one in the layout of ShapeNetCore only the meshes and the table count, not their pictures.
+    """
+    if name not in OF_SHAPENET:
+        return state_of_files(folder)
+    files = (file for pattern in OF_SHAPENET[name] for file in Path(folder).glob(pattern)) if folder else ()
+    return _digest(sorted(files))
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -13,6 +13,7 @@ import pytest
 import torch
 import trimesh
 
+from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.reconstruction_set import ReconstructionSet
 from liftnet.data.schemas import RECONSTRUCTION_SHAPES, VIEWS, read_table
@@ -245,6 +246,18 @@ def test_shapenet_is_read_in_its_splits_and_bad_or_copied_shapes_are_set_aside(t
     assert "of train" in copied["reason"]
     with pytest.raises(LiftnetError, match="'chair' in the split test"):
         ReconstructionSet.open(tmp_path / "set").shapes("test", ["chair"])
+
+
+def test_the_command_ends_with_1_where_a_shape_was_set_aside(tmp_path):
+    ball, spindle = trimesh.creation.icosphere(1), trimesh.creation.cone(1, 2)
+    settings = shapenet(tmp_path / "core", {"aa": ("train", ball), "bb": ("val", spindle), "cc": ("test", b"")})
+    words = ["render", "set", "--set", "reconstruction", "--out", str(tmp_path / "set"), "--threads", "1"]
+    words += ["--settings", settings.model_dump_json()]
+    assert main(words) == 1
+    assert sorted(row["status"] for row in rows_of(tmp_path / "set").values()) == ["ok", "ok", "unreadable"]
+    assert main([*words, "--lenient"]) == 0
+    trimesh.creation.box((1, 2, 3)).export(next((tmp_path / "core").glob("*/cc/models/*.obj")))
+    assert main(words) == 0, "mended, and done again"
 
 
 def test_a_changed_file_is_read_again(tmp_path):

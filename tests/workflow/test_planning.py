@@ -236,3 +236,22 @@ def test_the_state_of_files_changes_when_one_comes_goes_or_becomes_older(tmp_pat
     assert len(set(states)) == 3
     (tmp_path / "b.ply").unlink()
     assert sources.state_of_files(str(tmp_path), None) == states[0]
+
+
+@pytest.mark.parametrize("name", sources.OF_SHAPENET)
+def test_the_state_of_a_folder_of_shapenet_follows_its_meshes_and_its_table(tmp_path, name):
+    mesh = tmp_path / "03001627" / "1a" / "models" / "model_normalized.obj"
+    mesh.parent.mkdir(parents=True)
+    assert len({sources.state_of_set(name, folder) for folder in (None, str(tmp_path))}) == 1
+    states = []
+    for change in (
+        lambda: mesh.write_text("v 0 0 0"),
+        lambda: mesh.write_text("v 0 0 1\n"),
+        lambda: os.utime(mesh, (1, 1)),
+        lambda: (tmp_path / "all.csv").write_text("id"),
+    ):
+        change()
+        states.append(sources.state_of_set(name, str(tmp_path)))
+    mesh.with_name("picture.png").touch()
+    assert len(set(states)) == 4
+    assert sources.state_of_set(name, str(tmp_path)) == states[-1]
