@@ -11,7 +11,17 @@ from PIL import Image
 
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.picture_formats import bad_image
-from liftnet.data.pictures import MAX_PIXELS, OpenPicture, Size, Source, load, open_picture, times, write_image
+from liftnet.data.pictures import (
+    MAX_PIXELS,
+    OpenPicture,
+    Size,
+    Source,
+    declared,
+    load,
+    open_picture,
+    times,
+    write_image,
+)
 
 FOREGROUND = 128  # the darkest grey level that is foreground
 _DARK, _BRIGHT = 32, 224  # levels between these are neither black nor white, whatever JPEG has made of them
@@ -47,7 +57,8 @@ def read_mask(
         reason = f"{times(picture.size)} px, its image as displayed {times(size)}"
         raise bad_image(picture.what, "mask_wrong_size", reason)
     picture.decode()
-    mask, levels = _foreground(picture)
+    with declared(picture.what, picture.kind):
+        mask, levels = _foreground(picture)
     if not may_be_empty:
         _check(mask, levels, picture.what)
     return picture.upright(mask) if turned else mask

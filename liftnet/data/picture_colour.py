@@ -27,7 +27,7 @@ def to_rgb(picture: Image.Image, what: object, background: int = 255) -> Image.I
     if mode.startswith("I") or mode == "F":  # Pillow's own conversion would clip at 255
         return _with_cut(picture, _through(profile, Image.fromarray(to_8_bits(np.asarray(picture), what))), background)
     if is_transparent(picture):
-        layer = in_srgb(picture.convert("RGBA"), profile)
+        layer = in_srgb(picture, profile)
         ground = Image.new("RGBA", picture.size, (background, background, background, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
     if mode == "LAB":
@@ -45,13 +45,13 @@ def is_transparent(picture: Image.Image) -> bool:
     return picture.mode in _TRANSPARENT or "transparency" in picture.info
 
 
-def in_srgb(layer: Image.Image, profile: bytes | None) -> Image.Image:
-    """An RGBA picture with its colours brought from those of a profile to sRGB."""
-    if profile is None or is_srgb(profile, "RGB"):
+def in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """A picture with transparency as RGBA, its colours brought from those of a profile to sRGB."""
+    layer = picture.convert("RGBA")
+    if profile is None:
         return layer
-    opacity = layer.getchannel("A")
-    colours = _through(profile, layer.convert("RGB"))
-    colours.putalpha(opacity)
+    colours = _through(profile, layer.convert("L" if picture.mode in ("L", "LA", "La") else "RGB"))
+    colours.putalpha(layer.getchannel("A"))
     return colours
 
 
@@ -67,6 +67,8 @@ def _with_cut(picture: Image.Image, shown: Image.Image, background: int) -> Imag
 
 def _through(profile: bytes | None, picture: Image.Image) -> Image.Image:
     """A picture of the mode RGB, L or CMYK in sRGB; a damaged profile, or one of another mode, counts as none."""
+    if profile is not None and picture.mode == "L" and profile[16:20] == b"RGB ":
+        picture = picture.convert("RGB")
     if profile is not None and not is_srgb(profile, picture.mode):
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))

@@ -120,6 +120,17 @@ _OTHER_KINDS = (  # first bytes, what such a file is, what to do about it; the l
     (b"II\xbc", "a JPEG XR picture", CONVERT),
     (b"DDS ", "a texture (DDS)", CONVERT),
     (b"BPG\xfb", "a BPG picture", CONVERT),
+    (b"\xff\xd8\xff\xf7", "a JPEG-LS picture", CONVERT),
+    (b"qoif", "a QOI picture", CONVERT),
+    (b"\x0a\x05\x01\x08", "a PCX picture", CONVERT),
+    (b"\x01\xda??\x00", "an SGI picture", CONVERT),
+    (b"icns", "an icon of macOS", CONVERT),
+    (b"\x00\x00\x02\x00\x00\x00\x00\x00", "a Targa picture (TGA)", CONVERT),
+    (b"\x00\x00\x0a\x00\x00\x00\x00\x00", "a Targa picture (TGA)", CONVERT),
+    (b"\x00\x00\x02\x00", "a cursor of Windows", CONVERT),
+    *((b"P%d%c" % (number, space), "a picture of Netpbm", CONVERT) for number in range(1, 8) for space in b" \n\r\t"),
+    (b"SIMPLE  =", "a picture of astronomers (FITS)", CONVERT),
+    (b"?" * 128 + b"DICM", "a picture of physicians (DICOM)", CONVERT),
 )
 _NOT_IMAGES = (
     (b"%PDF", "a PDF document or Illustrator drawing", _EXPORT),
@@ -140,6 +151,14 @@ _NOT_IMAGES = (
     (b"????moov", "a film (QuickTime)", _FRAME),
     (b"????mdat", "a film (QuickTime)", _FRAME),
     (b"????wide", "a film (QuickTime)", _FRAME),
+    (b"????free", "a film (QuickTime)", _FRAME),
+    (b"????skip", "a film (QuickTime)", _FRAME),
+    (b"????pnot", "a film (QuickTime)", _FRAME),
+    (b"\x47" + b"?" * 187 + b"\x47", "a film (MPEG transport stream)", _FRAME),
+    (b"OggS", "a film or sound (Ogg)", _FRAME),
+    (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office", _EXPORT),
+    (b"bplist0", "a property list of macOS, such as stands for a file that is still in iCloud", "Download the file"),
+    (b"/annex/objects/", "a pointer of git-annex: the image itself was not fetched", "Run `git annex get`"),
     (b"\x00\x05\x16\x07", "what macOS notes beside a file (AppleDouble), not the file itself", "Delete it"),
 )
 _FILM_BRANDS = re.compile(rb"qt  |iso[m0-9a-z]|mp[47].|avc1|M4[VPAB].|3g..|f4[vp] |dash|MSNV|XAVC|NDSC|mmp4")
@@ -176,7 +195,7 @@ def sniff(data: bytes, what: object) -> Format:
     for start, name, remedy in _NOT_IMAGES:
         if _begins(data, start):
             raise bad_image(what, "not_image", f"the file is {name}", remedy)
-    raise bad_image(what, "not_image", f"the file is {_text_kind(data[:512])}")
+    raise bad_image(what, "not_image", f"the file is {_text_kind(data[:4096])}")
 
 
 def _iso_format(data: bytes, what: object) -> Format:
@@ -203,6 +222,8 @@ def _begins(data: bytes, start: bytes) -> bool:
 
 
 def _text_kind(start: bytes) -> str:
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        start = start.decode("utf-16", "ignore").encode()
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in text:
         return "an SVG drawing, not a photograph"

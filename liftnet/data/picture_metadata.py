@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -20,7 +20,12 @@ _ORIENTATION, _MAKE, _MODEL = 0x0112, 0x010F, 0x0110
 _EXIF_FOLDER, _FOCAL, _FOCAL_35 = 0x8769, 0x920A, 0xA405
 _PNG_START = 8  # bytes of its signature
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_COLOURS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
+_EXIF_AS_TEXT = b"Raw profile type exif\0"  # of ImageMagick, before PNG had a chunk for it
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
 _LONGEST_PROFILE = 32 << 20
+_LONGEST_EXIF = 1 << 20
 T = TypeVar("T")
 
 
@@ -51,15 +56,17 @@ class Stripped:
         data: The file.
         exif: An EXIF block that was taken out of it.
         profile: A colour profile that was taken out of it.
+        colours: The chunks of a PNG that name its colours by numbers.
     """
 
     data: bytes
     exif: bytes | None = None
     profile: bytes | None = None
+    colours: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 def strip(data: bytes, kind: str, exif: bool = False) -> Stripped:
-    """Take out of a PNG its texts, profile and EXIF, and of a JPEG or AVIF, where that is asked, its EXIF."""
+    """Take out of a PNG its texts, EXIF and what names its colours, of a JPEG or AVIF, if asked, its EXIF."""
     if kind == "PNG":
         return _strip_png(data)
     if kind == "AVIF" and exif:  # by the type of the item, which comes first: one that nobody knows is passed over
@@ -69,16 +76,36 @@ def strip(data: bytes, kind: str, exif: bool = False) -> Stripped:
 
 def _strip_png(data: bytes) -> Stripped:
     kept, exif, profile, start = [data[:_PNG_START]], None, None, _PNG_START
+    as_text, colours = None, {}
     for name, begin, end in _png_chunks(data):
+        content = data[begin + 8 : end - 4]
         if name == b"eXIf":
-            exif = data[begin + 8 : end - 4]
+            exif = content
         elif name == b"iCCP":
-            profile = profile or _png_profile(data[begin + 8 : end - 4])
-        elif name not in _PNG_TEXTS:
+            profile = profile or _png_profile(content)
+        elif name in _PNG_TEXTS:
+            as_text = as_text or _exif_in_text(name, content)
+        elif name in _PNG_COLOURS:
+            colours[name] = content
+        else:
             continue
         kept.append(data[start:begin])
         start = end
-    return Stripped(b"".join([*kept, data[start:]]) if start > _PNG_START else data, exif, profile)
+    whole = b"".join([*kept, data[start:]]) if start > _PNG_START else data
+    return Stripped(whole, exif or as_text, profile, colours)
+
+
+def _exif_in_text(name: bytes, content: bytes) -> bytes | None:
+    """The EXIF block in a text of a PNG: its kind and length in lines of their own, then its bytes in hex."""
+    if not content.startswith(_EXIF_AS_TEXT) or name not in (b"tEXt", b"zTXt"):
+        return None
+    text = content[len(_EXIF_AS_TEXT) :]
+    try:
+        if name == b"zTXt":
+            text = zlib.decompressobj().decompress(text[1:], _LONGEST_EXIF)
+        return bytes.fromhex("".join(text.decode("ascii").split("\n")[3:]))
+    except (zlib.error, ValueError):
+        return None
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -102,15 +129,33 @@ def _png_profile(chunk: bytes) -> bytes | None:
         return None
 
 
-def _strip_jpeg(data: bytes) -> Stripped:
-    kept, exif, start, at = [], None, 0, 2
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, begin and end of each segment of a JPEG before its pixels."""
+    at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            exif = exif or data[at + 4 : end]
-            kept.append(data[start:at])
-            start = end
+        yield data[at + 1], at, end
         at = end
+
+
+def unread_jpeg(data: bytes) -> str | None:
+    """What a JPEG is that no common decoder reads (its frame header, ITU-T T.81, B.2.2); None if it is none."""
+    for marker, begin, _ in _jpeg_segments(data):
+        if marker in _FRAMES:
+            bits = data[begin + 4 : begin + 5]
+            if marker in _LOSSLESS:
+                return "a lossless JPEG (ITU-T T.81)"
+            return f"a JPEG of {bits[0]} bits a channel" if bits not in (b"\x08", b"") else None
+    return None
+
+
+def _strip_jpeg(data: bytes) -> Stripped:
+    kept, exif, start = [], None, 0
+    for marker, begin, end in _jpeg_segments(data):
+        if marker == 0xE1 and data[begin + 4 : begin + 10] == b"Exif\0\0":
+            exif = exif or data[begin + 4 : end]
+            kept.append(data[start:begin])
+            start = end
     return Stripped(b"".join([*kept, data[start:]]), exif)
 
 

@@ -23,14 +23,24 @@ from PIL import Image, ImageFile
 from liftnet.core.errors import BadImageError
 from liftnet.core.files import write_bytes
 from liftnet.core.types import UInt8Array
+from liftnet.data.colour_profiles import of_media_file, of_png
 from liftnet.data.picture_colour import in_srgb, is_transparent, to_rgb
 from liftnet.data.picture_formats import Format, bad_image, sniff
-from liftnet.data.picture_metadata import Exif, parse_exif, strip
-from liftnet.data.tiff_pages import is_deep, open_tiff, orientation, picture_of, read_page
+from liftnet.data.picture_metadata import Exif, Stripped, parse_exif, strip, unread_jpeg
+from liftnet.data.tiff_pages import (
+    bytes_per_pixel,
+    check_parts,
+    is_deep,
+    open_tiff,
+    orientation,
+    picture_of,
+    read_page,
+)
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library in this process may have switched it on
 MAX_PIXELS = 178_000_000
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit; here every size is checked before it is decoded
+_BYTES = 8  # of a pixel as large as one may be where there are `max_pixels` of them
 Source = Path | str | bytes
 Size = tuple[int, int]
 _TURNS = {  # EXIF 2.32, tag 0x0112: where row 0 and column 0 of the stored pixels belong
@@ -159,6 +169,7 @@ class OpenPicture:
         size: (width, height) in px as stored.
         is_single: Whether it is one picture of a format that `collect` may store as received: no MPO, no animation.
         is_deep: Whether its pixels are those of a TIFF page that Pillow cannot hold.
+        bytes_per_pixel: What a pixel takes when it is decoded.
     """
 
     kind: Format
@@ -169,6 +180,7 @@ class OpenPicture:
     size: Size
     is_single: bool = False
     is_deep: bool = False
+    bytes_per_pixel: int = 4
     _values: npt.NDArray[Any] | None = None
 
     @property
@@ -219,7 +231,7 @@ class OpenPicture:
         with declared(self.what, self.kind):
             if not is_transparent(self.image):
                 return shown.convert("RGBA")
-            layer = in_srgb(self.image.convert("RGBA"), self.image.info.get("icc_profile"))
+            layer = in_srgb(self.image, self.image.info.get("icc_profile"))
             return turn_upright(layer, self._turn)
 
     def values(self) -> npt.NDArray[Any]:
@@ -242,8 +254,14 @@ def open_picture(data: bytes, what: object, max_pixels: int = MAX_PIXELS) -> Ope
     kind = sniff(data, what)
     with declared(what, kind, in_header=True):
         picture = (_open_tiff if kind.name == "TIFF" else _open_by_pillow)(kind, data, what)
-        if picture.size[0] * picture.size[1] > max_pixels:
+        if not min(picture.size):
+            raise bad_image(what, "decode_error", f"it says that it has {times(picture.size)} px")
+        pixels = picture.size[0] * picture.size[1]
+        if pixels > max_pixels:
             raise bad_image(what, "bomb", f"{times(picture.size)} px, more than max_pixels = {max_pixels:,}")
+        if pixels * picture.bytes_per_pixel > max_pixels * _BYTES:
+            reason = f"{times(picture.size)} px of {picture.bytes_per_pixel} bytes, more than {_BYTES} x max_pixels"
+            raise bad_image(what, "bomb", reason)
         return picture
 
 
@@ -253,6 +271,8 @@ def _open_by_pillow(kind: Format, data: bytes, what: object) -> OpenPicture:
         if b"meta" not in data[:4096]:
             reason = "the HEIC file holds no still picture (a sequence, or cut off)"
             raise bad_image(what, "unsupported_format", reason)
+    if kind.name == "JPEG" and (unread := unread_jpeg(data)) is not None:
+        raise bad_image(what, "unsupported_format", f"the file is {unread}, which is not read")
     stripped = strip(data, kind.name)
     try:
         image = _opened(kind, stripped.data)
@@ -265,22 +285,32 @@ def _open_by_pillow(kind: Format, data: bytes, what: object) -> OpenPicture:
         image = _opened(kind, without.data)
         stripped = without
     exif = stripped.exif or image.info.get("exif")
-    if stripped.profile:
-        image.info["icc_profile"] = stripped.profile
+    image.info["icc_profile"] = _profile(kind, data, stripped, image, what)
     single = kind.stored_as is not None and image.format == kind.name and getattr(image, "n_frames", 1) == 1
     return OpenPicture(kind, what, data, image, parse_exif(exif), image.size, single)
+
+
+def _profile(kind: Format, data: bytes, stripped: Stripped, image: Image.Image, what: object) -> bytes | None:
+    """The colour profile of a picture, be it embedded or named by numbers."""
+    if kind.name == "PNG":
+        return of_png(stripped.colours, stripped.profile, what)
+    embedded: bytes | None = image.info.get("icc_profile") or None
+    return of_media_file(data, what) if embedded is None and kind.name in ("AVIF", "HEIF") else embedded
 
 
 def _open_tiff(kind: Format, data: bytes, what: object) -> OpenPicture:
     with open_tiff(data, what) as page:
         size, number = (int(page.imagewidth), int(page.imagelength)), int(page.index)
-        deep, turn = is_deep(page), orientation(page)
+        deep, turn, weight = is_deep(page), orientation(page), bytes_per_pixel(page)
+        check_parts(page, what)
     exif = replace(parse_exif(data), orientation=turn)
     if not deep:
-        image = _opened(kind, data)
-        image.seek(number)
-        return OpenPicture(kind, what, data, image, exif, image.size)
-    return OpenPicture(kind, what, data, Image.new("L", (1, 1)), exif, size, is_deep=True)
+        with contextlib.suppress(Image.UnidentifiedImageError):  # an odd number of bits, or of channels
+            image = _opened(kind, data)
+            image.seek(number)
+            return OpenPicture(kind, what, data, image, exif, image.size, bytes_per_pixel=weight)
+    empty = Image.new("L", (1, 1))
+    return OpenPicture(kind, what, data, empty, exif, size, is_deep=True, bytes_per_pixel=weight)
 
 
 def _opened(kind: Format, data: bytes) -> Image.Image:

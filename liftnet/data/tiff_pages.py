@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -24,6 +25,7 @@ _DNG_VERSION, _SUBFILE, _OLD_SUBFILE, _MAKE, _ORIENTATION, _PROFILE = 50706, 254
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _CMYK = 0, 1, 2, 5  # photometric
 _COLOURS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4}
+_DARKEST = 15  # part of white that a picture reaches; of 16 bits that have values of 12 it is the sixteenth
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha among the extra samples
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is told by an error of ours
 
@@ -87,7 +89,20 @@ def orientation(page: Any) -> int:
 def is_deep(page: Any) -> bool:
     """Whether a page has more than 8 bits a channel, signed values or floats."""
     bits = page.bitspersample
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 or page.dtype is None or page.dtype.kind != "u"
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 or page.dtype is None or page.dtype.kind not in "bu"
+
+
+def bytes_per_pixel(page: Any) -> int:
+    """How many bytes a pixel of a page takes when it is decoded, all its channels together."""
+    size = page.dtype.itemsize if page.dtype is not None else 1
+    return int(size * page.samplesperpixel)
+
+
+def check_parts(page: Any, what: object) -> None:
+    """Refuse a page that has fewer strips or tiles than its size asks for (`truncated`)."""
+    needed, there = math.prod(page.chunked), len(page.dataoffsets)
+    if there < needed:
+        raise bad_image(what, "truncated", f"the file has {there:,} of the {needed:,} parts of its pixels")
 
 
 def read_page(page: Any, data: bytes, what: object) -> npt.NDArray[Any]:
@@ -102,7 +117,7 @@ def read_page(page: Any, data: bytes, what: object) -> npt.NDArray[Any]:
     shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
     try:
         values = page.asarray()
-    except ValueError as error:
+    except (ValueError, NotImplementedError) as error:
         if "imagecodecs" not in str(error):
             raise
         values = _by_opencv(page, data)
@@ -110,7 +125,8 @@ def read_page(page: Any, data: bytes, what: object) -> npt.NDArray[Any]:
         values = np.moveaxis(values.reshape(shape[2], *shape[:2]), 0, 2) if page.planarconfig == 2 else values
     if values is None or values.size != np.prod(shape, dtype=np.int64):
         name = getattr(page.compression, "name", page.compression)
-        reason = f"pixels of {page.bitspersample} bits compressed by {name} are not read"
+        how = "" if name == "NONE" else f" compressed by {name}"
+        reason = f"pixels of {page.bitspersample} bits{how} are not read"
         raise bad_image(what, "unsupported_format", reason)
     values = values.reshape(shape)
     return _inverted(values, page) if page.photometric == _WHITE_IS_0 else values
@@ -127,6 +143,9 @@ def _by_opencv(page: Any, data: bytes) -> npt.NDArray[Any] | None:
     if not ok or len(pages) != 1 or pages[0].dtype != page.dtype:
         return None
     values: npt.NDArray[Any] = pages[0]
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+    if values.dtype == np.uint16 and bits < 16:  # OpenCV stretches 10, 12 and 14 bits to 16
+        values = values >> (16 - bits)
     return values if values.ndim == 2 else values[..., [2, 1, 0, *range(3, values.shape[2])]]
 
 
@@ -147,6 +166,8 @@ def picture_of(values: npt.NDArray[Any], page: Any, what: object) -> Image.Image
         name = getattr(page.photometric, "name", page.photometric)
         raise bad_image(what, "unsupported_format", f"{page.bitspersample}-bit pixels of the kind {name} are not read")
     extra = [int(kind) for kind in page.extrasamples or ()]
+    if colours == 1 and values.shape[2] > 2:
+        raise bad_image(what, "unsupported_format", f"{values.shape[2]} channels of no colour are not read")
     alpha = colours if extra and extra[0] in (_ASSOCIATED, _UNASSOCIATED) and values.shape[2] > colours else None
     bits = page.bitspersample[0] if isinstance(page.bitspersample, tuple) else page.bitspersample
     levels = to_8_bits(values[..., : colours + (alpha is not None)], what, bits)
@@ -181,6 +202,8 @@ def to_8_bits(values: npt.NDArray[Any], what: object, bits: int | None = None) -
     """
     if not values.size:
         return values.astype(np.uint8)
+    if values.dtype.kind not in "bfiu":
+        raise bad_image(what, "unsupported_format", f"pixels of the type {values.dtype} are not read")
     low, high = values.min(), values.max()
     if values.dtype.kind == "f":
         if not (low >= 0 and high <= 1):  # so also where one is no number
@@ -197,9 +220,9 @@ def to_8_bits(values: npt.NDArray[Any], what: object, bits: int | None = None) -
         most = 65535
     elif bits is not None and values.dtype.kind == "u":
         most = min(most, 2**bits - 1)
-    if 0 < high < most // 65536:
+    if 0 < high < most // _DARKEST:
         reason = f"its pixels reach {high} of {most} only, which shows nothing but black"
-        raise bad_image(what, "unsupported_format", reason, "Save it with 8 or 16 bits")
+        raise bad_image(what, "unsupported_format", reason, "Scale them to the whole range, or save it with 8 bits")
     if most == 255:
         return values.astype(np.uint8)
     if most == 65535:

@@ -97,6 +97,74 @@ def test_png_of_16_bits_keeps_its_tones(colour):
     assert off(data, SHOWN[..., :1] if channels < 3 else SHOWN) <= 1
 
 
+@pytest.mark.parametrize("how", ["group3", "group4", "tiff_lzw", "packbits", "tiff_adobe_deflate"])
+def test_tiff_of_one_bit_in_every_compression(encode, how):
+    data = encode(Image.fromarray(RAMP[..., 0] > 0.5), "TIFF", compression=how)
+    assert off(data, (RAMP[..., :1] > 0.5) * 255) == 0
+    np.testing.assert_array_equal(read_mask(data), RAMP[..., 0] > 0.5)
+
+
+def packed_tiff(levels, bits, white_is_0=False):
+    """A TIFF of the least tags whose levels lie bit by bit after one another, rows beginning at bytes."""
+    height, width, channels = levels.shape
+    texts = ["".join(f"{level:0{bits}b}" for level in row.ravel()) or "0" for row in levels]
+    rows = [int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big") for text in texts]
+    body, kind = b"".join(rows), 2 if channels == 3 else int(not white_is_0)
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, kind), (273, 150), (277, channels)]
+    tags += [(278, height), (279, len(body))]
+    folder = b"".join(
+        struct.pack("<HHII", tag, 3, 3, 140)
+        if tag == 258 and channels == 3
+        else struct.pack("<HHII", tag, 4, 1, value)
+        for tag, value in tags
+    )
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + folder + b"\0\0\0\0"
+    return head.ljust(140, b"\0") + struct.pack("<3H", *[bits] * 3).ljust(10, b"\0") + body
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 8, 10, 12, 14])
+def test_levels_of_any_number_of_bits_are_read_or_named(bits, channels):
+    levels = np.rint(RAMP[..., :channels] * (2**bits - 1)).astype(int)
+    data = packed_tiff(levels, bits)
+    if bits in (3, 6) or (channels == 3 and bits in (2, 4)):
+        assert error_of(data).reason == f"pixels of {bits} bits are not read"
+        return
+    assert off(data, np.rint(levels * 255 / (2**bits - 1))) <= 1
+    if channels == 1:
+        assert (
+            off(packed_tiff(2**bits - 1 - levels, bits, white_is_0=True), np.rint(levels * 255 / (2**bits - 1))) <= 1
+        )
+
+
+def test_channels_that_no_colour_is_of(encode):
+    grey = (RAMP[..., 0] * 65535).astype(np.uint16)
+    for kind in (np.uint8, np.uint16):
+        five = np.stack([grey >> (8 if kind == np.uint8 else 0)] * 5, 2).astype(kind)
+        assert (
+            "5 channels of no colour" in error_of(tiff(five, photometric="minisblack", planarconfig="contig")).reason
+        )
+        beside = np.dstack([RAMP, RAMP[..., :2]]) * np.iinfo(kind).max  # red, green, blue and infrared
+        assert off(tiff(beside.astype(kind), photometric="rgb", extrasamples=[0, 0]), SHOWN) <= 1
+    assert "complex64 are not read" in error_of(tiff(grey.astype(np.complex64))).reason
+
+
+def test_a_tiff_that_lacks_strips_is_cut_off_and_no_black_picture():
+    data = tiff(np.full((64, 64, 3), 200, np.uint8), photometric="rgb", rowsperstrip=64)
+    low = data.replace(struct.pack("<HHII", 278, 4, 1, 64), struct.pack("<HHII", 278, 4, 1, 16))
+    assert low != data
+    assert error_of(low).status == "truncated"
+    wide = tiff(np.zeros((64, 64, 99), np.uint16), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(BadImageError, match="of 198 bytes"):
+        read_image(wide, max_pixels=64 * 64)
+
+
+def test_an_image_without_pixels_is_named():
+    for read in (read_image, read_mask, picture_size):
+        with pytest.raises(BadImageError, match="0x4 px"):
+            read(packed_tiff(np.zeros((4, 0, 1), int), 16))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
 def test_black_and_white_of_one_bit(encode, kind):
     data = encode(Image.fromarray(RAMP[..., 0] > 0.5), kind)
@@ -112,6 +180,10 @@ def test_ranges_without_a_meaning_are_refused_by_name():
         assert words in error_of(tiff(values.astype(np.float32))).reason
     assert "negative" in error_of(tiff((RAMP[..., 0] * 9 - 4).astype(np.int16))).reason
     assert "nothing but black" in error_of(tiff((RAMP[..., 0] * 999).astype(np.uint32))).reason
+    for bits in (8, 10, 12):  # in 16, of which nothing in the file tells
+        assert (
+            "nothing but black" in error_of(tiff((RAMP * (2**bits - 1)).astype(np.uint16), photometric="rgb")).reason
+        )
 
 
 def test_levels_of_16_bits_are_read_from_tiff_as_stored():
@@ -204,6 +276,90 @@ def test_lab_and_cmyk_are_shown_as_colours(encode):
     assert off(tiff(ink, photometric="separated"), np.asarray(COLOURS)) <= 1
 
 
+def linear(levels):
+    light = levels / 255
+    return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
+
+
+def as_p3(levels):
+    """sRGB levels of what Display P3 levels show, by the matrices of CSS Color 4."""
+    light = levels / 255
+    light = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4865709, 0.2656677, 0.1982173], [0.2289746, 0.6917385, 0.0792869], [0, 0.0451134, 1.0439444]]
+    from_xyz = [
+        [3.2409699, -1.5373832, -0.4986108],
+        [-0.9692436, 1.8759675, 0.0415551],
+        [0.0556301, -0.2039770, 1.0569715],
+    ]
+    return linear(np.clip(light @ np.transpose(np.matmul(from_xyz, to_xyz)), 0, 1) * 255)
+
+
+def with_chunk(data, name, content):
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    at = data.index(b"IDAT") - 4
+    return data[:at] + chunk + data[at:]
+
+
+LIGHT = struct.pack(">I", 100_000)  # gAMA of levels that are proportional to light
+SRGB_XY, P3_XY = (
+    (31270, 32900, *xy, 15000, 6000) for xy in ((64000, 33000, 30000, 60000), (68000, 32000, 26500, 69000))
+)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "16"])
+def test_a_png_may_name_its_gamma(encode, mode):
+    shown = linear(SHOWN if mode in ("RGB", "RGBA", "16") else SHOWN[..., [0] * 3])
+    picture = Image.fromarray((SHOWN if mode in ("RGB", "RGBA", "16") else SHOWN[..., 0]).astype(np.uint8))
+    data = png(SHOWN * 257, 16, 2) if mode == "16" else encode(picture.convert(mode), "PNG")
+    data = with_chunk(data, b"gAMA", LIGHT)
+    assert off(data, shown) <= 2
+    stored = normalise(data, "x", 1600, 16, 10**6)
+    assert np.abs(read_image(stored.data) - shown).mean() < 2
+
+
+def test_colours_named_by_numbers_are_converted_and_what_means_srgb_changes_nothing(photo, encode):
+    plain, colours = encode(photo(), "PNG"), np.asarray(photo())
+    for chunks in (
+        {b"gAMA": struct.pack(">I", 45455), b"cHRM": struct.pack(">8I", *P3_XY)},
+        {b"cICP": bytes([12, 13, 0, 1]), b"gAMA": LIGHT},
+    ):
+        data = plain
+        for name, content in chunks.items():
+            data = with_chunk(data, name, content)
+        assert off(data, as_p3(colours)) <= 3
+    for name, content in ((b"gAMA", struct.pack(">I", 45455)), (b"cICP", bytes([1, 13, 0, 1])), (b"gAMA", b"\0" * 4),
+                          (b"gAMA", b"\1"), (b"gAMA", b"\xff" * 4)):  # fmt: skip
+        data = with_chunk(with_chunk(plain, name, content), b"cHRM", struct.pack(">8I", *SRGB_XY))
+        assert off(data, colours) == 0
+    assert off(with_chunk(with_chunk(plain, b"sRGB", b"\0"), b"gAMA", LIGHT), colours) == 0
+    named = with_chunk(encode(photo(), "PNG", icc_profile=swapped_profile()), b"cICP", bytes([1, 13, 0, 1]))
+    assert off(named, colours) == 0, "of several the first of the standard's order"
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_the_numbers_of_heic_and_avif_count_too(photo, encode, kind):
+    data = encode(photo(), kind, quality=98)
+    srgb = b"colrnclx" + struct.pack(">HH", 1, 13)
+    assert srgb in data
+    p3 = read_image(data.replace(srgb, b"colrnclx" + struct.pack(">HH", 12, 13)))
+    assert np.abs(p3 - as_p3(read_image(data))).max() <= 3
+    for curve, word in ((16, "PQ"), (18, "HLG")):
+        error = error_of(data.replace(srgb, b"colrnclx" + struct.pack(">HH", 9, curve)))
+        assert (error.status, word in error.reason, "SDR" in error.remedy) == ("unsupported_format", True, True)
+
+
+def test_hdr_png_is_named(photo, encode):
+    assert "HDR (PQ)" in error_of(with_chunk(encode(photo(), "PNG"), b"cICP", bytes([9, 16, 0, 1]))).reason
+
+
+def test_profiles_of_grey_count_for_cut_outs_and_those_of_colours_for_grey(encode):
+    grey = SHOWN[..., 0].astype(np.uint8)
+    cut = Image.fromarray(np.dstack([grey, np.where(RAMP[..., 0] < 0.5, 0, 255).astype(np.uint8)]), "LA")
+    shown = np.where(RAMP[..., :1] < 0.5, 255, linear(SHOWN[..., :1]))
+    assert off(encode(cut, "PNG", icc_profile=grey_profile(1.0)), shown) <= 2
+    assert off(encode(Image.fromarray(grey), "PNG", icc_profile=profile_of(1.0)), linear(SHOWN[..., :1])) <= 2
+
+
 # Transparency
 
 
@@ -290,6 +446,21 @@ def test_impossible_numbers_in_the_exif_of_avif_cost_nothing(photo, encode):
     assert entry in data
     for tag in (0x011A, 0x0132):
         assert read_image(data.replace(entry, struct.pack(">HHI", tag, 10, 1))).shape == (120, 90, 3)
+
+
+def test_exif_that_a_png_holds_as_text_is_read(photo, encode):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    text = b"\nexif\n%8d\n" % len(block) + block.hex().encode() + b"\n"
+    data = with_chunk(encode(photo(), "PNG"), b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+    assert off(data, np.asarray(photo().transpose(Image.Transpose.ROTATE_270)).astype(int)) == 0
+    for damaged in (text[:40], text.replace(b"exif\n", b"exif"), b""):
+        assert read_image(with_chunk(encode(photo(), "PNG"), b"tEXt", b"Raw profile type exif\0" + damaged)).shape == (
+            90,
+            120,
+            3,
+        )
 
 
 # Pages and previews
@@ -395,12 +566,32 @@ def test_texts_behind_the_pixels_cost_nothing_either(photo, encode):
         (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "not_image", "film"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "not_image", "film"),
         (b"RIFF\0\0\0\0AVI LIST", "not_image", "film"),
+        (b"\0\0\0\x08free\0\0\0\0mdat", "not_image", "film"),
+        ((b"\x47" + b"\0" * 187) * 4, "not_image", "transport stream"),
+        (b"OggS\0\2", "not_image", "Ogg"),
+        ('<?xml version="1.0" encoding="utf-16"?><svg/>'.encode("utf-16"), "not_image", "SVG"),
+        (b"<?xml version='1.0'?><!--" + b"x" * 900 + b"--><svg/>", "not_image", "SVG"),
+        (b"bplist00", "not_image", "iCloud"),
+        (b"/annex/objects/SHA256E-s1--a.jpg\n", "not_image", "git-annex"),
+        (b"\0\0\2\0\0\0\0\0\0\0\0\0", "unsupported_format", "TGA"),
+        (b"\0\0\2\0\1\0", "unsupported_format", "cursor"),
+        (b"P6\n4 4\n255\n", "unsupported_format", "Netpbm"),
+        (b"\0" * 128 + b"DICM", "unsupported_format", "DICOM"),
+        (b"\xff\xd8\xff\xf7", "unsupported_format", "JPEG-LS"),
     ],
 )
 def test_other_kinds_of_files_are_called_what_they_are(start, status, words):
     error = error_of(start + b"\0" * 600)
     assert (error.status, words in error.reason) == (status, True), error.reason
     assert error.remedy
+
+
+def test_jpegs_that_no_common_decoder_reads_are_named(photo, encode):
+    data = encode(photo())
+    assert b"\xff\xc0\x00\x11\x08" in data
+    for frame, words in ((b"\xff\xc1\x00\x11\x0c", "12 bits"), (b"\xff\xc3\x00\x11\x08", "lossless")):
+        error = error_of(data.replace(b"\xff\xc0\x00\x11\x08", frame))
+        assert (error.status, words in error.reason) == ("unsupported_format", True), error.reason
 
 
 # Damage
