@@ -16,6 +16,7 @@ from liftnet.data.picture_metadata import Exif
 from liftnet.data.pictures import OpenPicture, Size, declared, open_picture
 
 JPEG_QUALITY = 95
+MOST_PASSES = 4  # a scan for each colour, at most
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,13 @@ def shrunk_size(size: Size, max_side: int) -> Size:
 
 
 def _is_plain(picture: OpenPicture) -> bool:
-    """Whether any decoder gets the same upright 8-bit sRGB pixels out of the file."""
+    """Whether any decoder gets the same upright 8-bit sRGB pixels out of the file, in one pass over them.
+
+    A progressive JPEG takes ten or more, and every later stage would pay for them again.
+    """
     image = picture.image
+    if "progressive" in image.info or picture.passes > MOST_PASSES:
+        return False
     if image.mode != "RGB" or "transparency" in image.info or picture.exif.orientation != 1:
         return False
     profile = image.info.get("icc_profile")

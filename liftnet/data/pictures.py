@@ -22,9 +22,11 @@ from PIL import Image, ImageFile
 
 from liftnet.core.errors import BadImageError
 from liftnet.core.files import write_bytes
+from liftnet.core.limits import PICTURE_BYTES
 from liftnet.core.types import UInt8Array
 from liftnet.data.colour_profiles import of_media_file, of_png
 from liftnet.data.picture_colour import in_srgb, is_transparent, to_rgb
+from liftnet.data.picture_cost import refuse_costly
 from liftnet.data.picture_formats import Format, bad_image, sniff
 from liftnet.data.picture_metadata import Exif, Stripped, parse_exif, strip, unread_jpeg
 from liftnet.data.tiff_pages import (
@@ -141,12 +143,16 @@ def load(source: Source) -> tuple[bytes, object]:
     """The bytes of a picture, and what errors call it.
 
     Raises:
-        BadImageError: The file is missing (`missing`) or cannot be read (`unreadable_file`).
+        BadImageError: The file is missing (`missing`), too long (`bomb`) or cannot be read (`unreadable_file`).
     """
     if isinstance(source, bytes):
         return source, "the picture"
     try:
-        return Path(source).read_bytes(), source
+        with open(source, "rb") as file:
+            data = file.read(PICTURE_BYTES + 1)
+        if len(data) > PICTURE_BYTES:
+            raise bad_image(source, "bomb", f"is longer than {PICTURE_BYTES:,} bytes")
+        return data, source
     except (FileNotFoundError, NotADirectoryError) as error:
         reason = "is a link to a file that does not exist" if Path(source).is_symlink() else "does not exist"
         raise bad_image(source, "missing", reason) from error
@@ -170,6 +176,7 @@ class OpenPicture:
         is_single: Whether it is one picture of a format that `collect` may store as received: no MPO, no animation.
         is_deep: Whether its pixels are those of a TIFF page that Pillow cannot hold.
         bytes_per_pixel: What a pixel takes when it is decoded.
+        passes: How often decoding goes over all its pixels: the scans of a JPEG.
     """
 
     kind: Format
@@ -181,6 +188,7 @@ class OpenPicture:
     is_single: bool = False
     is_deep: bool = False
     bytes_per_pixel: int = 4
+    passes: int = 1
     _values: npt.NDArray[Any] | None = None
 
     @property
@@ -249,9 +257,11 @@ def open_picture(data: bytes, what: object, max_pixels: int = MAX_PIXELS) -> Ope
     """Read the header only, and refuse what would take too much memory to decode.
 
     Raises:
-        BadImageError: No usable picture, a damaged header (`decode_error`), or more than `max_pixels` (`bomb`).
+        BadImageError: No usable picture, a damaged header (`decode_error`), or more than `max_pixels` or than may be
+            decoded in reasonable time (`bomb`).
     """
     kind = sniff(data, what)
+    passes = refuse_costly(kind.name, data, what)
     with declared(what, kind, in_header=True):
         picture = (_open_tiff if kind.name == "TIFF" else _open_by_pillow)(kind, data, what)
         if not min(picture.size):
@@ -262,6 +272,7 @@ def open_picture(data: bytes, what: object, max_pixels: int = MAX_PIXELS) -> Ope
         if pixels * picture.bytes_per_pixel > max_pixels * _BYTES:
             reason = f"{times(picture.size)} px of {picture.bytes_per_pixel} bytes, more than {_BYTES} x max_pixels"
             raise bad_image(what, "bomb", reason)
+        picture.passes = passes
         return picture
 
 

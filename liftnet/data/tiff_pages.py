@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from liftnet.core.limits import JPEG_SCANNED_PIXELS, JPEG_SCANS, TIFF_STRIPS
 from liftnet.data.picture_formats import DEVELOP, bad_image
 
 _MOST_PAGES = 64  # of which the photograph is one
@@ -26,6 +27,7 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _CMYK = 0, 1, 2, 5  # photometric
 _COLOURS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4}
 _DARKEST = 15  # part of white that a picture reaches; of 16 bits that have values of 12 it is the sixteenth
+_JPEG = (6, 7)  # compression
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha among the extra samples
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is told by an error of ours
 
@@ -38,7 +40,8 @@ def open_tiff(data: bytes, what: object) -> Iterator[Any]:
         A `tifffile.TiffPage`; its `index` is its number in the file.
 
     Raises:
-        BadImageError: It is a camera raw file or holds previews only (`unsupported_format`).
+        BadImageError: It is a camera raw file or holds previews only (`unsupported_format`), or is in too many pieces
+            (`bomb`).
     """
     from tifffile import TiffFile
 
@@ -49,7 +52,23 @@ def open_tiff(data: bytes, what: object) -> Iterator[Any]:
         if not whole:
             reason = "the file holds previews of reduced size only, no photograph"
             raise bad_image(what, "unsupported_format", reason, DEVELOP)
+        if excess := _excess(whole[0], data):
+            raise bad_image(what, "bomb", f"takes too long to decode: {excess}", "Save it anew with any program")
         yield whole[0]
+
+
+def _excess(page: Any, data: bytes) -> str:
+    """What of a page would take too long, in words: its pieces, or scans of JPEG in them; empty if nothing does."""
+    pieces = len(page.dataoffsets)
+    if pieces > TIFF_STRIPS:
+        return f"it has more than {TIFF_STRIPS:,} strips or tiles"
+    if int(page.compression) not in _JPEG:
+        return ""
+    places = zip(page.dataoffsets, page.databytecounts, strict=False)
+    scans = sum(data.count(b"\xff\xda", at, at + length) for at, length in places)
+    passes, pixels = scans / max(1, pieces), int(page.imagewidth) * int(page.imagelength)
+    too_much = scans > JPEG_SCANS * max(1, pieces) or (passes > 1 and passes * pixels > JPEG_SCANNED_PIXELS)
+    return f"its {pieces} strips or tiles have {scans} scans, each a pass over all pixels" if too_much else ""
 
 
 def _refuse_raw(pages: list[Any], what: object) -> None:
