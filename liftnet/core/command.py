@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from liftnet.core.errors import LiftnetError, nearest
 from liftnet.core.parallel import default_workers
-from liftnet.core.settings import Settings, add_settings_arguments, is_setting
+from liftnet.core.settings import ListOption, Settings, add_settings_arguments, is_setting
 
 Subparsers = Any  # argparse keeps the type of add_subparsers() private
 Run = Callable[[argparse.Namespace], int | None]
@@ -41,6 +44,26 @@ class CommandParser(argparse.ArgumentParser):
                 setattr(arguments, name, arguments.root / value.folder)
         return arguments
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse, but an option that takes many words leaves those of the positional arguments alone."""
+        args = list(sys.argv[1:] if args is None else args)
+        if self._subparsers is None and any(not action.option_strings for action in self._actions):
+            args = self._with_positionals_last(args)
+        return super().parse_known_args(args, namespace)
+
+    def _with_positionals_last(self, words: Sequence[str]) -> list[str]:
+        """The options with their words, then, after `--`, what belongs to none."""
+        options: list[str] = []
+        positionals: list[str] = []
+        at = 0
+        while at < len(words) and words[at] != "--":
+            action = self._option_string_actions.get(words[at])
+            end = at + 1 + (_count_words(action, words[at + 1 :]) if action else 0)
+            (options if _is_option(words[at]) else positionals).extend(words[at:end])
+            at = end
+        positionals += words[at + 1 :]
+        return [*options, "--", *positionals] if positionals else options
+
     def format_usage(self) -> str:
         """The usage without the settings, which `--help` explains below: with them it fills a screen."""
         formatter = self._get_formatter()
@@ -56,16 +79,39 @@ class CommandParser(argparse.ArgumentParser):
         """End the program because of words that are no options of this command."""
         word = unknown[0].partition("=")[0]
         hint = nearest(word, self._option_string_actions) if word.startswith("-") else ""
-        self.error(f"unknown option{'s' if len(unknown) > 1 else ''} {' '.join(unknown)}{hint}")
+        what = (
+            "unknown option" if word.startswith("-") else "word too many" if len(unknown) == 1 else "words too many:"
+        )
+        self.error(f"{what} {' '.join(unknown)}{hint}")
+
+
+def _is_option(word: str) -> bool:
+    """Whether argparse would take a word for an option: no parser here has one that looks like a number."""
+    return len(word) > 1 and word[0] == "-" and not re.fullmatch(r"-\d+|-\d*\.\d+|.* .*", word, re.DOTALL)
+
+
+def _count_words(action: argparse.Action, following: Sequence[str]) -> int:
+    """How many of the words that follow an option are its own."""
+    own = list(takewhile(lambda word: not _is_option(word), following))
+    if isinstance(action, ListOption):
+        own = [*own[:1], *takewhile(action.is_item, own[1:])]
+    most = {None: 1, argparse.OPTIONAL: 1, argparse.ZERO_OR_MORE: len(own), argparse.ONE_OR_MORE: len(own)}
+    return min(len(own), action.nargs if isinstance(action.nargs, int) else most[action.nargs])
 
 
 def add_command(
-    subparsers: Subparsers, name: str, run: Run, help: str, settings: type[Settings] | None = None
+    subparsers: Subparsers,
+    name: str,
+    run: Run,
+    help: str,
+    settings: type[Settings] | None = None,
+    short: Collection[str] = (),
 ) -> argparse.ArgumentParser:
     """Add `python -m liftnet ... <name>` that calls `run(arguments)`.
 
     `run` imports what it needs itself, so that `--help` and light commands do not load torch. It returns the exit
-    status, None for 0. Settings are read with `settings_from(arguments, settings)`.
+    status, None for 0. Settings are read with `settings_from(arguments, settings)`; those whose dotted names are in
+    `short` have an option of their last name too.
     """
     parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help, description=help)
     parser.set_defaults(run=run, parser=parser)
@@ -74,7 +120,7 @@ def add_command(
     parser.add_argument("--verbose", action="store_true", help="log details")
     parser.add_argument("--log", metavar="FILE", help="write what is printed to this file too")
     if settings is not None:
-        add_settings_arguments(parser, settings)
+        add_settings_arguments(parser, settings, short)
     return parser
 
 

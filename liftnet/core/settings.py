@@ -8,12 +8,13 @@ names are the same everywhere: `network: {width: 16}` in config.yaml is `--netwo
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import pkgutil
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,6 +91,22 @@ def module_names(*folders: Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
+def names_given_to(function: str, module: Path) -> tuple[str, ...]:
+    """The texts that a module gives a function as its first argument, in their order; the module is not imported.
+
+    Args:
+        function: Its name, as of the decorator in `@shape_metric("emd", ...)`.
+        module: File of the module.
+    """
+    calls = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    names = [
+        (call.lineno, call.args[0].value)
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == function and isinstance(call.args[0], ast.Constant)
+    ]
+    return tuple(str(name) for _, name in sorted(names))
+
+
 def fingerprint(settings: Settings) -> str:
     """The first 16 hex digits of the SHA-256 of the settings: other values, another fingerprint.
 
@@ -142,8 +159,29 @@ def changed(settings: SettingsType, /, **values: Any) -> SettingsType:
     return type(settings).model_validate(tree)
 
 
-def add_settings_arguments(parser: argparse.ArgumentParser, settings: type[Settings]) -> None:
-    """Give `parser` the option --settings for the whole tree as JSON, and a dotted option for each setting in it."""
+class ListOption(argparse.Action):
+    """The option of a setting that is a list.
+
+    Attributes:
+        is_item: Whether a word can be one of its values: one that cannot is no word of the option's.
+    """
+
+    def __init__(self, *args: Any, is_item: Callable[[str], bool], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.is_item = is_item
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        """Store the words."""
+        setattr(namespace, self.dest, values)
+
+
+def add_settings_arguments(
+    parser: argparse.ArgumentParser, settings: type[Settings], short: Collection[str] = ()
+) -> None:
+    """Give `parser` the option --settings for the whole tree as JSON, and a dotted option for each setting in it.
+
+    Those whose dotted names are in `short` have an option of their last name too.
+    """
     group = parser.add_argument_group("settings (the same names and defaults as config.yaml)")
     group.add_argument(
         "--settings",
@@ -162,8 +200,9 @@ def add_settings_arguments(parser: argparse.ArgumentParser, settings: type[Setti
         else:
             options["metavar"] = _metavar(path[-1], field)
             if typing.get_origin(kind) is list:
-                options["nargs"] = "*"
-        group.add_argument(_flag(path), **options)
+                options |= {"nargs": "*", "action": ListOption, "is_item": _item_test(field)}
+        names = [_flag(path)] if ".".join(path) not in short else [_flag(path), _flag(path[-1:])]
+        group.add_argument(*names, **options)
 
 
 def is_setting(action: argparse.Action) -> bool:
@@ -199,7 +238,7 @@ def _in_plain_words(error: ValidationError, settings: type[Settings]) -> Liftnet
         return LiftnetError(key, f"is no setting of this command{nearest('.'.join(path), known)}", "See --help")
     hint = ""
     if first["type"] == "literal_error":
-        chosen = next((field for names, field in leaves(settings) if names == path), None)
+        chosen = next((field for names, field in leaves(settings) if names == path[: len(names)]), None)
         hint = nearest(str(first["input"]), map(str, _choices(chosen))) if chosen else ""
     return LiftnetError(key, f"{first['msg']} (given: {first.get('input')!r}){hint}", "See --help for what is allowed")
 
@@ -255,6 +294,25 @@ def _choices(field: FieldInfo) -> tuple[Any, ...]:
     if typing.get_origin(kind) is typing.Literal:
         return typing.get_args(kind)
     return next((note.names for note in notes if isinstance(note, OneOf)), ())
+
+
+def _item_test(field: FieldInfo) -> Callable[[str], bool]:
+    """Whether a word can be an item of a list: one of its choices, a number where it has numbers, else any word."""
+    choices = set(map(str, _choices(field)))
+    kind = typing.get_args(_plain_type(field.annotation))[0]
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if choices:
+        return choices.__contains__
+    return _is_number if kind in (int, float) else lambda word: True
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain_type(annotation: Any) -> Any:

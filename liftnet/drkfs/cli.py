@@ -26,7 +26,7 @@ def add_commands(stages: Subparsers) -> None:
 
 def _add_score(commands: Subparsers) -> None:
     what = "Compare a shape with its target, or a folder with a folder"
-    score = add_command(commands, "score", _score, what, ScoreCommandSettings)
+    score = add_command(commands, "score", _score, what, ScoreCommandSettings, short=["score.metrics"])
     score.add_argument("shape", type=Path, metavar="SHAPE", help="mesh, or folder of meshes")
     score.add_argument(
         "target", type=Path, metavar="TARGET", help="what it should look like: a mesh, or a folder of the same names"

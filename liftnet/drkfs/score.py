@@ -77,11 +77,8 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
         Exit status: 1 if a couple could not be compared, or none was; the table says which, and why.
 
     Raises:
-        LiftnetError: A path does not exist, there is no such metric, or nothing can be written.
+        LiftnetError: A path does not exist, or nothing can be written.
     """
-    unknown = [name for name in settings.score.metrics if name != "drkfs" and name not in METRICS]
-    if unknown:
-        raise LiftnetError("metrics", f"there is no {', '.join(unknown)}", f"Use drkfs, {', '.join(METRICS)}")
     couples = find_couples(request.shape, request.target)
     one = request.shape.is_file()
     measure = ShapeMeasure(settings, request, one)

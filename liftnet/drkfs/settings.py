@@ -8,7 +8,7 @@ from pydantic import Field
 
 from liftnet.core.settings import Settings
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
-from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings, MvcnnSettings, ShapeGoogleSettings
+from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings, Metric, MvcnnSettings, ShapeGoogleSettings
 
 
 class MetricSettings(Settings):
@@ -48,7 +48,7 @@ class MetricSettings(Settings):
 class ScoreSettings(ComparisonSettings):
     """What is measured of two shapes, and how."""
 
-    metrics: list[str] = Field(
+    metrics: list[Metric] = Field(
         ["drkfs", *STANDARD_METRICS],
         min_length=1,
         description="what is measured, in this order: drkfs, and the metrics of liftnet.shape.metrics",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import OneOf, Settings
 from liftnet.drkfs.settings import MetricSettings
+from liftnet.shape.settings import METRIC_NAMES
 
 
 class DepthExperimentSettings(Settings):
@@ -75,7 +76,7 @@ class FitSettings(Settings):
 class DrkfsExperimentSettings(Settings):
     """The experiments of the DR-KFS paper that need no reconstruction network."""
 
-    metrics: list[str] = Field(
+    metrics: list[Annotated[str, OneOf(METRIC_NAMES)]] = Field(
         ["chamfer_l1", "chamfer_l2", "iou", "f_score", "normal_consistency", "lfd", "shape_google"],
         description="metrics beside DR-KFS, by their names in liftnet.shape.metrics",
     )

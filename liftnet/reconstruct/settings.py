@@ -13,7 +13,7 @@ from liftnet.drkfs import MetricSettings
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.reconstruction_networks import NetworkSettings
 from liftnet.reconstruct.study.settings import StudySettings
-from liftnet.shape.settings import ComparisonSettings
+from liftnet.shape.settings import ComparisonSettings, Metric
 
 LOSSES = module_names(Path(__file__).parent / "objectives")
 LossName = Annotated[str, OneOf(LOSSES)]
@@ -78,7 +78,7 @@ class PlaceSettings(ComparisonSettings, defaults={"align": "target", "size": "sp
 class EvaluateSettings(Settings):
     """What is measured of reconstructions."""
 
-    metrics: list[str] = Field(
+    metrics: list[Metric] = Field(
         [
             "chamfer_l2",
             "emd",

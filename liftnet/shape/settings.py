@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import OneOf, Settings, names_given_to
 
 STANDARD_METRICS = ("chamfer_l1", "chamfer_l2", "f_score", "normal_consistency", "iou", "lfd")
 """What is measured where nobody chooses."""
+METRIC_NAMES = names_given_to("shape_metric", Path(__file__).with_name("metrics.py"))
+Metric = Annotated[str, OneOf(("drkfs", *METRIC_NAMES))]
+"""What can be measured of two shapes: a metric of `liftnet.shape.metrics`, or DR-KFS."""
 
 
 class ComparisonSettings(Settings):

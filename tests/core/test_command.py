@@ -1,14 +1,20 @@
 """Declaring a command: its usage, its dotted settings, and what it says of words that it does not know."""
 
+import argparse
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import Field
 
+from liftnet.__main__ import build_parser
 from liftnet.core.command import CommandParser, add_command, add_run_folder
 from liftnet.core.errors import LiftnetError
-from liftnet.core.settings import Settings, fingerprint, settings_from
+from liftnet.core.settings import ListOption, Settings, fingerprint, settings_from
+from liftnet.drkfs.settings import ScoreCommandSettings
+from liftnet.shape.metrics import METRICS
+from liftnet.shape.settings import METRIC_NAMES
 
 
 class Network(Settings):
@@ -48,6 +54,84 @@ def test_flags_overrule_the_json_and_the_rest_stays_at_its_default(parser):
     )
     assert read(parser, "--names", "a", "b").names == ["a", "b"]
     assert read(parser, "--no-network.flip").network == Network(flip=False)
+
+
+class Lists(Settings):
+    """Lists of which words can be told from others."""
+
+    kinds: list[Literal["tall", "wide"]] = Field(["tall"], description="kinds")
+    sizes: list[float] = Field([1.0], description="sizes")
+
+
+@pytest.fixture
+def comparing():
+    top = CommandParser(prog="liftnet")
+    command = add_command(top.add_subparsers(), "compare", lambda arguments: None, "Compare.", Lists)
+    command.add_argument("shape", type=Path)
+    command.add_argument("more", type=Path, nargs="+")
+    command.add_argument("--lenient", action="store_true")
+    return top
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--kinds wide tall --sizes 1 -.5 2e3 s a b --lenient",
+        "s a b --lenient --kinds wide tall --sizes 1 -.5 2e3",
+        "--sizes 1 -.5 2e3 s --lenient a --kinds wide tall b",
+        "--kinds wide tall s --sizes 1 -.5 2e3 --lenient -- a b",
+    ],
+)
+def test_a_list_leaves_the_words_that_are_none_of_its_values(comparing, words):
+    arguments = comparing.parse_command(["compare", *words.split()])
+    assert (arguments.shape, arguments.more, arguments.lenient) == (Path("s"), [Path("a"), Path("b")], True)
+    assert settings_from(arguments, Lists) == Lists(kinds=["wide", "tall"], sizes=[1, -0.5, 2000])
+
+
+def test_a_misspelt_item_of_a_list_is_named_with_the_nearest(comparing):
+    arguments = comparing.parse_command(["compare", "--kinds", "wied", "s", "a"])
+    with pytest.raises(LiftnetError, match=r"--kinds\.0.*'wied'\); did you mean 'wide'\?"):
+        settings_from(arguments, Lists)
+
+
+def test_words_after_two_dashes_are_no_options(comparing):
+    assert comparing.parse_command(["compare", "s", "--", "-a"]).more == [Path("-a")]
+
+
+def every_command(parser, names=()):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from every_command(below, (*names, name))
+    if parser._subparsers is None:
+        yield " ".join(names), parser
+
+
+def test_no_command_has_a_list_that_could_swallow_a_positional_argument():
+    """Such a list has values that can be told from paths: choices or numbers."""
+    found = {name: parser._actions for name, parser in every_command(build_parser())}
+    assert len(found) > 40
+    greedy = {
+        f"{name} {action.option_strings[0]}"
+        for name, actions in found.items()
+        if any(not action.option_strings for action in actions)
+        for action in actions
+        if action.option_strings and action.nargs in ("+", "*")
+        if not isinstance(action, ListOption) or action.is_item("a/path")
+    }
+    assert greedy == set()
+
+
+def test_metrics_stand_before_the_meshes_and_help_shows_them(capsys):
+    arguments = build_parser().parse_command(
+        ["drkfs", "score", "--metrics", "chamfer_l1", "iou", "a.obj", "b.obj", "--out", "f.csv"]
+    )
+    assert (arguments.shape, arguments.target, arguments.out) == (Path("a.obj"), Path("b.obj"), Path("f.csv"))
+    assert settings_from(arguments, ScoreCommandSettings).score.metrics == ["chamfer_l1", "iou"]
+    assert (*METRICS,) == METRIC_NAMES
+    with pytest.raises(SystemExit):
+        build_parser().parse_command(["drkfs", "score", "--help"])
+    assert f"--metrics [{{drkfs,{','.join(METRICS)}}}" in capsys.readouterr().out
 
 
 def test_a_folder_of_a_run_lies_below_its_root_unless_it_is_named(parser, capsys):
