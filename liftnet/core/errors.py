@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 from liftnet.core.text import printable
 
@@ -20,6 +21,16 @@ class LiftnetError(Exception):
     def __init__(self, what: object, reason: str, remedy: str = "") -> None:
         self.what, self.reason, self.remedy = printable(what), reason, remedy
         super().__init__(f"{self.what}: {reason}" + (f". {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As every error of the family crosses the border of a process, whatever its class is made from."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[LiftnetError], args: tuple[Any, ...], state: dict[str, Any]) -> LiftnetError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class BadImageError(LiftnetError):

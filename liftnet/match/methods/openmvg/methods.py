@@ -152,7 +152,7 @@ class _BadOutput(Exception):
     """What a program wrote about one image cannot be used."""
 
     def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(code, reason)
         self.problem = Problem(code, reason)
 
 
