@@ -37,11 +37,12 @@ from liftnet.collect.fetch.plan import MEAN_BYTES, plan, shown
 from liftnet.collect.manifest import make_manifest
 from liftnet.collect.sources.directories import read_directory
 from liftnet.collect.sources.lists import read_csv
-from liftnet.collect.sources.records import Location, SourceRecord, Sources
+from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.collect.web.download import Downloader
 from liftnet.collect.web.politeness import KNOWN, HostThrottle, Lease, Policy, SharedHostLease
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import SAFE_ID
+from liftnet.data.locations import Location
 from liftnet.data.schemas import FETCHED, MANIFEST, read_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,8 @@ from pathlib import Path
 from liftnet.collect.fetch.jobs import Request
 from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.manifest_row import ManifestRow
-from liftnet.collect.sources.records import Location, SourceRecord
+from liftnet.collect.sources.records import SourceRecord
+from liftnet.data.locations import Location
 from liftnet.data.schemas import FETCHED, MANIFEST, REQUESTS, read_table, write_table
 
 

@@ -8,8 +8,9 @@ import pytest
 from liftnet.collect.cli import add_sources, sources_from
 from liftnet.collect.sources.directories import read_directory
 from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
-from liftnet.collect.sources.records import Location, SourceRecord, join_sources, near_miss, size, year
+from liftnet.collect.sources.records import SourceRecord, join_sources, size, year
 from liftnet.core.errors import LiftnetError
+from liftnet.data.locations import Location, near_miss
 from liftnet.data.picture_formats import SUFFIXES
 
 

@@ -23,10 +23,11 @@ from liftnet.collect.listing import make_list
 from liftnet.collect.sources.catalogue_data import CHUNK, address, csv_records, json_list, text, without_html
 from liftnet.collect.sources.client import Client
 from liftnet.collect.sources.lists import read_list
-from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id, year
+from liftnet.collect.sources.records import SourceRecord, size, wikidata_id, year
 from liftnet.config import Config
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import settings_from
+from liftnet.data.locations import Location
 
 TATE = Path(__file__).parents[3] / "shared" / "data" / "metadata" / "tate_sculptures.csv"
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from liftnet.collect.sources.catalogue_data import mapping
-from liftnet.collect.sources.records import Location, SourceRecord
+from liftnet.collect.sources.records import SourceRecord
 from liftnet.core.settings import Settings
+from liftnet.data.locations import Location
 
 if TYPE_CHECKING:
     from liftnet.collect.sources.client import Client

@@ -18,8 +18,9 @@ from pydantic import Field
 from liftnet.collect.catalogues.base import Catalogue, CatalogueSettings
 from liftnet.collect.sources.catalogue_data import address, items, mapping, text, without_html
 from liftnet.collect.sources.mediawiki import Artist, MediaWiki, Topic, Wikidata
-from liftnet.collect.sources.records import Location, SourceRecord, size, wikidata_id
+from liftnet.collect.sources.records import SourceRecord, size, wikidata_id
 from liftnet.core.errors import LiftnetError
+from liftnet.data.locations import Location
 
 if TYPE_CHECKING:
     from liftnet.collect.sources.client import Client

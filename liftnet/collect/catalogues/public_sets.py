@@ -17,9 +17,10 @@ from pydantic import Field
 
 from liftnet.collect.catalogues.base import Catalogue, ListSettings
 from liftnet.collect.sources.catalogue_data import csv_records
-from liftnet.collect.sources.records import Location, SourceRecord, name, wikidata_id, year
+from liftnet.collect.sources.records import SourceRecord, wikidata_id, year
 from liftnet.core.errors import LiftnetError
-from liftnet.core.text import printable
+from liftnet.core.text import name, printable
+from liftnet.data.locations import Location
 
 if TYPE_CHECKING:
     from liftnet.collect.sources.client import Client

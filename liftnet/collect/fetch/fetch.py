@@ -33,7 +33,6 @@ from liftnet.collect.fetch.journal import (
 )
 from liftnet.collect.normalise import normalise
 from liftnet.collect.settings import FetchSettings, QuerySettings
-from liftnet.collect.sources.records import near_miss
 from liftnet.collect.web.download import Downloader, Response, Stopped
 from liftnet.collect.web.politeness import run_by_host
 from liftnet.collect.web.transport import FetchError
@@ -42,6 +41,7 @@ from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
 from liftnet.core.parallel import default_workers
 from liftnet.core.text import printable
+from liftnet.data.locations import near_miss
 from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
 LOG = get_logger("collect")

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftnet.collect.sources.records import Location, SourceRecord, Sources
+from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.collect.web.politeness import known_policy
 from liftnet.collect.web.transport import FetchError, host_of
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, read_json, write_json, write_text
 from liftnet.core.ids import stable_fraction, stable_id
+from liftnet.data.locations import Location
 from liftnet.data.schemas import REQUESTS, WANTED, in_groups, open_table, read_table, table_writer
 
 MANY = 200  # requests from which a host is a job of its own

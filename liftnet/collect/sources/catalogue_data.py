@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from liftnet.collect.sources.records import name
 from liftnet.core.errors import LiftnetError
+from liftnet.core.text import name
 
 CHUNK = 1 << 20
 LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no record

@@ -1,0 +1,122 @@
+"""Where a file of a list is: an address, or a path as people and programs write it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from liftnet.core.text import printable
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_HOST = re.compile(
+    r"(?:www\.[^/\s]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:org|com|net|edu|gov|de|fr|it|uk|at|ch|nl|es|eu|jp|pl)(?::\d+)?)/\S",
+    re.I,
+)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a file is.
+
+    Attributes:
+        given: As the source list gives it: a URL, or a path.
+        path: The local file; None for a URL.
+    """
+
+    given: str
+    path: Path | None = None
+
+    @property
+    def version(self) -> str:
+        """Changes when a local file changes; empty for a URL or a missing file."""
+        if self.path is None:
+            return ""
+        try:
+            state = self.path.stat()
+        except OSError:
+            return ""
+        return f"{state.st_size}-{state.st_mtime_ns}"
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], prefix: str = "") -> Location:
+        """From two columns of a table."""
+        path = row[f"{prefix}path"]
+        return cls(row[f"{prefix}asked"], None if path is None else Path(os.fsdecode(path)))
+
+    def to_row(self, prefix: str = "") -> dict[str, Any]:
+        """As two columns of a table; the path in native bytes, since names of files need not be text."""
+        return {f"{prefix}asked": self.given, f"{prefix}path": None if self.path is None else os.fsencode(self.path)}
+
+
+def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tuple[str, str] | None]:
+    """A URL or path of a list, and what is wrong with it.
+
+    A path that does not exist as it is written is read as people paste it (`file://`, `~`, `%20`, backslashes), where
+    that exists.
+
+    Args:
+        asked: As the list says it.
+        folder: What a relative path is relative to.
+        strict: Refuse URLs and paths that lead out of `folder`.
+    """
+    path = PurePosixPath(asked)
+    if strict:
+        if path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked:
+            problem = "the path must be relative and stay below the museum's folder"
+            return Location(asked), ("path_refused", problem)
+    elif SCHEME.match(asked) and not asked.lower().startswith("file://"):
+        return Location(asked), None
+    if "\0" in asked:
+        return Location(asked), ("bad_row", "the path has a NUL character")
+    readings = [] if strict else [folder / reading for reading in _readings(asked)]
+    return Location(asked, next(filter(_is_there, readings), folder / asked)), None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something bears the name, be it a link to nothing: reading it says more."""
+    return os.path.lexists(path)
+
+
+def _readings(asked: str) -> list[str]:
+    """What a path may mean besides what it says."""
+    plain = unquote(asked[7:]) if asked.lower().startswith("file://") else asked
+    plain = plain.removeprefix("localhost") if asked.lower().startswith("file://localhost/") else plain
+    home = os.path.expanduser(plain) if plain.startswith("~") else plain
+    slashes = home.replace("\\", "/")
+    forms = [asked, home, unquote(home), slashes, unquote(slashes), slashes.strip(" '\"")]
+    forms += [unicodedata.normalize(form, slashes) for form in ("NFC", "NFD")]
+    return list(dict.fromkeys(forms))
+
+
+def near_miss(asked: str, path: Path) -> str:
+    """Words that say what an address was probably meant to be, if anything.
+
+    Args:
+        asked: As the list says it.
+        path: The path that was looked for, and is not there.
+    """
+    if asked.startswith("data:"):
+        return "; it is a picture written into the list itself (data:); save it as a file"
+    if asked.startswith("//") or _HOST.match(asked):
+        return f"; if it is an address of the web, https:// is missing: https://{asked.lstrip('/')}"
+    if _DRIVE.match(asked):
+        return "; it is a path of Windows (C:\\): give it relative to the list, or as this machine names it"
+    if asked.startswith("~"):
+        return f"; ~ was read as {os.path.expanduser('~')}"
+    with contextlib.suppress(OSError):
+        there = {unicodedata.normalize("NFC", other.name): other.name for other in path.parent.iterdir()}
+        names = difflib.get_close_matches(unicodedata.normalize("NFC", path.name), there, 1, 0.6)
+        low = {name.lower(): name for name in there}
+        if found := low.get(path.name.lower()) or (names[0] if names else None):
+            return f"; did you mean {printable(there[found])!r}?"
+        return ""
+    return f"; the folder {path.parent} does not exist either" if not path.parent.exists() else ""
