@@ -32,6 +32,7 @@ rule list_source:
     params:
         kind=lambda wildcards: SOURCES.entry(wildcards.source)["kind"],
         settings=list_settings,
+        state=lambda wildcards: sources.state_of_entry(SOURCES.entry(wildcards.source)),
         results=subpath(output[0], ancestor=2),
     shell:
         "python -m liftnet collect list {params.kind} --out {output:q} --host-leases {params.results:q}/downloads"
@@ -57,7 +58,7 @@ checkpoint plan_downloads:
     params:
         settings=section("collect", "permissions", "pictures"),
         source=lambda wildcards: SOURCES.options(),
-        state=SOURCES.state(),
+        state=lambda wildcards: SOURCES.state(),
         results=subpath(output[0], ancestor=2),
     shell:
         "python -m liftnet collect plan {params.source} --out {params.results:q} --settings {params.settings:q}"

@@ -73,12 +73,17 @@ def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tup
         if path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked:
             problem = "the path must be relative and stay below the museum's folder"
             return Location(asked), ("path_refused", problem)
-    elif SCHEME.match(asked) and not asked.lower().startswith("file://"):
+    elif is_address(asked):
         return Location(asked), None
     if "\0" in asked:
         return Location(asked), ("bad_row", "the path has a NUL character")
     readings = [] if strict else [folder / reading for reading in _readings(asked)]
     return Location(asked, next(filter(_is_there, readings), folder / asked)), None
+
+
+def is_address(asked: str) -> bool:
+    """Whether a list means an address of the web, and no file on this machine."""
+    return SCHEME.match(asked) is not None and not asked.lower().startswith("file://")
 
 
 def _is_there(path: Path) -> bool:

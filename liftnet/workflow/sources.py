@@ -7,12 +7,14 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.folders import walk
+from liftnet.data.listed_files import local_files
 from liftnet.workflow.user_paths import json_without_braces, without_braces
 
 _SHAPENET = ("all.csv", "*/*/models/model_normalized.obj", "*/*/model.obj")
@@ -52,14 +54,15 @@ class Sources:
         return [f"{self.museum_folder}/sources.csv"] if self.is_museum else self.lists()
 
     def state(self) -> str:
-        """Changes when the user's list, or any file in his folder, comes, goes or changes; empty without one.
+        """Changes when the user's list, a file that it names, or any in his folder comes, goes or changes; else empty.
 
         His files are no inputs of a rule: Snakemake would take braces in their names for wildcards, stop at a link to
         nothing, and fail on names that are no UTF-8. As a parameter their state runs the job again all the same.
         """
         if self.photos is None:
             return ""
-        return state_of_files(self._photos_source())
+        named = self._photos_source()
+        return _digest([*files_below(named), *(local_files(named) if named.is_file() else ())])
 
     def options(self) -> str:
         """How `collect plan` is told its sources."""
@@ -113,23 +116,20 @@ def settings_of_entry(entry: Mapping[str, Any]) -> str:
     return json_without_braces(json.dumps(options, sort_keys=True))
 
 
-def files_below(path: str | Path) -> Iterator[Path]:
-    """The files of a folder and of all folders in it, in order, links followed, none entered twice; a file is itself.
+def state_of_entry(entry: Mapping[str, Any]) -> str:
+    """Changes when a file in the folder that an entry of `sources:` names, or one that its table names, does.
 
-    Hidden files and folders are left out.
+    Empty for a catalogue. The files that an entry names itself are inputs of its rule, see `files_of_entry`.
     """
-    if not os.path.isdir(path):
-        yield Path(path)
-        return
-    seen: set[str] = set()
-    for root, folders, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+    if entry.get("folder"):
+        return state_of_files(entry["folder"])
+    columns = dict(pair.split("=", 1) for pair in entry.get("columns", ()) if "=" in pair)
+    return _digest(local_files(Path(entry["file"]), columns)) if entry.get("file") and columns else ""
+
+
+def files_below(path: str | Path) -> list[Path]:
+    """The files that `walk` finds in a folder; a file is itself."""
+    return walk(Path(path)).files if os.path.isdir(path) else [Path(path)]
 
 
 def inputs_below(path: str) -> list[str]:

@@ -78,6 +78,28 @@ def test_every_change_in_a_folder_of_photographs_is_seen_whatever_the_names(tmp_
     assert Sources("out", None, ()).state() == ""
 
 
+def test_every_change_of_a_file_that_a_list_names_is_seen(tmp_path):
+    (tmp_path / "sources.csv").write_text(
+        "artist,work,image,mask\nA,1,{a}.jpg,m.png\nA,1,https://example.org/b.jpg,\n"
+    )
+    image, mask = tmp_path / "{a}.jpg", tmp_path / "m.png"
+    table = TABLE | {"file": str(tmp_path / "theirs.csv"), "columns": ["artist=maker", "image=pic"]}
+    (tmp_path / "theirs.csv").write_text("maker,pic\nA,{a}.jpg\nA,m.png\n")
+    folder = {"name": "mine", "kind": "folder", "folder": str(tmp_path)}
+    states = []
+    for change in (
+        lambda: image.write_bytes(b"1"),
+        lambda: mask.write_bytes(b"1"),
+        lambda: os.utime(mask, ns=(1, 1)),
+        image.unlink,
+    ):
+        change()
+        states += [Sources("out", str(tmp_path / name), ()).state() for name in ("", "sources.csv")]
+        states += [sources.state_of_entry(entry) for entry in (table, folder)]
+    assert len(set(states)) == len(states) - 4  # a folder with sources.csv is that list
+    assert sources.state_of_entry(MET) == ""
+
+
 def test_paths_with_braces_are_reached_through_links(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert without_braces("plain/x.csv") == "plain/x.csv"
@@ -221,8 +243,8 @@ def test_files_below_a_folder_are_those_of_all_its_folders_whatever_their_names(
     for name in ("top.ply", "a {b}/box.ply", ".hidden/x.ply", "a {b}/._y.ply"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert list(sources.files_below(tmp_path)) == [tmp_path / "top.ply", tmp_path / "a {b}" / "box.ply"]
-    assert list(sources.files_below(tmp_path / "top.ply")) == [tmp_path / "top.ply"]
+    assert sources.files_below(tmp_path) == [tmp_path / "a {b}" / "box.ply", tmp_path / "top.ply"]
+    assert sources.files_below(tmp_path / "top.ply") == [tmp_path / "top.ply"]
     assert sources.inputs_below(str(tmp_path)) == [str(tmp_path / "top.ply")]
 
 

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from pydantic import ValidationError
+from workflow_tools import scheduled
 
 from liftnet.collect.sources.lists import read_list
 from liftnet.config import Config
@@ -26,11 +27,13 @@ def test_an_entry_becomes_a_list_with_its_options(workflow):
         ("A", "1 it's", "x.jpg"),
         ("A", "2 it's", "y.jpg"),
     ]
+    (workflow.folder / "x.jpg").touch()  # named by the table, and there only now
     targets = ["results/lists/met.parquet", "results/downloads/jobs.tsv"]
     run = workflow.run("--dry-run", "--printshellcmds", "--workflow-profile", "none", *targets)
     told = run.stdout + run.stderr
     assert "collect list met --out results/lists/met.parquet" in told, told
     assert '"departments": [12]' in told
+    assert scheduled(run)["list_source"] == 2
     assert "--list results/lists/mine.parquet results/lists/met.parquet" in told
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,10 @@ from liftnet.collect.catalogues.base import Catalogue, ListSettings
 from liftnet.collect.sources.catalogue_data import csv_records
 from liftnet.collect.sources.records import COLUMNS, SourceRecord, rows_of
 from liftnet.core.errors import LiftnetError
+from liftnet.data.listed_files import filled, names_in
 
 if TYPE_CHECKING:
     from liftnet.collect.sources.client import Client
-
-_NAME = re.compile(r"\{([^{}]+)\}")
 
 
 class TableSettings(ListSettings):
@@ -59,10 +57,10 @@ class Table(Catalogue):
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
         """A row for each row of the table; one without an image's address says so."""
-        used = {name for value in self.columns.values() for name in _NAME.findall(value) or [value]}
+        used = {name for value in self.columns.values() for name in names_in(value)}
         needed = sorted(used | {column for column, _ in self.none_of})
         records = list(csv_records(self.path, needed))
-        cells = [{ours: _filled(theirs, record) for ours, theirs in self.columns.items()} for record in records]
+        cells = [{ours: filled(theirs, record) for ours, theirs in self.columns.items()} for record in records]
         rows = rows_of(self.path, [row | self.constants for row in cells], self.folder, "table")
         yield from (self._without(row, record) for row, record in zip(rows, records, strict=True))
 
@@ -80,10 +78,3 @@ def _pairs(option: str, pairs: Sequence[str]) -> dict[str, str]:
             option, f"cannot be read: {' '.join(pairs)}", "Write ours=theirs for each, every one of ours once"
         )
     return found
-
-
-def _filled(value: str, record: Mapping[str, str]) -> str:
-    """A cell, or a text with cells in the places of their names in braces."""
-    if not _NAME.search(value):
-        return record.get(value, "").strip()
-    return _NAME.sub(lambda match: record.get(match[1], "").strip(), value)

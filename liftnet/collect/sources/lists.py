@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ from liftnet.collect.sources.records import (
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
+from liftnet.data.listed_files import FOLDER, folder_of_list
 from liftnet.data.schemas import in_groups
 
 LOG = get_logger("collect")
 LIST = pa.schema(
     [*((column, pa.string()) for column in TEXT), ("artist_died", pa.int32()), ("expected_bytes", pa.int64())]
 )
-_FOLDER = b"liftnet.folder"  # metadata of a list: what its relative paths are relative to
 
 
 def read_csv(path: Path) -> Sources:
@@ -86,7 +86,7 @@ def write_list(path: Path, rows: Iterable[SourceRecord], folder: Path | None = N
         How many rows it has.
     """
     count = 0
-    schema = LIST if folder is None else LIST.with_metadata({_FOLDER: json.dumps(str(folder.absolute()))})
+    schema = LIST if folder is None else LIST.with_metadata({FOLDER: json.dumps(str(folder.absolute()))})
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for group in in_groups(map(as_row, rows), 10_000):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
@@ -174,7 +174,7 @@ def _read_table(path: Path) -> tuple[pa.Table, Path]:
     table = table.rename_columns([column.strip().lower() for column in used])
     for number, field in enumerate(table.schema):
         table = table.set_column(number, field.name, _as_text(path, field, table.column(number)))
-    return table, _folder(path, schema.metadata or {})
+    return table, folder_of_list(path, schema.metadata or {})
 
 
 def _as_text(path: Path, field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -185,10 +185,6 @@ def _as_text(path: Path, field: pa.Field, column: pa.ChunkedArray) -> pa.Chunked
     elif not any(test(kind) for test in (*texts, pa.types.is_integer, pa.types.is_null)):
         raise LiftnetError(path, f"the column {field.name} is of type {field.type}, not text", "Make it text")
     return column.cast(pa.string())
-
-
-def _folder(path: Path, metadata: Mapping[bytes, bytes]) -> Path:
-    return Path(json.loads(metadata[_FOLDER])) if _FOLDER in metadata else path.parent
 
 
 def _check_header(path: Path, header: list[str]) -> None:
