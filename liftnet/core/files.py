@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from liftnet.core.documents import read_json_file
 from liftnet.core.errors import LiftnetError
 
 _REMEDIES = {
@@ -74,14 +75,10 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read a JSON file.
+    """Read a JSON file that a stage has written; NaN is a number in it.
 
     Raises:
-        LiftnetError: The file is missing or is not JSON.
+        LiftnetError: The file is missing, is not JSON, or is far longer or deeper nested than any stage writes it.
     """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LiftnetError(path, "does not exist", "Run the stage that writes it") from error
-    except ValueError as error:
-        raise LiftnetError(path, f"is not valid JSON ({error})", "Delete it and run its stage again") from error
+    again = "Delete it and run its stage again"
+    return read_json_file(path, again, "Run the stage that writes it", finite=False)

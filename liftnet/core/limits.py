@@ -17,7 +17,7 @@ PNG_CHUNKS = 100_000  # a file of 50 MB in the usual parts of 8 kB has 6,000
 TIFF_STRIPS = 100_000  # or tiles; one a row, as the least usual
 
 # JSON and YAML
-JSON_BYTES = 64_000_000  # of a file; what a museum's dump holds is read record by record
+JSON_BYTES = 32_000_000  # of a document; the dump of a museum is read record by record
 JSON_DEPTH = 64
 YAML_BYTES = 1_000_000
 YAML_DEPTH = 32

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from liftnet.core.documents import DocumentError, parse_json
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import atomic_path, read_json, write_json
 from liftnet.core.log import get_logger
@@ -263,7 +264,14 @@ def load_model_file(path: Path) -> DepthModel:
         raise LiftnetError(path, f"is damaged ({error})", remedy) from error
     if CONFIG_KEY not in metadata:
         raise LiftnetError(path, "does not carry the configuration of a model", remedy)
-    config = json.loads(metadata[CONFIG_KEY]) | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    try:
+        config = parse_json(metadata[CONFIG_KEY], finite=False)
+        if not isinstance(config, dict):
+            raise DocumentError("is no JSON object")
+    except DocumentError as error:
+        raise LiftnetError(path, f"its configuration {error}", remedy) from error
+    with open(path, "rb") as weights:
+        config["sha256"] = hashlib.file_digest(weights, "sha256").hexdigest()
     with tempfile.TemporaryDirectory() as name:
         write_json(Path(name) / "config.json", config)
         (Path(name) / "model.safetensors").symlink_to(path.resolve())

@@ -143,7 +143,7 @@ def _files_beside(path: Path) -> list[Path]:
         buffers = json.loads(path.read_bytes()).get("buffers", [])
         named = [path.parent / unquote(buffer["uri"]) for buffer in buffers if "uri" in buffer]
         return [one for one in named if one.is_file()]
-    except (ValueError, AttributeError, TypeError, OSError):
+    except (ValueError, AttributeError, TypeError, OSError, RecursionError):
         return []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from liftnet.core.documents import parse_json
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
@@ -118,7 +118,7 @@ def read_export(path: Path) -> dict[str, Annotated]:
     try:
         if text.lstrip().startswith("<"):
             return _read_cvat(text)
-        content = json.loads(text)
+        content = parse_json(text)
         if isinstance(content, dict) and "images" in content and "annotations" in content:
             return _read_coco(content)
         if isinstance(content, list) and content and isinstance(content[0], dict) and "annotations" in content[0]:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 from scipy.cluster.vq import kmeans2
 
+from liftnet.core.documents import parse_json
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger
@@ -154,14 +155,14 @@ def _read(path: Path) -> Vocabulary:
         raise LiftnetError(path, "does not exist", REMEDY)
     try:
         with safe_open(path, framework="numpy") as opened:
-            recipe = json.loads((opened.metadata() or {})["recipe"])
+            recipe = parse_json((opened.metadata() or {})["recipe"])
             words, sigma = opened.get_tensor("words"), float(opened.get_tensor("sigma")[0])
-        settings = ShapeGoogleSettings(**recipe["settings"])
+        settings, shapes = ShapeGoogleSettings(**recipe["settings"]), int(recipe["shapes"])
     except (SafetensorError, KeyError, ValueError, TypeError, ValidationError, OSError) as error:
         raise LiftnetError(path, f"is no vocabulary of Shape Google ({error})", REMEDY) from error
     if words.ndim != 2 or words.shape[1] != settings.times or not sigma > 0 or not np.isfinite(words).all():
         raise LiftnetError(path, f"has words {words.shape} for {settings.times} times", REMEDY)
-    return Vocabulary(words, sigma, settings, int(recipe["shapes"]))
+    return Vocabulary(words, sigma, settings, shapes)
 
 
 def times_of(settings: ShapeGoogleSettings) -> FloatArray:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,16 @@ def test_damaged_lists_of_json_are_told(tmp_path, content, message):
         list(json_list(tmp_path / "l.json"))
 
 
+@pytest.mark.parametrize(
+    "piece", ["<!", "<", "<!--", "<?", "</", "<a ", '<a "', "<p>", "<script>", "&", "&#", "<style></style"]
+)
+def test_html_takes_time_by_its_length(piece):
+    """A hundred thousand characters that are never closed took half a minute."""
+    start = time.perf_counter()
+    without_html(piece * (1_000_000 // len(piece)))
+    assert time.perf_counter() - start < 2
+
+
 def test_html_becomes_text():
     assert without_html('<a href="x">A<b>nn</b>a</a><br>B &amp; C<script>bad()</script>') == "Anna B & C"
     assert without_html('<div style="display: none">no<div>no</div></div>yes<p>and<p>more') == "yes and more"
@@ -219,6 +230,8 @@ def test_html_becomes_text():
     )  # text; pages escape it
     assert without_html("<span>" * 5000 + "deep") == "deep"
     assert without_html("<i></i>") is None
+    assert without_html("a < b <!-- > -->c<a title='>'>d</a><!doctype x>e</script>f") == "a < b cdef"
+    assert without_html("<style>p</style>shown<!-- never closed") == "shown"
     assert without_html(None) is None
     assert without_html(["x"]) is None
 

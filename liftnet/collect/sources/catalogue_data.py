@@ -7,12 +7,14 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+from liftnet.collect.sources.html_text import shown_text
+from liftnet.core.documents import check_value, parse_json
 from liftnet.core.errors import LiftnetError
+from liftnet.core.limits import JSON_BYTES
 from liftnet.core.text import name
 
 CHUNK = 1 << 20
@@ -20,9 +22,6 @@ LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no 
 _POINTER = "version https://git-lfs"
 _AFTER = re.compile(r"[\s,]*")
 _LONGEST = 500  # characters of a text from the web
-_SILENT = frozenset({"script", "style", "template"})
-_BREAKING = frozenset({"br", "dd", "div", "dt", "li", "ol", "p", "table", "td", "th", "tr", "ul"})
-_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 
 
 def csv_records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -69,17 +68,18 @@ def json_list(path: Path) -> Iterator[Any]:
             place = _AFTER.match(buffer, place).end()  # type: ignore[union-attr]  # it matches nothing at least
             if buffer.startswith("]", place):
                 return
-            fault: ValueError | None = None
+            fault: ValueError | RecursionError | None = None
             value, end = None, len(buffer)
             try:
                 value, end = decoder.raw_decode(buffer, place)
-            except ValueError as error:
-                fault = error
+                check_value(value)
+            except (ValueError, RecursionError) as error:
+                fault, end = error, len(buffer)
             if end < len(buffer):  # what ends with the buffer may go on: a number, or the rest of what is torn
                 yield value
                 place = end
                 continue
-            more = file.read(CHUNK)
+            more = file.read(max(CHUNK, len(buffer) - place))  # twice as much each time, or it took the square
             if not more or len(buffer) - place > LONGEST_RECORD:
                 reason = f"is damaged ({fault})" if more else "ends in the middle of a record"
                 raise LiftnetError(path, reason, "Fetch it again") from fault
@@ -98,7 +98,7 @@ def json_lines(path: Path) -> Iterator[Any]:
             while line := file.readline(LONGEST_RECORD):
                 number += 1
                 if line.strip():
-                    yield json.loads(line)
+                    yield parse_json(line)
         except (ValueError, EOFError, OSError) as error:
             raise LiftnetError(path, f"is damaged (line {number}: {error})", "Fetch it again") from error
 
@@ -114,9 +114,15 @@ def json_files(folder: Path) -> Iterator[Any]:
         raise LiftnetError(folder, "holds no *.json files", "Name the unpacked dump")
     for path in paths:
         try:
-            yield json.loads(path.read_text(encoding="utf-8"))
+            yield parse_json(_start_of(path))
         except (ValueError, OSError) as error:
             raise LiftnetError(path, f"is damaged ({error})", "Fetch the dump again") from error
+
+
+def _start_of(path: Path) -> bytes:
+    """A file, or as much of it as shows that it is too long."""
+    with open(path, "rb") as file:
+        return file.read(JSON_BYTES + 1)
 
 
 def _open(path: Path) -> TextIO:
@@ -191,38 +197,4 @@ def expected(answer: Any, key: str, kind: type, url: str) -> Any:
 
 def without_html(value: Any) -> str | None:
     """The text of a piece of HTML, without what a browser would not show."""
-    if not isinstance(value, str):
-        return text(value)
-    parser = _Text()
-    parser.feed(value[:100_000])
-    parser.close()
-    return text("".join(parser.parts))
-
-
-class _Text(HTMLParser):
-    """Collects text; `hiding` is the element that is not shown, `depth` how many of its name are open within it."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.hiding, self.depth = "", 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _BREAKING and not self.hiding:
-            self.parts.append(" ")
-        style = (dict(attrs).get("style") or "").replace(" ", "").lower()
-        if self.hiding:
-            self.depth += tag == self.hiding
-        elif tag not in _VOID and (tag in _SILENT or "display:none" in style):
-            self.hiding, self.depth = tag, 1
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _BREAKING and not self.hiding:
-            self.parts.append(" ")
-        if self.hiding and tag == self.hiding:
-            self.depth -= 1
-            self.hiding = self.hiding if self.depth else ""
-
-    def handle_data(self, data: str) -> None:
-        if not self.hiding:
-            self.parts.append(data)
+    return text(shown_text(value)) if isinstance(value, str) else text(value)

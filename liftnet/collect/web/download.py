@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
-import json
 import logging
 import os
 import random
@@ -42,6 +41,7 @@ from liftnet.collect.web.transport import (
     retry_after,
     user_agent,
 )
+from liftnet.core.documents import DocumentError, parse_json
 
 WORTH = 1_000_000  # bytes from which asking for the rest is better than asking again
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
@@ -260,8 +260,8 @@ class Downloader:
             url, Exchange(headers=sent, max_bytes=max_bytes, robots=False, reservations=False, home=origin_of(url))
         )
         try:
-            return json.loads(received.data)
-        except (ValueError, RecursionError) as error:
+            return parse_json(received.data)
+        except DocumentError as error:
             reason = f"the answer is not JSON ({error})"
             raise FetchError(url, "bad_json", reason, received.http_status) from error
 

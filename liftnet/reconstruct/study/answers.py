@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from liftnet.core.documents import parse_json
 from liftnet.core.errors import LiftnetError
 from liftnet.data.codes import Code
 from liftnet.reconstruct.study.order import Letter, showings
@@ -139,8 +139,8 @@ def _read(path: Path, plan: Plan) -> Participation:
     try:
         if path.stat().st_size > LARGEST_FILE:
             return Participation(path.name, Outcome.DAMAGED)
-        given = AnswerFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError, ValidationError):
+        given = AnswerFile.model_validate(parse_json(path.read_bytes()))
+    except (OSError, ValueError):  # pydantic's error is a ValueError
         return Participation(path.name, Outcome.DAMAGED)
     return accepted(given, path.name, plan)
 
