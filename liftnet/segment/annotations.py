@@ -1,287 +1,171 @@
-"""Masks out of what annotation programs export (COCO, Label Studio, CVAT): one a picture, of all its objects."""
+"""Masks out of what annotation programs export: one a picture, of all its objects; what is left out is named."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlparse
 
-import cv2
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
-from liftnet.core.documents import parse_json
 from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
 from liftnet.core.types import BoolArray
 from liftnet.data.folders import pictures_below
 from liftnet.data.masks import write_mask
-from liftnet.data.pictures import picture_size
+from liftnet.data.pictures import OpenPicture, Size, load, open_picture, times
+from liftnet.segment.annotation_exports import BOX, DAMAGED, UNDERSTOOD, Annotated, Drawn, NoOutlineError, read_export
 
 LOG = get_logger("segment")
-Points = npt.NDArray[np.float64]
-_UNDERSTOOD = "Give an export of COCO, Label Studio (JSON) or CVAT (XML 1.1)"
+TABLE = "annotations.csv"
 
 
-@dataclass
-class Annotated:
-    """What an export says of one picture.
+@dataclass(frozen=True)
+class Imported:
+    """What became of a picture of an export, or of an object on it that was left out.
 
     Attributes:
-        size: (width, height) in px of the picture that was annotated.
-        polygons: (N, 2) x, y in px.
-        masks: (H, W) bool.
-        problems: What could not be read of it.
+        picture: Its name there.
+        object: The number of the object from 1 on and its kind; empty for the picture.
+        status: "ok", "partly" (some of its objects were left out), "no_outline", "unreadable_object", "unknown_image",
+            "ambiguous_name", "mask_wrong_size", "mask_empty", "mask_full", "unreadable", or one of the reader of
+            pictures.
+        reason: In plain words; empty if ok.
     """
 
-    size: tuple[int, int]
-    polygons: list[Points] = field(default_factory=list)
-    masks: list[BoolArray] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def mask(self) -> BoolArray:
-        """(H, W) bool: the union of all objects."""
-        canvas = np.zeros(self.size[::-1], np.uint8)
-        for polygon in self.polygons:  # each by itself: where two overlap nothing is cut out
-            cv2.fillPoly(canvas, [np.rint(polygon).astype(np.int32)], 1)
-        mask = canvas.astype(bool)
-        for part in self.masks:
-            mask |= part
-        return mask
+    picture: str
+    object: str
+    status: str
+    reason: str
 
 
-def import_masks(export: Path, images: Path, out: Path) -> list[tuple[str, str, str]]:
-    """Write `<out>/<picture as it lies below images>.png` for each picture of an export.
+def import_masks(export: Path, images: Path, out: Path, boxes: bool = False) -> list[Imported]:
+    """Write `<out>/<picture as it lies below images>.png` for each picture of an export, and the table of it all.
+
+    Objects that are no outline, or cannot be read, are left out, and the others of their picture drawn. Where two
+    pictures differ in their ending alone, their masks keep it (`x.jpg.png`).
 
     Args:
         export: A COCO, Label Studio or CVAT export.
-        images: Folder of the pictures; they are found by path, else by name.
-        out: Folder of the masks.
-
-    Returns:
-        Of each picture of the export its name there, a status ("ok", "unknown_image", "ambiguous_name",
-        "mask_wrong_size", "mask_empty", "mask_full", "unreadable" or one of the reader of pictures), and the reason.
+        images: Folder of the pictures; they are found by as much of their path as there is.
+        out: Folder of the masks and of `annotations.csv`.
+        boxes: Whether upright boxes count as outlines.
 
     Raises:
-        LiftnetError: The export is none that is known, or names no picture.
+        LiftnetError: The export is none that is known, or names no picture, or there is no folder of pictures.
     """
+    if not images.is_dir():
+        raise LiftnetError(images, "is not a folder", "Give the folder of the pictures that were annotated")
     annotated = read_export(export)
     if not annotated:
-        raise LiftnetError(export, "names no picture with objects", _UNDERSTOOD)
-    pictures = pictures_below(images)
-    names: dict[str, list[Path]] = defaultdict(list)
-    for path in pictures:
-        names[path.name].append(path)
-    return [_import_one(name, what, images, names, out) for name, what in annotated.items()]
+        raise LiftnetError(export, "names no picture with objects", UNDERSTOOD)
+    pictures = _Pictures(images)
+    rows = [row for name, what in annotated.items() for row in _import_one(name, what, pictures, out, boxes)]
+    write_text(out / TABLE, pd.DataFrame(map(asdict, rows)).to_csv(index=False, lineterminator="\n"))
+    return rows
 
 
-def _import_one(
-    name: str, what: Annotated, images: Path, names: Mapping[str, Sequence[Path]], out: Path
-) -> tuple[str, str, str]:
-    found = [images / name] if (images / name).is_file() else list(names.get(PurePosixPath(name).name, ()))
-    if not found:  # Label Studio puts eight letters and a hyphen before the names of uploaded files
-        found = list(names.get(PurePosixPath(name).name.partition("-")[2], ()))
+class _Pictures:
+    """The pictures below a folder, by the ends of their paths."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        below = [path.relative_to(folder) for path in pictures_below(folder)]
+        self._by_name: dict[str, list[Path]] = defaultdict(list)
+        for path in below:
+            self._by_name[_composed(path.name)].append(path)
+        self._stems = Counter(path.with_suffix("") for path in below)
+
+    def find(self, name: str) -> list[Path]:
+        """The pictures that a name may mean: those of its name whose folders agree longest."""
+        parts = PurePosixPath(_composed(name)).parts
+        found = self._by_name.get(parts[-1] if parts else "", [])
+        if not found and parts:  # Label Studio puts eight letters and a hyphen before the names of uploaded files
+            found = self._by_name.get(parts[-1].partition("-")[2], [])
+        agreeing = [_agreeing(PurePosixPath(_composed(path.as_posix())).parts[:-1], parts[:-1]) for path in found]
+        return [path for path, count in zip(found, agreeing, strict=True) if count == max(agreeing)]
+
+    def mask_name(self, path: Path) -> Path:
+        """The path of the mask of a picture, below the folder of masks."""
+        return path.with_name(f"{path.stem if self._stems[path.with_suffix('')] == 1 else path.name}.png")
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _agreeing(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many parts two paths have in common at their ends."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _import_one(name: str, what: Annotated, pictures: _Pictures, out: Path, boxes: bool) -> list[Imported]:
+    """The row of a picture, and those of its objects that were left out."""
+
+    def row(status: str, reason: str) -> Imported:
+        return Imported(name, "", status, reason)
+
+    if what.unread:
+        return [row("unreadable", what.unread)]
+    found = pictures.find(name)
     if len(found) != 1:
-        status = "ambiguous_name" if found else "unknown_image"
-        return name, status, f"{len(found) or 'no'} pictures below {printable(images)} bear its name"
+        shown = f"{len(found) or 'no'} pictures below {printable(pictures.folder)} bear its name"
+        return [row("ambiguous_name" if found else "unknown_image", shown)]
     try:
-        size = picture_size(found[0])
+        picture = open_picture(*load(pictures.folder / found[0]))
     except BadImageError as error:
-        return name, error.status, error.reason
-    if size != what.size:
-        reason = f"annotated at {what.size[0]}x{what.size[1]} px, the picture as displayed has {size[0]}x{size[1]}"
-        return name, "mask_wrong_size", reason
-    mask = what.mask()
-    if what.problems or mask.all() or not mask.any():
-        status = "unreadable" if what.problems else "mask_full" if mask.any() else "mask_empty"
-        reason = what.problems[0] if what.problems else f"{'all' if mask.any() else 'nothing'} of it is marked"
-        return name, status, reason
-    path = found[0].relative_to(images)
-    write_mask(out / path.with_name(f"{path.stem}.png"), mask)
-    return name, "ok", ""
+        return [row(error.status, error.reason)]
+    size = what.size or picture.shown_size
+    if size not in (picture.shown_size, picture.size):
+        shown = f"annotated at {times(size)} px, the picture as displayed has {times(picture.shown_size)}"
+        return [row("mask_wrong_size", shown)]
+    mask, left_out = _draw(name, what.objects, size, boxes)
+    if not mask.any() or mask.all():
+        drawn = len(what.objects) - len(left_out)
+        reason = f"{'all' if mask.any() else 'nothing'} of it is marked by {drawn} of its {len(what.objects)} objects"
+        return [row("mask_full" if mask.any() else "mask_empty", reason), *left_out]
+    write_mask(out / pictures.mask_name(found[0]), _as_displayed(mask, picture))
+    reason = f"{len(left_out)} of its {len(what.objects)} objects are left out" if left_out else ""
+    return [row("partly" if left_out else "ok", reason), *left_out]
 
 
-def read_export(path: Path) -> dict[str, Annotated]:
-    """The objects of each picture of an export.
-
-    Raises:
-        LiftnetError: It cannot be read, or is of no program that is known.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LiftnetError(path, f"cannot be read ({error})", _UNDERSTOOD) from error
-    try:
-        if text.lstrip().startswith("<"):
-            return _read_cvat(text)
-        content = parse_json(text)
-        if isinstance(content, dict) and "images" in content and "annotations" in content:
-            return _read_coco(content)
-        if isinstance(content, list) and content and isinstance(content[0], dict) and "annotations" in content[0]:
-            return _read_label_studio(content)
-    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, StopIteration) as error:
-        raise LiftnetError(path, f"cannot be understood ({type(error).__name__}: {error})", _UNDERSTOOD) from error
-    raise LiftnetError(path, "is no export of a program that is known", _UNDERSTOOD)
+def _as_displayed(mask: BoolArray, picture: OpenPicture) -> BoolArray:
+    """A mask that was drawn on the pixels as they are stored, turned as the picture is displayed."""
+    stored = (mask.shape[1], mask.shape[0]) != picture.shown_size
+    return picture.upright(mask) if stored else mask
 
 
-def _read_coco(content: Mapping[str, Any]) -> dict[str, Annotated]:
-    pictures = {image["id"]: image for image in content["images"]}
-    found: dict[str, Annotated] = {}
-    for annotation in content["annotations"]:
-        image = pictures[annotation["image_id"]]
-        size = int(image["width"]), int(image["height"])
-        one = found.setdefault(str(image["file_name"]), Annotated(size))
-        shape = annotation.get("segmentation")
-        if isinstance(shape, dict):
-            one.masks.append(decode_rle(shape["counts"], (shape["size"][1], shape["size"][0])))
-        elif shape:
-            one.polygons += [np.reshape(np.asarray(part, float), (-1, 2)) for part in shape]
-        else:
-            one.problems.append("an object has a box only, no outline")
-    return found
+def _draw(name: str, objects: Sequence[Drawn], size: Size, boxes: bool) -> tuple[BoolArray, list[Imported]]:
+    """The union of the objects, and the rows of those that are left out."""
+    mask, left_out = np.zeros(size[::-1], bool), []
+    for number, one in enumerate(objects, 1):
+        try:
+            if one.is_box and not boxes:
+                raise NoOutlineError(BOX)
+            part = one.draw(size)
+            if not part.any():
+                raise ValueError("it covers no pixel of the picture")
+            mask |= part
+        except NoOutlineError as error:
+            left_out.append(Imported(name, f"{number} ({one.kind})", "no_outline", str(error)))
+        except DAMAGED as error:
+            words = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            left_out.append(Imported(name, f"{number} ({one.kind})", "unreadable_object", f"{words:.200}"))
+    return mask, left_out
 
 
-def decode_rle(counts: str | Sequence[int], size: tuple[int, int]) -> BoolArray:
-    """A mask of COCO: lengths of alternating runs, background first, down the columns.
-
-    Args:
-        counts: The lengths, or their text (pycocotools' `rleToString`: 5 bits a letter, differences to the last but
-            one from the third on).
-        size: (width, height) in px.
-
-    Raises:
-        ValueError: The lengths do not fill the picture.
-    """
-    lengths = _from_letters(counts) if isinstance(counts, str) else list(map(int, counts))
-    if sum(lengths) != size[0] * size[1] or min(lengths, default=0) < 0:
-        raise ValueError(f"runs of {sum(lengths)} px in a picture of {size[0]}x{size[1]} px")
-    flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return np.ascontiguousarray(flat.reshape(size).T)
-
-
-def _from_letters(text: str) -> list[int]:
-    lengths: list[int] = []
-    value = shift = 0
-    for letter in text.encode("ascii"):
-        bits = letter - 48
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-        value = shift = 0
-    return lengths
-
-
-def _read_label_studio(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Annotated]:
-    found: dict[str, Annotated] = {}
-    for task in tasks:
-        address = next(str(value) for key, value in task["data"].items() if isinstance(value, str) and "." in value)
-        for annotation in task["annotations"]:
-            for result in annotation.get("result", ()):
-                if "original_width" not in result:
-                    continue
-                size = int(result["original_width"]), int(result["original_height"])
-                one = found.setdefault(_name_in(address), Annotated(size))
-                value = result["value"]
-                if "points" in value:  # in per cent
-                    one.polygons.append(np.asarray(value["points"], float) / 100 * size)
-                elif value.get("format") == "rle":
-                    one.masks.append(decode_brush(value["rle"], size))
-                elif result.get("type") != "choices":
-                    one.problems.append(f"an object of the kind {result.get('type')} is no outline")
-    return found
-
-
-def _name_in(address: str) -> str:
-    """The path in an address of Label Studio: that of an upload, or of a local file (`?d=`)."""
-    parts = urlparse(address)
-    local = parse_qs(parts.query).get("d")
-    return PurePosixPath(local[0] if local else unquote(parts.path)).name
-
-
-def decode_brush(packed: Sequence[int], size: tuple[int, int]) -> BoolArray:
-    """A brush mask of Label Studio: the RGBA values of a picture, packed in words of variable length.
-
-    After a count of 32 bits, a word size of 5 bits and four sizes of 4 bits come blocks: a bit that says whether one
-    value repeats, two bits that choose the size of the length, the length less one, and the value or values.
-
-    Args:
-        packed: Bytes.
-        size: (width, height) in px.
-
-    Raises:
-        ValueError: It ends early.
-    """
-    bits = "".join(f"{byte:08b}" for byte in packed)
-    place = 0
-
-    def take(count: int) -> int:
-        nonlocal place
-        if place + count > len(bits):
-            raise ValueError("the brush mask ends early")
-        place += count
-        return int(bits[place - count : place], 2)
-
-    total, width = take(32), take(5) + 1
-    lengths = [take(4) + 1 for _ in range(4)]
-    if total != 4 * size[0] * size[1]:
-        raise ValueError(f"a brush mask of {total} values for a picture of {size[0]}x{size[1]} px")
-    parts: list[npt.NDArray[np.int64]] = []
-    done = 0
-    while done < total:
-        repeats = take(1)
-        count = take(lengths[take(2)]) + 1
-        values = [take(width)] * count if repeats else [take(width) for _ in range(count)]
-        parts.append(np.asarray(values, np.int64))
-        done += count
-    return np.concatenate(parts)[:total].reshape(size[1], size[0], 4)[..., 3] >= 128
-
-
-def _read_cvat(text: str) -> dict[str, Annotated]:
-    from lxml import etree
-
-    root = etree.fromstring(text.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
-    found: dict[str, Annotated] = {}
-    for image in root.iter("image"):
-        size = int(image.get("width")), int(image.get("height"))
-        one = Annotated(size)
-        for shape in image.iter("polygon", "mask", "box", "polyline", "points", "ellipse"):
-            if shape.tag == "polygon":
-                pairs = [pair.split(",") for pair in shape.get("points").split(";")]
-                one.polygons.append(np.asarray(pairs, float))
-            elif shape.tag == "mask":
-                one.masks.append(_cvat_mask(shape, size))
-            else:
-                one.problems.append(f"an object of the kind {shape.tag} is no outline")
-        if one.polygons or one.masks or one.problems:
-            found[str(image.get("name"))] = one
-    return found
-
-
-def _cvat_mask(shape: Any, size: tuple[int, int]) -> BoolArray:
-    """A mask of CVAT: runs along the rows of a box, background first."""
-    left, top, width, height = (int(shape.get(name)) for name in ("left", "top", "width", "height"))
-    lengths = [int(part) for part in shape.get("rle").split(",")]
-    inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(height, width)
-    mask = np.zeros(size[::-1], bool)
-    if left < 0 or top < 0 or left + width > size[0] or top + height > size[1]:
-        raise ValueError("a mask reaches out of its picture")
-    mask[top : top + height, left : left + width] = inside
-    return mask
-
-
-def summarise(rows: Iterable[tuple[str, str, str]]) -> int:
-    """Name in the log what has no mask; return how many have one."""
-    good = 0
-    for name, status, reason in rows:
-        good += status == "ok"
-        if status != "ok":
-            LOG.warning("no mask for %s: %s: %s", printable(name), status, reason)
-    return good
+def summarise(rows: Sequence[Imported]) -> Mapping[str, int]:
+    """Name in the log what was left out; count pictures with a whole mask, a part, none, and objects left out."""
+    for row in rows:
+        if row.status not in ("ok", "partly"):
+            what = f"object {row.object} of" if row.object else "no mask for"
+            LOG.warning("%s %s: %s: %s", what, printable(row.picture), row.status, row.reason)
+    statuses = Counter("object" if row.object else row.status for row in rows)
+    whole, part, objects = statuses["ok"], statuses["partly"], statuses["object"]
+    return {"whole": whole, "part": part, "none": statuses.total() - whole - part - objects, "objects": objects}

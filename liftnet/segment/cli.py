@@ -72,6 +72,7 @@ def _add_correction(commands: Subparsers) -> None:
     imports.add_argument("export", type=Path, metavar="EXPORT", help="COCO or Label Studio (.json), CVAT (.xml)")
     imports.add_argument("--images", type=Path, required=True, help="folder of the annotated pictures")
     imports.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
+    imports.add_argument("--boxes", action="store_true", help="fill upright boxes, which are no outlines of objects")
     correct = add_command(commands, "correct", run_correct, "check a folder of corrected masks", PredictionSettings)
     correct.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet")
     correct.add_argument("--masks", type=Path, required=True, help="folder of the corrected masks")
@@ -137,13 +138,18 @@ def run_sheet(arguments: argparse.Namespace) -> None:
 
 
 def run_import(arguments: argparse.Namespace) -> int:
-    """Write the masks of an export; exit status 1 if a picture has none."""
-    from liftnet.segment.annotations import import_masks, summarise
+    """Write the masks of an export; exit status 1 if a picture has none, or an object was left out."""
+    from liftnet.segment.annotations import TABLE, import_masks, summarise
 
-    rows = import_masks(arguments.export, arguments.images, arguments.out)
-    good = summarise(rows)
-    LOG.info("masks of %d of %d annotated pictures, in %s", good, len(rows), arguments.out)
-    return 0 if good == len(rows) else 1
+    rows = import_masks(arguments.export, arguments.images, arguments.out, arguments.boxes)
+    counts = summarise(rows)
+    LOG.info(
+        "masks of %(whole)d annotated pictures, of part of the objects of %(part)d, none of %(none)d; %(objects)d "
+        "objects left out",
+        counts,
+    )
+    LOG.info("each is in %s", arguments.out / TABLE)
+    return 0 if counts["whole"] == sum(row.object == "" for row in rows) else 1
 
 
 def run_correct(arguments: argparse.Namespace) -> None:
