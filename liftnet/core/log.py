@@ -15,7 +15,7 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 60.0
-CHATTY = ["PIL", "matplotlib", "numba", "urllib3", "trimesh", "timm", "fontTools", "httpx", "onnx_ir", "onnxscript"]
+CHATTY = ["PIL", "faiss", "matplotlib", "numba", "urllib3", "trimesh", "timm", "fontTools", "httpx", "onnx_ir", "onnxscript"]
 
 
 def get_logger(stage: str) -> logging.Logger:

@@ -31,8 +31,11 @@ class UnreadMeshError(ValueError):
     """
 
     def __init__(self, reason: str, remedy: str, status: str = "unreadable") -> None:
-        super().__init__(reason)
+        super().__init__(reason, remedy, status)
         self.remedy, self.status = remedy, status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True, repr=False)
