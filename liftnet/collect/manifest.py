@@ -24,6 +24,7 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import default_workers, map_threads
+from liftnet.core.text import one_line
 from liftnet.data.codes import SPLITS
 from liftnet.data.empty_splits import warn_of_empty_splits
 from liftnet.data.masks import read_mask, shrink_mask, write_mask
@@ -70,7 +71,7 @@ class CollectResult:
         if self.images:
             return
         rows = self.manifest().select(["image_url", "status", "reason"]).slice(0, 3).to_pylist()
-        told = "".join(f"\n  - {row['image_url']}: {row['status']}: {row['reason']}" for row in rows)
+        told = "".join(f"\n  - {one_line(': '.join(map(str, row.values())))}" for row in rows)
         total = sum(self.counts.values())
         reason = f"not one of {total} images could be used, so nothing can be done next:{told}"
         raise LiftnetError(self.out / "manifest.parquet", reason, "Its columns status and reason say why, row by row")

@@ -17,6 +17,7 @@ from liftnet.collect.split_lists import WIKIDATA, Entry, SplitLists, highest, wr
 from liftnet.core.files import write_text
 from liftnet.core.ids import Components, stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.core.text import for_csv
 from liftnet.data.codes import SPLITS, ImageStatus
 
 Key = tuple[str, str, str, str]
@@ -380,5 +381,5 @@ def _group_table(rows: Sequence[ManifestRow]) -> str:
     header = ["group_id", "split", "artist_id", "artist_wikidata", "artist", "n_works", "n_images", "n_withheld"]
     writer.writerow(header)
     for key in sorted(works):
-        writer.writerow([*key, names[key], len(works[key]), counts[key, "ok"], counts[key, "withheld"]])
+        writer.writerow([*key, for_csv(names[key]), len(works[key]), counts[key, "ok"], counts[key, "withheld"]])
     return table.getvalue()

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from liftnet.core.text import printable
+from liftnet.core.text import one_line
 
 
 class LiftnetError(Exception):
@@ -19,7 +19,7 @@ class LiftnetError(Exception):
     """
 
     def __init__(self, what: object, reason: str, remedy: str = "") -> None:
-        self.what, self.reason, self.remedy = printable(what), reason, remedy
+        self.what, self.reason, self.remedy = one_line(what), reason, remedy
         super().__init__(f"{self.what}: {reason}" + (f". {remedy}" if remedy else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from liftnet.core.documents import read_json_file
 from liftnet.core.errors import LiftnetError
+from liftnet.core.text import for_json
 
 _REMEDIES = {
     errno.ENOSPC: ("the disk is full", "Free some space, or move the outputs with `--config results=DIR`"),
@@ -71,7 +72,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, for_json(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)) + "\n")
 
 
 def read_json(path: Path | str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import numbers
 import os
 import subprocess
 import sys
@@ -10,12 +12,26 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
+
+from liftnet.core.text import Lines, lines, one_line
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 60.0
-CHATTY = ["PIL", "faiss", "matplotlib", "numba", "urllib3", "trimesh", "timm", "fontTools", "httpx", "onnx_ir", "onnxscript"]
+CHATTY = [
+    "PIL",
+    "faiss",
+    "matplotlib",
+    "numba",
+    "urllib3",
+    "trimesh",
+    "timm",
+    "fontTools",
+    "httpx",
+    "onnx_ir",
+    "onnxscript",
+]
 
 
 def get_logger(stage: str) -> logging.Logger:
@@ -23,10 +39,41 @@ def get_logger(stage: str) -> logging.Logger:
     return logging.getLogger(stage)
 
 
+class LineFormatter(logging.Formatter):
+    """Lines as `time stage: message`, in which nothing from outside moves the cursor or passes for a line of its own.
+
+    Texts and paths among the arguments stay within their line, unless they are `Lines` of our own; numbers that are
+    not whole have five digits where the message asks for no other form.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record; a message of several lines, such as a traceback, is indented below its first."""
+        if isinstance(record.args, tuple):
+            record = copy.copy(record)
+            record.args = tuple(map(_shown, record.args or ()))
+        return lines(super().format(record))
+
+
+class _Rounded(float):
+    """A number that is written with five digits where nothing else is said."""
+
+    def __str__(self) -> str:
+        return f"{self:.5g}" if abs(self) < 1e5 else f"{self:,.0f}"
+
+
+def _shown(argument: object) -> object:
+    if isinstance(argument, numbers.Real) and not isinstance(argument, numbers.Integral):
+        return _Rounded(argument)
+    return one_line(argument) if isinstance(argument, str | PurePath) and not isinstance(argument, Lines) else argument
+
+
 def set_up_logging(verbose: bool = False) -> None:
     """Send log lines to stderr, as `time stage: message`; warnings of libraries pass, their chatter does not."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
 from liftnet.core.files import write_text
+from liftnet.core.text import for_csv, for_latex, for_markdown
 
 
 def write_tables(
@@ -22,15 +24,15 @@ def write_tables(
         shown: What Markdown and LaTeX hold where they are to say less than the CSV; `frame` itself if None.
     """
     stem = Path(stem)
-    write_text(stem.with_suffix(".csv"), frame.to_csv(index=False, lineterminator="\n"))
+    write_text(stem.with_suffix(".csv"), csv_text(frame))
     read = frame if shown is None else shown
     cells = read.map(lambda value: _cell(value, decimals))
     write_text(stem.with_suffix(".md"), f"{caption}\n\n{markdown_table(cells)}\n")
-    escaped = cells.map(_tex).rename(columns=lambda name: _tex(str(name)))
+    escaped = cells.map(for_latex).rename(columns=for_latex)
     columns = "".join("r" if pd.api.types.is_numeric_dtype(kind) else "l" for kind in read.dtypes)
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_tex(caption)}}}",
+        rf"\caption{{{for_latex(caption)}}}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(escaped.columns) + r" \\",
@@ -43,10 +45,28 @@ def write_tables(
     write_text(stem.with_suffix(".tex"), "\n".join(lines) + "\n")
 
 
-def markdown_table(shown: pd.DataFrame) -> str:
-    """A frame of strings as a GitHub-flavoured Markdown table."""
-    rows = [list(map(str, shown.columns)), ["---"] * len(shown.columns), *shown.astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV in which no spreadsheet finds a formula."""
+    return frame.map(for_csv).to_csv(index=False, lineterminator="\n")
+
+
+def markdown_table(shown: pd.DataFrame, marked_up: Collection[str] = ()) -> str:
+    """A frame as a GitHub-flavoured Markdown table, its texts escaped.
+
+    Args:
+        shown: The table, without a meaningful index.
+        marked_up: Columns whose cells are Markdown of our own, which stays.
+    """
+    kept = [name in marked_up for name in shown.columns]
+    rows = [
+        [
+            cell.replace("|", r"\|") if keep else for_markdown(cell)
+            for keep, cell in zip(kept, map(str, row), strict=True)
+        ]
+        for row in shown.astype(object).to_numpy().tolist()
+    ]
+    head = [list(map(for_markdown, shown.columns)), ["---"] * len(shown.columns)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [*head, *rows])
 
 
 def _cell(value: object, decimals: int) -> str:
@@ -57,8 +77,3 @@ def _cell(value: object, decimals: int) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)
-
-
-def _tex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

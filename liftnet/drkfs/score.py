@@ -22,7 +22,8 @@ from liftnet.core.files import atomic_path, write_text
 from liftnet.core.journal import append_entry, read_entries
 from liftnet.core.log import get_logger, progress
 from liftnet.core.settings import fingerprint
-from liftnet.core.tables import markdown_table
+from liftnet.core.tables import csv_text, markdown_table
+from liftnet.core.text import one_line
 from liftnet.core.types import FloatArray
 from liftnet.drkfs.metric import DRKFS, Differences, Target
 from liftnet.drkfs.patches import PATCH, STRIDE
@@ -198,7 +199,7 @@ def _printed(scores: list[Score], one: bool) -> str:
     table = score_table(scores)
     if one and scores[0].status != FAILED:
         lines = [f"{name:20s} {value:.6g}" for name, value in scores[0].values.items()]
-        return "\n".join(lines + ([scores[0].reason] if scores[0].reason else []))
+        return "\n".join(lines + ([one_line(scores[0].reason)] if scores[0].reason else []))
     return markdown_table(table.map(lambda value: f"{value:.5g}" if isinstance(value, float) else value))
 
 
@@ -312,7 +313,7 @@ def score_table(scores: list[Score]) -> pd.DataFrame:
 
 def write_scores(scores: list[Score], out: Path) -> None:
     """Write the CSV. The journal stays beside it, so that the next run compares only what is new or changed."""
-    write_text(out, score_table(scores).to_csv(index=False, lineterminator="\n"))
+    write_text(out, csv_text(score_table(scores)))
 
 
 def _score(couple: Couple, measure: Measure, recipe: str, up: Literal["y", "z"]) -> Score:

@@ -73,7 +73,7 @@ def criteria_table(criteria: Sequence[CriterionType], find: Callable[[CriterionT
         on = {"on": found.data} if data else {}
         ours = {"claim": criterion.claim, "paper": criterion.paper, "ours": found.ours}
         rows.append(ours | on | {"holds?": found.verdict, "why": criterion.why})
-    return markdown_table(pd.DataFrame(rows))
+    return markdown_table(pd.DataFrame(rows), marked_up=["claim", "why"])
 
 
 def read_table_of(folder: Path, name: str) -> pd.DataFrame | None:

@@ -286,10 +286,10 @@ def settings_table(settings: Mapping[str, Any], defaults: Settings | None = None
     flat = _flat(settings)
     table = pd.DataFrame({"setting": [f"`{name}`" for name in flat], "value": list(flat.values())})
     if defaults is None:
-        return markdown_table(table)
+        return markdown_table(table, marked_up=["setting"])
     usual = _flat(defaults.model_dump(mode="json"))
     table["default"] = ["" if usual.get(name) == value else usual.get(name, "") for name, value in flat.items()]
-    return f"The default is given where a value differs from it.\n\n{markdown_table(table)}"
+    return f"The default is given where a value differs from it.\n\n{markdown_table(table, marked_up=['setting'])}"
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -17,7 +16,8 @@ import pandas as pd
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger, progress
-from liftnet.core.tables import write_tables
+from liftnet.core.tables import csv_text, write_tables
+from liftnet.core.text import for_html
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.drawing import shrunk
 from liftnet.data.folders import has_picture_suffix
@@ -166,7 +166,7 @@ def write_sheet(root: Path, masks: Path, out: Path, count: int, work: str | None
         kept.append(row | {"rank": len(kept) + 1})
         tiles.append(_tile(picture, f"{len(kept)}  {row['confidence']:.3f}"))
     table = pd.DataFrame(kept, columns=FIELDS)
-    write_text(out / "sheet.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_text(out / "sheet.csv", csv_text(table))
     write_text(out / "sheet.html", _page(table))
     if tiles:
         write_image(out / "sheet.png", _grid(tiles))
@@ -248,11 +248,11 @@ def _records(table: pd.DataFrame) -> list[Row]:
 
 
 def _figure(row: Row) -> str:
-    image_id = escape(str(row["image_id"]))
+    image_id = for_html(str(row["image_id"]))
     numbers = f"confidence {row['confidence']:.3f}, {row['coverage']:.0%} foreground"
-    state = "" if row["status"] == "ok" else f"<br><b>{escape(str(row['reason']))}</b>"
+    state = "" if row["status"] == "ok" else f"<br><b>{for_html(str(row['reason']))}</b>"
     return (
         f'<figure><img src="overlays/{image_id}.jpg" alt="" loading="lazy"><figcaption><b>{row["rank"]}</b> '
-        f"{escape(str(row['work']))}, {escape(str(row['split']))}<br>{numbers}{state}<br><code>{image_id}</code> "
-        f"{escape(str(row['address']))}</figcaption></figure>"
+        f"{for_html(str(row['work']))}, {for_html(str(row['split']))}<br>{numbers}{state}<br><code>{image_id}</code> "
+        f"{for_html(str(row['address']))}</figcaption></figure>"
     )

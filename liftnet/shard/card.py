@@ -13,7 +13,8 @@ import pyarrow as pa
 import yaml
 
 from liftnet.core.files import atomic_path, write_text
-from liftnet.core.tables import markdown_table
+from liftnet.core.tables import csv_text, markdown_table
+from liftnet.core.text import for_markdown
 from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
 from liftnet.data.shards import TRIED_FILE
@@ -252,7 +253,7 @@ def limits_of(summary: DatasetSummary) -> list[str]:
             f"the artist with most has {by_artist.iloc[0] / len(images):.1%}."
         )
         source, most = summary.sources.most_common(1)[0]
-        lines.append(f"{most / len(images):.1%} of the photographs are from the source {source}.")
+        lines.append(f"{most / len(images):.1%} of the photographs are from the source {for_markdown(source)}.")
         works = images.groupby("work_id").size()
         lines.append(
             f"A work has {works.median():.0f} photographs in the median and {works.max():,} at most; "
@@ -296,7 +297,7 @@ def _splits(summary: DatasetSummary) -> str:
 
 def _columns(schema: pa.Schema, meanings: Mapping[str, str]) -> str:
     rows = [[f"`{field.name}`", type_name(field.type), meanings[field.name]] for field in schema]
-    return markdown_table(pd.DataFrame(rows, columns=["column", "type", "meaning"]))
+    return markdown_table(pd.DataFrame(rows, columns=["column", "type", "meaning"]), marked_up=["column", "meaning"])
 
 
 def _counts(what: str, number: str, counts: Counter[str]) -> str:
@@ -312,7 +313,6 @@ ATTRIBUTION_COLUMNS = (
     *("image_id", "split", "artist", "work", "attribution", "license", "license_spdx", "license_url", "credit"),
     *("source", "source_id", "page_url", "image_url", "work_rights"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
 
 
 def write_attribution(folder: Path, summary: DatasetSummary, name: str) -> None:
@@ -328,7 +328,7 @@ def write_attribution(folder: Path, summary: DatasetSummary, name: str) -> None:
     """
     rows = summary.images[list(ATTRIBUTION_COLUMNS)].astype(object).sort_values(["artist", "work", "image_id"])
     rows = rows.where(rows.notna(), "")
-    write_text(folder / "ATTRIBUTION.csv", rows.map(_no_formula).to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "ATTRIBUTION.csv", csv_text(rows))
     page = _templates(autoescape=True).get_template("attribution.html.j2")
     stream = page.stream(name=name, rows=rows.to_dict("records"), licences=summary.licences.most_common())
     with atomic_path(folder / "ATTRIBUTION.html") as temporary:
@@ -338,7 +338,3 @@ def write_attribution(folder: Path, summary: DatasetSummary, name: str) -> None:
 def is_address(text: object) -> bool:
     """Whether a text may be a link: a web address, not `javascript:` or a file."""
     return isinstance(text, str) and text.lower().startswith(("https://", "http://"))
-
-
-def _no_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
 from liftnet.core.settings import settings_from
+from liftnet.core.text import one_line
 from liftnet.shard.settings import ShardSettings
 
 
@@ -57,7 +58,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     report = verify_dataset(arguments.dataset, arguments.threads, arguments.quick)
     for line in report.lines():
-        print(line)
+        print(one_line(line))
     verdict = f"has {report.count:,} faults" if report.count else "is whole and as it describes itself"
     print(f"{arguments.dataset} {verdict}")
     return 1 if report.count else 0

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from liftnet.core.files import atomic_path, write_text
+from liftnet.core.tables import csv_text
 from liftnet.data.codes import SPLITS
 from liftnet.shard.tables import ALL, funnel, licences, units
 from liftnet.shard.tally import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE, Tally
@@ -51,7 +52,7 @@ def write_figures(tally: Tally, folder: Path) -> None:
                     (folder / f"{name}{suffix}").unlink(missing_ok=True)
                 continue
             figure, data = drawn
-            write_text(folder / f"{name}.csv", data.to_csv(index=False, lineterminator="\n"))
+            write_text(folder / f"{name}.csv", csv_text(data))
             with atomic_path(folder / f"{name}.svg") as temporary:
                 figure.savefig(temporary, format="svg", metadata={"Date": None})
 

@@ -15,6 +15,7 @@ from liftnet.core.files import atomic_path
 from liftnet.core.ids import components
 from liftnet.core.log import get_logger
 from liftnet.core.tables import write_tables
+from liftnet.core.text import for_csv
 from liftnet.data.codes import SPLITS, ImageStatus, PairReason
 from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.perceptual_hashes import as_bits, near_pairs
@@ -198,7 +199,7 @@ def _write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(for_csv, row) for row in rows)
 
 
 def _shared(rows: pa.Table, key: str) -> list[int]:

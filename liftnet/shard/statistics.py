@@ -132,7 +132,7 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
             (tables / f"{name}{suffix}").unlink(missing_ok=True)
     write_figures(tally, tables / "figures")
     for row in frame.to_dict("records"):
-        LOG.info("%s: %s", row["quantity"], row["all"])
+        LOG.info("%s: %s", row["quantity"], "none" if row["all"] is None else row["all"])
     LOG.info("%d tables and their figures are in %s", len(written) + 1, tables)
     return frame
 

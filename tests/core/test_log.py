@@ -42,6 +42,21 @@ def test_everything_printed_is_on_the_terminal_and_in_the_file(tmp_path):
     assert done.stdout == text + "afterwards\n"
 
 
+def test_faiss_says_nothing_when_it_is_loaded_and_searches():
+    searching = """
+import numpy as np
+from liftnet.core.log import set_up_logging
+set_up_logging()
+from liftnet.match.retrieval import most_similar, vlad, vocabulary
+samples = list(np.random.default_rng(0).integers(0, 255, (5, 40, 128), dtype=np.uint8))
+centres = vocabulary(samples)
+print(most_similar(np.stack([vlad(one, centres) for one in samples]), 2).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", searching], capture_output=True, text=True, check=True)
+    assert done.stdout == "(5, 3)\n"
+    assert done.stderr == ""
+
+
 def test_an_uncaught_exception_is_in_the_file(tmp_path):
     done, text = run(tmp_path, "{}['missing']")
     assert done.returncode == 1

@@ -16,6 +16,8 @@ from liftnet.collect.sources.records import Sources
 from liftnet.collect.web.permissions import Rules, stored_rules
 from liftnet.collect.web.politeness import MEGABIT, Policy, policy_of
 from liftnet.core.files import write_text
+from liftnet.core.tables import csv_text
+from liftnet.core.text import Lines, one_line
 
 MEAN_BYTES = 1_000_000  # of a file whose list does not say it, on a host that has sent none yet
 MBIT_S = 50.0  # assumed of a line that no policy limits
@@ -66,7 +68,7 @@ def plan(sources: Sources, out: Path, settings: FetchSettings | None = None, wri
         write_requested(folder, sources)
         write_jobs(folder, jobs, sources.origin)
     table = _table(jobs, out, settings)
-    write_text(folder / "plan.csv", table.to_csv(index=False))
+    write_text(folder / "plan.csv", csv_text(table))
     return table
 
 
@@ -126,10 +128,11 @@ def _known_rules(out: Path, host: str) -> list[Rules]:
     return [rules for rules in kept if rules is not None]
 
 
-def shown(table: pd.DataFrame) -> str:
+def shown(table: pd.DataFrame) -> Lines:
     """The plan for the terminal: its longest hosts, then all hosts and jobs together."""
     top = table.head(SHOWN).drop(columns="policy", errors="ignore")
     top["expected_mb"] = top["expected_mb"].round(1)
+    top = top.map(lambda value: one_line(value) if isinstance(value, str) else value)
     text: str = top.to_string(
         index=False, float_format=lambda value: f"{value:,.3f}".rstrip("0").rstrip("."), na_rep="-"
     )
@@ -137,7 +140,7 @@ def shown(table: pd.DataFrame) -> str:
     if len(table) > SHOWN:
         lines.append(f"... and {len(table) - SHOWN} more hosts in plan.csv")
     lines.append(_together(table))
-    return "\n".join(lines)
+    return Lines("\n".join(lines))
 
 
 def _together(table: pd.DataFrame) -> str:

@@ -23,6 +23,7 @@ from liftnet.collect.sources.records import (
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
+from liftnet.core.text import for_csv, from_csv
 from liftnet.data.listed_files import FOLDER, folder_of_list
 from liftnet.data.schemas import in_groups
 
@@ -110,7 +111,7 @@ def write_csv(path: Path, rows: Iterable[SourceRecord], folder: Path | None = No
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, used, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(cells)
+        writer.writerows({column: for_csv(value) for column, value in row.items()} for row in cells)
     return len(cells)
 
 
@@ -204,7 +205,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _as_dict(header: list[str], cells: list[str], line: int) -> dict[str, str]:
-    row = {column: cell.strip() for column, cell in zip(header, cells, strict=False) if column in COLUMNS}
+    row = {column: from_csv(cell.strip()) for column, cell in zip(header, cells, strict=False) if column in COLUMNS}
     if len(cells) > len(header):
         reason = f"line {line} has {len(cells)} cells, the header {len(header)}; quote cells with commas"
         row |= {"problem": "bad_row", "problem_reason": reason}
