@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from liftnet.core.text import from_csv
 from liftnet.data.locations import is_address, place
 
 FILES = ("url", "image", "mask")  # columns of a list that name files
@@ -58,7 +59,7 @@ def _cells_of_csv(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[Path
                 record = dict(zip(header, row, strict=False))
                 yield from ((path.parent, filled(template, record)) for template in templates)
             else:
-                yield from ((path.parent, row[number].strip()) for number in own if number < len(row))
+                yield from ((path.parent, from_csv(row[number].strip())) for number in own if number < len(row))
 
 
 def _cells_of_parquet(path: Path) -> Iterator[tuple[Path, str]]:
