@@ -9,7 +9,7 @@ from typing import Any
 
 from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.sources.records import SourceRecord
-from liftnet.core.ids import stable_id
+from liftnet.core.ids import Register, stable_id
 from liftnet.data.licences import spdx
 
 
@@ -99,20 +99,24 @@ def identify(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
 
     Returns:
         The rows; those without an artist or a work keep None for the ids.
+
+    Raises:
+        LiftnetError: Two names have one id; names both.
     """
     artists = _only_ids((row.artist, row.artist_wikidata) for row in rows)
     rows = [replace(row, artist_wikidata=row.artist_wikidata or artists.get(row.artist)) for row in rows]
     works = _only_ids(((_artist(row), row.work), row.work_wikidata) for row in rows)
-    return [_identified(row, row.work_wikidata or works.get((_artist(row), row.work))) for row in rows]
+    ids = Register()
+    return [_identified(row, row.work_wikidata or works.get((_artist(row), row.work)), ids) for row in rows]
 
 
-def _identified(row: ManifestRow, work_wikidata: str | None) -> ManifestRow:
+def _identified(row: ManifestRow, work_wikidata: str | None, ids: Register) -> ManifestRow:
     artist, work = _artist(row), work_wikidata or row.work
     return replace(
         row,
         work_wikidata=work_wikidata,
-        artist_id=stable_id(artist) if artist else None,
-        work_id=stable_id(artist, work) if artist and work else None,
+        artist_id=ids.give(stable_id(artist), artist) if artist else None,
+        work_id=ids.give(stable_id(artist, work), artist, work) if artist and work else None,
     )
 
 

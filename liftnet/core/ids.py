@@ -6,36 +6,77 @@ And sets of names that are tied together, directly or through others.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
 
+from anyascii import anyascii
+
+from liftnet.core.errors import LiftnetError
+
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
+DIGITS = 16  # hexadecimal, of an id
 
 
 def slug(text: str, limit: int = 40) -> str:
-    """`text` in lower-case ASCII letters, digits and hyphens; umlauts lose their dots; never empty."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    """`text` in lower-case ASCII letters, digits and hyphens, of any script as far as it can be; never empty.
+
+    >>> slug("Käthe Kollwitz"), slug("毛泽东"), slug("?!")
+    ('kathe-kollwitz', 'maozedong', 'untitled')
+    """
+    plain = anyascii(unicodedata.normalize("NFC", text)).lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-") or "untitled"
 
 
 def stable_id(*names: str) -> str:
-    """A readable, unique id for the given names (artist, or artist and work): slug of the last plus 6 hex digits.
+    """A readable id for the given names (artist, or artist and work): slug of the last and 16 hex digits.
 
-    The digits are of the SHA-256 of all names, so two works of one title by different artists keep apart.
+    The digits, 64 bits, are of the SHA-256 of all names, so two works of one title by different artists keep apart:
+    of a million names two have the same digits once in 37 million times, and `Register` says so.
+
+    >>> stable_id("Auguste Rodin", "Le Penseur")
+    'le-penseur-f07500c9bd4d6d8b'
     """
-    digest = hashlib.sha256("\0".join(names).encode()).hexdigest()
-    return f"{slug(names[-1])}-{digest[:6]}"
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    return f"{slug(names[-1])}-{digest[:DIGITS]}"
+
+
+class Register:
+    """Which names each id was given to, so that two of them never become one in silence."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, tuple[str, ...]] = {}
+
+    def give(self, known: str, *names: str) -> str:
+        """The id `known` of `names`.
+
+        Raises:
+            LiftnetError: Other names have it already; names both.
+        """
+        first = self._named.setdefault(known, names)
+        if first != names:
+            both = " and of ".join(repr(", ".join(one)) for one in (first, names))
+            raise LiftnetError(known, f"is the id of {both}", "Write one of them otherwise, by a letter or more")
+        return known
 
 
 def stable_fraction(text: str, salt: str = "") -> float:
     """A number in [0, 1) that depends on `text` and `salt` alone; used to assign splits."""
-    return int.from_bytes(hashlib.blake2b(f"{salt}\0{text}".encode(), digest_size=7).digest()) / 2**56
+    return (
+        int.from_bytes(hashlib.blake2b(f"{salt}\0{text}".encode("utf-8", "surrogatepass"), digest_size=7).digest())
+        / 2**56
+    )
 
 
 def stable_seed(seed: int, *names: str) -> int:
     """The seed of one item, from the run's seed and the item's id: order and number of workers do not matter."""
-    return int.from_bytes(hashlib.blake2b("\0".join((str(seed), *names)).encode(), digest_size=8).digest()) >> 1
+    return (
+        int.from_bytes(
+            hashlib.blake2b("\0".join((str(seed), *names)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        )
+        >> 1
+    )
 
 
 class Components:

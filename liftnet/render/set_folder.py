@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json
+from liftnet.core.ids import Register, slug
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.mesh.reading import content_of
@@ -135,7 +136,11 @@ class SetFolder:
 
         Returns:
             Whether the tables are to be written: something was rendered, or the last of them is not there.
+
+        Raises:
+            LiftnetError: Two shapes or classes have one id, or as for `prepare`.
         """
+        check_names(shapes)
         self.prepare(shapes)
         pending = [shape for shape in shapes if not complete(shape)]
         if not pending and self.last.exists():
@@ -147,6 +152,18 @@ class SetFolder:
         for _ in map_threads(render, pending, threads, "render", "shapes"):
             pass
         return True
+
+
+def check_names(shapes: Iterable[Listed]) -> None:
+    """Refuse two shapes, or two classes, that have one id.
+
+    Raises:
+        LiftnetError: Names both.
+    """
+    classes, ids = Register(), Register()
+    for shape in shapes:
+        classes.give(slug(shape.class_name), shape.class_name)
+        ids.give(shape.shape_id, shape.source)
 
 
 def remove(path: Path) -> None:

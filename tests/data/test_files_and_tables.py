@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from liftnet.collect.manifest_row import ManifestRow, identify
 from liftnet.core import files
 from liftnet.core.command import add_command
 from liftnet.core.errors import LiftnetError
-from liftnet.core.ids import SAFE_ID, stable_fraction, stable_id, stable_seed
+from liftnet.core.ids import SAFE_ID, Register, stable_fraction, stable_id, stable_seed
 from liftnet.core.log import duration
 from liftnet.core.parallel import map_threads
 from liftnet.core.settings import Settings, settings_from
@@ -99,13 +100,49 @@ def test_tables_for_people_and_papers(tmp_path):
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=3))
 def test_ids_are_safe_names(names):
     assert SAFE_ID.fullmatch(stable_id(*names))
-    assert len(stable_id(*names)) <= 47
+    assert len(stable_id(*names)) <= 57
     assert 0 <= stable_fraction(names[0]) < 1
     assert 0 <= stable_seed(3, *names) < 2**63
 
 
 def test_two_works_of_one_title_keep_apart():
     assert stable_id("Moore", "Untitled") != stable_id("Arp", "Untitled")
+    assert stable_id("a\0b", "c") != stable_id("a", "b\0c")
+
+
+SCRIPTS = {
+    "丁丆": "dinghan",  # these two had one id of 24 bits, as had the next two
+    "丂亥": "kaohai",
+    "丏佬": "mianlao",
+    "丐佗": "gaituo",
+    "محمود مختار": "mhmwd-mkhtr",
+    "Вера Мухина": "vera-mukhina",
+    "Φειδίας": "feidias",
+    "🗿👩\u200d🎨": "moyai-woman-art",
+    "?!…": "untitled",
+    "。、": "untitled",
+    "龍" * 3000: "long" * 10,
+    "Käthe Kollwitz": "kathe-kollwitz",
+}
+
+
+def test_works_of_one_artist_in_any_script_keep_apart_and_can_be_read():
+    ids = {title: stable_id("毛", title) for title in SCRIPTS}
+    assert {title: known.rpartition("-")[0] for title, known in ids.items()} == SCRIPTS
+    assert len(set(ids.values())) == len(SCRIPTS)
+    assert len({stable_id("毛", chr(0x4E00 + number)) for number in range(20_000)}) == 20_000
+    assert all(len(known.rpartition("-")[2]) == 16 for known in ids.values())
+
+
+def test_no_id_is_given_to_two_names_in_silence(monkeypatch):
+    ids = Register()
+    assert ids.give("bust-0", "Rodin", "Bust") == ids.give("bust-0", "Rodin", "Bust")
+    with pytest.raises(LiftnetError, match="bust-0: is the id of 'Rodin, Bust' and of 'Arp, Bust'"):
+        ids.give("bust-0", "Arp", "Bust")
+    monkeypatch.setattr("liftnet.core.ids.DIGITS", 2)
+    rows = [ManifestRow(artist="毛", work=chr(0x4E00 + number), source="csv") for number in range(3000)]
+    with pytest.raises(LiftnetError, match=r"is the id of '毛, .' and of '毛, .'"):
+        identify(rows)
 
 
 def test_results_come_in_order_whatever_the_number_of_threads():
