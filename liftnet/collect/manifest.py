@@ -21,7 +21,7 @@ from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.collect.split_lists import SplitLists, read_given, read_lists
 from liftnet.collect.splits import assign_splits, write_splits
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.core.files import write_text
+from liftnet.core.files import own_entries, own_path, write_text
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import default_workers, map_threads
 from liftnet.core.text import one_line
@@ -268,15 +268,16 @@ def _remove_unused(out: Path, used: Sequence[Fetched], fetched: Mapping[str, Fet
     Those of copies and of withheld images stay: the next run would fetch them again.
     """
     for file in set(_ever_stored(out)) - {entry.file for entry in used if entry.is_ok}:
-        (out / file).unlink(missing_ok=True)
+        if (place := own_path(out, file)) is not None:
+            place.unlink(missing_ok=True)
     raw = {entry.raw_file for entry in fetched.values()}
-    for path in (out / "downloads" / "masks").glob("*"):
+    for path in own_entries(out, "downloads/masks"):
         if f"downloads/masks/{path.name}" not in raw:
             path.unlink()
     for folder in ("images", "hand_masks", "downloads", "downloads/masks", "fetched"):
-        for path in (out / folder).glob(".*.part-*"):
+        for path in own_entries(out, folder, ".*.part-*"):
             with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > YOUNG_S:  # a younger one may still be in the writing
+                if time.time() - path.lstat().st_mtime > YOUNG_S:  # a younger one may still be in the writing
                     path.unlink()
 
 

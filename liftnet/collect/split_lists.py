@@ -11,6 +11,7 @@ from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
+from liftnet.core.opening import only_files
 from liftnet.data.codes import SPLITS, split_in
 
 WIKIDATA = re.compile(r"Q[1-9]\d*")
@@ -140,7 +141,8 @@ def write_lists(folder: Path, kind: str, entries: Mapping[Entry, str]) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig", opener=only_files) as file:
+            text = file.read()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
@@ -168,7 +170,7 @@ def _is_id(cell: str) -> bool:
 
 def _read_links(path: Path) -> list[tuple[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="", opener=only_files) as file:
             rows = list(csv.reader(file, strict=True))
     except FileNotFoundError:
         return []

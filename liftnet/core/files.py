@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from liftnet.core.documents import read_json_file
@@ -22,6 +23,7 @@ _REMEDIES = {
     errno.EPERM: ("no permission to write", "Change the folder's permissions or write somewhere else"),
     errno.EROFS: ("the file system is read-only", "Write somewhere else with `--config results=DIR`"),
     errno.ENOTDIR: ("a file stands where a folder is needed", "Remove the file or write somewhere else"),
+    errno.ELOOP: ("a link stands where a file of our own is needed", "Remove the link"),
     errno.EEXIST: ("a file stands where a folder is needed", "Remove the file or write somewhere else"),
 }
 
@@ -30,6 +32,29 @@ def writing_error(path: Path, error: OSError) -> LiftnetError:
     """An `OSError` met while writing `path`, in plain words."""
     reason, remedy = _REMEDIES.get(error.errno or 0, (error.strerror or str(error), "Check the folder"))
     return LiftnetError(path, f"cannot be written: {reason}", remedy)
+
+
+def own_path(root: Path, name: str) -> Path | None:
+    """The path of a file below the folder of a run; None where the name, or a link on the way, leads out of it."""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or name.startswith("/"):
+        return None
+    above = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts))]
+    return None if any(folder.is_symlink() for folder in above) else root / name
+
+
+def own_entries(root: Path, folder: str, pattern: str = "*") -> list[Path]:
+    """What a folder below that of a run holds, to be removed; nothing where a link leads to the folder."""
+    place = own_path(root, f"{folder}/*")
+    return sorted(place.parent.glob(pattern)) if place is not None else []
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link, but not what the link leads to; if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

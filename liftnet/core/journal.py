@@ -9,6 +9,7 @@ from typing import Any
 
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
+from liftnet.core.opening import no_links
 
 
 def append_entry(journal: Path, entry: Mapping[str, Any]) -> None:
@@ -19,7 +20,7 @@ def append_entry(journal: Path, entry: Mapping[str, Any]) -> None:
     """
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        with journal.open("a", encoding="utf-8") as file:
+        with open(journal, "a", encoding="utf-8", opener=no_links) as file:
             file.write("\n" + json.dumps(entry))  # a line that a kill cut off stays a line of its own
     except OSError as error:
         raise writing_error(journal, error) from error

@@ -93,6 +93,8 @@ def copied_to(path: Path | None) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():  # tee would write into what it leads to
+        path.unlink()
     _flush()
     kept = os.dup(1), os.dup(2)
     copying = subprocess.Popen(["tee", "-i", str(path)], stdin=subprocess.PIPE)

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import writing_error
+from liftnet.core.files import remove, writing_error
+from liftnet.core.opening import check_file
 from liftnet.core.types import Float32Array
 from liftnet.data.codes import SPLITS, split_named
 from liftnet.data.schemas import DATASET, IMAGES, check_metadata, groups_that_may_hold, open_table
@@ -166,6 +167,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
         LiftnetError: It is not.
     """
     try:
+        check_file(path)
         file = pq.ParquetFile(path, memory_map=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Run `shard write` again") from error
@@ -243,7 +245,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
             if aside.exists():
                 os.rename(aside, folder)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -268,11 +270,11 @@ def _check_only_dataset_files(folder: Path) -> None:
 def _tidy_up(folder: Path) -> None:
     for aside in sorted(folder.parent.glob(f".{folder.name}.old-*")):
         if folder.exists():
-            shutil.rmtree(aside)
+            remove(aside)
         else:
             os.rename(aside, folder)
     for part in folder.parent.glob(f".{folder.name}.part-*"):
-        shutil.rmtree(part)
+        remove(part)
 
 
 def _sync(folder: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from liftnet.core.opening import check_file, only_files
 from liftnet.core.text import from_csv
 from liftnet.data.locations import is_address, place
 
@@ -50,7 +51,10 @@ def names_in(text: str) -> list[str]:
 def _cells_of_csv(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """The cells that name files, each with the folder that a path in it is relative to."""
     templates = [columns[name] for name in FILES if name in columns]
-    with suppress(OSError, UnicodeDecodeError, csv.Error), open(path, encoding="utf-8-sig", newline="") as file:
+    with (
+        suppress(OSError, UnicodeDecodeError, csv.Error),
+        open(path, encoding="utf-8-sig", newline="", opener=only_files) as file,
+    ):
         reader = csv.reader(file)
         header = next(reader, [])
         own = [number for number, name in enumerate(header) if name.strip().lower() in FILES]
@@ -68,12 +72,14 @@ def _cells_of_parquet(path: Path) -> Iterator[tuple[Path, str]]:
         import pyarrow.parquet as pq
     except ImportError:  # a run is planned where only Snakemake is installed
         return
-    with suppress(OSError, pa.ArrowException, ValueError), pq.ParquetFile(path) as file:
-        folder = folder_of_list(path, file.schema_arrow.metadata or {})
-        used = [name for name in file.schema_arrow.names if name.strip().lower() in FILES]
-        for batch in file.iter_batches(columns=used):
-            for column in batch.columns:
-                yield from ((folder, value.strip()) for value in column.to_pylist() if isinstance(value, str))
+    with suppress(OSError, pa.ArrowException, ValueError):
+        check_file(path)
+        with pq.ParquetFile(path) as file:
+            folder = folder_of_list(path, file.schema_arrow.metadata or {})
+            used = [name for name in file.schema_arrow.names if name.strip().lower() in FILES]
+            for batch in file.iter_batches(columns=used):
+                for column in batch.columns:
+                    yield from ((folder, value.strip()) for value in column.to_pylist() if isinstance(value, str))
 
 
 def folder_of_list(path: Path, metadata: Mapping[bytes, bytes]) -> Path:

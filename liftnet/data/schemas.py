@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
+from liftnet.core.opening import check_file
 
 SCHEMA_VERSION = "1"
 COORDINATE_SCALE = 32  # uint16 coordinates of the dataset are in 1/32 px: 0 to 2047.97 px, error at most 1/64 px
@@ -446,6 +447,7 @@ def open_table(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     """
     name = schema.metadata[b"liftnet.table"].decode()
     try:
+        check_file(path)
         with pq.ParquetFile(path) as file:
             check_metadata(path, file.schema_arrow, schema)
             yield file

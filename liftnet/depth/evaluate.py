@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from liftnet.core.files import atomic_path, write_json
+from liftnet.core.files import atomic_path, own_entries, write_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
@@ -245,7 +245,7 @@ def write_examples(
     works = {name: image.work_id for name, image in stored_images(root).items()}
     index = [_write_example(folder, one, store, depths, works) for one in choose_examples(examples, works, limit)]
     write_json(folder / "index.json", index)
-    for old in set(folder.glob("*.npz")) - {folder / entry["npz"] for entry in index}:
+    for old in set(own_entries(root, "predictions", "*.npz")) - {folder / entry["npz"] for entry in index}:
         old.unlink()
     return len(index)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json, write_bytes, write_json, write_text, writing_error
+from liftnet.core.files import read_json, remove, write_bytes, write_json, write_text, writing_error
 from liftnet.core.ids import slug, stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
@@ -127,7 +126,7 @@ def _prepare(museum: Museum) -> None:
             for name in ("sources.csv", "truth.parquet", "museum.json"):
                 (museum.folder / name).unlink(missing_ok=True)
             for name in FOLDERS:
-                shutil.rmtree(museum.folder / name, ignore_errors=True)
+                remove(museum.folder / name)
         elif museum.folder.is_dir() and any((museum.folder / name).exists() for name in (*FOLDERS, "sources.csv")):
             raise LiftnetError(
                 museum.folder, "holds images that are not of a museum", "Choose a new folder with --out"

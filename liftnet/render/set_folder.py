@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json, write_json
+from liftnet.core.files import own_entries, read_json, remove, write_json
 from liftnet.core.ids import Register, slug
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
@@ -116,7 +115,7 @@ class SetFolder:
         write_json(record, self.record)
         wanted = {shape.shape_id for shape in shapes}
         for name in self.per_shape:
-            for path in (self.root / name).glob("*"):
+            for path in own_entries(self.root, name):
                 if path.name.partition(".")[0] not in wanted:
                     remove(path)
                     self.last.unlink(missing_ok=True)
@@ -164,11 +163,3 @@ def check_names(shapes: Iterable[Listed]) -> None:
     for shape in shapes:
         classes.give(slug(shape.class_name), shape.class_name)
         ids.give(shape.shape_id, shape.source)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
+from liftnet.core.opening import only_files
 from liftnet.core.types import UInt8Array
 from liftnet.data.codes import split_in, split_named
 from liftnet.data.masks import read_mask
@@ -334,7 +335,7 @@ def read_splits(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with open(path, newline="", encoding="utf-8-sig", opener=only_files) as file:
         reader = csv.DictReader(file)
         missing = set(columns) - set(reader.fieldnames or ())
         if missing:

@@ -46,7 +46,7 @@ class Bar:
 
 
 def write_report(root: Path, out: Path, settings: ReportSettings, seed: int = 0, config: Path | None = None) -> None:
-    """Write the report of the run in `root` to `out`, and the funnel to `root/tables`.
+    """Write the report of the run in `root` to `out`, and the funnel to `tables/` beside it.
 
     Parts whose files are not there are explained in a sentence. The same files and seed give the same page.
 
@@ -62,7 +62,7 @@ def write_report(root: Path, out: Path, settings: ReportSettings, seed: int = 0,
     """
     run = RunResults(root)
     frame = funnel(run)
-    write_funnel(frame, root / "tables")
+    write_funnel(frame, out.parent / "tables")
     page = render(run, frame, settings, seed, _config_text(config))
     write_text(out, page)
     size = len(page.encode()) / 1e6

@@ -15,6 +15,7 @@ import numpy as np
 from liftnet.core.documents import parse_json
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import only_files
 from liftnet.core.types import BoolArray
 from liftnet.data.folders import has_picture_suffix
 from liftnet.data.pictures import Size
@@ -77,7 +78,8 @@ def read_export(path: Path) -> dict[str, Annotated]:
         LiftnetError: It cannot be read, or is of no program that is known.
     """
     try:
-        data = path.read_bytes()
+        with open(path, "rb", opener=only_files) as file:
+            data = file.read()
         if data.startswith(b"PK\x03\x04"):
             raise LiftnetError(path, "is a ZIP archive", "Unpack it and give the .json or .xml in it")
         text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")

@@ -12,6 +12,7 @@ import numpy as np
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.core.opening import only_files
 from liftnet.core.types import FloatArray
 from liftnet.data.codes import split_in
 from liftnet.mesh.mesh import TriangleMesh
@@ -75,7 +76,7 @@ def _split_of(label: str, name: str) -> str:
 
 
 def _splits(table: Path) -> dict[tuple[str, ...], str]:
-    with open(table, newline="", encoding="utf-8-sig") as file:
+    with open(table, newline="", encoding="utf-8-sig", opener=only_files) as file:
         reader = csv.DictReader(file)
         missing = {"class", "name", "split"} - set(reader.fieldnames or ())
         if missing:

@@ -29,7 +29,10 @@ KNOWS = {
     "workflow": {"core", "data"},
 }
 FORBIDDEN_NAMES = {"run", "state", "parts", "facts", "rows", "work", "tried", "cut", "knobs", "received"}
-LIGHT = {"liftnet.core", *(f"liftnet.core.{name}" for name in ("errors", "log", "text"))}  # what plans a run
+LIGHT = {
+    "liftnet.core",
+    *(f"liftnet.core.{name}" for name in ("errors", "log", "opening", "text")),
+}  # what plans a run
 LIGHT |= {"liftnet.data", *(f"liftnet.data.{name}" for name in ("folders", "layouts", "listed_files", "locations"))}
 LIGHT |= {"liftnet.data.mask_names", "liftnet.data.picture_formats"}
 DRKFS_LIBRARY = {"DRKFS", "MetricSettings", "Target"}  # what stages may use of drkfs, from the package itself

@@ -39,6 +39,7 @@ from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
+from liftnet.core.opening import only_files
 from liftnet.core.parallel import default_workers
 from liftnet.core.text import printable
 from liftnet.data.locations import near_miss
@@ -246,15 +247,15 @@ def read_local(path: Path, max_bytes: int) -> bytes:
         FetchError: It is missing, not a file, too large or unreadable.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise FetchError(path, "missing_file", "a folder or device stands there, not a file")
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_files) as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_symlink():
             reason = f"a link to {printable(os.readlink(path))}, which does not exist"
             raise FetchError(path, "missing_file", reason) from error
         raise FetchError(path, "missing_file", f"the file does not exist: {printable(path)}") from error
+    except IsADirectoryError as error:
+        raise FetchError(path, "missing_file", "a folder stands there, not a file") from error
     except PermissionError as error:
         raise FetchError(path, "unreadable_file", "no permission to read the file") from error
     except OSError as error:

@@ -20,7 +20,7 @@ from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.collect.web.politeness import known_policy
 from liftnet.collect.web.transport import FetchError, host_of
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, read_json, write_json, write_text
+from liftnet.core.files import atomic_path, own_entries, read_json, write_json, write_text
 from liftnet.core.ids import stable_fraction, stable_id
 from liftnet.data.locations import Location
 from liftnet.data.schemas import REQUESTS, WANTED, in_groups, open_table, read_table, table_writer
@@ -165,7 +165,7 @@ def write_jobs(folder: Path, jobs: Mapping[str, Sequence[Request]], origin: Path
         kind = requests[0].kind
         listed.append(Job(name, kind, str(origin) if kind == "museum" else "", len(requests)))
         _write_requests(folder / f"{name}.parquet", requests)
-    for path in folder.glob("*.parquet"):
+    for path in own_entries(folder.parent, folder.name, "*.parquet"):
         if path.stem not in (*jobs, "wanted"):
             path.unlink()
     rows = ["\t".join(map(str, (job.name, job.kind, job.origin, job.n_requests))) for job in listed]

@@ -22,6 +22,7 @@ from liftnet.collect.settings import FetchSettings
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text, writing_error
 from liftnet.core.log import get_logger
+from liftnet.core.opening import no_links
 
 Entry = dict[str, Any]
 SYNC_ENTRIES, SYNC_S = 64, 1.0  # what a power cut may cost; a killed process loses nothing
@@ -129,7 +130,7 @@ class Journal:
             ended = self.entries.pop(_RUN, {}).get("run")
             self.run = ended + 1 if isinstance(ended, int) else 1
             # without a buffer: what could not be written must not be tried again at closing
-            self._file = open(self.path, "ab", buffering=0)
+            self._file = open(self.path, "ab", buffering=0, opener=no_links)
         except OSError as error:
             raise writing_error(self.path, error) from error
         return self
@@ -178,7 +179,7 @@ def _locked(path: Path) -> FileIO:
     Raises:
         LiftnetError: Another process holds it.
     """
-    file = FileIO(path, "wb")
+    file = FileIO(path, "wb", opener=no_links)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -15,6 +15,7 @@ from liftnet.collect.sources.html_text import shown_text
 from liftnet.core.documents import check_value, parse_json
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import JSON_BYTES
+from liftnet.core.opening import check_file, only_files
 from liftnet.core.text import name
 
 CHUNK = 1 << 20
@@ -121,7 +122,7 @@ def json_files(folder: Path) -> Iterator[Any]:
 
 def _start_of(path: Path) -> bytes:
     """A file, or as much of it as shows that it is too long."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=only_files) as file:
         return file.read(JSON_BYTES + 1)
 
 
@@ -129,8 +130,9 @@ def _open(path: Path) -> TextIO:
     """Open a text file, packed or not; the caller closes it."""
     try:
         if path.suffix == ".bz2":
+            check_file(path)
             return bz2.open(path, "rt", encoding="utf-8")
-        file = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115
+        file = open(path, encoding="utf-8-sig", newline="", opener=only_files)  # noqa: SIM115
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise LiftnetError(path, "does not exist", "Give the path of the file") from error
     except OSError as error:

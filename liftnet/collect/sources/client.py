@@ -20,6 +20,7 @@ from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
+from liftnet.core.opening import no_links
 
 LOG = get_logger("collect")
 FRESH_S = 24 * 3600.0  # how long an answer is good for a list that was stopped
@@ -133,7 +134,7 @@ class Answers:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.exists() and time.time() - path.stat().st_mtime < FRESH_S
-            self._file = open(path, "r+b" if fresh else "w+b")  # noqa: SIM115
+            self._file = open(path, "r+b" if fresh else "w+b", opener=no_links)  # noqa: SIM115
         except OSError as error:
             raise writing_error(path, error) from error
         self._read()

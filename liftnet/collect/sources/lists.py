@@ -23,6 +23,7 @@ from liftnet.collect.sources.records import (
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.log import get_logger
+from liftnet.core.opening import check_file, only_files
 from liftnet.core.text import for_csv, from_csv
 from liftnet.data.listed_files import FOLDER, folder_of_list
 from liftnet.data.schemas import in_groups
@@ -141,7 +142,7 @@ def as_row(row: SourceRecord) -> dict[str, Any]:
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="", opener=only_files) as file:
             reader = csv.reader(file, strict=True)
             header = [column.strip().lower() for column in next(reader, [])]
             _check_header(path, header)
@@ -162,6 +163,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 def _read_table(path: Path) -> tuple[pa.Table, Path]:
     """The known columns of a Parquet list as text, and the folder its paths are relative to."""
     try:
+        check_file(path)
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             header = [column.strip().lower() for column in schema.names]

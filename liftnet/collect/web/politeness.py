@@ -27,6 +27,7 @@ from typing import NamedTuple, TypeVar
 from liftnet.collect.settings import PolitenessSettings
 from liftnet.collect.web.transport import FetchError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import no_links
 
 MEGABIT = 125_000  # bytes
 SILENCES = 10  # files in a row to which no connection could be made, after which a host is left alone
@@ -254,7 +255,7 @@ class SharedHostLease(HostLease):
     def change(self, step: Callable[[Lease], Lease]) -> Lease:
         """Replace the turn by what `step` makes of it; nobody else does so meanwhile. Returns the new one."""
         with self._lock:
-            descriptor = os.open(self._turn_file, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = no_links(self._turn_file, os.O_RDWR | os.O_CREAT)
             try:
                 _lock(descriptor, fcntl.LOCK_EX)
                 turn = step(_read(descriptor))
@@ -268,7 +269,7 @@ class SharedHostLease(HostLease):
         """The descriptor of a locked slot file; None where nobody can lock, or when it is time to stop."""
         while not stop.is_set():
             for path in self._slot_files:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                descriptor = no_links(path, os.O_RDWR | os.O_CREAT)
                 try:
                     if not _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
                         os.close(descriptor)
