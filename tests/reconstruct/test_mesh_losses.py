@@ -19,7 +19,14 @@ from liftnet.models.reconstruction_networks import NetworkSettings
 from liftnet.models.reconstruction_networks.atlasnet import AtlasNet, PatchDecoder
 from liftnet.models.reconstruction_networks.pixel2mesh import SMALL, Deformed, Pixel2Mesh
 from liftnet.models.reconstruction_networks.shape_generator import ShapeGenerator
-from liftnet.reconstruct.objectives import chamfer, pixel2mesh, shaded, silhouettes_nmr, silhouettes_softras
+from liftnet.reconstruct.objectives import (
+    chamfer,
+    pixel2mesh,
+    pixel2mesh_regularity,
+    shaded,
+    silhouettes_nmr,
+    silhouettes_softras,
+)
 from liftnet.reconstruct.objectives._views import foldedness, one_minus_iou, rendered, roughness
 from liftnet.shape.distances import chamfer_l2, nearest
 
@@ -196,6 +203,14 @@ def test_moving_all_of_a_mesh_costs_only_in_the_later_steps(pixel_network, batch
         assert float(terms["laplacian"].max()) < 1e-6
 
 
+def test_regularity_is_the_five_terms_without_those_that_know_the_shape(pixel_network, batch):
+    prediction = pixel_network(batch.views)
+    five = pixel2mesh.loss(pixel_network, prediction, batch, generator())
+    three = pixel2mesh_regularity.loss(pixel_network, prediction, replace(batch, points=torch.empty(0)), generator())
+    assert {*three} == {"loss", "edge", "laplacian", "move"}
+    assert torch.allclose(three["loss"], five["loss"] - five["chamfer"] - five["normal"], rtol=1e-4, atol=1e-4)
+
+
 def test_the_five_terms_are_their_formulas(pixel_network, batch):
     """Beside numpy and a k-d tree, on one step of one shape."""
     mesh, random = pixel_network.mesh(0), np.random.default_rng(0)
@@ -204,7 +219,8 @@ def test_the_five_terms_are_their_formulas(pixel_network, batch):
     normals = random.normal(size=(50, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     target = pixel2mesh.Target(torch.tensor(points)[None], torch.tensor(normals)[None])
-    found = pixel2mesh.step_terms(torch.tensor(before)[None], torch.tensor(after)[None], mesh, target)
+    first, then = torch.tensor(before)[None], torch.tensor(after)[None]
+    found = pixel2mesh.distance_terms(then, mesh, target) | pixel2mesh.regularity_terms(first, then, mesh)
     squared = ((0.57 * after[:, None] - 0.57 * points) ** 2).sum(2)
     ends = after[mesh.edges.numpy()]
     along = ends[:, 1] - ends[:, 0]

@@ -42,12 +42,8 @@ def loss(
     """
     network = only_for(Pixel2Mesh, network, "pixel2mesh")
     target = in_view(batch, POINTS_PER_VERTEX * prediction.after[-1].shape[1], generator)
-    steps = enumerate(zip(prediction.before, prediction.after, strict=True))
-    each = [step_terms(before, after, network.mesh(number), target) for number, (before, after) in steps]
-    each[0] = each[0] | {"laplacian": FIRST * each[0]["laplacian"], "move": 0 * each[0]["move"]}
-    terms = {name: torch.stack([step[name] for step in each]).sum(0) for name in each[0]}
-    total = torch.stack(list(terms.values())).sum(0)
-    return {"loss": total} | {name: value.detach() for name, value in terms.items()}
+    distant = [distance_terms(after, network.mesh(number), target) for number, after in enumerate(prediction.after)]
+    return summed(distant, regularity(network, prediction))
 
 
 def in_view(batch: ShapeBatch, count: int, generator: torch.Generator) -> Target:
@@ -59,8 +55,8 @@ def in_view(batch: ShapeBatch, count: int, generator: torch.Generator) -> Target
     return Target(points @ turn, normals @ turn)
 
 
-def step_terms(before: Tensor, after: Tensor, mesh: Connectivity, target: Target) -> dict[str, Tensor]:
-    """(B,) each: the weighted terms of one step that took vertices (B, V, 3) from `before` to `after`."""
+def distance_terms(after: Tensor, mesh: Connectivity, target: Target) -> dict[str, Tensor]:
+    """(B,) each: the weighted terms of one step's vertices (B, V, 3) that compare with the true shape."""
     pairs = [partners(own, known) for own, known in zip(after.detach(), target.points, strict=True)]
     known, own = (torch.stack(part).to(after.device) for part in zip(*pairs, strict=True))
     accuracy = (after - rows(target.points, known)).square().sum(-1).mean(1)
@@ -68,8 +64,30 @@ def step_terms(before: Tensor, after: Tensor, mesh: Connectivity, target: Target
     squared = SCALE**2
     return {
         "chamfer": CHAMFER * squared * (completeness + BACK * accuracy),
-        "edge": EDGE * squared * edge_loss(after, mesh.edges),
         "normal": NORMAL * normal_loss(after, mesh.edges, rows(target.normals, known)),
+    }
+
+
+def regularity(network: Pixel2Mesh, prediction: Deformed) -> list[dict[str, Tensor]]:
+    """Of each step (B,) each: the weighted terms that keep its mesh even, which know nothing of the true shape."""
+    steps = enumerate(zip(prediction.before, prediction.after, strict=True))
+    each = [regularity_terms(before, after, network.mesh(number)) for number, (before, after) in steps]
+    each[0] |= {"laplacian": FIRST * each[0]["laplacian"], "move": 0 * each[0]["move"]}
+    return each
+
+
+def regularity_terms(before: Tensor, after: Tensor, mesh: Connectivity) -> dict[str, Tensor]:
+    """(B,) each: the weighted terms of one step that took vertices (B, V, 3) from `before` to `after`."""
+    squared = SCALE**2
+    return {
+        "edge": EDGE * squared * edge_loss(after, mesh.edges),
         "laplacian": LAPLACIAN * squared * laplacian_change(after, before, mesh.means),
         "move": MOVE * squared * move_loss(after, before),
     }
+
+
+def summed(*kinds: list[dict[str, Tensor]]) -> LossTerms:
+    """(B,) each: "loss", and each term over the steps."""
+    terms = {name: torch.stack([step[name] for step in each]).sum(0) for each in kinds for name in each[0]}
+    total = torch.stack(list(terms.values())).sum(0)
+    return {"loss": total} | {name: value.detach() for name, value in terms.items()}
