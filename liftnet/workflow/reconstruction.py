@@ -196,7 +196,8 @@ class ReconstructionExperiments:
         return f"{self.configured.results}/{self.place}".rstrip("/")
 
     def _evaluation(self) -> dict[str, Any]:
-        settings = self._of_demo(self.configured.evaluation, "evaluation")
+        planned = merged(dict(self.configured.evaluation), self.plan.get("evaluation", {}))
+        settings = self._of_demo(planned, "evaluation")
         if "mvcnn" in settings["metrics"] and settings["comparison"].get("mvcnn") is None:
             settings = merged(settings, {"comparison": {"mvcnn": f"{self.configured.results}/models/mvcnn"}})
         return settings

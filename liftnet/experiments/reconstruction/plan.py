@@ -133,6 +133,7 @@ class ReconstructionPlan(Settings):
 
     settings: dict[str, Any] = Field({}, description="settings of `reconstruct.train` in all runs")
     further: dict[str, Any] = Field({}, description="settings besides, in runs that go on from another one")
+    evaluation: dict[str, Any] = Field({}, description="settings of `reconstruct.evaluate` that differ")
     runs: dict[str, RunPlan]
     tables: dict[str, TablePlan]
     figures: dict[str, FigurePlan] = Field({}, description="figures by number")
@@ -143,6 +144,7 @@ class ReconstructionPlan(Settings):
     def _names_are_known(self) -> ReconstructionPlan:
         TrainSettings(**self.settings)
         TrainSettings(**self.further)
+        EvaluateSettings(**self.evaluation)
         for name, run in self.runs.items():
             others = [run.start] if run.start else []
             others += [run.pace.as_long_as, run.pace.by] if run.pace else []
