@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from measuring import machine, write_report
 
 from liftnet.core.files import atomic_path
@@ -49,6 +50,11 @@ def gathered_scores(results: Sequence[Path]) -> pd.DataFrame:
     rows = read_scores([*([SCORES] if SCORES.exists() else []), *files])
     rows = rows.drop_duplicates(["run", "seed", "image_id"], keep="last")
     return rows.sort_values(["run", "seed", "image_id"], ignore_index=True)
+
+
+def keep_scores(rows: pd.DataFrame) -> None:
+    """Write the rows beside this script."""
+    write_table(SCORES, pa.Table.from_pandas(rows, RECONSTRUCTION_SCORES, preserve_index=False), RECONSTRUCTION_SCORES)
 
 
 def jobs_of(results: Path) -> Iterator[dict[str, Any]]:
@@ -143,7 +149,7 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = read_plan(PLAN, ReconstructionPlan)
     scores, jobs = gathered_scores(arguments.results), gathered_jobs(arguments.results)
-    write_table(SCORES, scores.to_dict("records"), RECONSTRUCTION_SCORES)
+    keep_scores(scores)
     with atomic_path(JOBS) as temporary:
         jobs.to_csv(temporary, index=False)
     parts = [

@@ -34,7 +34,7 @@ def part(folder, runs, lfd, cpu_s):
 
 def test_a_part_adds_to_what_was_gathered_and_replaces_its_own(script, tmp_path):
     first = part(tmp_path / "one", [("ogn-drkfs", 0), ("ogn-drkfs", 1)], 5000, 60)
-    write_table(script.SCORES, script.gathered_scores([first]).to_dict("records"), RECONSTRUCTION_SCORES)
+    script.keep_scores(script.gathered_scores([first]))
     script.gathered_jobs([first]).to_csv(script.JOBS, index=False)
     second = part(tmp_path / "two", [("ogn-drkfs", 1), ("ogn-drkfs", 2)], 4000, 180)
     rows = script.gathered_scores([second])
