@@ -265,8 +265,9 @@ def open_picture(data: bytes, what: object, max_pixels: int = MAX_PIXELS) -> Ope
     passes = refuse_costly(kind.name, data, what)
     with declared(what, kind, in_header=True):
         picture = (_open_tiff if kind.name == "TIFF" else _open_by_pillow)(kind, data, what)
-        if not min(picture.size):
-            raise bad_image(what, "decode_error", f"it says that it has {times(picture.size)} px")
+        if not min(*picture.size, picture.bytes_per_pixel):
+            reason = f"it says that it has {times(picture.size)} px of {picture.bytes_per_pixel} bytes"
+            raise bad_image(what, "decode_error", reason)
         pixels = picture.size[0] * picture.size[1]
         if pixels > max_pixels:
             raise bad_image(what, "bomb", f"{times(picture.size)} px, more than max_pixels = {max_pixels:,}")
