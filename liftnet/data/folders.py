@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
-from liftnet.data.mask_names import is_mask_folder, masks_beside
+from liftnet.data.mask_folders import mask_folders
+from liftnet.data.mask_names import masks_beside
 from liftnet.data.picture_formats import SUFFIXES, sniff
 
 LOG = get_logger("data")
@@ -185,18 +186,15 @@ def _images_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
 
 
 def masks_among(pictures: Iterable[Path]) -> set[Path]:
-    """Those pictures that are masks of others: `x_mask.png` beside `x.jpg`, and folders `masks/` beside pictures."""
+    """Those pictures that are masks of others: `x_mask.png` beside `x.jpg`, and all in folders of masks."""
     inside: dict[Path, list[Path]] = defaultdict(list)
     for path in pictures:
         inside[path.parent].append(path)
+    folders = mask_folders(path for members in inside.values() for path in members)
     masks: set[Path] = set()
     for folder, members in inside.items():
-        masks.update(masks_beside(members))
-        if is_mask_folder(folder.name):
-            beside = folder.parent
-            siblings = (other for other in inside if other == beside or other.parent == beside)
-            if any(not is_mask_folder(other.name) for other in siblings):
-                masks.update(members)
+        in_masks = folder in folders or not folders.isdisjoint(folder.parents)
+        masks.update(members if in_masks else masks_beside(members))
     return masks
 
 

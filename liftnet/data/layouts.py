@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from liftnet.core.errors import LiftnetError
 from liftnet.core.text import name, printable
 from liftnet.data.folders import Walk, has_picture_suffix, masks_among, walk
+from liftnet.data.mask_folders import image_folders, mask_folders
 from liftnet.data.mask_names import is_image_folder
 
 UNKNOWN = "Unknown"  # one artist for all, so that their works stay in one split
@@ -27,11 +28,13 @@ class Layout:
 
     Attributes:
         folder: The folder.
-        depth: How many folders deep its photographs lie, folders called images/ not counted.
+        depth: How many folders deep its photographs lie, those of `images` not counted.
+        images: Folders below it that only hold the photographs of the folder above.
     """
 
     folder: Path
     depth: int
+    images: frozenset[PurePosixPath] = frozenset()
 
     @property
     def place(self) -> str:
@@ -45,11 +48,11 @@ class Layout:
 
     def holds(self, path: PurePosixPath) -> bool:
         """Whether a file lies where photographs are looked for."""
-        return len(_folders(path)) == self.depth
+        return len(_folders(path, self.images)) == self.depth
 
     def artist_and_work(self, path: PurePosixPath) -> tuple[str | None, str | None]:
         """Whose work a file belongs to; None where it lies too high for that."""
-        folders = _folders(path)
+        folders = _folders(path, self.images)
         if self.depth == 2:
             return (name(folders[0]), name(folders[1])) if len(folders) >= 2 else (None, None)
         if len(folders) < self.depth:
@@ -66,12 +69,14 @@ class PhotographFolder:
     Attributes:
         found: All that lies below it.
         masks: Pictures that are masks of others.
+        mask_folders: Folders of masks.
         photographs: Pictures that lie where the layout looks for them, below the folder.
         layout: The layout of most of its pictures.
     """
 
     found: Walk
     masks: set[Path]
+    mask_folders: set[Path]
     photographs: list[PurePosixPath]
     layout: Layout
 
@@ -90,8 +95,8 @@ class PhotographFolder:
 def read_layout(folder: Path) -> PhotographFolder:
     """What a folder is taken for: what most of its photographs are laid out as.
 
-    They lie in `artist/work/*.jpg`, in `work/*.jpg`, or all of one work in the folder itself. A folder `images/`
-    between a work and its photographs does not count.
+    They lie in `artist/work/*.jpg`, in `work/*.jpg`, or all of one work in the folder itself. Folders that only hold
+    the photographs of the folder above, such as `images/`, do not count.
 
     Raises:
         LiftnetError: The folder is missing, or has no photograph where one is looked for.
@@ -102,10 +107,13 @@ def read_layout(folder: Path) -> PhotographFolder:
     if not found.files and not found.unreadable:
         raise LiftnetError(folder, "holds no files", _ASKED)
     pictures = [path for path in found.files if has_picture_suffix(path)]
-    masks = masks_among(pictures)
-    photographs = [below(folder, path) for path in pictures if path not in masks]
-    layout = _layout(found, photographs)
-    return PhotographFolder(found, masks, [path for path in photographs if layout.holds(path)], layout)
+    masks, of_masks = masks_among(pictures), mask_folders(pictures)
+    others = [path for path in pictures if path not in masks]
+    plain = frozenset(below(folder, one) for one in image_folders(others, of_masks) if folder in one.parents)
+    photographs = [below(folder, path) for path in others]
+    layout = _layout(found, photographs, plain)
+    used = [path for path in photographs if layout.holds(path)]
+    return PhotographFolder(found, masks, of_masks, used, layout)
 
 
 def below(folder: Path, path: Path) -> PurePosixPath:
@@ -113,18 +121,17 @@ def below(folder: Path, path: Path) -> PurePosixPath:
     return PurePosixPath(path.relative_to(folder).as_posix())
 
 
-def _folders(path: PurePosixPath) -> tuple[str, ...]:
-    """The folders above a file, without one that only holds the images of the folder above."""
-    folders = path.parts[:-1]
-    return folders[:-1] if folders and is_image_folder(folders[-1]) else folders
+def _folders(path: PurePosixPath, images: frozenset[PurePosixPath]) -> tuple[str, ...]:
+    """The folders above a file, without those that only hold the images of the folder above."""
+    return tuple(folder.name for folder in reversed(path.parents[:-1]) if folder not in images)
 
 
-def _layout(found: Walk, photographs: Sequence[PurePosixPath]) -> Layout:
+def _layout(found: Walk, photographs: Sequence[PurePosixPath], images: frozenset[PurePosixPath]) -> Layout:
     """The layout of most photographs; of two that are as frequent the deeper."""
-    depths = Counter(len(_folders(path)) for path in photographs)
+    depths = Counter(len(_folders(path, images)) for path in photographs)
     known = [depth for depth in range(len(_LAYOUTS)) if depths[depth]]
     if known:
-        return Layout(found.folder, max(known, key=lambda depth: (depths[depth], depth)))
+        return Layout(found.folder, max(known, key=lambda depth: (depths[depth], depth)), images)
     if photographs:
         reason = f"holds {len(photographs)} photographs, all of them too deep: {printable(photographs[0])}"
         raise LiftnetError(printable(found.folder), reason, "Name the folder in which the artists' folders lie")

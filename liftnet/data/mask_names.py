@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,13 @@ from liftnet.data.picture_formats import SUFFIXES
 
 MASK_FOLDERS = ("masks", "mask")
 IMAGE_FOLDERS = ("images", "image")
+_PERHAPS_MASKS = re.compile(
+    r"(.*[ _-])?masks?([ _-].*)?|segmentations?(class|object)?|segs?|silhouettes?|mattes?|foregrounds?|labels?"
+    r"|annotations?|gt|ground[ _-]?truth"
+)
+_PERHAPS_IMAGES = re.compile(
+    r"photo(graph)?s?|pictures?|imgs?|rgb|colou?rs?|jpe?gs?|jpegimages|frames?|inputs?|originals?"
+)
 ENDINGS = ("_mask", "-mask", ".mask", " mask")
 Place = TypeVar("Place", bound=PurePath)
 
@@ -26,6 +34,21 @@ def is_mask_folder(name: str) -> bool:
 def is_image_folder(name: str) -> bool:
     """Whether a folder of this name only holds the pictures of the folder above, beside their masks."""
     return name.lower() in IMAGE_FOLDERS
+
+
+def may_hold_masks(name: str) -> bool:
+    """Whether a folder of this name may hold masks, if what lies in it and beside it agrees."""
+    return _PERHAPS_MASKS.fullmatch(name.lower()) is not None
+
+
+def may_hold_images(name: str) -> bool:
+    """Whether a folder of this name, where a folder of masks is beside it, only holds the pictures of those."""
+    return is_image_folder(name) or _PERHAPS_IMAGES.fullmatch(name.lower()) is not None
+
+
+def stem_of(name: str) -> str:
+    """The name of a picture without its ending, in composed letters."""
+    return _split(name)[1]
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from liftnet.data.pictures import (
 FOREGROUND = 128  # the darkest grey level that is foreground
 _DARK, _BRIGHT = 32, 224  # levels between these are neither black nor white, whatever JPEG has made of them
 _MOST_BETWEEN = 0.5  # of a mask's pixels; of more it is a photograph
+_MOST_LABELS, _LEAST_LABELLED = 16, 0.01  # levels of a map of labels, and the part of it that the dark ones have
 
 
 def read_mask(
@@ -76,8 +77,13 @@ def _check(mask: BoolArray, levels: npt.NDArray[Any] | None, what: object) -> No
         raise bad_image(what, "mask_full", "no background: all of the image is marked")
     if levels is not None and levels.dtype == np.uint8:
         between = float(((levels >= _DARK) & (levels < _BRIGHT)).mean())
-        if between > _MOST_BETWEEN and len(np.unique(levels)) > 2:
+        distinct = np.unique(levels)
+        if between > _MOST_BETWEEN and len(distinct) > 2:
             raise bad_image(what, "mask_not_binary", f"{between:.0%} of its pixels are neither black nor white")
+        dark = (levels > 0) & (levels < _DARK)
+        if 2 < len(distinct) <= _MOST_LABELS and float(dark.mean()) > _LEAST_LABELLED:
+            reason = f"its levels are {', '.join(map(str, distinct.tolist()))}, the labels of several things"
+            raise bad_image(what, "mask_not_binary", reason)
 
 
 def _foreground(picture: OpenPicture) -> tuple[BoolArray, npt.NDArray[Any] | None]:

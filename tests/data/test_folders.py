@@ -4,6 +4,8 @@ import pytest
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.folders import files_below, find_images, pictures_below
+from liftnet.data.layouts import UNKNOWN, read_layout
+from liftnet.data.mask_folders import MaskFinder
 
 
 def touch(*paths):
@@ -67,3 +69,64 @@ def test_hidden_files_are_skipped_and_links_followed_once(tmp_path):
 def test_a_folder_in_the_name_of_a_picture_is_none(tmp_path):
     touch(tmp_path / "a.jpg" / "x.png")
     assert [path.name for path in pictures_below(tmp_path)] == ["x.png"]
+
+
+LAYOUTS = {  # photographs with their masks, as people and programs lay them out; the works they are taken for
+    "beside": ("a/w/1.jpg, a/w/1_mask.png", {"a/w/1.jpg": "a/w/1_mask.png"}, {("a", "w")}),
+    "masks beside images": (
+        "one/images/1.jpg, one/masks/1.png, two/images/1.jpg, two/masks/1.png",
+        {"one/images/1.jpg": "one/masks/1.png", "two/images/1.jpg": "two/masks/1.png"},
+        {(UNKNOWN, "one"), (UNKNOWN, "two")},
+    ),
+    "masks beside photos": ("photos/1.jpg, masks/1.png", {"photos/1.jpg": "masks/1.png"}, {(UNKNOWN, "x")}),
+    "masks beside a work": ("bust/1.jpg, masks/1.png", {"bust/1.jpg": "masks/1.png"}, {(UNKNOWN, "bust")}),
+    "masks for two works": (
+        "bust/1.jpg, head/2.jpg, masks/1.png, masks/2.png",
+        {"bust/1.jpg": "masks/1.png", "head/2.jpg": "masks/2.png"},
+        {(UNKNOWN, "bust"), (UNKNOWN, "head")},
+    ),
+    "masks of names that two works have": (
+        "bust/1.jpg, head/1.jpg, masks/1.png",
+        {},
+        {(UNKNOWN, "bust"), (UNKNOWN, "head")},
+    ),
+    "trees of images and masks": (
+        "images/bust/1.jpg, images/head/1.jpg, masks/bust/1.jpg.png, masks/head/1.jpg.png",
+        {"images/bust/1.jpg": "masks/bust/1.jpg.png", "images/head/1.jpg": "masks/head/1.jpg.png"},
+        {(UNKNOWN, "bust"), (UNKNOWN, "head")},
+    ),
+    "a tree of masks beside works": (
+        "a/w/1.jpg, a/v/1.jpg, masks/a/w/1.png, masks/a/v/1.png",
+        {"a/w/1.jpg": "masks/a/w/1.png", "a/v/1.jpg": "masks/a/v/1.png"},
+        {("a", "w"), ("a", "v")},
+    ),
+    "rgb and mask": ("rgb/1.jpg, mask/1.png", {"rgb/1.jpg": "mask/1.png"}, {(UNKNOWN, "x")}),
+    "VOC": (
+        "JPEGImages/1.jpg, SegmentationClass/1.png",
+        {"JPEGImages/1.jpg": "SegmentationClass/1.png"},
+        {(UNKNOWN, "x")},
+    ),
+    "hand masks": ("a/w/1.jpg, a/w/hand_masks/1.png", {"a/w/1.jpg": "a/w/hand_masks/1.png"}, {("a", "w")}),
+    "a sculpture called mask": (
+        "a/Mask of Warka/1.jpg, a/Silhouettes/1.jpg, a/Bust/1.jpg",
+        {},
+        {("a", "Mask of Warka"), ("a", "Silhouettes"), ("a", "Bust")},
+    ),
+    "photos without masks": ("photos/1.jpg, sketches/2.jpg", {}, {(UNKNOWN, "photos"), (UNKNOWN, "sketches")}),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_masks_are_told_from_photographs_by_how_folders_lie(tmp_path, name):
+    files, masks, works = LAYOUTS[name]
+    folder = tmp_path / "x"
+    touch(*(folder / file for file in files.split(", ")))
+    known = read_layout(folder)
+    photographs = {folder / path for path in known.photographs}
+    found = MaskFinder(known.masks, known.mask_folders).masks_of(photographs)
+    assert {
+        path.relative_to(folder).as_posix(): mask.relative_to(folder).as_posix() for path, mask in found.items()
+    } == masks
+    assert {known.layout.artist_and_work(path) for path in known.photographs} == works
+    assert not photographs & known.masks
+    assert photographs | known.masks == set(pictures_below(folder))

@@ -122,6 +122,13 @@ def test_a_mask_of_everything_and_a_photograph_are_refused(encode, photo, level)
     assert error.value.status == "mask_not_binary"
 
 
+def test_a_map_of_labels_is_no_mask(encode):
+    labels = TRUTH.astype(np.uint8)
+    labels[:4] = 255  # what is not to count, as VOC and others write it
+    with pytest.raises(BadImageError, match=r"levels are 0, 1, 255, the labels of several things"):
+        read_mask(encode(Image.fromarray(labels), "PNG"), SIZE, may_be_empty=False)
+
+
 def test_a_mask_that_is_turned_as_its_photograph_was_fits(encode):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -10,9 +9,10 @@ from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
 from liftnet.data.folders import has_picture_suffix, tell_left_out, what_it_is
-from liftnet.data.layouts import Layout, below, read_layout
+from liftnet.data.layouts import Layout, PhotographFolder, below, read_layout
 from liftnet.data.locations import Location
-from liftnet.data.mask_names import MaskIndex, is_image_folder, is_mask_folder, nearest_picture
+from liftnet.data.mask_folders import MaskFinder
+from liftnet.data.mask_names import image_stems, nearest_picture, stem_of
 
 LOG = get_logger("collect")
 
@@ -21,8 +21,8 @@ def read_directory(folder: Path) -> Sources:
     """Read a folder of photographs: `artist/work/*.jpg`, `work/*.jpg`, or the photographs of one work.
 
     What most photographs are laid out as is what the folder is taken for; it is told in the log. A folder `images/`
-    between a work and its photographs does not count. Masks lie in `masks/` beside the photographs or their folder,
-    or beside each photograph (`x_mask.png`); `liftnet.data.mask_names` says how they may be called. Every other file
+    between a work and its photographs does not count. Masks lie in `masks/` beside the photographs or folders of them,
+    or beside each photograph (`x_mask.png`); `liftnet.data.mask_folders` and `mask_names` say how. Every other file
     gets a row that says why it was set aside; hidden files and those of systems are passed over.
 
     Raises:
@@ -30,56 +30,47 @@ def read_directory(folder: Path) -> Sources:
     """
     known = read_layout(folder)
     files, masks, layout, used = known.found.files, known.masks, known.layout, known.photographs
-    finder = _Masks(folder, [path for path in files if path in masks or is_mask_folder(path.parent.name)])
-    rows = [_row(layout, path, finder.mask_of(path)) for path in used]
+    mask_of = MaskFinder(masks, known.mask_folders).masks_of(folder / path for path in used)
+    rows = [_row(layout, path, mask_of.get(folder / path)) for path in used]
     LOG.info(known.summary(f"{sum(row.mask is not None for row in rows)} with a mask"))
     taken = {row.mask.path for row in rows if row.mask is not None}
     taken |= {folder / path for path in used}
     aside = [path for path in files if path not in taken]
-    rows += [_set_aside(layout, path, path in masks, used) for path in aside]
+    rows += [_mask_aside(known, path, used) if path in masks else _set_aside(layout, path) for path in aside]
     rows += [_unreadable(layout, path) for path in known.found.unreadable]
     tell_left_out(folder, aside, "for the reasons in the manifest")
     return Sources("directory", folder, tuple(rows))
 
 
-class _Masks:
-    """The masks of a folder of photographs, by the folder they lie in."""
-
-    def __init__(self, folder: Path, masks: Sequence[Path]) -> None:
-        inside: dict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
-        for path in masks:
-            if has_picture_suffix(path):
-                place = below(folder, path)
-                inside[place.parent].append(place)
-        self._indices = {parent: MaskIndex(members) for parent, members in inside.items()}
-        self.folder = folder
-
-    def mask_of(self, path: PurePosixPath) -> PurePosixPath | None:
-        """The mask of a photograph: beside it, in a folder of masks there, or in one beside its folder images/."""
-        above = [path.parent, *([path.parent.parent] if is_image_folder(path.parent.name) else [])]
-        for folder, index in self._indices.items():
-            near = folder == path.parent or (is_mask_folder(folder.name) and folder.parent in above)
-            found = index.find(path.name) if near else None
-            if found is not None and found != path:
-                return PurePosixPath(found)
-        return None
-
-
-def _row(layout: Layout, path: PurePosixPath, mask: PurePosixPath | None) -> SourceRecord:
+def _row(layout: Layout, path: PurePosixPath, mask: Path | None) -> SourceRecord:
     artist, work = layout.artist_and_work(path)
-    place = Location(printable(mask), layout.folder / mask) if mask else None
+    place = Location(printable(below(layout.folder, mask)), mask) if mask else None
     return SourceRecord(artist, work, Location(printable(path), layout.folder / path), place, "directory")
 
 
-def _set_aside(layout: Layout, file: Path, is_mask: bool, photographs: Sequence[PurePosixPath]) -> SourceRecord:
+def _mask_aside(known: PhotographFolder, file: Path, photographs: Sequence[PurePosixPath]) -> SourceRecord:
+    """The row of a mask that belongs to no photograph, or to one of several."""
+    path = below(known.layout.folder, file)
+    above = next((folder.parent for folder in file.parents if folder in known.mask_folders), file.parent)
+    near = [one for one in photographs if above in (known.layout.folder / one).parents]
+    same = [one for one in near if stem_of(one.name) in image_stems(path.name)]
+    if len(same) > 1:
+        shown = ", ".join(map(printable, same[:3]))
+        reason = f"a mask that may be of {len(same)} images ({shown}); lay the masks out in folders as the images are"
+    else:
+        nearest = nearest_picture(path.name, near)
+        hint = f"; the nearest name is {printable(nearest.name)}" if nearest is not None else ""
+        reason = f"a mask without an image of its name (masks/<image name>.png){hint}"
+    artist, work = known.layout.artist_and_work(path)
+    return SourceRecord(
+        artist, work, Location(printable(path), file), source="directory", problem=("set_aside", reason)
+    )
+
+
+def _set_aside(layout: Layout, file: Path) -> SourceRecord:
     path = below(layout.folder, file)
     artist, work = layout.artist_and_work(path)
-    if is_mask:
-        above = path.parent.parent if is_mask_folder(path.parent.name) else path.parent
-        near = nearest_picture(path.name, [one for one in photographs if above in one.parents])
-        hint = f"; the nearest name is {printable(near.name)}" if near is not None else ""
-        problem = "set_aside", f"a mask without an image of its name (masks/<image name>.png){hint}"
-    elif layout.holds(path) and not has_picture_suffix(path):
+    if layout.holds(path) and not has_picture_suffix(path):
         kind = what_it_is(file)
         reason = f"files ending in {path.suffix or 'nothing'} are not images that are read{kind and f'; {kind}'}"
         problem = "unsupported_format", reason
