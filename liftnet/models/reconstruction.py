@@ -7,6 +7,7 @@ the same origin.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -215,7 +216,9 @@ def load_model(source: Path | str, device: str = "cpu") -> ReconstructionModel:
     saved = load_network(source, RECONSTRUCTION, device)
     try:
         camera = Camera(**{name: float(value) for name, value in saved.notes.pop("camera").items()})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if not all(0 < value < math.inf for value in asdict(camera).values()):
+            raise ValueError(f"{camera} is none")
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         what = model_folder(source) / CONFIG
         remedy = f"Train it again with `{RECONSTRUCTION.command}`"
         raise LiftnetError(what, f"does not say how its pictures were taken ({error})", remedy) from error

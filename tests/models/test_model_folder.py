@@ -1,9 +1,13 @@
 """The folder of a trained model: what is saved is what is loaded, and what is wrong with it is named."""
 
+import hashlib
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,13 @@ from liftnet.core.settings import Settings
 from liftnet.models import depth_networks, segmentation_networks
 from liftnet.models import folder as model_folders
 from liftnet.models.folder import ModelKind, SavedModel, load_model, save_model
+from liftnet.models.liftnet import LIFTNET, DepthModel, network_from
+from liftnet.models.liftnet import load_model as load_depth_model
+from liftnet.models.liftnet import save_model as save_depth_model
+from liftnet.models.patch_descriptors import HARDNET
+from liftnet.models.point_detector import POINT_DETECTOR, load_detector
+from liftnet.models.reconstruction import RECONSTRUCTION
+from liftnet.models.segmenter import SEGMENTER
 
 
 class LineSettings(Settings):
@@ -94,6 +105,108 @@ def test_what_is_wrong_with_a_folder_is_named(saved, tmp_path_factory, damage, m
         weights.write_bytes((other / "model.safetensors").read_bytes())
     with pytest.raises(LiftnetError, match=message):
         load_model(path, LINE)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": [1]}, "does not describe a network"),
+        ({"network": {"width": float("nan")}}, "does not describe a network"),
+        ({"network": {"width": "5"}, "sha256": 5}, "does not describe a network"),
+        ({"network": {"width": 10**9}}, "does not hold a line: it has no tensor weight of shape"),
+        ({"format": float("nan")}, "does not describe a line of format 3"),
+        ({"model": ["line"]}, "does not describe a line"),
+    ],
+)
+def test_a_config_that_asks_for_the_absurd_costs_nothing(saved, change, message):
+    """A network of 10**9 inputs is compared with the file before any of it is in memory."""
+    path, _ = saved
+    held = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(held | change))
+    start = time.perf_counter()
+    with pytest.raises(LiftnetError, match=message):
+        load_model(path, LINE)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":' * 100_000, "[" * 900 + "]" * 900, '"' + "x" * 40_000_000 + '"', "\ud800", "1" * 9999]
+)
+def test_a_config_of_any_form_is_an_error_that_names_it(saved, text):
+    path, _ = saved
+    (path / "config.json").write_text(text, errors="surrogatepass")
+    with pytest.raises(LiftnetError, match=r"config\.json: is "):
+        load_model(path, LINE)
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0{}", (2**40).to_bytes(8, "little") + b"{", b"{" * 5000]
+)
+def test_a_damaged_head_of_weights_is_an_error(saved, head):
+    path, _ = saved
+    data = head + (path / "model.safetensors").read_bytes()[: 3 * len(head)]
+    (path / "model.safetensors").write_bytes(data)
+    held = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(held | {"sha256": hashlib.sha256(data).hexdigest()}))
+    with pytest.raises(LiftnetError, match=r"model\.safetensors: (cannot be read as weights|does not hold a line)"):
+        load_model(path, LINE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tu-hf-hub:someone/something",
+        "tu-hf_hub:a/b",
+        "hf-hub:a/b",
+        "tu-",
+        "tu-local-dir:/tmp",
+        "tu-../x",
+        "resnet18/../x",
+    ],
+)
+@pytest.mark.parametrize("architecture", ["encoder_unet", "refinenet"])
+def test_no_encoder_of_a_config_asks_a_hub(monkeypatch, name, architecture):
+    def no_address(*_, **__):
+        raise AssertionError("an address was asked for")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_address)
+    kind = LIFTNET if architecture == "encoder_unet" else SEGMENTER
+    with pytest.raises(LiftnetError, match="cannot be built"):
+        kind.build(kind.settings.model_validate({"architecture": architecture, "encoder": name}))
+
+
+@pytest.mark.parametrize("kind", [LIFTNET, SEGMENTER, RECONSTRUCTION, POINT_DETECTOR, HARDNET])
+def test_every_kind_can_be_planned_without_memory(kind):
+    with torch.device("meta"):
+        planned = kind.build(kind.settings()).state_dict()
+    built = kind.build(kind.settings()).state_dict()
+    assert {name: t.shape for name, t in planned.items()} == {name: t.shape for name, t in built.items()}
+
+
+@pytest.mark.parametrize(
+    "change", [{"sign": float("nan")}, {"sign": 2}, {"mask_prior_weight": 1e999}, {"input": None}]
+)
+def test_numbers_of_a_depth_model_are_what_they_can_be(tmp_path, change):
+    network = network_from(depth_networks.NetworkSettings(levels=2, width=4))
+    save_depth_model(tmp_path, DepthModel(network, depth_networks.InputSettings()))
+    assert load_depth_model(tmp_path).sign == 1
+    held = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(held | change))
+    with pytest.raises(LiftnetError, match="does not say what the network sees, or its sign"):
+        load_depth_model(tmp_path)
+
+
+def test_shipped_weights_are_those_that_were_shipped(tmp_path, monkeypatch):
+    for name in model_folders.SHIPPED_SHA256:
+        shutil.copytree(model_folders.SHIPPED / name, tmp_path / name)
+    monkeypatch.setattr(model_folders, "SHIPPED", tmp_path)
+    weights = tmp_path / "detector" / "model.safetensors"
+    load_detector(weights)
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(LiftnetError, match="has the SHA-256"):
+        load_detector(weights)
 
 
 def test_a_shipped_model_is_loaded_by_its_name(saved, monkeypatch, tmp_path):
