@@ -19,16 +19,21 @@ TIFF_STRIPS = 100_000  # or tiles; one a row, as the least usual
 # JSON and YAML
 JSON_BYTES = 32_000_000  # of a document; the dump of a museum is read record by record
 JSON_DEPTH = 64
-YAML_BYTES = 1_000_000
+YAML_BYTES = 200_000  # Python's parser takes ten seconds a million
 YAML_DEPTH = 32
+CARD_BYTES = 2_000_000  # of the card of a dataset, as far as its block of YAML is looked for
 
 # Lists and tables
-LIST_ROWS = 5_000_000  # of a list of images; the largest catalogues have a million with sculpture
-LIST_BYTES = 2_000_000_000  # of a list as a file
+LIST_ROWS = 2_000_000  # of a list of images; the largest catalogues have a million with sculpture
+LIST_CHARACTERS = 1_000_000_000  # of a list, all cells together
 CELL_CHARACTERS = 20_000  # of a cell of a list; an address has 2,000 at most, a credit line 500
-TABLE_CELL_BYTES = 64_000_000  # of a cell of a dataset: an image as a file
-GROUP_BYTES = 2_000_000_000  # of a row group, unpacked: what is read at a time
-PAGE_RATIO = 1_100  # bytes that a byte of a Parquet file may become, beyond PAGE_BYTES in all
+CSV_LINE_CHARACTERS = 1_000_000
+CSV_LINES_OF_A_RECORD = 1_000  # a cell in quotes may go over several
+TABLE_ROWS = 200_000_000  # of a Parquet file of others
+TABLE_CELL_BYTES = 64_000_000  # of a cell of it: an image as a file
+GROUP_BYTES = 2_000_000_000  # that a row group takes in memory: what is read at a time
+GROUPS_AND_COLUMNS = 1_000_000  # of a Parquet file: groups times columns
+PAGES = 200_000  # of a Parquet file
 
 # Pictures that are alike
 ALIKE_KEPT = 64  # of the pictures that look like one, those that are compared with it

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import remove, writing_error
-from liftnet.core.opening import check_file
 from liftnet.core.types import Float32Array
 from liftnet.data.codes import SPLITS, split_named
+from liftnet.data.parquet_limits import check_parquet
 from liftnet.data.schemas import DATASET, IMAGES, check_metadata, groups_that_may_hold, open_table
 
 SCALE_KEY = b"liftnet.coordinate_scale"
@@ -134,6 +134,7 @@ def load_image(dataset: Path | str, image_id: str, split: str | None = None) -> 
 
     for name in [split] if split else SPLITS:
         for path in shard_paths(dataset, name, "images-"):
+            check_parquet(path)
             with open_table(path, IMAGES) as file:
                 for group in groups_that_may_hold(file, "image_id", image_id, image_id):
                     ids = file.read_row_group(group, columns=["image_id"]).column("image_id").to_pylist()
@@ -167,7 +168,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
         LiftnetError: It is not.
     """
     try:
-        check_file(path)
+        check_parquet(path)
         file = pq.ParquetFile(path, memory_map=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Run `shard write` again") from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from liftnet.core.opening import check_file, only_files
+from liftnet.core.documents import DocumentError, parse_json
+from liftnet.core.errors import LiftnetError
+from liftnet.core.opening import only_files
 from liftnet.core.text import from_csv
 from liftnet.data.locations import is_address, place
 
@@ -69,19 +70,26 @@ def _cells_of_csv(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[Path
 def _cells_of_parquet(path: Path) -> Iterator[tuple[Path, str]]:
     try:
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        from liftnet.data.parquet_limits import open_parquet
     except ImportError:  # a run is planned where only Snakemake is installed
         return
-    with suppress(OSError, pa.ArrowException, ValueError):
-        check_file(path)
-        with pq.ParquetFile(path) as file:
-            folder = folder_of_list(path, file.schema_arrow.metadata or {})
-            used = [name for name in file.schema_arrow.names if name.strip().lower() in FILES]
-            for batch in file.iter_batches(columns=used):
-                for column in batch.columns:
-                    yield from ((folder, value.strip()) for value in column.to_pylist() if isinstance(value, str))
+    with suppress(OSError, pa.ArrowException, ValueError, LiftnetError), open_parquet(path) as file:
+        folder = folder_of_list(path, file.schema_arrow.metadata or {})
+        used = [name for name in file.schema_arrow.names if name.strip().lower() in FILES]
+        for batch in file.iter_batches(columns=used):
+            for column in batch.columns:
+                yield from ((folder, value.strip()) for value in column.to_pylist() if isinstance(value, str))
 
 
 def folder_of_list(path: Path, metadata: Mapping[bytes, bytes]) -> Path:
     """What the relative paths of a list in Parquet are relative to: its own folder, or that it was made of."""
-    return Path(json.loads(metadata[FOLDER])) if FOLDER in metadata else path.parent
+    if FOLDER not in metadata:
+        return path.parent
+    try:
+        folder = parse_json(metadata[FOLDER])
+    except DocumentError as error:
+        raise LiftnetError(path, f"the folder that its paths are relative to {error}", "Write it again") from error
+    if not isinstance(folder, str) or "\0" in folder:
+        raise LiftnetError(path, "the folder that its paths are relative to is none", "Write it again")
+    return Path(folder)

@@ -34,10 +34,10 @@ from liftnet.shard.check_files import (
     check_counts,
     check_tables,
     count_rows,
-    front_matter,
     split_of,
     told_as_fault,
 )
+from liftnet.shard.described import card_of
 from liftnet.shard.images import licence_reasons, stored_rows
 from liftnet.shard.statistics import COLLECTED_FILE, UNDIVIDED
 
@@ -94,11 +94,11 @@ def check_licences(dataset: Path, known: Known) -> list[Fault]:
     """Check that the licence of every image fits the profile that the card states."""
     found: list[Fault] = []
     with told_as_fault(found, CARD_FILE):
-        stated = front_matter(dataset)["liftnet"]
-        profile = stated["licence_profile"]
+        stated = card_of(dataset / CARD_FILE).liftnet
+        profile = stated.licence_profile
         if profile not in PROFILES:
             return [Fault(CARD_FILE, "", f"names the licence profile {profile!r}, which is none")]
-        reasons = licence_reasons(known.rows, profile, bool(stated["unknown_licences"]))
+        reasons = licence_reasons(known.rows, profile, stated.unknown_licences)
         ids = known.rows.column("image_id").to_pylist()
         found += [
             Fault(COLLECTED_FILE, f"image {image}", f"does not fit the profile {profile}: {reason}")

@@ -6,25 +6,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import read_json
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import coordinate_scale, shard_paths
+from liftnet.data.parquet_limits import open_parquet
 from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
 from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
 from liftnet.shard.croissant import CROISSANT_FILE
-from liftnet.shard.statistics import COLLECTED_FILE, HUB_SPLITS
+from liftnet.shard.described import Croissant, card_of, croissant_of
+from liftnet.shard.statistics import COLLECTED_FILE
 
 PREFIXES = {"pairs": "", "images": "images-"}
+_DAMAGE = (  # what reading a file that somebody has damaged on purpose may raise
+    *(pa.ArrowException, OSError, ValueError, LookupError, TypeError),
+    *(AttributeError, ArithmeticError, RecursionError, MemoryError),
+)
 MOST_SHOWN = 100  # faults of one check that the report names; it counts the others
 
 
@@ -85,7 +88,7 @@ def told_as_fault(found: list[Fault], file: str, row: str = "") -> Iterator[None
         yield
     except LiftnetError as error:
         found.append(Fault(file, row, error.reason))
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         found.append(Fault(file, row, f"cannot be read: {' '.join(str(error).split())[:200]}"))
 
 
@@ -132,7 +135,7 @@ def check_tables(dataset: Path) -> tuple[dict[str, list[Path]], list[Fault]]:
 
 def _is_table(path: Path, schema: pa.Schema, table: str, found: list[Fault]) -> bool:
     before = len(found)
-    with told_as_fault(found, path.name), pq.ParquetFile(path) as file:
+    with told_as_fault(found, path.name), open_parquet(path) as file:
         held = file.schema_arrow
         check_metadata(path, held, schema)
         columns = {field.name: field.type for field in held}
@@ -167,54 +170,21 @@ def check_counts(dataset: Path, rows: Mapping[str, Mapping[str, int]]) -> list[F
     """Compare the numbers of rows with those that the card and croissant.json state, and its checksums with ours."""
     found: list[Fault] = []
     with told_as_fault(found, CARD_FILE):
-        found += _unlike(CARD_FILE, rows, _counts_of_card(front_matter(dataset)))
+        found += _unlike(CARD_FILE, rows, card_of(dataset / CARD_FILE).counts())
     with told_as_fault(found, CROISSANT_FILE):
-        described = read_json(dataset / CROISSANT_FILE)
-        found += _unlike(CROISSANT_FILE, rows, _counts_of_croissant(described))
+        described = croissant_of(dataset / CROISSANT_FILE)
+        found += _unlike(CROISSANT_FILE, rows, described.counts())
         found += _other_checksums(dataset, described)
     return found
 
 
-def _other_checksums(dataset: Path, described: dict[str, Any]) -> Iterator[Fault]:
+def _other_checksums(dataset: Path, described: Croissant) -> Iterator[Fault]:
     """Where croissant.json and checksums.sha256 do not say the same of a file."""
-    stated = {entry["@id"]: entry["sha256"] for entry in described["distribution"] if "sha256" in entry}
+    stated = {entry.id: entry.sha256 for entry in described.distribution if entry.sha256 is not None}
     listed = read_checksums(dataset)
     for name, digest in stated.items():
         if listed.get(name) != digest:
             yield Fault(CROISSANT_FILE, name, f"its SHA-256 is not that of {CHECKSUMS_FILE}")
-
-
-def front_matter(dataset: Path) -> dict[str, Any]:
-    """The block of YAML at the beginning of the card.
-
-    Raises:
-        LiftnetError: There is none.
-    """
-    path = dataset / CARD_FILE
-    try:
-        parts = path.read_text(encoding="utf-8").split("---\n", 2)
-        matter = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LiftnetError(path, f"cannot be read ({error})", "Download the dataset again") from error
-    if not isinstance(matter, dict):
-        raise LiftnetError(path, "does not begin with a block of YAML", "Download the dataset again")
-    return matter
-
-
-def _counts_of_card(matter: dict[str, Any]) -> dict[str, dict[str, int]]:
-    splits = {hub: split for split, hub in HUB_SPLITS.items()}
-    return {
-        info["config_name"]: {splits[part["name"]]: int(part["num_examples"]) for part in info["splits"]}
-        for info in matter["dataset_info"]
-    }
-
-
-def _counts_of_croissant(described: dict[str, Any]) -> dict[str, dict[str, int]]:
-    return {
-        record_set["@id"]: {part["@id"].rpartition("/")[2]: int(part["value"]) for part in record_set["annotation"]}
-        for record_set in described["recordSet"]
-        if "annotation" in record_set
-    }
 
 
 def _unlike(

@@ -346,3 +346,41 @@ def test_croissant_and_card_agree_on_the_counts(published):
         s["@id"]: [part["value"] for part in s["annotation"]] for s in described["recordSet"] if "annotation" in s
     }
     assert counts == {"pairs": [18, 12, 6], "images": [12, 8, 4]}
+
+
+CARDS = {
+    "nested": "---\na: " + "[" * 5000 + "]" * 5000 + "\n---\nx",
+    "aliases": "---\na: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n---\nx",
+    "objects": "---\na: !!python/object/apply:os.getcwd []\n---\nx",
+    "kinds": "---\nliftnet: 5\ndataset_info: {splits: 5}\n---\nx",
+    "numbers": "---\ndataset_info: [{config_name: pairs, splits: [{name: train, num_examples: .nan}]}]\n---\nx",
+    "long": "---\na: [" + "1, " * 300_000 + "1]\n---\nx",
+    "no end": "---\n" + "a" * 3_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_a_hostile_card_is_a_fault_and_the_rest_is_checked(copy, kind):
+    (copy / "README.md").write_text(CARDS[kind])
+    signed(copy)
+    report = verify_dataset(copy, quick=True)
+    faults = [str(fault) for check in ("row counts", "licences") for fault in report.faults[check]]
+    assert [fault.split(":")[0] for fault in faults] == ["README.md", "README.md"]
+    assert {"images", "pairs", "splits", "mini/images"} <= set(report.checked)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"distribution": [{"@id": 5}], "recordSet": 3}',
+        "[]",
+        "\ud800",
+        '{"recordSet": NaN}',
+        "1" * 9999,
+    ],
+)
+def test_a_hostile_croissant_is_a_fault(copy, text):
+    (copy / "croissant.json").write_text(text, errors="surrogatepass")
+    signed(copy)
+    assert [fault.split(":")[0] for fault in contents(copy, quick=True)["row counts"]] == ["croissant.json"]

@@ -17,6 +17,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import JSON_BYTES
 from liftnet.core.opening import check_file, only_files
 from liftnet.core.text import name
+from liftnet.data.csv_lines import CsvRecords
 
 CHUNK = 1 << 20
 LONGEST_RECORD = 32 << 20  # characters; a record that goes on for longer is no record
@@ -36,19 +37,19 @@ def csv_records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         LiftnetError: It is missing, not CSV, lacks a column, or is a pointer of Git LFS instead of the file.
     """
     with _open(path) as file:
-        reader = csv.DictReader(file)
+        reader = CsvRecords(file, strict=False)
+        records = iter(reader)
         try:
-            found = list(reader.fieldnames or [])
+            found = next(records, [])
             lacking = [column for column in columns if column not in found]
             if lacking:
                 reason = f"lacks the column {', '.join(lacking)}; its first line has: {', '.join(found)[:300]}"
                 raise LiftnetError(path, reason, "Name the file that the museum publishes")
-            for row in reader:
-                yield {key: value for key, value in row.items() if isinstance(key, str) and isinstance(value, str)}
+            for cells in records:
+                if cells:
+                    yield dict(zip(found, cells, strict=False))
         except csv.Error as error:
-            raise LiftnetError(
-                path, f"is not valid CSV (line {reader.line_num}: {error})", "Mend that line"
-            ) from error
+            raise LiftnetError(path, f"is not valid CSV (line {reader.line}: {error})", "Mend that line") from error
         except UnicodeDecodeError as error:
             raise LiftnetError(path, f"is not UTF-8 text ({error.reason})", "Save it as CSV in UTF-8") from error
 

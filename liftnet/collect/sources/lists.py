@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,13 @@ from liftnet.collect.sources.records import (
 )
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
+from liftnet.core.limits import CELL_CHARACTERS, LIST_CHARACTERS, LIST_ROWS
 from liftnet.core.log import get_logger
-from liftnet.core.opening import check_file, only_files
+from liftnet.core.opening import only_files
 from liftnet.core.text import for_csv, from_csv
+from liftnet.data.csv_lines import CsvRecords
 from liftnet.data.listed_files import FOLDER, folder_of_list
+from liftnet.data.parquet_limits import open_parquet
 from liftnet.data.schemas import in_groups
 
 LOG = get_logger("collect")
@@ -67,10 +70,7 @@ def read_list(path: Path) -> Sources:
     """
     if path.suffix.lower() != ".parquet":
         return read_csv(path)
-    table, folder = _read_table(path)
-    rows: list[dict[str, str]] = []
-    for batch in table.to_batches(max_chunksize=10_000):
-        rows += [{key: text.strip() for key, text in row.items() if text} for row in batch.to_pylist()]
+    rows, folder = _read_table(path)
     if not rows:
         raise LiftnetError(path, "has no rows", "Add a row for each image")
     return Sources("list", path, rows_of(path, rows, folder, "list"))
@@ -143,16 +143,18 @@ def as_row(row: SourceRecord) -> dict[str, Any]:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     try:
         with open(path, encoding="utf-8-sig", newline="", opener=only_files) as file:
-            reader = csv.reader(file, strict=True)
-            header = [column.strip().lower() for column in next(reader, [])]
+            reader = CsvRecords(file)
+            records = iter(reader)
+            header = [column.strip().lower() for column in next(records, [])]
             _check_header(path, header)
-            rows = [_as_dict(header, cells, reader.line_num) for cells in reader if any(map(str.strip, cells))]
+            given = (_as_dict(header, cells, reader.line) for cells in records if any(map(str.strip, cells)))
+            rows = _bounded(path, given)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise LiftnetError(path, "does not exist", "Give the path of a CSV file of sources") from error
     except UnicodeDecodeError as error:
         raise LiftnetError(path, f"is not UTF-8 text ({error.reason})", "Save it as CSV in UTF-8") from error
     except csv.Error as error:
-        raise LiftnetError(path, f"is not valid CSV (line {reader.line_num}: {error})", "Mend that line") from error
+        raise LiftnetError(path, f"is not valid CSV (line {reader.line}: {error})", "Mend that line") from error
     except OSError as error:
         raise LiftnetError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
     if not rows:
@@ -160,24 +162,51 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _read_table(path: Path) -> tuple[pa.Table, Path]:
+def _bounded(path: Path, given: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows of a list, of no more cells and characters than any list has.
+
+    Raises:
+        LiftnetError: It has more.
+    """
+    rows: list[dict[str, str]] = []
+    characters = 0
+    for row in given:
+        long = next((column for column, cell in row.items() if len(cell) > CELL_CHARACTERS), None)
+        if long is not None:
+            reason = f"its cell {long} has {len(row[long]):,} characters, more than {CELL_CHARACTERS:,}"
+            row = {column: cell for column, cell in row.items() if len(cell) <= CELL_CHARACTERS}
+            row |= {"problem": "bad_row", "problem_reason": reason}
+        rows.append(row)
+        characters += sum(map(len, row.values()))
+        if len(rows) > LIST_ROWS or characters > LIST_CHARACTERS:
+            reason = f"has more than {LIST_ROWS:,} rows, or {LIST_CHARACTERS:,} characters in all"
+            raise LiftnetError(path, reason, "Divide it into several lists")
+    return rows
+
+
+def _read_table(path: Path) -> tuple[list[dict[str, str]], Path]:
     """The known columns of a Parquet list as text, and the folder its paths are relative to."""
     try:
-        check_file(path)
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             schema = file.schema_arrow
             header = [column.strip().lower() for column in schema.names]
             _check_header(path, header)
             used = [original for original, column in zip(schema.names, header, strict=True) if column in COLUMNS]
-            table = file.read(columns=used, use_threads=False).select(used)
-    except (FileNotFoundError, IsADirectoryError) as error:
+            rows = _bounded(path, _rows_of_table(path, file, used))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise LiftnetError(path, "does not exist", "Give the path of a Parquet file of sources") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
         raise LiftnetError(path, f"is not a Parquet file that can be read ({error})", "Write it again") from error
-    table = table.rename_columns([column.strip().lower() for column in used])
-    for number, field in enumerate(table.schema):
-        table = table.set_column(number, field.name, _as_text(path, field, table.column(number)))
-    return table, folder_of_list(path, schema.metadata or {})
+    return rows, folder_of_list(path, schema.metadata or {})
+
+
+def _rows_of_table(path: Path, file: pq.ParquetFile, used: Sequence[str]) -> Iterator[dict[str, str]]:
+    for batch in file.iter_batches(1_000, columns=list(used), use_threads=False):
+        part = pa.table(batch).select(list(used)).rename_columns([column.strip().lower() for column in used])
+        for number, field in enumerate(part.schema):
+            part = part.set_column(number, field.name, _as_text(path, field, part.column(number)))
+        for row in part.to_pylist():
+            yield {key: text.strip() for key, text in row.items() if text}
 
 
 def _as_text(path: Path, field: pa.Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
