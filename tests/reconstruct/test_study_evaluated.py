@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from shapes_to_learn import write_set
 
 from liftnet.core.errors import LiftnetError
 from liftnet.data.reconstruction_set import ReconstructionSet
+from liftnet.data.schemas import RECONSTRUCTION_SCORES, write_table
 from liftnet.mesh.reading import load_mesh
 from liftnet.mesh.voxels import iou
 from liftnet.mesh.writing import write_mesh
@@ -38,7 +38,7 @@ def evaluated(data, folder, name, scores=(0.0, 1.0, 2.0, 3.0), names=NAMES, empt
         shape = next(one for one in data.shapes() if one.shape_id == picture[:-4])
         if status == "ok":
             write_mesh(folder / name / f"{picture}.ply", load_mesh(data.mesh_file(shape)))
-    pd.DataFrame(rows).to_parquet(folder / f"{name}.parquet")
+    write_table(folder / f"{name}.parquet", rows, RECONSTRUCTION_SCORES)
     return folder / f"{name}.parquet"
 
 

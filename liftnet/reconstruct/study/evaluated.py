@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.types import Float64Array
 from liftnet.data.codes import Split
 from liftnet.data.reconstruction_set import ReconstructionSet, ReconstructionShape, picture_path
+from liftnet.data.schemas import RECONSTRUCTION_SCORES, read_table
 from liftnet.reconstruct.study.items import MEASURES, Item, Pose
 
 LOG = get_logger("reconstruct")
@@ -106,11 +106,7 @@ def evaluated(table: Path) -> dict[str, Evaluated]:
     Raises:
         LiftnetError: The table cannot be read, or a mesh that it has measured is gone.
     """
-    columns = ["image_id", "status", *MEASURES]
-    try:
-        rows = pq.read_table(table, columns=columns).select(columns).to_pylist()
-    except (OSError, ValueError, KeyError) as error:
-        raise LiftnetError(table, f"cannot be read as a table of scores ({error})", "Evaluate the model") from error
+    rows = read_table(table, RECONSTRUCTION_SCORES).select(["image_id", "status", *MEASURES]).to_pylist()
     found = {}
     for row in rows:
         mesh = None if row["status"] == "empty" else table.with_suffix("") / f"{row['image_id']}.ply"
