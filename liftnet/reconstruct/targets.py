@@ -7,6 +7,7 @@ mesh, whose SHA-256 it carries. A run that is stopped goes on with the shapes th
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ class ShapeTargets:
         self.metric  # noqa: B018 (loaded once, before the threads)
 
         def make(shape: ReconstructionShape) -> None:
+            if _digest_in(self._path(kind, shape)) == digests[shape]:
+                return  # by a training that began at the same time
             file = mesh_path(self.data.folder, shape.shape_id)
             try:
                 meshes = Meshes.of(load_mesh(file))
@@ -121,6 +124,7 @@ class ShapeTargets:
             tensors = {name: tensor.contiguous() for name, tensor in draw(meshes).items()}
             write_bytes(self._path(kind, shape), save(tensors, {"mesh": digests[shape]}))
 
+        random.shuffle(missing)  # each process in another order: trainings that begin together share the work
         with one_thread_each():
             for _ in map_threads(make, missing, workers, "reconstruct", f"rendering {kind} of shapes"):
                 pass

@@ -293,6 +293,20 @@ def test_targets_that_were_stopped_go_on(data, prepared, tmp_path, monkeypatch):
     assert len(drawn) == 4  # one that was whole, one that was not, and the two that were missing
 
 
+def test_what_another_training_has_drawn_meanwhile_is_not_drawn_again(data, prepared, tmp_path, monkeypatch):
+    drawn, draw = [], ShapeTargets._draw_target
+
+    def beside_another(self, meshes):
+        drawn.append(meshes)
+        shutil.copytree(prepared.folder, tmp_path, dirs_exist_ok=True)
+        return draw(self, meshes)
+
+    monkeypatch.setattr(ShapeTargets, "_draw_target", beside_another)
+    rendered(data, tmp_path)
+    assert files_of(tmp_path) == files_of(prepared.folder)
+    assert len(drawn) == 1
+
+
 def test_a_mesh_that_has_changed_is_drawn_anew(small_set, tmp_path):
     root = tmp_path / "set"
     shutil.copytree(small_set, root)
