@@ -18,6 +18,7 @@ from liftnet.collect.fetch.journal import Fetched
 from liftnet.collect.manifest_row import ManifestRow
 from liftnet.collect.settings import DuplicateSettings
 from liftnet.core.ids import Components
+from liftnet.core.limits import ALIKE_KEPT
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.perceptual_hashes import SYMMETRIES, Indices, NearPairs, as_bits, near_pairs
@@ -26,6 +27,7 @@ from liftnet.data.pictures import read_small_grey
 DETAIL_SIDE = 128  # px to which images are brought before their detail is compared
 BLUR_PX = 2.0  # what remains after a blur of this is not detail
 DETAILS_IN_MEMORY = 4096  # 64 kB each
+ALIKE_ARTISTS = 16  # a picture that looks like those of more artists than this is a placeholder too, or made to be one
 PLACEHOLDER_ARTISTS = 3  # a picture under more artists than this shows none of their works: "no image available"
 LOG = get_logger("collect")
 
@@ -53,10 +55,13 @@ def deduplicate(
     stored = np.array([number for number, row in enumerate(rows) if row.status == "ok"], np.int64)
     near = _near_rows(stored, images, settings, threads)
     alike = near.within(settings.near_duplicate_max_bits)
+    crowd = _crowd(rows, alike)
+    alike = alike.without(crowd)
     paths = {number: out / str(images[number].file) for number in stored.tolist()}
     copies = alike.pairs[same_detail(paths, alike, settings.near_duplicate_min_correlation, threads)]
     exact = _exact(rows)
     placeholders = _placeholders(rows, [*exact, *_ties(copies)])
+    placeholders |= crowd | {number for kept, number in exact if kept in crowd}
     shown = np.array([not placeholders.intersection(pair) for pair in copies.tolist()], np.bool_)
     preference = sorted(paths, key=lambda number: _worth(rows[number], number))
     dropped = choose_kept(preference, copies[shown])
@@ -72,7 +77,8 @@ def deduplicate(
 def _near_rows(stored: Indices, images: Sequence[Fetched], settings: DuplicateSettings, threads: int) -> NearPairs:
     """The pairs of rows whose pictures look alike, by row number."""
     farthest = max(settings.near_duplicate_max_bits, settings.near_image_max_bits)
-    near = near_pairs(as_bits([_hashes(images[number]) for number in stored]), farthest, threads)
+    hashes = as_bits([_hashes(images[number]) for number in stored])
+    near = near_pairs(hashes, farthest, threads, kept=ALIKE_KEPT)
     return NearPairs(stored[near.pairs], near.distances, near.variants)
 
 
@@ -104,8 +110,20 @@ def _placeholders(rows: Sequence[ManifestRow], same: Sequence[Tie]) -> set[int]:
     return found
 
 
+def _crowd(rows: Sequence[ManifestRow], alike: NearPairs) -> set[int]:
+    """The rows whose picture looks like those of very many artists: their pairs are not compared one by one."""
+    artists: dict[int, set[str | None]] = {}
+    for a, b in alike.pairs.tolist():
+        for one, other in ((a, b), (b, a)):
+            artists.setdefault(one, {rows[one].artist_id}).add(rows[other].artist_id)
+    return {number for number, found in artists.items() if len(found) > ALIKE_ARTISTS}
+
+
 def _without_placeholders(rows: Sequence[ManifestRow], numbers: set[int]) -> list[ManifestRow]:
-    reason = f"the same picture stands under more than {PLACEHOLDER_ARTISTS} artists, so it shows none of their works"
+    reason = (
+        f"the same picture stands under more than {PLACEHOLDER_ARTISTS} artists, or one that looks like it under more "
+        f"than {ALIKE_ARTISTS}, so it shows none of their works"
+    )
     if numbers:
         LOG.warning("%d rows hold a picture that stands under many artists; they are not used", len(numbers))
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +60,14 @@ class NearPairs:
 
     def within(self, most: int) -> NearPairs:
         """The pairs at a distance of at most `most`."""
-        near = self.distances <= most
-        return NearPairs(self.pairs[near], self.distances[near], self.variants[near])
+        return self._of(np.less_equal(self.distances, most))
+
+    def without(self, images: Collection[int]) -> NearPairs:
+        """The pairs of which neither is one of `images`."""
+        return self._of(~np.isin(self.pairs, np.array(sorted(images), np.int64)).any(axis=1))
+
+    def _of(self, chosen: npt.NDArray[np.bool_] | np.bool_) -> NearPairs:
+        return NearPairs(self.pairs[chosen], self.distances[chosen], self.variants[chosen])
 
 
 def as_bits(hashes: Sequence[Sequence[str]]) -> Hashes:
@@ -70,7 +76,9 @@ def as_bits(hashes: Sequence[Sequence[str]]) -> Hashes:
     return bits if len(hashes) else bits.reshape(0, 1)
 
 
-def near_pairs(hashes: Hashes, most: int, threads: int = 1, stage: str = "collect") -> NearPairs:
+def near_pairs(
+    hashes: Hashes, most: int, threads: int = 1, stage: str = "collect", kept: int | None = None
+) -> NearPairs:
     """All pairs of images of which a variant of the first differs in at most `most` bits from the second as it is.
 
     Every pair is compared, tile by tile, so the result is exact and memory does not grow with the number of images
@@ -81,22 +89,22 @@ def near_pairs(hashes: Hashes, most: int, threads: int = 1, stage: str = "collec
         most: Largest distance in bits.
         threads: Workers; the result does not depend on them.
         stage: For the progress shown.
+        kept: Of the later images that are near one, only so many are paired with it, the nearest: of thousand variants
+            of one picture all pairs are half a million. They stay tied to each other, from one to the next.
     """
     starts = range(0, len(hashes), ROWS)
     columns = np.ascontiguousarray(hashes.T)
-    found = list(map_threads(lambda start: _band(columns, start, most), starts, threads, stage, "comparing hashes"))
+    found = list(
+        map_threads(lambda start: _band(columns, start, most, kept), starts, threads, stage, "comparing hashes")
+    )
     parts = [np.concatenate(part) for part in zip(*found, strict=True)] or [np.empty(0, np.int64)] * 4
     first, second, distances, variants = parts
-    # the least distance of each pair, and of equal ones the first variant
-    order = np.lexsort([variants, distances, second, first])
-    pairs = np.column_stack([first, second])[order]
-    new = np.ones(len(pairs), np.bool_)
-    new[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return NearPairs(pairs[new], distances[order][new], variants[order][new])
+    order = np.lexsort([second, first])
+    return NearPairs(np.column_stack([first, second])[order], distances[order], variants[order])
 
 
-def _band(columns: Hashes, start: int, most: int) -> tuple[Indices, Indices, Indices, Indices]:
-    """The near pairs whose first image is one of ROWS: first, second, distance, variant."""
+def _band(columns: Hashes, start: int, most: int, kept: int | None) -> tuple[Indices, Indices, Indices, Indices]:
+    """The near pairs whose first image is one of ROWS: first, second, least distance, first variant that has it."""
     stop = min(start + ROWS, columns.shape[1])
     upright = columns[0]
     parts: list[tuple[Indices, Indices, Indices, Indices]] = [(np.empty(0, np.int64),) * 4]
@@ -104,13 +112,29 @@ def _band(columns: Hashes, start: int, most: int) -> tuple[Indices, Indices, Ind
         right = min(left + COLUMNS, columns.shape[1])
         differing = np.empty((stop - start, right - left), np.uint64)
         bits = np.empty(differing.shape, np.uint8)
+        least, which = np.full(differing.shape, 255, np.uint8), np.zeros(differing.shape, np.uint8)
         for variant, turned in enumerate(columns):
             np.bitwise_xor(turned[start:stop, None], upright[left:right], out=differing)
             np.bitwise_count(differing, out=bits)
-            row, column = np.nonzero(bits <= most)
-            later = left + column > start + row
-            row, column = row[later], column[later]
-            distance = bits[row, column].astype(np.int64)
-            parts.append((start + row, left + column, distance, np.full(len(row), variant)))
+            if variant:
+                which[bits < least] = variant
+            np.minimum(least, bits, out=least)
+        row, column = np.nonzero(least <= most)
+        later = left + column > start + row
+        row, column = row[later], column[later]
+        found = (row, left + column, least[row, column].astype(np.int64), which[row, column].astype(np.int64))
+        parts.append(found if kept is None else _nearest(found, kept))
     first, second, distances, variants = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return first, second, distances, variants
+    found = (
+        (first, second, distances, variants) if kept is None else _nearest((first, second, distances, variants), kept)
+    )
+    return start + found[0], found[1], found[2], found[3]
+
+
+def _nearest(found: tuple[Indices, Indices, Indices, Indices], kept: int) -> tuple[Indices, Indices, Indices, Indices]:
+    """Of the pairs of each first image the `kept` of least distance, of equal ones the earlier."""
+    first, second, distances, variants = found
+    order = np.lexsort([second, distances, first])
+    begins = np.searchsorted(first[order], first[order], side="left")
+    chosen = order[np.arange(len(order)) - begins < kept]
+    return first[chosen], second[chosen], distances[chosen], variants[chosen]

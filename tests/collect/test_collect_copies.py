@@ -13,6 +13,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from liftnet.collect.collect import collect
 from liftnet.collect.duplicates import choose_kept, detail, same_detail
 from liftnet.collect.sources.lists import read_csv
+from liftnet.core.ids import Components
 from liftnet.data.perceptual_hashes import SYMMETRIES, as_bits, near_pairs, perceptual_hashes
 
 PHOTOS = Path(__file__).resolve().parents[2] / "../shared/data/photos"
@@ -33,6 +34,41 @@ def test_near_pairs_are_all_there_are(images, most, threads):
     assert {tuple(pair): d for pair, d in zip(found.pairs.tolist(), found.distances.tolist(), strict=True)} == expected
     for (a, b), distance, variant in zip(found.pairs, found.distances, found.variants, strict=True):
         assert (images[a][variant] ^ images[b][0]).bit_count() == distance
+
+
+def test_of_many_that_are_near_the_nearest_stay_and_all_stay_tied():
+    """A thousand variants of one picture: some thousand pairs instead of half a million."""
+    generator = np.random.default_rng(0)
+    bits = np.full((1000, 2), 2**40 + 1, np.uint64)
+    bits[:, 0] ^= np.uint64(1) << generator.integers(0, 60, 1000).astype(np.uint64)
+    few, all_of_them = near_pairs(bits, 6, kept=8), near_pairs(bits[:200], 6)
+    assert len(all_of_them) == 200 * 199 // 2
+    assert 7900 < len(few) <= 8000
+    tied = Components()
+    for a, b in few.pairs.tolist():
+        tied.tie(str(a), str(b))
+    assert [len(members) for members in tied.members().values()] == [1000]
+    assert few.distances[:8].tolist() == sorted(few.distances[:8])
+
+
+def test_variants_of_one_motif_under_very_many_artists_are_placeholders(tmp_path, write_csv, quick, photo):
+    """They are not compared one by one, tie no artists into one group, and a few of them are what they were."""
+    motif = np.asarray(photo(3, (160, 120))).astype(int)
+    generator = np.random.default_rng(0)
+    pictures, rows = {}, []
+    for number in range(40):
+        noise = generator.normal(0, 6, motif.shape)
+        pictures[f"{number}.jpg"] = (Image.fromarray(np.clip(motif + noise, 0, 255).astype(np.uint8)), {})
+        rows.append({"artist": f"Artist {number}", "work": f"Work {number}", "image": f"{number}.jpg"})
+    for number in range(6):
+        pictures[f"own{number}.jpg"] = (photo(50 + number, (160, 120)), {})
+        rows.append({"artist": f"Artist {number}", "work": "Own", "image": f"own{number}.jpg"})
+    found = collected(tmp_path, write_csv, quick, pictures, rows)
+    statuses = [row["status"] for row in found]
+    assert statuses[:40] == ["placeholder"] * 40
+    assert "looks like it under more than 16" in found[0]["reason"]
+    assert statuses[40:] == ["ok"] * 6
+    assert len({row["group_id"] for row in found[40:]}) == 6
 
 
 def test_tiles_do_not_matter(monkeypatch):
