@@ -1,12 +1,21 @@
-"""CSV of others, record by record: a file without line ends, or with a quote that is never closed, fills no memory."""
+"""CSV of others, as programs of tables save it, record by record.
+
+A file without line ends, or with a quote that is never closed, fills no memory.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
+from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import CSV_LINE_CHARACTERS, CSV_LINES_OF_A_RECORD
+from liftnet.core.opening import only_files
 
 
 class CsvRecords:
@@ -17,11 +26,12 @@ class CsvRecords:
     Args:
         file: Opened with `newline=""`.
         strict: Whether a quote in the middle of a cell is an error.
+        delimiter: What divides cells.
     """
 
-    def __init__(self, file: TextIO, strict: bool = True) -> None:
+    def __init__(self, file: TextIO, strict: bool = True, delimiter: str = ",") -> None:
         self._file, self._lines_of_record = file, 0
-        self._reader = csv.reader(self._lines(), strict=strict)
+        self._reader = csv.reader(self._lines(), strict=strict, delimiter=delimiter)
 
     @property
     def line(self) -> int:
@@ -41,3 +51,50 @@ class CsvRecords:
             if self._lines_of_record > CSV_LINES_OF_A_RECORD:
                 raise csv.Error(f"a record of more than {CSV_LINES_OF_A_RECORD:,} lines; a quote may not be closed")
             yield line
+
+
+@contextmanager
+def open_csv(path: Path, strict: bool = True) -> Iterator[CsvRecords]:
+    """The records of a table, its header the first.
+
+    Its cells are divided by commas, semicolons or tabs, whatever stands most often in its first line, or what a line
+    `sep=;` before it says; its text is UTF-8, or UTF-16 by its first bytes.
+    """
+    with open(path, "rb", opener=only_files) as file:
+        encoding = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    with open(path, encoding=encoding, newline="", opener=only_files) as text:
+        first = text.readline(CSV_LINE_CHARACTERS)
+        told = re.fullmatch(r"sep=([,;\t])\s*", first)
+        if told is None:
+            text.seek(0)
+        delimiter = told[1] if told else max(",;\t", key=first.count)
+        yield CsvRecords(text, strict, delimiter)
+
+
+def table_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table in CSV by its columns: `columns` as they are spelt here, others in small letters.
+
+    Raises:
+        LiftnetError: It cannot be read, is not CSV, or lacks one of `columns`.
+    """
+    remedy, spelt = (
+        f"Save it as CSV in UTF-8 with the columns {', '.join(columns)}",
+        {one.lower(): one for one in columns},
+    )
+    try:
+        with open_csv(path) as records:
+            reader = iter(records)
+            found = [name.strip().lower() for name in next(reader, [])]
+            header = [spelt.get(name, name) for name in found]
+            rows = [dict(zip(header, map(str.strip, row), strict=False)) for row in reader if any(map(str.strip, row))]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise LiftnetError(path, f"cannot be read as CSV in UTF-8 ({error})", remedy) from error
+    missing = [name for name in columns if name not in header]
+    if missing:
+        there = ", ".join(header)[:200] or "nothing"
+        raise LiftnetError(path, f"lacks the column {missing[0]!r}; its first line has: {there}", remedy)
+    short = next((row for row in rows if not set(columns) <= row.keys()), None)
+    if short is not None:
+        reason = f"has a row with less than the columns {', '.join(columns)}: {', '.join(short.values())[:200]!r}"
+        raise LiftnetError(path, reason, "Fill it in, or remove it")
+    return rows

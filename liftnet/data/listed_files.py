@@ -10,8 +10,8 @@ from pathlib import Path
 
 from liftnet.core.documents import DocumentError, parse_json
 from liftnet.core.errors import LiftnetError
-from liftnet.core.opening import only_files
 from liftnet.core.text import from_csv
+from liftnet.data.csv_lines import open_csv
 from liftnet.data.locations import is_address, place
 
 FILES = ("url", "image", "mask")  # columns of a list that name files
@@ -52,11 +52,8 @@ def names_in(text: str) -> list[str]:
 def _cells_of_csv(path: Path, columns: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """The cells that name files, each with the folder that a path in it is relative to."""
     templates = [columns[name] for name in FILES if name in columns]
-    with (
-        suppress(OSError, UnicodeDecodeError, csv.Error),
-        open(path, encoding="utf-8-sig", newline="", opener=only_files) as file,
-    ):
-        reader = csv.reader(file)
+    with suppress(OSError, UnicodeError, csv.Error), open_csv(path, strict=False) as records:
+        reader = iter(records)
         header = next(reader, [])
         own = [number for number, name in enumerate(header) if name.strip().lower() in FILES]
         for row in reader:

@@ -20,6 +20,7 @@ _HOST = re.compile(
     r"(?:www\.[^/\s]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:org|com|net|edu|gov|de|fr|it|uk|at|ch|nl|es|eu|jp|pl)(?::\d+)?)/\S",
     re.I,
 )
+_BENT_SCHEME = re.compile(r"\W*(?:https?|htp|htt)s?\s*[:;]?\s*/", re.I)
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -113,6 +114,8 @@ def near_miss(asked: str, path: Path) -> str:
         return "; it is a picture written into the list itself (data:); save it as a file"
     if asked.startswith("//") or _HOST.match(asked):
         return f"; if it is an address of the web, https:// is missing: https://{asked.lstrip('/')}"
+    if _BENT_SCHEME.match(asked):
+        return "; an address of the web begins with https:// and has nothing around it"
     if _DRIVE.match(asked):
         return "; it is a path of Windows (C:\\): give it relative to the list, or as this machine names it"
     if asked.startswith("~"):

@@ -5,7 +5,6 @@ A shape is a mesh, or an RGB-D recording of an object.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,9 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
-from liftnet.core.opening import only_files
 from liftnet.core.types import UInt8Array
 from liftnet.data.codes import split_in, split_named
+from liftnet.data.csv_lines import table_rows
 from liftnet.data.masks import read_mask
 from liftnet.data.pictures import picture_size, read_image, read_levels
 from liftnet.data.truth import TrueView
@@ -313,7 +312,7 @@ def shapenet_splits(root: Path) -> dict[str, dict[str, str]]:
     path = root / "all.csv"
     splits: dict[str, dict[str, str]] = {}
     if path.exists():
-        for row in _read_csv(path, ("synsetId", "modelId", "split")):
+        for row in table_rows(path, ("synsetId", "modelId", "split")):
             splits.setdefault(row["synsetId"].zfill(8), {})[row["modelId"]] = split_in(path, row["split"])
     return splits
 
@@ -326,21 +325,12 @@ def read_splits(path: Path) -> dict[str, dict[str, str]]:
     """
     if not path.exists():
         return {}
-    rows = {row["file"]: row for row in _read_csv(path, ("file", "split"))}
+    rows = {row["file"]: row for row in table_rows(path, ("file", "split"))}
     for row in rows.values():
         row["split"] = split_in(path, row["split"])
         if row.get("up") not in (None, "", "y", "z"):
             raise LiftnetError(path, f"has up = {row['up']!r} for {row['file']}", "Use y or z")
     return rows
-
-
-def _read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8-sig", opener=only_files) as file:
-        reader = csv.DictReader(file)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise LiftnetError(path, f"lacks the column {min(missing)!r}", f"Its columns are {', '.join(columns)}")
-        return list(reader)
 
 
 def write_shapes(out: Path, classes: Sequence[str], count: int, seed: int) -> pd.DataFrame:

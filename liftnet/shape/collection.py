@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
-from liftnet.core.opening import only_files
 from liftnet.core.types import FloatArray
 from liftnet.data.codes import split_in
+from liftnet.data.csv_lines import table_rows
 from liftnet.mesh.mesh import TriangleMesh
 from liftnet.mesh.reading import find_meshes, read_mesh
 
@@ -76,12 +75,8 @@ def _split_of(label: str, name: str) -> str:
 
 
 def _splits(table: Path) -> dict[tuple[str, ...], str]:
-    with open(table, newline="", encoding="utf-8-sig", opener=only_files) as file:
-        reader = csv.DictReader(file)
-        missing = {"class", "name", "split"} - set(reader.fieldnames or ())
-        if missing:
-            raise LiftnetError(table, f"lacks the column {min(missing)!r}", "Its columns are class, name, split")
-        return {(row["class"], row["name"]): split_in(table, row["split"]) for row in reader}
+    rows = table_rows(table, ("class", "name", "split"))
+    return {(row["class"], row["name"]): split_in(table, row["split"]) for row in rows}
 
 
 @dataclass(frozen=True)

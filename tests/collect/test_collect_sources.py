@@ -10,6 +10,8 @@ from liftnet.collect.sources.directories import read_directory
 from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
 from liftnet.collect.sources.records import SourceRecord, join_sources, size, year
 from liftnet.core.errors import LiftnetError
+from liftnet.data.csv_lines import table_rows
+from liftnet.data.listed_files import local_files
 from liftnet.data.locations import Location, near_miss
 from liftnet.data.picture_formats import SUFFIXES
 
@@ -64,7 +66,10 @@ def test_two_spellings_of_an_umlaut_are_one_artist(tmp_path):
     [
         ("", "lacks the column artist, work, url"),
         ("artist,work\nA,W\n", "lacks the column url"),
-        ("artist;work;image\nA;W;x.jpg\n", "divided by commas"),
+        ("artist;work;image,x\nA;W;x.jpg\n", "lacks the column url"),
+        ("<html>", "is a page in HTML"),
+        ('[{"artist": "A"}]', "is JSON, not CSV"),
+        ("PK\x03\x04", "is a workbook of Excel"),
         ("work,image\nW,x.jpg\n", "lacks the column artist; its first line has: work, image"),
         ("artist,work,image,image\nA,W,x,y\n", "column image twice"),
         ("artist,work,image\n", "no rows"),
@@ -74,6 +79,41 @@ def test_two_spellings_of_an_umlaut_are_one_artist(tmp_path):
 def test_unusable_lists_say_why(tmp_path, text, message):
     with pytest.raises(LiftnetError, match=message):
         read_csv(text_file(tmp_path, text))
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_tables_as_programs_save_them(tmp_path, mark, encoding, end):
+    text = f'Artist,Work,Image,artist_died{end}Käthe,"Two; or{end}three,\t",x.jpg,1945.0{end}'
+    text = text.replace("three,", "three~").replace(",", mark).replace("~", ",")
+    first = "\ufeff" if encoding == "utf-16-be" else ""
+    for start in ("", f"sep={mark}\r\n"):
+        path = tmp_path / "list.csv"
+        path.write_bytes((first + start + text).encode(encoding))
+        (row,) = read_csv(path).rows
+        assert (row.artist, row.work, row.image.given, row.artist_died) == ("Käthe", "Two; or three,", "x.jpg", 1945)
+        (tmp_path / "x.jpg").touch()
+        assert [found.name for found in local_files(path)] == ["x.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("File;Split\na;test\n".encode("latin-1"), None),
+        ("File\tsplit\na\ttest\n".encode("utf-16"), None),
+        ("file,split\nBüste,test\n".encode("latin-1"), "cannot be read as CSV in UTF-8"),
+        (b"file\na\n", "lacks the column 'split'; its first line has: file"),
+        (b"file,split\na\n", "a row with less than the columns"),
+    ],
+)
+def test_other_tables_of_a_user_are_read_alike(tmp_path, content, message):
+    (tmp_path / "splits.csv").write_bytes(content)
+    if message is None:
+        assert table_rows(tmp_path / "splits.csv", ("file", "split")) == [{"file": "a", "split": "test"}]
+        return
+    with pytest.raises(LiftnetError, match=message):
+        table_rows(tmp_path / "splits.csv", ("file", "split"))
 
 
 def test_a_missing_list_and_one_in_latin_1_say_why(tmp_path):

@@ -34,7 +34,12 @@ LIGHT = {
     *(f"liftnet.core.{name}" for name in ("documents", "errors", "limits", "log", "opening", "text")),
 }  # what plans a run
 LIGHT |= {"liftnet.data", *(f"liftnet.data.{name}" for name in ("folders", "layouts", "listed_files", "locations"))}
-LIGHT |= {"liftnet.data.mask_folders", "liftnet.data.mask_names", "liftnet.data.picture_formats"}
+LIGHT |= {
+    "liftnet.data.csv_lines",
+    "liftnet.data.mask_folders",
+    "liftnet.data.mask_names",
+    "liftnet.data.picture_formats",
+}
 DRKFS_LIBRARY = {"DRKFS", "MetricSettings", "Target"}  # what stages may use of drkfs, from the package itself
 METRIC_KNOWS = {"core", "geometry", "mesh", "rasteriser", "models", "drkfs"}
 

@@ -26,12 +26,23 @@ from liftnet.core.limits import CELL_CHARACTERS, LIST_CHARACTERS, LIST_ROWS
 from liftnet.core.log import get_logger
 from liftnet.core.opening import only_files
 from liftnet.core.text import for_csv, from_csv
-from liftnet.data.csv_lines import CsvRecords
+from liftnet.data.csv_lines import open_csv
 from liftnet.data.listed_files import FOLDER, folder_of_list
 from liftnet.data.parquet_limits import open_parquet
 from liftnet.data.schemas import in_groups
 
 LOG = get_logger("collect")
+_SAVE = "Save it as CSV in UTF-8"
+_OTHER_KINDS = (
+    (b"PK\x03\x04", "a workbook of Excel or LibreOffice, or another ZIP archive", _SAVE),
+    (b"\xd0\xcf\x11\xe0", "a workbook of old Excel", _SAVE),
+    (b"\x1f\x8b", "compressed by gzip", "Unpack it"),
+    (b"PAR1", "a Parquet file", "Let its name end in .parquet"),
+    (b"SQLite format 3", "a database", _SAVE),
+    (b"<", "a page in HTML or XML", _SAVE),
+    (b"{", "JSON", _SAVE),
+    (b"[", "JSON", _SAVE),
+)
 LIST = pa.schema(
     [*((column, pa.string()) for column in TEXT), ("artist_died", pa.int32()), ("expected_bytes", pa.int64())]
 )
@@ -141,9 +152,9 @@ def as_row(row: SourceRecord) -> dict[str, Any]:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
+    _refuse_other_kinds(path)
     try:
-        with open(path, encoding="utf-8-sig", newline="", opener=only_files) as file:
-            reader = CsvRecords(file)
+        with open_csv(path) as reader:
             records = iter(reader)
             header = [column.strip().lower() for column in next(records, [])]
             _check_header(path, header)
@@ -151,8 +162,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
             rows = _bounded(path, given)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise LiftnetError(path, "does not exist", "Give the path of a CSV file of sources") from error
-    except UnicodeDecodeError as error:
-        raise LiftnetError(path, f"is not UTF-8 text ({error.reason})", "Save it as CSV in UTF-8") from error
+    except UnicodeError as error:
+        reason = f"is not UTF-8 text ({getattr(error, 'reason', error)})"
+        raise LiftnetError(path, reason, _SAVE) from error
     except csv.Error as error:
         raise LiftnetError(path, f"is not valid CSV (line {reader.line}: {error})", "Mend that line") from error
     except OSError as error:
@@ -160,6 +172,18 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     if not rows:
         raise LiftnetError(path, "has no rows below its header", "Add a row for each image")
     return rows
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Name what a list is that is no text; a file that cannot be opened is left to who reads it."""
+    try:
+        with open(path, "rb", opener=only_files) as file:
+            start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except OSError:
+        return
+    for begin, kind, remedy in _OTHER_KINDS:
+        if start.startswith(begin):
+            raise LiftnetError(path, f"is {kind}, not CSV", remedy)
 
 
 def _bounded(path: Path, given: Iterable[dict[str, str]]) -> list[dict[str, str]]:
@@ -225,7 +249,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     if "url" not in header and "image" not in header:
         lacking.append("url (or image)")
     if lacking:
-        hint = "Its cells must be divided by commas" if ";" in found else "Name the columns in its first line"
+        hint = "Name the columns in its first line"
         raise LiftnetError(path, f"lacks the column {', '.join(lacking)}; its first line has: {found}", hint)
     twice = next((column for column in sorted(COLUMNS) if header.count(column) > 1), None)
     if twice:
