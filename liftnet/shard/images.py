@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from liftnet.core.log import progress
 from liftnet.data.codes import SPLITS, ImageStatus
 from liftnet.data.licences import allowed, spdx
 from liftnet.data.pictures import exif_tags
+from liftnet.data.published_addresses import public_address, public_text
 from liftnet.data.schemas import IMAGE, IMAGES, MANIFEST, PAIRS, read_batches
 from liftnet.data.shards import cut, shard_files
 from liftnet.shard.leakage import withheld_images
@@ -26,12 +27,7 @@ from liftnet.shard.settings import FileSettings, ShardSettings
 WITH_EXIF, WITH_POSITION = b"liftnet.files_with_exif", b"liftnet.files_with_position"
 _GPS = 0x8825  # EXIF 2.32: the tag that leads to the position
 ADDRESSES = ("page_url", "image_url", "final_url", "mask_url", "license_url")
-# What an address may give away that is nobody's business: where files lay on the maker's disk, users and keys.
-_SECRETS = (
-    (r"^(?:file:/*|~|/|\\\\|[A-Za-z]:[/\\]).*?([^/\\]*)$", r"\1"),
-    (r"^([A-Za-z][\w+.-]*://)[^/?#@]*@", r"\1"),
-    (r"(?i)([?&](?:api_?key|key|token|access_token|auth|password|sig|signature|x-amz-[\w-]+)=)[^&#]*", r"\1removed"),
-)
+TEXTS = ("reason", "mask_reason")  # sentences that may name addresses
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ def collected_rows(manifest: pa.Table, refused: Mapping[str, Refusal]) -> pa.Tab
     """The manifest as it is published: every row asked for, in its order.
 
     Images that are left out have the status and the reason of that; licences are read where `collect` had not done so;
-    addresses lose local folders, names of users and keys.
+    addresses lose local folders, names of users, fragments and what only their server knows.
     """
     ids = manifest.column("image_id").to_pylist()
     found = [refused.get(image) if image else None for image in ids]
@@ -130,7 +126,8 @@ def collected_rows(manifest: pa.Table, refused: Mapping[str, Refusal]) -> pa.Tab
     for name, given in (("status", [r and r.status for r in found]), ("reason", [r and r.reason for r in found])):
         columns[name] = pc.coalesce(pa.array(given, pa.string()), columns[name].combine_chunks())
     columns["license_spdx"] = pa.array(identifiers(manifest), pa.string())
-    columns |= {name: _without_secrets(columns[name]) for name in ADDRESSES}
+    columns |= {name: _published(columns[name], public_address) for name in ADDRESSES}
+    columns |= {name: _published(columns[name], public_text) for name in TEXTS}
     return pa.table([columns[name] for name in MANIFEST.names], schema=MANIFEST)
 
 
@@ -139,10 +136,9 @@ def stored_rows(collected: pa.Table) -> pa.Table:
     return collected.filter(pc.equal(collected.column("status"), "ok")).sort_by("image_id")
 
 
-def _without_secrets(addresses: pa.ChunkedArray) -> pa.ChunkedArray:
-    for pattern, replacement in _SECRETS:
-        addresses = pc.replace_substring_regex(addresses, pattern=pattern, replacement=replacement)
-    return addresses
+def _published(values: pa.ChunkedArray, shown: Callable[[str], str]) -> pa.Array:
+    """The values of a column of addresses or sentences as they are published."""
+    return pa.array([None if value is None else shown(value) for value in values.to_pylist()], pa.string())
 
 
 def in_works(rows: pa.Table, works: set[str]) -> pa.Table:

@@ -166,12 +166,44 @@ def test_addresses_keep_no_secrets(published):
         ("file:///home/ada/1.jpg", "1.jpg"),
         (r"C:\Users\ada\1.jpg", "1.jpg"),
         ("~/1.jpg", "1.jpg"),
-        ("https://h.org/a@b.jpg?x=1&Token=abc#t", "https://h.org/a@b.jpg?x=1&Token=removed#t"),
+        ("https://h.org/a@b.jpg?x=1&Token=abc#t", "https://h.org/a@b.jpg?x=1&Token=removed"),
+        ("https://u:p@ss@h.org:81/a.jpg", "https://h.org:81/a.jpg"),
+        ("https://h.org/a;jsessionid=9/b.jpg;c", "https://h.org/a;jsessionid=removed/b.jpg;c=removed"),
+        ("https://h.org/a.jpg#access_token=abc", "https://h.org/a.jpg"),
+        ("https://h.org/?s3cret", "https://h.org/?removed"),
+        ("https://h.org/?id=eyJhbGciOi.eyJz.c2ln&title=Le+Penseur", "https://h.org/?id=removed&title=Le+Penseur"),
+        ("https://h.org/?%61uth_token=a;sessionid=b", "https://h.org/?%61uth_token=removed&sessionid=removed"),
+        ("https://h.org/?file=http://u:p@i.org/a.jpg", "https://h.org/?file=removed"),
+        ("http://[::1]/a.jpg?w=300", "http://[::1]/a.jpg?w=300"),
+        ("//u:p@h.org/a.jpg", "//h.org/a.jpg"),
+        *(
+            (f"https://h.org/a.jpg?id=7&{name}=abc", f"https://h.org/a.jpg?id=7&{name}=removed")
+            for name in (
+                *("auth_token", "X-Goog-Signature", "X-Amz-Credential", "client_secret", "jwt", "sessionid", "sid"),
+                *("Policy", "Key-Pair-Id", "se", "sig", "hash", "email", "user", "PHPSESSID", "apikey", "code"),
+            )
+        ),
     ],
 )
 def test_addresses_as_published(address, shown):
     rows = pa.Table.from_pylist([{"image_id": "a", "image_url": address}], MANIFEST)
     assert collected_rows(rows, {}).column("image_url").to_pylist() == [shown]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("the same image as 12 (https://h.org/a.jpg?jwt=x)", "the same image as 12 (https://h.org/a.jpg?jwt=removed)"),
+        ("the file does not exist: /home/ada/photos/1.jpg", "the file does not exist: 1.jpg"),
+        ("a link to ../x/y.jpg, which does not exist", "a link to ../x/y.jpg, which does not exist"),
+        ("10 and/or 3/4 px at 60 px/s", "10 and/or 3/4 px at 60 px/s"),
+        (None, None),
+    ],
+)
+def test_reasons_as_published(reason, shown):
+    rows = pa.Table.from_pylist([{"image_id": "a", "reason": reason, "mask_reason": reason}], MANIFEST)
+    published = collected_rows(rows, {})
+    assert (published["reason"].to_pylist(), published["mask_reason"].to_pylist()) == ([shown], [shown])
 
 
 class Page(HTMLParser):
