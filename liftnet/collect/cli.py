@@ -12,7 +12,13 @@ from pydantic import create_model
 
 from liftnet.collect.catalogues import CATALOGUES
 from liftnet.collect.catalogues.base import ListSettings
-from liftnet.collect.settings import CollectSettings, FetchSettings, ManifestSettings, QuerySettings
+from liftnet.collect.settings import (
+    CollectSettings,
+    FetchSettings,
+    ManifestSettings,
+    PermissionSettings,
+    QuerySettings,
+)
 from liftnet.core.command import Subparsers, add_command, add_stage
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import duration, get_logger
@@ -78,6 +84,14 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     ):
         group.add_argument(option, type=Path, nargs="+", default=[], metavar=metavar, help=text)
     group.add_argument(
+        "--trusted-folder",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="folders that the lists may take files from, besides their own and permissions.allow_folder",
+    )
+    group.add_argument(
         "--museum", type=Path, metavar="FOLDER", help="synthetic museum, scraped over HTTP from a server of our own"
     )
 
@@ -95,7 +109,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     from liftnet.collect.fetch.plan import plan, shown
 
     settings = settings_from(arguments, FetchSettings)
-    sources = sources_from(arguments)
+    sources = sources_from(arguments, settings.permissions)
     _ask_for_contact(sources, settings)
     table = plan(sources, arguments.out, settings, write=not arguments.dry_run)
     LOG.info("the plan; nobody has been asked yet\n%s", shown(table))
@@ -124,15 +138,19 @@ def _run(arguments: argparse.Namespace) -> None:
 
     start = time.monotonic()
     settings = settings_from(arguments, CollectSettings)
-    sources = sources_from(arguments)
+    sources = sources_from(arguments, settings.permissions)
     _ask_for_contact(sources, settings)
     result = collect(sources, arguments.out, settings, arguments.threads)
     LOG.info("%s, after %s", result.summary(), duration(time.monotonic() - start))
     result.check_usable()
 
 
-def sources_from(arguments: argparse.Namespace) -> Sources:
+def sources_from(arguments: argparse.Namespace, permissions: PermissionSettings) -> Sources:
     """Read the lists that the options name, in the order csv, list, directory.
+
+    Args:
+        arguments: The options.
+        permissions: Which folders the lists' files may lie in.
 
     Raises:
         LiftnetError: None is named, or a museum beside others; or a list cannot be used.
@@ -141,7 +159,12 @@ def sources_from(arguments: argparse.Namespace) -> Sources:
     from liftnet.collect.sources.lists import read_csv, read_list, read_museum
     from liftnet.collect.sources.records import join_sources
 
-    readers = ((read_csv, arguments.csv), (read_list, arguments.list), (read_directory, arguments.directory))
+    allowed = [*arguments.trusted_folder, *map(Path, permissions.allow_folder)]
+    readers = (
+        (partial(read_csv, allowed=allowed), arguments.csv),
+        (partial(read_list, allowed=allowed), arguments.list),
+        (read_directory, arguments.directory),
+    )
     if arguments.museum is not None:
         if any(paths for _, paths in readers):
             raise LiftnetError("--museum", "is collected alone", "Collect the other sources into another folder")

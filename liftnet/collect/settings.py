@@ -51,6 +51,10 @@ class PermissionSettings(Settings):
         description="leave files whose server sends X-Robots-Tag: noai, noimageai, noml, noindex or noimageindex",
     )
     tdm_reservation: bool = Field(default=True, description="leave files whose server sends tdm-reservation: 1")
+    allow_folder: list[str] = Field(
+        default=[],
+        description="folders that files of a list may lie in, besides the list's own; / for all, if you trust it",
+    )
     allow_host: list[str] = Field(default=[], description="hosts (or host:port) that may have a private address")
 
 

@@ -89,7 +89,23 @@ class ImageStatus(Code):
     LICENCE_REJECTED = "licence_rejected", "the licence does not fit the profile"
     WITHHELD = "withheld", "it is tied to an image of another split"
     MISSING_FILE = "missing_file", "its file is gone"
+    SET_ASIDE = "set_aside", "set aside by its list"
+    BAD_ROW = "bad_row", "its row cannot be used"
+    UNSUPPORTED_FORMAT = "unsupported_format", "of a format that is not read"
+    UNREADABLE_FILE = "unreadable_file", "its file cannot be read"
+    PATH_REFUSED = "path_refused", "its path leads out of the folder of its list"
 
+
+OF_LISTS = frozenset(
+    {
+        ImageStatus.SET_ASIDE,
+        ImageStatus.BAD_ROW,
+        ImageStatus.UNSUPPORTED_FORMAT,
+        ImageStatus.UNREADABLE_FILE,
+        ImageStatus.PATH_REFUSED,
+    }
+)
+"""What a list may say of a row that is not to be fetched, in its column `problem`."""
 
 LEFT_OUT = (ImageStatus.LICENCE_REJECTED, ImageStatus.WITHHELD, ImageStatus.MISSING_FILE)
 """Why the dataset leaves out a stored image: its status in collected.parquet, and the reason of its pairs in TRIED."""

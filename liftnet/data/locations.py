@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from liftnet.core.text import printable
 
+EVERYWHERE = Path("/")  # below which all files of a list may lie
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _HOST = re.compile(
     r"(?:www\.[^/\s]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:org|com|net|edu|gov|de|fr|it|uk|at|ch|nl|es|eu|jp|pl)(?::\d+)?)/\S",
@@ -80,6 +81,35 @@ def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tup
         return Location(asked), ("bad_row", "the path has a NUL character")
     readings = [] if strict else [folder / reading for reading in _readings(asked)]
     return Location(asked, next(filter(_is_there, readings), folder / asked)), None
+
+
+@dataclass(frozen=True)
+class Within:
+    """The folders in which the files of a list may lie: a list of a stranger's reads nothing else of this machine.
+
+    Attributes:
+        folders: Without links.
+    """
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, *folders: Path) -> Within:
+        """These folders, whatever links lead to them."""
+        return cls(tuple(Path(os.path.realpath(folder.expanduser())) for folder in folders))
+
+    def refusal(self, place: Location) -> tuple[str, str] | None:
+        """Why a local file is not read: followed through all links, it lies elsewhere. None where it may be."""
+        if place.path is None:
+            return None
+        real = Path(os.path.realpath(place.path))
+        if any(real.is_relative_to(folder) for folder in self.folders):
+            return None
+        reason = (
+            "the file lies outside the folder of its list; if you trust the list, allow the file's folder with "
+            "collect.permissions.allow_folder (--permissions.allow-folder)"
+        )
+        return "path_refused", reason
 
 
 def is_address(asked: str) -> bool:

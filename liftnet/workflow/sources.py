@@ -75,7 +75,8 @@ class Sources:
             if named.is_file():
                 kind = "--list" if named.suffix == ".parquet" else "--csv"
             words += [str(named)] if words and kind == "--list" else [kind, str(named)]
-        return shlex.join(words)
+        trusted = [folder for entry in self.entries for folder in folders_of_entry(entry)]
+        return shlex.join([*words, *(["--trusted-folder", *trusted] if trusted else [])])
 
     def entry(self, name: str) -> Mapping[str, Any]:
         """The entry of `sources:` of a name.
@@ -108,6 +109,12 @@ def files_of_entry(entry: Mapping[str, Any]) -> list[str]:
     """The files that an entry of `sources:` is read from, so that its list follows them."""
     named = (value for key, value in entry.items() if key not in ("name", "kind"))
     return [without_braces(path) for path in named if isinstance(path, str) and Path(path).is_file()]
+
+
+def folders_of_entry(entry: Mapping[str, Any]) -> list[str]:
+    """The folders that an entry of `sources:` names, or in which its table lies: its list takes files from there."""
+    named = [str(entry["folder"])] if entry.get("folder") else []
+    return [*named, str(Path(entry["file"]).parent)] if entry.get("file") else named
 
 
 def settings_of_entry(entry: Mapping[str, Any]) -> str:

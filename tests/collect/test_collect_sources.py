@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from liftnet.collect.cli import add_sources, sources_from
+from liftnet.collect.settings import PermissionSettings
 from liftnet.collect.sources.directories import read_directory
 from liftnet.collect.sources.lists import read_csv, read_list, read_museum, write_list
 from liftnet.collect.sources.records import SourceRecord, join_sources, size, year
@@ -252,7 +253,10 @@ def test_what_is_written_is_read_back(tmp_path):
         SourceRecord(None, None, Location("http://e/y"), source="met", problem=("set_aside", "no artist is named")),
     )
     assert write_list(tmp_path / "far" / "l.parquet", iter(rows), tmp_path) == 3
-    assert read_list(tmp_path / "far" / "l.parquet").rows == rows
+    refused = read_list(tmp_path / "far" / "l.parquet").rows[1]
+    assert refused.problem is not None
+    assert refused.problem[0] == "path_refused"
+    assert read_list(tmp_path / "far" / "l.parquet", [tmp_path]).rows == rows
 
 
 def test_columns_as_pandas_writes_them_are_read(tmp_path):
@@ -308,7 +312,7 @@ def test_lists_are_joined_in_their_order_but_a_museum_stands_alone(tmp_path):
 def options(*words):
     parser = argparse.ArgumentParser()
     add_sources(parser)
-    return sources_from(parser.parse_args(list(map(str, words))))
+    return sources_from(parser.parse_args(list(map(str, words))), PermissionSettings())
 
 
 def test_several_lists_are_named_together_and_a_museum_alone(tmp_path):

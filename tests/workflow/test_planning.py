@@ -30,7 +30,7 @@ def test_lists_of_catalogues_come_before_the_users_own(tmp_path):
     (tmp_path / "sources.csv").touch()
     asked = Sources("out", None, (TABLE, MET))
     assert asked.files() == ["out/lists/mine.parquet", "out/lists/met.parquet"]
-    assert asked.options() == "--list out/lists/mine.parquet out/lists/met.parquet"
+    assert asked.options() == "--list out/lists/mine.parquet out/lists/met.parquet --trusted-folder ."
     both = Sources("out", str(tmp_path), (MET,))
     assert both.files() == ["out/lists/met.parquet"]
     assert both.options() == f"--list out/lists/met.parquet --csv {tmp_path}/sources.csv"

@@ -14,6 +14,7 @@ from liftnet.collect.sources.catalogue_data import csv_records
 from liftnet.collect.sources.records import COLUMNS, SourceRecord, rows_of
 from liftnet.core.errors import LiftnetError
 from liftnet.data.listed_files import filled, names_in
+from liftnet.data.locations import EVERYWHERE
 
 if TYPE_CHECKING:
     from liftnet.collect.sources.client import Client
@@ -61,7 +62,7 @@ class Table(Catalogue):
         needed = sorted(used | {column for column, _ in self.none_of})
         records = list(csv_records(self.path, needed))
         cells = [{ours: filled(theirs, record) for ours, theirs in self.columns.items()} for record in records]
-        rows = rows_of(self.path, [row | self.constants for row in cells], self.folder, "table")
+        rows = rows_of(self.path, [row | self.constants for row in cells], self.folder, "table", [EVERYWHERE])
         yield from (self._without(row, record) for row, record in zip(rows, records, strict=True))
 
     def _without(self, row: SourceRecord, record: Mapping[str, str]) -> SourceRecord:

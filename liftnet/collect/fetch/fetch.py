@@ -43,6 +43,7 @@ from liftnet.core.opening import only_files
 from liftnet.core.parallel import default_workers
 from liftnet.core.text import printable
 from liftnet.data.locations import near_miss
+from liftnet.data.pictures import open_picture
 from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
 LOG = get_logger("collect")
@@ -212,6 +213,8 @@ class _Fetcher:
         """Check and store what came, under a name made of its content."""
         limits = self.settings.pictures
         if request.what == "mask":  # brought to its image's size by `collect manifest`
+            with self.decoding:
+                open_picture(received.data, request.place.given, limits.max_pixels)
             file = f"downloads/masks/{hashlib.sha256(received.data).hexdigest()[:16]}"
             write_bytes(self.out / file, received.data)
             return replace(fetched, status="ok", raw_file=file, stored_bytes=len(received.data))

@@ -48,16 +48,18 @@ LIST = pa.schema(
 )
 
 
-def read_csv(path: Path) -> Sources:
+def read_csv(path: Path, allowed: Sequence[Path] = ()) -> Sources:
     """Read a CSV file of images; its relative paths are relative to its folder.
 
     Columns: artist, work, url or image, and optionally those of `COLUMNS`; docs/sources.md says what they hold. A cell
     of a number or a Wikidata id that is none is left empty, with a warning.
 
+    Files of rows must lie in the list's folder, or in one that is `allowed`; other rows say so and are not fetched.
+
     Raises:
         LiftnetError: The file is missing, not UTF-8, not CSV, empty, or lacks a column.
     """
-    return Sources("csv", path, rows_of(path, _read_rows(path), path.parent, "csv"))
+    return Sources("csv", path, rows_of(path, _read_rows(path), path.parent, "csv", allowed))
 
 
 def read_museum(folder: Path) -> Sources:
@@ -70,7 +72,7 @@ def read_museum(folder: Path) -> Sources:
     return Sources("museum", folder, rows_of(path, _read_rows(path), folder, "museum"))
 
 
-def read_list(path: Path) -> Sources:
+def read_list(path: Path, allowed: Sequence[Path] = ()) -> Sources:
     """Read a list in Parquet (`*.parquet`) or, of any other ending, in CSV; the columns are those of `read_csv`.
 
     Relative paths of a list that `collect list` wrote are relative to the folder it was made of; those of any other
@@ -80,11 +82,11 @@ def read_list(path: Path) -> Sources:
         LiftnetError: The file is missing, is not Parquet or CSV, is empty, lacks a column or has one of a wrong type.
     """
     if path.suffix.lower() != ".parquet":
-        return read_csv(path)
+        return read_csv(path, allowed)
     rows, folder = _read_table(path)
     if not rows:
         raise LiftnetError(path, "has no rows", "Add a row for each image")
-    return Sources("list", path, rows_of(path, rows, folder, "list"))
+    return Sources("list", path, rows_of(path, rows, folder, "list", allowed))
 
 
 def write_list(path: Path, rows: Iterable[SourceRecord], folder: Path | None = None) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 
 from liftnet.core.log import get_logger
 from liftnet.core.text import name
-from liftnet.data.locations import Location, place
+from liftnet.data.codes import OF_LISTS, ImageStatus
+from liftnet.data.locations import Location, Within, place
 
 _WIKIDATA = re.compile(r"(?:https?://(?:www\.)?wikidata\.org/(?:wiki|entity)/)?(Q[1-9][0-9]*)/?")
 _YEAR = re.compile(r"(-?[0-9]{1,4})(?:-[0-9]{2}(?:-[0-9]{2})?)?")
@@ -41,6 +42,7 @@ TEXT = (
 )
 NUMBERS = ("artist_died", "expected_bytes")
 COLUMNS = frozenset((*TEXT, *NUMBERS))
+_LONGEST_REASON = 500  # characters that a list may say of a row
 _AS_GIVEN = ("page_url", "license", "license_url", "attribution", "source_id", "credit", "work_rights")
 LOG = get_logger("collect")
 
@@ -194,7 +196,9 @@ def _whole(value: object) -> str:
 _CHECKED = {"artist_died": year, "expected_bytes": size, "artist_wikidata": wikidata_id, "work_wikidata": wikidata_id}
 
 
-def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str) -> tuple[SourceRecord, ...]:
+def rows_of(
+    path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: str, allowed: Sequence[Path] = ()
+) -> tuple[SourceRecord, ...]:
     """The rows of a list from its cells.
 
     Args:
@@ -202,22 +206,35 @@ def rows_of(path: Path, rows: Iterable[Mapping[str, str]], folder: Path, kind: s
         rows: Cells by column.
         folder: What relative paths are relative to.
         kind: Of the list; the source of rows that name none.
+        allowed: Folders beside the list's own that its files may lie in; `/` allows all.
     """
+    within = Within.of(path.parent, *allowed)
     odd: Counter[str] = Counter()
-    records = tuple(_record(row, folder, kind, odd) for row in rows)
+    records = tuple(_record(row, folder, kind, odd, within) for row in rows)
     for column, count in sorted(odd.items()):
         what = "a Wikidata id" if column.endswith("wikidata") else "a whole number"
         LOG.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
     return records
 
 
-def _record(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str]) -> SourceRecord:
+def _problem_of_list(status: str, reason: str) -> tuple[str, str]:
+    """Why a list says that a row is not to be fetched; a word that is no status becomes part of the reason."""
+    reason = " ".join(reason.split())[:_LONGEST_REASON]
+    if status in OF_LISTS:
+        return status, reason or "set aside by the list"
+    told = f"its list calls it {status[:_LONGEST_REASON]!r}, which is no status of a list"
+    return ImageStatus.SET_ASIDE, f"{told}: {reason}" if reason else told
+
+
+def _record(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str], within: Within) -> SourceRecord:
     strict = kind == "museum"
     image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
     mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
+    image_problem = image_problem or within.refusal(image)
+    mask_problem = mask_problem or (within.refusal(mask) if mask else None)
     artist, work = name(row.get("artist")), name(row.get("work"))
     if row.get("problem"):
-        image_problem = row["problem"], row.get("problem_reason") or "set aside by the list"
+        image_problem = _problem_of_list(row["problem"], row.get("problem_reason") or "")
     elif artist is None or work is None or not image.given:
         missing = "artist" if artist is None else "work" if work is None else "url or image path"
         image_problem = "bad_row", f"the row has no {missing}"

@@ -1,0 +1,95 @@
+"""Lists of strangers: what their rows read of this machine, and what their words do."""
+
+import json
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from liftnet.collect.collect import collect
+from liftnet.collect.sources.lists import read_csv, read_list
+from liftnet.data.codes import OF_LISTS, ImageStatus
+from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.workflow.sources import folders_of_entry
+
+
+@pytest.fixture
+def stranger(tmp_path, jpeg):
+    """A list with photographs below it, and private files beside its folder."""
+    folder = tmp_path / "list"
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "passport.jpg").write_bytes(jpeg(1))
+    (tmp_path / "private" / "key").write_text("secret")
+    (folder / "photos").mkdir(parents=True)
+    for number in range(2, 6):
+        (folder / "photos" / f"{number}.jpg").write_bytes(jpeg(number))
+    (folder / "link.jpg").symlink_to(tmp_path / "private" / "passport.jpg")
+    (folder / "within.jpg").symlink_to(folder / "photos" / "3.jpg")
+    (folder / "deep").symlink_to(tmp_path / "private")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "key.png").write_text("secret")
+    return folder
+
+
+def write(folder, rows):
+    lines = ["artist,work,image,mask,problem,problem_reason", *(",".join(row) for row in rows)]
+    (folder / "sources.csv").write_text("\n".join(lines) + "\n")
+    return folder / "sources.csv"
+
+
+REFUSED = ["../private/passport.jpg", "link.jpg", "deep/passport.jpg", "photos/../../private/passport.jpg"]
+
+
+def test_no_row_reads_beyond_the_folder_of_its_list(stranger, tmp_path, quick):
+    outside = [*REFUSED, str(tmp_path / "private/passport.jpg"), f"file://{tmp_path}/private/passport.jpg"]
+    rows = [["A", f"W{number}", path, "", "", ""] for number, path in enumerate(outside)]
+    rows += [["B", "W", "photos/2.jpg", "../private/key", "", ""], ["C", "W", "within.jpg", "key.png", "", ""]]
+    rows += [["D", "W", "pipe.jpg", "", "", ""], ["D", "V", "photos/4.jpg", "", "", ""]]
+    result = collect(read_csv(write(stranger, rows)), tmp_path / "out", quick())
+    found = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
+    assert [row["status"] for row in found] == [*["path_refused"] * len(outside), "ok", "ok", "unreadable_file", "ok"]
+    assert "collect.permissions.allow_folder" in found[0]["reason"]
+    assert [row["mask_status"] for row in found[len(outside) :][:2]] == ["path_refused", "not_image"]
+    assert result.images == 3
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"secret" not in kept
+    assert not list((tmp_path / "out" / "downloads" / "masks").glob("*"))
+
+
+def test_a_folder_that_is_allowed_is_read(stranger, tmp_path):
+    rows = [["A", f"W{number}", path, "", "", ""] for number, path in enumerate(REFUSED)]
+    for allowed in (tmp_path / "private", tmp_path):
+        assert all(row.problem is None for row in read_csv(write(stranger, rows), [allowed]).rows)
+    assert all(row.problem is not None for row in read_csv(write(stranger, rows), [tmp_path / "priv"]).rows)
+
+
+def test_what_a_list_in_parquet_says_of_its_folder_opens_nothing(stranger, tmp_path):
+    table = pa.table({"artist": ["A"], "work": ["W"], "image": ["private/passport.jpg"]})
+    table = table.replace_schema_metadata({b"liftnet.folder": json.dumps(str(tmp_path))})
+    pq.write_table(table, stranger / "l.parquet")
+    (row,) = read_list(stranger / "l.parquet").rows
+    assert row.problem is not None
+    assert row.problem[0] == "path_refused"
+    (row,) = read_list(stranger / "l.parquet", [tmp_path]).rows
+    assert row.problem is None
+
+
+WORDS = ["ok", "dup_exact", "dup_near", "withheld", "http_200", "<script>alert(1)</script>", "x" * 5000, "\x1b[2J"]
+
+
+def test_no_word_of_a_row_ends_the_run_or_becomes_a_status(stranger, tmp_path, quick):
+    rows = [["A", f"W{n}", "photos/2.jpg", "", word, "<b>why</b>"] for n, word in enumerate([*WORDS, *OF_LISTS])]
+    rows.append(["B", "W", "photos/2.jpg", "", "", ""])
+    collect(read_csv(write(stranger, rows)), tmp_path / "out", quick())
+    found = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
+    expected = [*[ImageStatus.SET_ASIDE] * len(WORDS), *OF_LISTS, ImageStatus.OK]
+    assert [row["status"] for row in found] == expected
+    assert found[0]["reason"] == "its list calls it 'ok', which is no status of a list: <b>why</b>"
+    assert all(len(row["reason"]) < 1200 for row in found)
+
+
+def test_sources_of_a_configuration_allow_what_they_name():
+    assert folders_of_entry({"name": "a", "kind": "folder", "folder": "photos"}) == ["photos"]
+    assert folders_of_entry({"name": "a", "kind": "table", "file": "there/t.csv"}) == ["there"]
+    assert folders_of_entry({"name": "a", "kind": "commons"}) == []
