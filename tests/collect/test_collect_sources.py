@@ -417,7 +417,7 @@ def test_the_list_of_a_folder_is_read_back_as_the_folder_is(tmp_path):
 
     (tmp_path / "lists").mkdir()
     make_list(FolderSettings(folder=str(tmp_path / "photos")), tmp_path / "lists" / "sources.csv")
-    read = read_csv(tmp_path / "lists" / "sources.csv").rows
+    read = read_csv(tmp_path / "lists" / "sources.csv", [tmp_path / "photos"]).rows
     own = read_directory(tmp_path / "photos").rows
     assert [(row.artist, row.work, row.problem) for row in read] == [
         (row.artist, row.work, row.problem) for row in own
