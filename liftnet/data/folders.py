@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
+from liftnet.core.walking import walk
 from liftnet.data.mask_folders import mask_folders
 from liftnet.data.mask_names import masks_beside
 from liftnet.data.picture_formats import SUFFIXES, sniff
@@ -19,77 +20,11 @@ from liftnet.data.picture_formats import SUFFIXES, sniff
 LOG = get_logger("data")
 LONGEST_NAME = 160  # bytes of the stem of a result: endings and names of half-written files need the rest of 255
 SHOWN = 5  # names of a kind that are left out
-_OF_THE_SYSTEM = frozenset(  # what systems, cameras and programs keep beside files, in lower case
-    {
-        "@eadir",
-        "#recycle",
-        "@recycle",
-        "$recycle.bin",
-        "system volume information",
-        "lost+found",
-        "__macosx",
-        "thumbs.db",
-        "ehthumbs.db",
-        "desktop.ini",
-        "picasa.ini",
-        "icon\r",
-    }
-)
 
 
 def has_picture_suffix(path: PurePath) -> bool:
     """Whether the name of a file ends as one of a picture that is read."""
     return path.suffix.lower() in SUFFIXES
-
-
-@dataclass
-class Walk:
-    """What lies below a folder.
-
-    Attributes:
-        folder: The folder.
-        files: All files, links to nothing among them, in the order of their paths.
-        unreadable: Folders that could not be read.
-        passed_over: How many hidden files and folders, and such of the system, were passed over.
-    """
-
-    folder: Path
-    files: list[Path] = field(default_factory=list)
-    unreadable: list[Path] = field(default_factory=list)
-    passed_over: int = 0
-
-
-def walk(folder: Path) -> Walk:
-    """Look at all that lies below a folder.
-
-    Hidden files and folders (`.x`, so also `._x` and `.thumbnails`) and those of systems (`@eaDir`, `Thumbs.db`) are
-    passed over. Links are followed, and one that leads back up is not entered again.
-    """
-    found = Walk(folder)
-    seen: set[str] = set()
-
-    def unreadable(error: OSError) -> None:
-        found.unreadable.append(Path(error.filename))
-
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
-        real = os.path.realpath(root)
-        if real in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(real)
-        kept = sorted(entry for entry in folders if not _is_of_the_system(entry))
-        files = [entry for entry in names if not _is_of_the_system(entry)]
-        found.passed_over += len(folders) - len(kept) + len(names) - len(files)
-        folders[:] = kept
-        found.files += (Path(root) / entry for entry in files)
-    found.files.sort()
-    if found.passed_over:
-        LOG.info("%s: %d hidden files or folders passed over", printable(folder), found.passed_over)
-    return found
-
-
-def _is_of_the_system(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _OF_THE_SYSTEM
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.text import name, printable
-from liftnet.data.folders import Walk, has_picture_suffix, masks_among, walk
+from liftnet.core.walking import Walk, walk
+from liftnet.data.folders import has_picture_suffix, masks_among
 from liftnet.data.mask_folders import image_folders, mask_folders
 from liftnet.data.mask_names import is_image_folder
 

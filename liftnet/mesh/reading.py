@@ -15,6 +15,7 @@ import numpy as np
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.types import FloatArray, IntArray
+from liftnet.core.walking import tell_unreadable, walk
 from liftnet.mesh.formats import FORMATS, Format, MeshFile, refuse_large
 from liftnet.mesh.mesh import BadMeshError, Dropped, TriangleMesh, Up, check_mesh, clean_mesh
 from liftnet.mesh.polygons import triangulate
@@ -98,6 +99,8 @@ def read_mesh(
 def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> dict[str, Path]:
     """The mesh files below a folder, sorted, by their names: the path below it without suffix, "chair/a12".
 
+    Links are followed, hidden files passed over; folders that cannot be read are named in the log.
+
     Raises:
         LiftnetError: There is no such folder, no mesh in it, or two meshes differ in their suffix alone.
     """
@@ -105,8 +108,10 @@ def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> d
     if not folder.is_dir():
         raise LiftnetError(folder, "there is no such folder", "Give the folder that holds the meshes")
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
+    walked = walk(folder)
+    tell_unreadable(walked)
+    for path in walked.files:
+        if path.suffix.lower() not in suffixes or not path.is_file():
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
@@ -114,7 +119,9 @@ def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> d
             raise LiftnetError(folder, reason, "Rename one of them, or keep one of the formats")
         found[name] = path
     if not found:
-        raise LiftnetError(folder, f"no mesh in it ({', '.join(suffixes)})", "Give the folder that holds the meshes")
+        closed = f", and {len(walked.unreadable)} folders that cannot be read" if walked.unreadable else ""
+        reason = f"no mesh in it ({', '.join(suffixes)}){closed}"
+        raise LiftnetError(folder, reason, "Give the folder that holds the meshes")
     return found
 
 

@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from liftnet.core.errors import LiftnetError, nearest
+from liftnet.core.errors import BadImageError, LiftnetError, nearest
 from liftnet.core.log import get_logger
 from liftnet.core.text import printable
 from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.core.walking import entries
 from liftnet.data.folders import InputImage, has_picture_suffix
 from liftnet.data.mask_names import MaskIndex, near_miss
 from liftnet.data.masks import read_mask, write_mask
@@ -118,5 +119,8 @@ def folder_mask(place: InputImage, masks: Path, out: Path) -> tuple[Path | None,
 @lru_cache(1024)
 def _index(folder: Path, changed: int) -> MaskIndex:
     """The masks of a folder, looked up again when it has changed."""
-    files = folder.iterdir() if folder.is_dir() else ()
-    return MaskIndex(path for path in files if has_picture_suffix(path) and not path.name.startswith("."))
+    try:
+        files = entries(folder) if folder.is_dir() else []
+    except LiftnetError as error:
+        raise BadImageError(error.what, "unreadable_file", error.reason, error.remedy) from error
+    return MaskIndex(path for path in files if has_picture_suffix(path))

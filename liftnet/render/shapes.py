@@ -19,6 +19,7 @@ from liftnet.core.files import write_text
 from liftnet.core.ids import stable_fraction, stable_id, stable_seed
 from liftnet.core.log import get_logger, progress
 from liftnet.core.types import UInt8Array
+from liftnet.core.walking import entries
 from liftnet.data.codes import split_in, split_named
 from liftnet.data.csv_lines import table_rows
 from liftnet.data.masks import read_mask
@@ -258,7 +259,7 @@ def _split_of_folder(name: str) -> str | None:
 
 def _scanned(root: Path, settings: SetSettings, seed: int) -> Iterator[Shape]:
     """RGB-D recordings `<object>/{rgb,depth,mask}`, else meshes as in the set sketchfab; all of them test."""
-    found = [folder for folder in sorted(root.iterdir()) if is_recording(folder)]
+    found = [folder for folder in entries(root) if is_recording(folder)]
     for folder in found[: settings.scanned.max_objects]:
         own = stable_seed(seed, folder.name)
         make = partial(open_recording, folder)
@@ -422,7 +423,7 @@ def open_recording(folder: Path) -> Recording:
         BadMeshError: There are none, or its intrinsics cannot be used.
     """
     names = [
-        {path.stem for path in (folder / part).iterdir() if path.suffix.lower() in PICTURES}
+        {path.stem for path in entries(folder / part) if path.suffix.lower() in PICTURES}
         for part in ("rgb", "depth", "mask")
     ]
     shared = sorted(set.intersection(*names))
@@ -432,7 +433,7 @@ def open_recording(folder: Path) -> Recording:
 
 
 def _picture(folder: Path, name: str) -> Path:
-    return next(path for path in sorted(folder.iterdir()) if path.stem == name and path.suffix.lower() in PICTURES)
+    return next(path for path in entries(folder) if path.stem == name and path.suffix.lower() in PICTURES)
 
 
 def _camera(folder: Path, name: str) -> Camera:

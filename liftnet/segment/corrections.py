@@ -19,6 +19,7 @@ from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import csv_text, write_tables
 from liftnet.core.text import for_html
 from liftnet.core.types import BoolArray, UInt8Array
+from liftnet.core.walking import entries
 from liftnet.data.drawing import shrunk
 from liftnet.data.folders import has_picture_suffix
 from liftnet.data.mask_names import image_stems
@@ -58,7 +59,7 @@ def read_corrections(folder: Path, rows: Sequence[Mapping[str, Any]], min_covera
     """
     if not folder.is_dir():
         raise LiftnetError(folder, "is no folder", "Name the folder that holds the corrected masks")
-    files = sorted(path for path in folder.iterdir() if has_picture_suffix(path) and not path.name.startswith("."))
+    files = [path for path in entries(folder) if has_picture_suffix(path)]
     if not files:
         raise LiftnetError(folder, "holds no masks", "Put the corrected masks there, named <image_id>.png")
     stored = {row["image_id"]: row for row in rows if row["status"] == "ok"}

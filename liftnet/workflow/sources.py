@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from liftnet.core.errors import LiftnetError
-from liftnet.data.folders import walk
+from liftnet.core.walking import walk
 from liftnet.data.listed_files import local_files
 from liftnet.workflow.user_paths import json_without_braces, without_braces
 

@@ -2,10 +2,12 @@ import os
 
 import pytest
 
-from liftnet.core.errors import LiftnetError
-from liftnet.data.folders import files_below, find_images, pictures_below
+from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.walking import entries
+from liftnet.data.folders import InputImage, files_below, find_images, pictures_below
 from liftnet.data.layouts import UNKNOWN, read_layout
 from liftnet.data.mask_folders import MaskFinder
+from liftnet.models.photograph_masks import folder_mask
 
 
 def touch(*paths):
@@ -130,3 +132,19 @@ def test_masks_are_told_from_photographs_by_how_folders_lie(tmp_path, name):
     assert {known.layout.artist_and_work(path) for path in known.photographs} == works
     assert not photographs & known.masks
     assert photographs | known.masks == set(pictures_below(folder))
+
+
+def test_a_folder_that_cannot_be_listed_is_named_with_its_remedy(tmp_path, monkeypatch):
+    touch(tmp_path / "b.jpg", tmp_path / ".c.jpg", tmp_path / "a.jpg")
+    assert [path.name for path in entries(tmp_path)] == ["a.jpg", "b.jpg"]
+
+    def listdir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.raises(LiftnetError, match=r"cannot be read \(Permission denied\).*Check its permissions"):
+        entries(tmp_path)
+    photograph = InputImage(tmp_path / "b.jpg", tmp_path / "out" / "b")
+    with pytest.raises(BadImageError) as error:
+        folder_mask(photograph, tmp_path, tmp_path / "out")
+    assert error.value.status == "unreadable_file"

@@ -372,6 +372,10 @@ def test_gltf_strips_and_fans(tmp_path, indexed):
         assert face_areas(mesh).sum() == pytest.approx(area, rel=1e-6)
         normals = np.cross(*np.diff(mesh.corners, axis=1).transpose(1, 0, 2))
         assert len(set(np.sign(normals[:, 2]))) == 1, "all wound alike"
+    for mode in (0, 1, 2, 3):
+        file.primitive["mode"] = mode
+        with pytest.raises(BadMeshError, match="points or lines, but no faces"):
+            load_mesh(file.write(tmp_path / "b.glb"))
 
 
 def test_gltf_morphs_stand_as_their_weights_say_and_the_node_has_the_last_word(tmp_path):

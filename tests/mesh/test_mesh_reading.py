@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -401,3 +402,28 @@ def test_real_meshes_are_read_as_trimesh_reads_them():
         assert len(read.mesh.faces) + read.dropped.flat + read.dropped.doubled == len(theirs.faces)
         assert face_areas(read.mesh).sum() == pytest.approx(theirs.area, rel=1e-3)
         assert np.ptp(read.mesh.vertices, axis=0) == pytest.approx(theirs.extents, abs=1e-3)
+
+
+def test_folders_of_meshes_are_walked_as_those_of_pictures_are(tmp_path, monkeypatch, caplog):
+    for name in ("a/b.stl", "closed/c.stl", ".hidden/d.stl", "__MACOSX/._b.stl"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_mesh(box(), tmp_path / "in" / name)
+    (tmp_path / "else").mkdir()
+    write_mesh(box(), tmp_path / "else" / "e.stl")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "else", target_is_directory=True)
+    (tmp_path / "in" / "a" / "up").symlink_to(tmp_path / "in", target_is_directory=True)
+    assert list(find_meshes(tmp_path / "in")) == ["a/b", "closed/c", "link/e"]
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with caplog.at_level("WARNING"):
+        assert list(find_meshes(tmp_path / "in")) == ["a/b", "link/e"]
+    assert "1 folders cannot be read" in caplog.text
+    assert "closed" in caplog.text
+    with pytest.raises(LiftnetError, match=r"no mesh in it .* and 1 folders that cannot be read"):
+        find_meshes(tmp_path / "in" / "closed")

@@ -184,6 +184,8 @@ class _Document:
 
     def _primitive(self, primitive: Tree, node: Tree, mesh: Tree, transforms: list[FloatArray]) -> Iterator[Piece]:
         mode, attributes = primitive.get("mode", _TRIANGLES), primitive.get("attributes", {})
+        if mode in _POINTS_AND_LINES and "POSITION" in attributes:
+            yield Piece(self.values(attributes["POSITION"], 3), triangles_of(np.zeros((0, 3), np.int64)))
         if mode in _POINTS_AND_LINES or "POSITION" not in attributes:
             return
         position = self.item("accessors", attributes["POSITION"])
