@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from liftnet.core.programs import find_program
 from liftnet.core.text import Lines, lines, one_line
 
 Item = TypeVar("Item")
@@ -97,7 +98,7 @@ def copied_to(path: Path | None) -> Iterator[None]:
         path.unlink()
     _flush()
     kept = os.dup(1), os.dup(2)
-    copying = subprocess.Popen(["tee", "-i", str(path)], stdin=subprocess.PIPE)
+    copying = subprocess.Popen([find_program("tee") or "/usr/bin/tee", "-i", str(path)], stdin=subprocess.PIPE)
     assert copying.stdin is not None
     for descriptor in (1, 2):
         os.dup2(copying.stdin.fileno(), descriptor)

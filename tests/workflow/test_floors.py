@@ -31,7 +31,8 @@ KNOWS = {
 FORBIDDEN_NAMES = {"run", "state", "parts", "facts", "rows", "work", "tried", "cut", "knobs", "received"}
 LIGHT = {
     "liftnet.core",
-    *(f"liftnet.core.{name}" for name in ("documents", "errors", "limits", "log", "opening", "text", "walking")),
+    *(f"liftnet.core.{name}" for name in ("documents", "errors", "limits", "log", "opening", "programs", "text")),
+    "liftnet.core.walking",
 }  # what plans a run
 LIGHT |= {"liftnet.data", *(f"liftnet.data.{name}" for name in ("folders", "layouts", "listed_files", "locations"))}
 LIGHT |= {

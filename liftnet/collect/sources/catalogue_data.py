@@ -62,7 +62,7 @@ def json_list(path: Path) -> Iterator[Any]:
     """
     decoder = json.JSONDecoder()
     with _open(path) as file:
-        buffer, place = file.read(CHUNK), 0
+        buffer, place = _more(path, file, CHUNK), 0
         if not buffer.lstrip().startswith("["):
             raise LiftnetError(path, "is not a list of records in JSON", "Name the file that the museum publishes")
         place = buffer.index("[") + 1
@@ -81,7 +81,7 @@ def json_list(path: Path) -> Iterator[Any]:
                 yield value
                 place = end
                 continue
-            more = file.read(max(CHUNK, len(buffer) - place))  # twice as much each time, or it took the square
+            more = _more(path, file, max(CHUNK, len(buffer) - place))  # twice as much each time, or it took the square
             if not more or len(buffer) - place > LONGEST_RECORD:
                 reason = f"is damaged ({fault})" if more else "ends in the middle of a record"
                 raise LiftnetError(path, reason, "Fetch it again") from fault
@@ -119,6 +119,13 @@ def json_files(folder: Path) -> Iterator[Any]:
             yield parse_json(_start_of(path))
         except (ValueError, OSError) as error:
             raise LiftnetError(path, f"is damaged ({error})", "Fetch the dump again") from error
+
+
+def _more(path: Path, file: TextIO, characters: int) -> str:
+    try:
+        return file.read(characters)
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise LiftnetError(path, f"is damaged ({error})", "Fetch it again") from error
 
 
 def _start_of(path: Path) -> bytes:
