@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from liftnet.core.errors import LiftnetError
-from liftnet.mesh.mesh import face_areas
+from liftnet.mesh.mesh import BadMeshError, face_areas
 from liftnet.mesh.reading import load_mesh, read_mesh
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "meshes"
