@@ -65,6 +65,11 @@ class Config(Settings):
     """Everything a run can be told; as shipped in config.yaml it is the demo."""
 
     results: str = Field("results", min_length=1, description="folder of all outputs")
+    take_over: bool = Field(
+        False,
+        description="let the photographs and sources of this one call take the place of those that the folder of "
+        "results is a run of",
+    )
     photos: str | None = Field(
         None,
         description="your photographs: a folder with sources.csv, a folder of artist/work/*.jpg, or a list (.csv or "

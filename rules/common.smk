@@ -11,7 +11,6 @@ import sys
 from functools import wraps
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import IncompleteCheckpointException
 
 # The folder of the Snakefile, wherever Snakemake runs: that of this workflow, not of one that uses it as a module.
@@ -26,17 +25,35 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
 )
 
-from liftnet.workflow import configuration, experiments, jobs, outputs, reconstruction, sources, user_paths
+from liftnet.workflow import configuration, experiments, jobs, outputs, reconstruction, remembered, results_folder
+from liftnet.workflow import sources, user_paths
 
-SCHEMA = HOME / "workflow" / "schemas" / "config.schema.yaml"
-config = user_paths.words_as_written(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")), sys.argv)
-config = configuration.load_configuration(config, SCHEMA)
+SCHEMA_FILE = HOME / "workflow" / "schemas" / "config.schema.yaml"
+SCHEMA = configuration.read_schema(SCHEMA_FILE)
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+IS_UNLOCKING = "--unlock" in sys.argv  # from which nothing that is refused may keep
+IS_UNLOCKED = "--nolock" in sys.argv
+config = configuration.load_configuration(user_paths.words_as_written(config, SCHEMA, sys.argv), SCHEMA_FILE)
+config["results"] = results_folder.results_path(config["results"])
+if not IS_UNLOCKING:
+    user_paths.check_words(sys.argv)
+    sources.Sources.of(config).check()
+    explicit = {} if IS_MODULE else workflow.config_settings.overwrite_config
+    explicit = user_paths.words_as_written(explicit, SCHEMA, sys.argv)
+    config, told = remembered.settings_of_call(config, explicit, SCHEMA, workflow.is_main_process)
+    if workflow.is_main_process:  # the call itself, and not one of its jobs
+        user_paths.tell(told)
+        asked = sources.Sources.of(config)
+        results_folder.check_results(asked.results, asked.folders(), HOME)
+        user_paths.tell("" if IS_UNLOCKED else results_folder.told_of_locks(asked.results))
+        user_paths.tell(asked.layout())
 
-RESULTS = user_paths.without_braces(config["results"].rstrip("/"), is_folder=True)
-SOURCES = sources.Sources(RESULTS, config["photos"], tuple(config["sources"]))
+RESULTS = user_paths.without_braces(config["results"], is_folder=True)
+SOURCES = sources.Sources.of({**config, "results": RESULTS})
 MUSEUM = SOURCES.is_museum
 MUSEUM_FOLDER = SOURCES.museum_folder
-RUN_CONFIG = f"{RESULTS}/run_config.yaml"
+RUN_CONFIG = f"{RESULTS}/{remembered.RECORD}"
+HELD = []  # the lock on the results, from the first job on
 PLANS = HOME / config["experiments"]["plans"]
 
 
@@ -127,8 +144,7 @@ def found_works():
 
 def match_environment():
     """The conda environment of `match`."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["match"]
-    name = jobs.environment_of_match(config["match"], schema)
+    name = jobs.environment_of_match(config["match"], SCHEMA["properties"]["match"])
     return f"../envs/{name}.yaml"
 
 
@@ -232,14 +248,15 @@ def museum_option():
 
 
 def record_config():
-    """Write the settings of this run, defaults included, beside its results."""
-    Path(RESULTS).mkdir(parents=True, exist_ok=True)
-    Path(RUN_CONFIG).write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    """Write the settings of this run, defaults included, beside its results, which are held until it ends."""
+    if not IS_UNLOCKED:
+        HELD.append(results_folder.hold(RESULTS))
+    remembered.record(config, RESULTS)
 
 
 def config_option():
     """Where the settings of this run are recorded; Snakemake does not run `onstart:` of a module."""
-    if not workflow.modifier.is_main_snakefile():
+    if IS_MODULE:
         return ""
     return f"--config {shlex.quote(RUN_CONFIG)}"
 
@@ -270,7 +287,7 @@ DEPTH_EXPERIMENTS = experiments.DepthExperiments(
     experiments.read_plan(PLANS / "depth.yaml"),
     experiments.Configured.of(config, MUSEUM),
 )
-DEPTH_EXPERIMENTS.check_overrides(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+DEPTH_EXPERIMENTS.check_overrides(SCHEMA)
 DRKFS_PLAN = experiments.read_plan(PLANS / "drkfs.yaml")
 RECONSTRUCTIONS = {
     place: reconstruction.ReconstructionExperiments(
@@ -280,4 +297,4 @@ RECONSTRUCTIONS = {
     )
     for place in ("", reconstruction.DEMO)
 }
-RECONSTRUCTIONS[""].check_overrides(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+RECONSTRUCTIONS[""].check_overrides(SCHEMA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,18 @@ def load_configuration(given: Mapping[str, Any], schema_file: Path) -> dict[str,
     Raises:
         LiftnetError: It breaks the schema; each key is named, with what is allowed there.
     """
-    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    schema = read_schema(schema_file)
     found = problems(given, schema)
     if found:
         raise LiftnetError("The configuration cannot be used", "".join(f"\n  - {line}" for line in found))
     return with_defaults(given, schema)
+
+
+@lru_cache(maxsize=1)
+def read_schema(file: Path) -> Schema:
+    """workflow/schemas/config.schema.yaml; read once, which takes a quarter of a second."""
+    schema: Schema = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return schema
 
 
 def problems(given: Mapping[str, Any], schema: Schema) -> list[str]:
@@ -69,6 +77,8 @@ def _described(error: ValidationError, schema: Schema) -> str:
         unknown = sorted(set(map(str, error.instance)) - set(known))
         hints = [repr(name) + _hint([*path, name], known, schema) for name in unknown]
         return f"{key}: unknown key {', '.join(hints)}; known keys are {', '.join(known)}"
+    if error.validator == "minLength" and not error.instance:
+        return f"{key}: is empty; name something, or leave it out"
     allowed = ", ".join(f"{name} {error.schema[name]}" for name in _LIMITS if name in error.schema)
     return f"{key}: {error.message}; allowed: {allowed}"
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.text import printable
 from liftnet.core.walking import walk
+from liftnet.data.layouts import read_layout
 from liftnet.data.listed_files import local_files
 from liftnet.workflow.user_paths import json_without_braces, without_braces
 
@@ -35,6 +37,20 @@ class Sources:
     photos: str | None
     entries: tuple[Mapping[str, Any], ...]
 
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Sources:
+        """What a configuration with all its defaults says."""
+        return cls(config["results"], config["photos"], tuple(config["sources"]))
+
+    def check(self) -> None:
+        """Refuse photographs that are not there.
+
+        Raises:
+            LiftnetError: They are not there, or the setting is empty.
+        """
+        if self.photos is not None:
+            self._photos_source()
+
     @property
     def is_museum(self) -> bool:
         """Whether the run collects the synthetic museum, since the user names nothing of his own."""
@@ -52,6 +68,30 @@ class Sources:
     def files(self) -> list[str]:
         """The files that other rules make for `collect`: the museum's list, or those asked of catalogues."""
         return [f"{self.museum_folder}/sources.csv"] if self.is_museum else self.lists()
+
+    def folders(self) -> list[str]:
+        """The folders of photographs that are looked through.
+
+        Raises:
+            LiftnetError: The user's photographs are not there.
+        """
+        named = self._photos_source() if self.photos is not None else None
+        own = [str(self.photos)] if named is not None and named.is_dir() else []
+        return own + [entry["folder"] for entry in self.entries if entry.get("folder")]
+
+    def layout(self) -> str:
+        """What the user's folder is taken for, in a line; empty without one.
+
+        Raises:
+            LiftnetError: It holds no photographs where some are looked for.
+        """
+        if self.photos is None or Path(self.photos).expanduser().is_file():
+            return ""
+        named = self._photos_source()
+        if named.is_file():
+            return f"{printable(named)} says what is collected, not the folder it lies in"
+        known = read_layout(named)
+        return known.summary(f"{len(known.masks)} masks")
 
     def state(self) -> str:
         """Changes when the user's list, a file that it names, or any in his folder comes, goes or changes; else empty.
@@ -93,7 +133,9 @@ class Sources:
 
     def _photos_source(self) -> Path:
         """The list or the folder that `photos:` names."""
-        photos = Path(str(self.photos)).expanduser()
+        if not self.photos:
+            raise LiftnetError("photos", "is empty", "Name a folder or a list, or leave it out for the built-in demo")
+        photos = Path(self.photos).expanduser()
         if not photos.exists():
             raise LiftnetError(
                 "photos",

@@ -32,6 +32,7 @@ FORBIDDEN_NAMES = {"run", "state", "parts", "facts", "rows", "work", "tried", "c
 LIGHT = {
     "liftnet.core",
     *(f"liftnet.core.{name}" for name in ("documents", "errors", "limits", "log", "opening", "programs", "text")),
+    "liftnet.core.files",
     "liftnet.core.walking",
 }  # what plans a run
 LIGHT |= {"liftnet.data", *(f"liftnet.data.{name}" for name in ("folders", "layouts", "listed_files", "locations"))}

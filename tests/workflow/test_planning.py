@@ -12,7 +12,7 @@ import yaml
 from liftnet.core.errors import LiftnetError
 from liftnet.workflow import jobs, outputs, sources
 from liftnet.workflow.sources import Sources
-from liftnet.workflow.user_paths import json_without_braces, without_braces, words_as_written
+from liftnet.workflow.user_paths import check_words, json_without_braces, without_braces, words_as_written
 
 SCHEMA = Path(__file__).resolve().parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 TABLE = {"name": "mine", "kind": "table", "file": "theirs.csv"}
@@ -123,11 +123,54 @@ def test_words_that_look_like_numbers_are_as_they_were_written():
         assert words_as_written(given, schema, argv) == {"photos": "007", "seed": 7}
     assert words_as_written(given, schema, []) == {"photos": "7", "seed": 7}
     assert words_as_written({"photos": None}, schema, []) == {"photos": None}
+    assert words_as_written({"photos": None}, schema, ["--config", "photos="]) == {"photos": ""}
+
+
+def test_words_that_mean_numbers_or_yes_and_no_are_so_where_the_schema_has_no_texts():
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    given = {
+        "take_over": "true",
+        "photos": "12",
+        "match": {"search": {"ratio": ".7", "mutual": "False", "device": "cpu"}},
+        "reconstruct": {"train": {"iterations": "1e3"}},
+        "render": {"reconstruction": {"voxels": ["16", "x"]}},
+    }
+    assert words_as_written(given, schema, []) == {
+        "take_over": True,
+        "photos": "12",
+        "match": {"search": {"ratio": 0.7, "mutual": False, "device": "cpu"}},
+        "reconstruct": {"train": {"iterations": 1000.0}},
+        "render": {"reconstruction": {"voxels": [16, "x"]}},
+    }
+
+
+def test_a_second_config_which_would_drop_the_first_is_refused():
+    check_words(["snakemake", "--config", "photos=a", "results=b", "-n"])
+    with pytest.raises(LiftnetError, match="--config: is given twice"):
+        check_words(["snakemake", "--config", "photos=a", "--config", "results=b"])
 
 
 def test_photographs_that_are_not_there_are_refused():
-    with pytest.raises(LiftnetError, match="photos: no/such does not exist"):
-        Sources("out", "no/such", ()).state()
+    Sources("out", None, ()).check()
+    for photos, words in (("no/such", "photos: no/such does not exist"), ("", "photos: is empty")):
+        with pytest.raises(LiftnetError, match=words):
+            Sources("out", photos, ()).check()
+
+
+def test_what_a_folder_of_photographs_is_taken_for_is_told(tmp_path):
+    own = Sources("out", str(tmp_path), ({"name": "mine", "kind": "folder", "folder": "others"}, MET))
+    with pytest.raises(LiftnetError, match=f"{tmp_path}: holds no files"):
+        own.layout()
+    for name in ("A/1/x.jpg", "A/1/x_mask.png", "A/2/y.jpg", "note.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    told = f"{tmp_path}: taken as artist/work/*: 2 photographs of 2 works by 1 artists, 1 masks"
+    assert own.layout() == told
+    assert own.folders() == [str(tmp_path), "others"]
+    (tmp_path / "sources.csv").touch()
+    assert own.layout() == f"{tmp_path}/sources.csv says what is collected, not the folder it lies in"
+    assert own.folders() == ["others"]
+    assert Sources("out", str(tmp_path / "sources.csv"), ()).layout() == Sources("out", None, ()).layout() == ""
 
 
 @pytest.mark.parametrize(("entries", "count"), [((), 0), ((MET, MET), 2)])
