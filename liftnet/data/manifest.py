@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftnet.data.schemas import MANIFEST, read_rows, read_table
+import pyarrow.compute as pc
+
+from liftnet.data.schemas import MANIFEST, open_table, read_rows, read_table
 from liftnet.data.truth import truth_files
 
 
@@ -41,6 +43,23 @@ def stored_images(root: Path, ids: Collection[str] | None = None) -> dict[str, S
         table = read_rows(path, MANIFEST, columns, "image_id", ids)
     rows = table.to_pylist()
     return {row["image_id"]: StoredImage(**row) for row in rows if row.pop("status") == "ok"}
+
+
+def tables_of_works(root: Path, folder: str) -> list[Path]:
+    """The tables `<folder>/<work_id>.parquet` of the works that a run has images of, by name.
+
+    Those of works that are no longer collected stay on the disk, and are not among them.
+
+    Raises:
+        LiftnetError: The manifest is missing or unreadable.
+    """
+    files = sorted((root / folder).glob("*.parquet"))
+    if not files:
+        return []
+    with open_table(root / "manifest.parquet", MANIFEST) as file:
+        rows = file.read(columns=["work_id", "status"])
+    works = set(rows.filter(pc.equal(rows.column("status"), "ok")).column("work_id").to_pylist())
+    return [path for path in files if path.stem in works]
 
 
 def truths_of(images: Mapping[str, StoredImage], folder: Path) -> dict[str, Path]:

@@ -24,7 +24,7 @@ from liftnet.core.parallel import map_threads
 from liftnet.core.settings import changed
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import SPLITS, PairReason
-from liftnet.data.manifest import StoredImage, stored_images
+from liftnet.data.manifest import StoredImage, stored_images, tables_of_works
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, read_batches, read_table
 from liftnet.verify.inputs import MaskFolder, list_values, read_matches
 from liftnet.verify.settings import ThresholdSettings, VerifySettings
@@ -98,7 +98,7 @@ def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) ->
     Raises:
         LiftnetError: A table cannot be read or the tables cannot be written.
     """
-    files = sorted((root / "pairs").glob("*.parquet"))
+    files = tables_of_works(root, "pairs")
     if not files:
         raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
     light = ["split", "kept", "reason", "n_inliers"]
@@ -242,7 +242,7 @@ def write_sweep(root: Path, museum: Path | None, tables: Path, settings: VerifyS
     Raises:
         LiftnetError: A table cannot be read, was made with another model, or the tables cannot be written.
     """
-    files = sorted((root / "pairs").glob("*.parquet"))
+    files = tables_of_works(root, "pairs")
     if not files:
         raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
     truth = None if museum is None else TrueViews(museum, stored_images(root).values())
