@@ -54,6 +54,14 @@ def lines(text: object) -> str:
     return printable(text).translate(_UNSEEN_BUT_LINES).replace("\n", "\n    ")
 
 
+def seen(value: object) -> object:
+    """A plain text with what is not seen as its code, its lines as they are; any other value, such as markup, itself.
+
+    The `finalize` of templates, since escaping HTML leaves ESC as it is.
+    """
+    return printable(value).translate(_UNSEEN_BUT_LINES) if type(value) is str else value
+
+
 def for_html(text: object) -> str:
     """For HTML, between tags and in quoted attributes."""
     return html.escape(one_line(text))

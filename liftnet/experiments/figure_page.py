@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.files import atomic_path, write_text
+from liftnet.core.text import seen
 from liftnet.data.drawing import data_uri
 from liftnet.mesh.mesh import TriangleMesh
 
@@ -59,7 +60,7 @@ def write_page(path: Path, title: str, caption: str, strips: list[Strip]) -> Non
         {"title": s.title, "rows": [(name, [(p.caption, data_uri(p.pixels)) for p in row]) for name, row in s.rows]}
         for s in strips
     ]
-    page = Environment(autoescape=True).from_string(template)
+    page = Environment(autoescape=True, finalize=seen).from_string(template)
     write_text(path, page.render(title=title, caption=caption, strips=shown))
 
 

@@ -17,6 +17,7 @@ from liftnet import __version__
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
+from liftnet.core.text import seen
 from liftnet.report.figures import (
     DepthFigure,
     chosen_kept,
@@ -78,6 +79,7 @@ def render(run: RunResults, frame: pd.DataFrame, settings: ReportSettings, seed:
     environment = Environment(
         loader=PackageLoader("liftnet", "report"),
         autoescape=True,  # names and captions come from the web
+        finalize=seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -14,7 +14,7 @@ import yaml
 
 from liftnet.core.files import atomic_path, write_text
 from liftnet.core.tables import csv_text, markdown_table
-from liftnet.core.text import for_markdown
+from liftnet.core.text import for_markdown, seen
 from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
 from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
 from liftnet.data.shards import TRIED_FILE
@@ -139,6 +139,7 @@ def _templates(autoescape: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("liftnet", "shard"),
         autoescape=autoescape,
+        finalize=seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

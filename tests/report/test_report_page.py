@@ -146,6 +146,8 @@ def test_samples_depend_on_ids_not_on_order(made_run):
 def test_a_run_that_only_collected_says_what_is_missing(tmp_path):
     write_table(tmp_path / "results" / "manifest.parquet", [{"status": "http_404"}], MANIFEST)
     write_report(tmp_path / "results", tmp_path / "report.html", ReportSettings())
+    assert list((tmp_path / "tables").glob("funnel.*"))
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["manifest.parquet"]  # only where --out says
     text = " ".join(" ".join(parse((tmp_path / "report.html").read_text()).text).split())
     for words in (
         "No tables of pairs yet",

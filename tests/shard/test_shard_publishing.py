@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import changed
 from liftnet.data.codes import LEFT_OUT, SPLITS
@@ -85,6 +86,35 @@ def test_pairs_of_an_image_that_is_no_longer_collected_are_left_out(run, tmp_pat
     tried = read_table(tmp_path / "dataset" / "tried.parquet", TRIED).to_pylist()
     assert {row["reason"] for row in tried if taken_back in row["pair_id"]} == {"not_collected"}
     assert verify_dataset(tmp_path / "dataset").count == 0
+
+
+SCRIPT = "<script>alert(1)</script>\x1b[2J\n[x](javascript:a)"
+
+
+def test_words_of_strangers_mean_nothing_in_what_is_published(run, tmp_path, capsys):
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    rows = read_table(root / "manifest.parquet", MANIFEST).to_pylist()
+    hostile = {"source": SCRIPT, "reason": SCRIPT, "license": SCRIPT, "artist": f"={SCRIPT}", "work": SCRIPT}
+    rows = [row | hostile | ({} if row["status"] == "ok" else {"status": SCRIPT}) for row in rows]
+    rows.append(rows[0] | {"status": SCRIPT, "image_id": None, "file": None})
+    write_table(root / "manifest.parquet", rows, MANIFEST)
+    write_dataset(root, tmp_path / "dataset", ShardSettings(licences=LicenceSettings(profile="research")))
+    card = (tmp_path / "dataset" / "README.md").read_text()
+    assert "&lt;script>alert(1)&lt;/script>" in card
+    assert "\\](javascript" in card
+    for name in ("README.md", "croissant.json", "ATTRIBUTION.html"):
+        text = (tmp_path / "dataset" / name).read_text()
+        assert "<script" not in text
+        assert "\x1b" not in text
+    statuses = json.loads((tmp_path / "dataset" / "croissant.json").read_text())["rai:dataCollectionMissingData"]
+    assert SCRIPT in statuses  # as it was, to who reads the JSON
+    with open(tmp_path / "dataset" / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
+        assert all(row["artist"].startswith("'=") for row in csv.DictReader(file))
+    assert main(["shard", "verify", "--dataset", str(tmp_path / "dataset")]) == 1  # one artist in all splits
+    said = capsys.readouterr().out
+    assert "<script>" in said
+    assert all(line.isprintable() for line in said.split("\n"))
 
 
 def test_an_unknown_licence_is_flagged_in_the_card(run, published, tmp_path):

@@ -10,6 +10,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
+from liftnet.core.text import seen
+
 LOCKED_MS = 300  # after a question is shown, during which no answer is taken: nobody has seen it yet
 SECONDS_A_QUESTION = 8  # for the page to say how long it takes
 
@@ -61,6 +63,7 @@ def page_text(content: PageContent) -> str:
     environment = Environment(
         loader=PackageLoader("liftnet.reconstruct", "study"),
         autoescape=True,
+        finalize=seen,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
