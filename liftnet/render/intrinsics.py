@@ -49,7 +49,11 @@ def read_intrinsics(folder: Path, size: Size) -> np.ndarray:
         if path.is_file():
             try:
                 found, of = _from_json(read_json(path))
-            except (LiftnetError, TypeError, ValueError, KeyError) as error:
+            except LiftnetError as error:
+                raise _bad(path, f"cannot be used (it {error.reason})") from error
+            except TypeError as error:  # null, or a list where a number must be
+                raise _bad(path, "cannot be used (there is something else where a number must be)") from error
+            except (ValueError, KeyError) as error:
                 raise _bad(path, f"cannot be used ({error})") from error
             return _checked(path, found, of, size)
     for name in COLMAP:
