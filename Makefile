@@ -1,14 +1,17 @@
 # make demo   the whole line on the built-in museum, in a virtual environment made here
 # make test   everything the tests need, then the whole suite, two files of tests at a time (WORKERS=8: eight)
 # make check  formatting, lint and types
+# make ... CONSTRAINTS=   newest versions instead of those in constraints.txt
 # make blender  Blender as a module, in .venv-blender, for render.orthographic.renderer=blender and for FBX files
 
 PYTHON ?= python3
 BLENDER_PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL = $(PIP) install $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable
 CORES ?= all
 WORKERS ?= 2
+CONSTRAINTS ?= constraints.txt
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test check blender browser clean
@@ -29,15 +32,15 @@ check: .venv/dev.stamp
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-.venv/run.stamp: pyproject.toml
+.venv/run.stamp: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("liftnet needs Python 3.11 or newer; name one with `make PYTHON=python3.12`")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing liftnet and what it needs into .venv (torch is large: some minutes) ..."
-	$(PIP) install --editable .
+	$(INSTALL) .
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp
-	$(PIP) install --editable .[dev]
+	$(INSTALL) .[dev]
 	@touch $@
 
 blender: .venv-blender/bin/.stamp
