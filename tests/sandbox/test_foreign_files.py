@@ -136,3 +136,8 @@ def test_nothing_that_is_no_picture_is_stored_as_one(watched):
     stored = [path for path in (box / "out").rglob("images/*") if path.is_file()]
     assert stored
     assert all(path.read_bytes()[:4] in (b"\xff\xd8\xff\xe0", b"\x89PNG") for path in stored)
+
+
+def test_no_private_file_is_taken_along(watched):
+    _, _, box, _ = watched
+    assert [path for path in (box / "out").rglob("*") if path.is_file() and SECRET in path.read_bytes()] == []
