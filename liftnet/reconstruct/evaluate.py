@@ -47,7 +47,7 @@ LOG = get_logger("reconstruct")
 VERSION = 1  # raised when the same reconstructions and settings give other values
 OK, PENALISED, EMPTY = "ok", "penalised", "empty"
 SECONDS = {  # of a processor for one reconstruction, measured; of DR-KFS for a million pixels
-    "emd": 0.36, "iou_flood": 0.15, "shape_google": 0.33, "lfd": 0.08, "mvcnn": 0.1, "drkfs": 1.0,
+    "emd": 0.36, "iou_flood": 0.15, "shape_google": 0.33, "lfd": 0.08, "mvcnn": 0.1, "drkfs": 2.4,
 }  # fmt: skip
 OTHER_SECONDS = 0.01
 
