@@ -21,9 +21,10 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import torch
 from measuring import machine, write_report
 
-from liftnet.core.files import atomic_path
+from liftnet.core.files import atomic_path, read_json
 from liftnet.core.tables import markdown_table
 from liftnet.data.schemas import RECONSTRUCTION_SCORES, write_table
 from liftnet.experiments.plan import read_plan
@@ -59,19 +60,26 @@ def keep_scores(rows: pd.DataFrame) -> None:
 
 def jobs_of(results: Path) -> Iterator[dict[str, Any]]:
     """A row a job that has ended: rule, run, seed, CPU seconds, most memory in MB, and the machine."""
-    where = machine("torch")
+    where = f"{machine('torch')}, {torch.backends.cpu.get_cpu_capability()}"
     for rule in WORK:
         for path in sorted([*results.glob(f"benchmarks/{rule}.tsv"), *results.glob(f"benchmarks/{rule}/*.tsv")]):
             found = RUN.match(path.stem)
             spent = pd.read_csv(path, sep="\t").iloc[-1]
+            steps = steps_s(results / "reconstruct" / "models" / path.stem) if rule.startswith("train_recon") else 0.0
             yield {
                 "rule": rule,
                 "run": found["run"] if found else "",
                 "seed": int(found["seed"]) if found else 0,
-                "cpu_s": round(float(spent["cpu_time"]), 1),
+                "cpu_s": round(max(float(spent["cpu_time"]), steps), 1),
                 "memory_mb": round(float(spent["max_rss"])),
                 "machine": where,
             }
+
+
+def steps_s(model: Path) -> float:
+    """CPU seconds of a model's steps: a job that was stopped and goes on has measured the rest of them only."""
+    config = model / "config.json"
+    return float(read_json(config)["training"]["cpu_seconds"]) if config.exists() else 0.0
 
 
 def gathered_jobs(results: Sequence[Path]) -> pd.DataFrame:
