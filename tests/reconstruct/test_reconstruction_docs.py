@@ -41,7 +41,7 @@ def test_drkfs_trains_a_network_of_ones_own_in_ten_lines():
         "true_vertices": [torch.tensor(solid.vertices, dtype=torch.float32) for solid in solids],
         "true_faces": [torch.tensor(solid.faces) for solid in solids],
         "optimiser": torch.optim.Adam(network.parameters(), 0.05),
-        "steps": 8,
+        "steps": 16,
     }
     before = network(names["pictures"])
     torch.manual_seed(0)

@@ -224,4 +224,4 @@ def test_hostile_names_stay_text_in_the_tables(tmp_path):
     simulate_study(tmp_path / "plan.json", tmp_path / "key.json", tmp_path / "voters", 3, VoterSettings(), 0)
     analyse_study(tmp_path / "plan.json", tmp_path / "key.json", tmp_path / "voters", tmp_path / "study")
     assert r"\textbackslash{}input\{x\}" in (tmp_path / "study.tex").read_text()
-    assert r"<b>\|" in (tmp_path / "study.md").read_text()
+    assert r"&lt;b>\|" in (tmp_path / "study.md").read_text()
