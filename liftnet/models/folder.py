@@ -146,8 +146,12 @@ def load_model(
     if sha256_of(weights) != head.sha256:
         raise LiftnetError(weights, f"is damaged, or does not belong to the {CONFIG} beside it", again)
     stored = tensor_shapes(weights)
-    with torch.device("meta"):  # shapes without memory: what config.json asks for may be far larger than the file
-        planned = _needed(kind.build(settings), stored)
+    try:
+        with torch.device("meta"):  # shapes without memory: what config.json asks for may be far larger than the file
+            planned = _needed(kind.build(settings), stored)
+    except (RuntimeError, ValueError) as error:  # of torch, at settings that no network can have
+        reason = str(error).splitlines()[0]
+        raise LiftnetError(folder / CONFIG, f"asks for a network that cannot be built ({reason})", again) from error
     _check_shapes(weights, stored, shapes_of(planned), f"a {kind.name}")
     network = kind.build(settings)
     network.load_state_dict(read_weights(weights, _needed(network, stored), f"a {kind.name}"), strict=False)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from byte_damage import damaged
 from torch import nn
 
 from liftnet.collect.sources.catalogue_data import csv_records, json_files, json_lines, json_list, without_html
@@ -98,24 +99,6 @@ KINDS = {  # name of the file: what makes it, what reads it
 }
 
 
-def damaged(data, generator):
-    """A few bytes changed, cut off, left out, doubled, or something put in."""
-    found, how = bytearray(data), generator.integers(5)
-    first, last = sorted(generator.integers(0, len(found), 2))
-    if how == 0:
-        for place in generator.integers(0, len(found), 4):
-            found[place] = generator.integers(256)
-    elif how == 1:
-        del found[first + 1 :]
-    elif how == 2:
-        del found[first:last]
-    elif how == 3:
-        found[last:last] = found[first:last]
-    else:
-        found[first:first] = PUT_IN[generator.integers(len(PUT_IN))]
-    return bytes(found)
-
-
 def fuzz(folder, name, seconds, seed=0):
     """What damaged files of a kind gave."""
     make, read = KINDS[name]
@@ -127,7 +110,7 @@ def fuzz(folder, name, seconds, seed=0):
     for number in range(10**9):
         if time.monotonic() > until and number >= 20:
             return seen
-        path.write_bytes(damaged(whole, generator))
+        path.write_bytes(damaged(whole, generator, PUT_IN))
         start = time.monotonic()
         try:
             read(path)
