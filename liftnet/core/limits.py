@@ -32,7 +32,8 @@ CSV_LINES_OF_A_RECORD = 1_000  # a cell in quotes may go over several
 TABLE_ROWS = 200_000_000  # of a Parquet file of others
 TABLE_CELL_BYTES = 64_000_000  # of a cell of it: an image as a file
 GROUP_BYTES = 2_000_000_000  # that a row group takes in memory: what is read at a time
-GROUPS_AND_COLUMNS = 1_000_000  # of a Parquet file: groups times columns
+GROUPS_AND_COLUMNS = 100_000  # of a Parquet file: groups times columns
+FOOTER_BYTES = 20_000_000  # of a Parquet file: what it says of its columns, 200 bytes each
 PAGES = 200_000  # of a Parquet file
 
 # Pictures that are alike

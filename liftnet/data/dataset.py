@@ -170,7 +170,7 @@ def open_shard(path: Path) -> pq.ParquetFile:
     try:
         check_parquet(path)
         file = pq.ParquetFile(path, memory_map=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Run `shard write` again") from error
     check_metadata(path, file.schema_arrow, DATASET)
     return file

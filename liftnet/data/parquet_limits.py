@@ -7,7 +7,6 @@ Parquet format 2.11, in Thrift's compact protocol), which is what the memory is 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,17 +20,15 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import GROUP_BYTES, GROUPS_AND_COLUMNS, PAGES, TABLE_CELL_BYTES, TABLE_ROWS
-from liftnet.core.opening import check_file
+from liftnet.core.opening import check_file, only_files
+from liftnet.data.parquet_footer import Column, DamagedFooterError, read_footer
+from liftnet.data.thrift import I32, STRUCT, Compact, DamagedThriftError, Fields, optional, required
 
 _HEAD_BYTES = 1 << 16  # of the head of a page; statistics are cut long before
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3  # types of pages
 _WIDEST = 16  # bytes of a value of fixed length
 _PREFIXED = "DELTA_BYTE_ARRAY"  # texts as what they share with the one before: they grow without a bound
 _SAVE = "Write the file anew, for example with pyarrow"
-
-
-class _DamagedPage(ValueError):
-    """A head of a page that is none."""
 
 
 @dataclass
@@ -71,7 +68,7 @@ def check_parquet(path: Path) -> None:
     state = path.stat()
     try:
         _check(path, state.st_mtime_ns, state.st_size)
-    except (LiftnetError, OSError):
+    except (LiftnetError, OSError, pa.ArrowException):
         raise
     except Exception as error:  # pyarrow raises nearly every kind on a damaged footer, of text that is none too
         reason = f"is not a Parquet file that can be read ({error})"
@@ -80,38 +77,36 @@ def check_parquet(path: Path) -> None:
 
 @lru_cache(maxsize=4096)
 def _check(path: Path, changed: int, size: int) -> None:
-    with pq.ParquetFile(path) as file, open(path, "rb") as raw:
-        held = file.metadata
-        if held.num_rows > TABLE_ROWS:
-            raise LiftnetError(path, f"has {held.num_rows:,} rows, more than {TABLE_ROWS:,}", "Divide it")
-        if held.num_row_groups * held.num_columns > GROUPS_AND_COLUMNS:
-            reason = f"has {held.num_row_groups:,} row groups of {held.num_columns:,} columns, more than are read"
-            raise LiftnetError(path, reason, _SAVE)
+    with open(path, "rb", opener=only_files) as raw, pq.ParquetFile(path) as file:
+        if file.metadata.num_rows > TABLE_ROWS:
+            raise LiftnetError(path, f"has {file.metadata.num_rows:,} rows, more than {TABLE_ROWS:,}", "Divide it")
+        try:
+            groups = read_footer(raw, size, file.schema, GROUPS_AND_COLUMNS)
+        except DamagedFooterError as error:
+            raise LiftnetError(path, f"is not a Parquet file that can be read: {error}", _SAVE) from error
         pages = 0
-        for group in range(held.num_row_groups):
+        for number, columns in enumerate(groups):
             taken = 0
-            for column in range(held.num_columns):
-                chunk = _chunk(path, raw, held.row_group(group).column(column), size)
+            for column in columns:
+                chunk = _chunk(path, raw, column)
                 pages += chunk.pages
-                taken += _taken(path, file, group, column, chunk)
+                taken += _taken(path, file, number, column, chunk)
                 if pages > PAGES:
                     raise LiftnetError(path, f"has more than {PAGES:,} pages", _SAVE)
             if taken > GROUP_BYTES:
-                reason = f"its row group {group} takes {taken:,} bytes in memory, more than {GROUP_BYTES:,}"
+                reason = f"its row group {number} takes {taken:,} bytes in memory, more than {GROUP_BYTES:,}"
                 raise LiftnetError(path, reason, "Divide it into smaller row groups")
 
 
-def _taken(path: Path, file: pq.ParquetFile, group: int, column: int, chunk: Chunk) -> int:
+def _taken(path: Path, file: pq.ParquetFile, group: int, column: Column, chunk: Chunk) -> int:
     """Bytes that a column of a row group takes in memory."""
-    about = file.metadata.row_group(group).column(column)
-    if about.physical_type != "BYTE_ARRAY":
+    if column.type != "BYTE_ARRAY":
         return max(chunk.unpacked, chunk.values * _WIDEST)
-    if _PREFIXED in about.encodings:
-        reason = f"its column {about.path_in_schema} is encoded as {_PREFIXED}, which is not read"
-        raise LiftnetError(path, reason, _SAVE)
+    if column.prefixed:
+        raise LiftnetError(path, f"its column {column.name} is encoded as {_PREFIXED}, which is not read", _SAVE)
     repeated = chunk.values * chunk.dictionary
     if chunk.dictionary and chunk.unpacked + repeated > TABLE_CELL_BYTES:
-        repeated = _repeated(path, about.path_in_schema, group)
+        repeated = _repeated(path, column.name, group)
     return chunk.unpacked + repeated + 8 * chunk.values
 
 
@@ -133,90 +128,30 @@ def _repeated(path: Path, name: str, group: int) -> int:
         return int(total)
 
 
-def _chunk(path: Path, raw: BinaryIO, about: Any, size: int) -> Chunk:
+def _chunk(path: Path, raw: BinaryIO, column: Column) -> Chunk:
     """What the pages of a column say of themselves."""
-    start, length = about.data_page_offset, about.total_compressed_size
-    if about.dictionary_page_offset is not None and 0 < about.dictionary_page_offset < start:
-        start = about.dictionary_page_offset
-    if start < 0 or length < 0 or start + length > size:
-        raise LiftnetError(path, f"its column {about.path_in_schema} lies outside the file", "Fetch it again")
-    found, at, end = Chunk(), start, start + length
+    found, at, end = Chunk(), column.start, column.start + column.packed
     try:
-        while at < end and found.values < about.num_values and found.pages <= PAGES:
+        while at < end and found.values < column.values and found.pages <= PAGES:
             raw.seek(at)
-            head = _Head(raw.read(min(_HEAD_BYTES, end - at)))
-            kind, unpacked, packed, values = head.read()
+            head = Compact(raw.read(min(_HEAD_BYTES, end - at)))
+            kind, unpacked, packed, values = _sizes(head.struct())
             at += head.at + packed
             found.pages += 1
             found.unpacked += unpacked
             found.values += values if kind in (_DATA, _DATA_2) else 0
             found.dictionary += unpacked if kind == _DICTIONARY else 0
-    except (_DamagedPage, IndexError, struct.error) as error:
-        reason = f"its column {about.path_in_schema} has a damaged page ({error})"
+    except DamagedThriftError as error:
+        reason = f"its column {column.name} has a damaged page ({error})"
         raise LiftnetError(path, reason, "Fetch it again") from error
     return found
 
 
-class _Head:
-    """The head of a page: a struct of Thrift, of which only some numbers are wanted."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def read(self) -> tuple[int, int, int, int]:
-        """Type, bytes unpacked, bytes packed, values; `at` is then the end of the head."""
-        fields = self._struct(0)
-        inner: dict[int, Any] = next((fields[name] for name in (5, 8, 7) if isinstance(fields.get(name), dict)), {})
-        kind, unpacked, packed = (fields.get(name, -1) for name in (1, 2, 3))
-        values = inner.get(1, 0)
-        if not all(isinstance(number, int) and number >= 0 for number in (kind, unpacked, packed, values)):
-            raise _DamagedPage("its sizes are none")
-        return kind, unpacked, packed, values
-
-    def _struct(self, depth: int) -> dict[int, Any]:
-        if depth > 8:
-            raise _DamagedPage("too deep")
-        fields: dict[int, Any] = {}
-        name = 0
-        while (byte := self._byte()) != 0:
-            step, kind = byte >> 4, byte & 15
-            name = name + step if step else self._number()
-            fields[name] = self._value(kind, depth)
-        return fields
-
-    def _value(self, kind: int, depth: int) -> Any:
-        if kind in (1, 2):
-            return kind == 1
-        if kind == 3:
-            return self._byte()
-        if kind in (4, 5, 6):
-            return self._number()
-        if kind == 7:
-            self.at += 8
-        elif kind == 8:
-            length = self._varint()  # first: reading it moves the place
-            self.at += length
-        elif kind == 12:
-            return self._struct(depth + 1)
-        else:  # lists and maps stand in no head of a page
-            raise _DamagedPage(f"a field of type {kind}")
-        return None
-
-    def _byte(self) -> int:
-        if not 0 <= self.at < len(self.data):
-            raise _DamagedPage("it ends early")
-        self.at += 1
-        return self.data[self.at - 1]
-
-    def _varint(self) -> int:
-        number = 0
-        for shift in range(0, 70, 7):
-            byte = self._byte()
-            number |= (byte & 127) << shift
-            if byte < 128:
-                return number
-        raise _DamagedPage("a number without an end")
-
-    def _number(self) -> int:
-        number = self._varint()
-        return (number >> 1) ^ -(number & 1)
+def _sizes(head: Fields) -> tuple[int, int, int, int]:
+    """Type of a page, its bytes unpacked and packed, its values."""
+    kind, unpacked, packed = (required(head, number, I32) for number in (1, 2, 3))
+    inner = next((found for number in (5, 8, 7) if (found := optional(head, number, STRUCT)) is not None), {})
+    values = optional(inner, 1, I32) or 0
+    if min(kind, unpacked, packed, values) < 0:
+        raise DamagedThriftError("its sizes are none")
+    return kind, unpacked, packed, values

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
-from liftnet.core.opening import check_file
+from liftnet.data.parquet_limits import open_parquet
 
 SCHEMA_VERSION = "1"
 COORDINATE_SCALE = 32  # uint16 coordinates of the dataset are in 1/32 px: 0 to 2047.97 px, error at most 1/64 px
@@ -447,13 +447,12 @@ def open_table(path: Path | str, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     """
     name = schema.metadata[b"liftnet.table"].decode()
     try:
-        check_file(path)
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             check_metadata(path, file.schema_arrow, schema)
             yield file
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", f"Run the stage that writes the {name} table") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run its stage") from error
 
 
@@ -465,7 +464,7 @@ def check_metadata(path: Path | str, found_schema: pa.Schema, schema: pa.Schema)
     """
     wanted, metadata = schema.metadata, found_schema.metadata or {}
     keys = b"liftnet.table", b"liftnet.schema_version"
-    (name, version), found = ([held.get(key, b"?").decode() for key in keys] for held in (wanted, metadata))
+    (name, version), found = ([held.get(key, b"?").decode(errors="replace") for key in keys] for held in (wanted, metadata))
     if found != [name, version]:
         raise LiftnetError(
             path,
@@ -522,13 +521,22 @@ def read_batches(
 
 def groups_that_may_hold(file: pq.ParquetFile, key: str, low: str, high: str) -> list[int]:
     """The row groups whose statistics leave room for a value of the column `key` from `low` to `high`."""
-    column = file.schema_arrow.get_field_index(key)
-    groups = []
-    for group in range(file.num_row_groups):
+    leaves = [file.schema.column(number) for number in range(len(file.schema))]
+    column = next((number for number, leaf in enumerate(leaves) if leaf.path == key), None)
+    if column is None or leaves[column].physical_type != "BYTE_ARRAY":  # other statistics may end the process
+        return list(range(file.num_row_groups))
+    return [group for group in range(file.num_row_groups) if _may_hold(file, group, column, low, high)]
+
+
+def _may_hold(file: pq.ParquetFile, group: int, column: int, low: str, high: str) -> bool:
+    try:
         statistics = file.metadata.row_group(group).column(column).statistics
-        if statistics is None or not statistics.has_min_max or (statistics.min <= high and low <= statistics.max):
-            groups.append(group)
-    return groups
+        if statistics is None or not statistics.has_min_max:
+            return True
+        least, most = statistics.min, statistics.max
+    except UnicodeDecodeError:  # cut within a letter, or damaged
+        return True
+    return not (isinstance(least, str) and isinstance(most, str)) or (least <= high and low <= most)
 
 
 def _matching(file: pq.ParquetFile, group: int, columns: Sequence[str], key: str, wanted: pa.Array) -> list[pa.Table]:

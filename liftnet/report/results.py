@@ -93,7 +93,7 @@ def _pairs_without_points(path: Path) -> pd.DataFrame:
     try:
         check_metadata(path, pq.read_schema(path), PAIRS)
         table = pq.read_table(path, columns=[*PAIR_COLUMNS, "x1", "rejected_x1"])
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run `verify`") from error
     lengths = {
         "n_kept": pc.fill_null(pc.list_value_length(table.column("x1")), 0).to_numpy(),

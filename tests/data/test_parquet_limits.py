@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ import pytest
 from liftnet.collect.sources.lists import LIST, read_csv, read_list
 from liftnet.core.errors import LiftnetError
 from liftnet.data.csv_lines import CsvRecords
-from liftnet.data.parquet_limits import check_parquet
+from liftnet.data.parquet_limits import check_parquet, open_parquet
+from liftnet.data.schemas import DATASET, groups_that_may_hold, read_table
 
 MEMORY = 3_000_000_000  # bytes of addresses that a process may have, its libraries among them
 ROWS = 300_000
@@ -133,6 +135,30 @@ def test_damaged_pages_are_errors(tmp_path):
         except LiftnetError as error:
             seen.add("named" if str(other) in str(error) else str(error))
     assert seen == {"read", "named"}
+
+
+def test_footers_whose_parts_do_not_fit_end_no_process():
+    """pyarrow throws where nothing catches: `terminate called`."""
+    script = Path(__file__).with_name("damaged_footers.py")
+    command = [sys.executable, str(script), "600"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "read True refused\n"), done.stderr[-2000:]
+
+
+def test_statistics_of_a_column_that_holds_no_texts_exclude_no_rows(tmp_path):
+    table = pa.table({"n": [1, 2], "a": [{"x": 1}, {"x": 2}], "id": ["m", "n"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with open_parquet(tmp_path / "a.parquet") as file:
+        assert groups_that_may_hold(file, "n", "a", "b") == groups_that_may_hold(file, "absent", "a", "b") == [0]
+        assert groups_that_may_hold(file, "id", "n", "z") == [0]
+        assert groups_that_may_hold(file, "id", "o", "z") == []
+
+
+def test_metadata_that_are_no_text_are_another_table(tmp_path):
+    table = pa.table({"a": ["x"]}).replace_schema_metadata({"liftnet.table": b"\xff\xfe"})
+    pq.write_table(table, tmp_path / "a.parquet", store_schema=False)
+    with pytest.raises(LiftnetError, match="holds the table"):
+        read_table(tmp_path / "a.parquet", DATASET)
 
 
 @pytest.mark.parametrize(
