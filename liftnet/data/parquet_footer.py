@@ -1,7 +1,7 @@
 """What the footer of a Parquet file says of its columns (Apache Parquet format 2.11), checked against its schema.
 
-pyarrow reads a footer when it opens a file, and what stands in it of a column when it is asked; on a footer whose parts
-do not fit together the second ends the process (`terminate called`, of 26.0.1). `read_footer` finds such files first.
+pyarrow reads a footer when it opens a file, and what stands in it of a column when it is asked; on a footer whose
+parts do not fit together the second ends the process (`terminate called`, in 26.0.1). `read_footer` finds such files.
 """
 
 from __future__ import annotations

@@ -464,7 +464,9 @@ def check_metadata(path: Path | str, found_schema: pa.Schema, schema: pa.Schema)
     """
     wanted, metadata = schema.metadata, found_schema.metadata or {}
     keys = b"liftnet.table", b"liftnet.schema_version"
-    (name, version), found = ([held.get(key, b"?").decode(errors="replace") for key in keys] for held in (wanted, metadata))
+    (name, version), found = (
+        [held.get(key, b"?").decode(errors="replace") for key in keys] for held in (wanted, metadata)
+    )
     if found != [name, version]:
         raise LiftnetError(
             path,
