@@ -150,7 +150,7 @@ def _chunk(path: Path, raw: BinaryIO, column: Column) -> Chunk:
 def _sizes(head: Fields) -> tuple[int, int, int, int]:
     """Type of a page, its bytes unpacked and packed, its values."""
     kind, unpacked, packed = (required(head, number, I32) for number in (1, 2, 3))
-    inner = next((found for number in (5, 8, 7) if (found := optional(head, number, STRUCT)) is not None), {})
+    inner: Fields = next((found for number in (5, 8, 7) if (found := optional(head, number, STRUCT)) is not None), {})
     values = optional(inner, 1, I32) or 0
     if min(kind, unpacked, packed, values) < 0:
         raise DamagedThriftError("its sizes are none")

@@ -3,6 +3,7 @@
 In a process of its own, since pyarrow ends the process on some of them unless they are found first.
 """
 
+import contextlib
 import sys
 import tempfile
 from collections import Counter
@@ -20,10 +21,8 @@ from liftnet.data.schemas import groups_that_may_hold
 
 def outcome(path):
     """What the readers say of a file; whatever else they raise ends the process."""
-    try:
+    with contextlib.suppress(LiftnetError):
         read_list(path)
-    except LiftnetError as error:
-        assert str(path) in str(error), error
     try:
         with open_parquet(path) as file:  # what has passed may be asked for everything
             groups_that_may_hold(file, "artist", "a", "b")
