@@ -70,8 +70,10 @@ def _check(mask: BoolArray, levels: npt.NDArray[Any] | None, what: object) -> No
         reason = "no foreground: every pixel is transparent"
         if levels is not None:
             most = _white(levels)
-            least = FOREGROUND if most == 255 else f"{most / 2:g}"
-            reason = f"no foreground: no pixel is {least} or brighter, the brightest is {levels.max()} of {most}"
+            least, digits = FOREGROUND if most == 255 else f"{most / 2:g}", 3 if levels.dtype.kind == "f" else 12
+            reason = (
+                f"no foreground: no pixel is {least} or brighter, the brightest is {levels.max():.{digits}g} of {most}"
+            )
         raise bad_image(what, "mask_empty", reason)
     if mask.all():
         raise bad_image(what, "mask_full", "no background: all of the image is marked")
@@ -81,7 +83,8 @@ def _check(mask: BoolArray, levels: npt.NDArray[Any] | None, what: object) -> No
         if between > _MOST_BETWEEN and len(distinct) > 2:
             raise bad_image(what, "mask_not_binary", f"{between:.0%} of its pixels are neither black nor white")
         dark = (levels > 0) & (levels < _DARK)
-        if 2 < len(distinct) <= _MOST_LABELS and float(dark.mean()) > _LEAST_LABELLED:
+        rings = bool(((levels >= _BRIGHT) & (levels < 255)).any())  # as JPEG and HEIC do about black and white alike
+        if 2 < len(distinct) <= _MOST_LABELS and not rings and float(dark.mean()) > _LEAST_LABELLED:
             reason = f"its levels are {', '.join(map(str, distinct.tolist()))}, the labels of several things"
             raise bad_image(what, "mask_not_binary", reason)
 

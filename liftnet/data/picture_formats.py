@@ -66,7 +66,12 @@ FORMATS = (
         (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),  # + is BigTIFF
         turned=True,
     ),
-    Format("BMP", "image/bmp", (".bmp", ".dib"), (b"BM????\x00\x00\x00\x00",)),
+    Format(
+        "BMP",
+        "image/bmp",
+        (".bmp", ".dib"),
+        tuple(b"BM" + b"?" * 12 + bytes((size, 0, 0, 0)) for size in (12, 40, 52, 56, 64, 108, 124)),  # of its header
+    ),
     Format("AVIF", "image/avif", (".avif", ".avifs"), brands=frozenset({b"avif", b"avis"})),
     Format(
         "HEIF",
@@ -121,6 +126,11 @@ _OTHER_KINDS = (  # first bytes, what such a file is, what to do about it; the l
     (b"DDS ", "a texture (DDS)", CONVERT),
     (b"BPG\xfb", "a BPG picture", CONVERT),
     (b"\xff\xd8\xff\xf7", "a JPEG-LS picture", CONVERT),
+    (
+        b"\x89PNG\r\n\x1a\n????CgBI",
+        "a PNG in the form of iOS (CgBI)",
+        "Export it anew, for example with macOS Preview",
+    ),
     (b"qoif", "a QOI picture", CONVERT),
     (b"\x0a\x05\x01\x08", "a PCX picture", CONVERT),
     (b"\x01\xda??\x00", "an SGI picture", CONVERT),
@@ -130,6 +140,11 @@ _OTHER_KINDS = (  # first bytes, what such a file is, what to do about it; the l
     (b"\x00\x00\x02\x00", "a cursor of Windows", CONVERT),
     *((b"P%d%c" % (number, space), "a picture of Netpbm", CONVERT) for number in range(1, 8) for space in b" \n\r\t"),
     (b"SIMPLE  =", "a picture of astronomers (FITS)", CONVERT),
+    *((b"P%c\n" % letter, "a picture of floats (PFM)", CONVERT) for letter in b"Ff"),
+    (b"FLIF", "a FLIF picture", CONVERT),
+    (b"AT&TFORM", "a DjVu document", CONVERT),
+    (b"\xabKTX ", "a texture (KTX)", CONVERT),
+    (b"\x93NUMPY", "an array of NumPy", CONVERT),
     (b"?" * 128 + b"DICM", "a picture of physicians (DICOM)", CONVERT),
 )
 _NOT_IMAGES = (
@@ -137,12 +152,23 @@ _NOT_IMAGES = (
     (b"%!PS", "a PostScript drawing (EPS or AI)", _EXPORT),
     (b"\xc5\xd0\xd3\xc6", "a PostScript drawing (EPS)", _EXPORT),
     (b"\xd7\xcd\xc6\x9a", "a Windows metafile, a drawing", _EXPORT),
+    (b"\x01\x00\x00\x00" + b"?" * 36 + b" EMF", "a Windows metafile, a drawing", _EXPORT),
+    (b"RIFF????CDR", "a CorelDRAW drawing", _EXPORT),
+    (b"AC10", "an AutoCAD drawing (DWG)", _EXPORT),
+    (b"/* XPM */", "an icon written as a program (XPM)", CONVERT),
+    (b"#define", "an icon written as a program (XBM)", CONVERT),
+    (b"{\\rtf", "a text document (RTF)", _EXPORT),
+    (b"data:image/", "a picture written as text (data:)", "Save it as a file"),
+    (b"/9j/", "a JPEG written as text (base64)", "Decode it"),
+    (b"iVBORw0KGgo", "a PNG written as text (base64)", "Decode it"),
     (b"PK\x03\x04", "a ZIP archive", "Unpack it"),
     (b"Rar!", "an archive (RAR)", "Unpack it"),
     (b"7z\xbc\xaf", "an archive (7z)", "Unpack it"),
     (b"\x1f\x8b", "gzip-compressed data", "Unpack it"),
     (b"version https://git-lfs", "a Git LFS pointer: the image itself was not checked out", "Run `git lfs pull`"),
     (b"RIFF????AVI ", "a film (AVI)", _FRAME),
+    (b"????RED1", "a film (R3D)", _FRAME),
+    (b"????RED2", "a film (R3D)", _FRAME),
     (b"\x1aE\xdf\xa3", "a film (Matroska or WebM)", _FRAME),
     (b"\x00\x00\x01\xba", "a film (MPEG)", _FRAME),
     (b"\x00\x00\x01\xb3", "a film (MPEG)", _FRAME),
@@ -156,6 +182,10 @@ _NOT_IMAGES = (
     (b"????pnot", "a film (QuickTime)", _FRAME),
     (b"\x47" + b"?" * 187 + b"\x47", "a film (MPEG transport stream)", _FRAME),
     (b"OggS", "a film or sound (Ogg)", _FRAME),
+    (b"ID3", "sound (MP3)", _REMEDY),
+    (b"RIFF????WAVE", "sound (WAV)", _REMEDY),
+    (b"\x89HDF\r\n", "a container of data (HDF5)", _EXPORT),
+    (b"SQLite format 3", "a database", _REMEDY),
     (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office", _EXPORT),
     (b"bplist0", "a property list of macOS, such as stands for a file that is still in iCloud", "Download the file"),
     (b"/annex/objects/", "a pointer of git-annex: the image itself was not fetched", "Run `git annex get`"),
@@ -164,6 +194,7 @@ _NOT_IMAGES = (
 _FILM_BRANDS = re.compile(rb"qt  |iso[m0-9a-z]|mp[47].|avc1|M4[VPAB].|3g..|f4[vp] |dash|MSNV|XAVC|NDSC|mmp4")
 _OF_ANY_CODEC = frozenset({b"mif1", b"mif2", b"msf1"})  # names of an image file, which say least
 _CANON_RAW_BRAND = b"crx "
+_PLAIN_TEXT = re.compile(rb"[\x20-\x7e\s]+")
 
 
 def bad_image(what: object, status: str, reason: str, remedy: str | None = None) -> BadImageError:
@@ -231,4 +262,8 @@ def _text_kind(start: bytes) -> str:
         return "an HTML page, not an image"
     if text.startswith(b"<"):
         return "XML or HTML, not an image"
+    if text.startswith((b"{", b"[")) and b'"' in text:
+        return "JSON, not an image"
+    if _PLAIN_TEXT.fullmatch(start[:512]):
+        return "plain text, not an image"
     return "not an image of any known kind"

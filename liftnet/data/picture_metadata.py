@@ -66,7 +66,10 @@ class Stripped:
 
 
 def strip(data: bytes, kind: str, exif: bool = False) -> Stripped:
-    """Take out of a PNG its texts, EXIF and what names its colours, of a JPEG or AVIF, if asked, its EXIF."""
+    """Take out of a PNG its texts, EXIF, what names its colours and what is damaged beside its pixels.
+
+    Of a JPEG or AVIF, if asked, its EXIF.
+    """
     if kind == "PNG":
         return _strip_png(data)
     if kind == "AVIF" and exif:  # by the type of the item, which comes first: one that nobody knows is passed over
@@ -79,7 +82,9 @@ def _strip_png(data: bytes) -> Stripped:
     as_text, colours = None, {}
     for name, begin, end in _png_chunks(data):
         content = data[begin + 8 : end - 4]
-        if name == b"eXIf":
+        if _is_beside(name) and zlib.crc32(data[begin + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            pass  # as libpng does (PNG, third edition, 13.2): what stands beside the pixels cannot damage them
+        elif name == b"eXIf":
             exif = content
         elif name == b"iCCP":
             profile = profile or _png_profile(content)
@@ -93,6 +98,11 @@ def _strip_png(data: bytes) -> Stripped:
         start = end
     whole = b"".join([*kept, data[start:]]) if start > _PNG_START else data
     return Stripped(whole, exif or as_text, profile, colours)
+
+
+def _is_beside(name: bytes) -> bool:
+    """Whether a chunk of a PNG is not needed for its pixels: its first letter is small (5.4)."""
+    return bool(name[0] & 0x20)
 
 
 def _exif_in_text(name: bytes, content: bytes) -> bytes | None:

@@ -26,8 +26,13 @@ _DNG_VERSION, _SUBFILE, _OLD_SUBFILE, _MAKE, _ORIENTATION, _PROFILE = 50706, 254
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _CMYK = 0, 1, 2, 5  # photometric
 _COLOURS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4}
+_UNPACK = "Save it without compression, or compressed by LZW or Deflate"
 _DARKEST = 15  # part of white that a picture reaches; of 16 bits that have values of 12 it is the sixteenth
+_OF_FLOATS = 3  # predictor
 _JPEG = (6, 7)  # compression
+_UNPACKED = frozenset(
+    {1, 2, 3, 4, 5, *_JPEG, 8, 32773, 32946, 34925, 50000}
+)  # TIFF 6.0; LZMA and Zstandard of libtiff
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha among the extra samples
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is told by an error of ours
 
@@ -52,9 +57,17 @@ def open_tiff(data: bytes, what: object) -> Iterator[Any]:
         if not whole:
             reason = "the file holds previews of reduced size only, no photograph"
             raise bad_image(what, "unsupported_format", reason, DEVELOP)
+        _check_compression(whole[0], what)
         if excess := _excess(whole[0], data):
             raise bad_image(what, "bomb", f"takes too long to decode: {excess}", "Save it anew with any program")
         yield whole[0]
+
+
+def _check_compression(page: Any, what: object) -> None:
+    """Refuse what no library here unpacks: OpenCV would give a black picture for it."""
+    if int(page.compression) not in _UNPACKED:
+        name = getattr(page.compression, "name", page.compression)
+        raise bad_image(what, "unsupported_format", f"pixels compressed by {name} are not read", _UNPACK)
 
 
 def _excess(page: Any, data: bytes) -> str:
@@ -136,8 +149,8 @@ def read_page(page: Any, data: bytes, what: object) -> npt.NDArray[Any]:
     shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
     try:
         values = page.asarray()
-    except (ValueError, NotImplementedError) as error:
-        if "imagecodecs" not in str(error):
+    except (ValueError, NotImplementedError, ImportError) as error:
+        if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
             raise
         values = _by_opencv(page, data)
     else:
@@ -145,6 +158,7 @@ def read_page(page: Any, data: bytes, what: object) -> npt.NDArray[Any]:
     if values is None or values.size != np.prod(shape, dtype=np.int64):
         name = getattr(page.compression, "name", page.compression)
         how = "" if name == "NONE" else f" compressed by {name}"
+        how += " with the predictor of floats" if page.predictor == _OF_FLOATS else ""
         reason = f"pixels of {page.bitspersample} bits{how} are not read"
         raise bad_image(what, "unsupported_format", reason)
     values = values.reshape(shape)

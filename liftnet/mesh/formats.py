@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,3 +88,44 @@ FORMATS: dict[str, Format] = {
     ".gltf": Format(pieces=_gltf),
     ".3mf": Format(pieces=lambda file: threemf.read(file.data, file.settings.max_bytes)),
 }
+OTHER_SUFFIXES = frozenset(  # of meshes, scenes and clouds of points that are not read
+    f".{name}"
+    for name in re.findall(
+        r"\w+",
+        "fbx usdz usd usda usdc dae blend 3ds max c4d ma mb lwo abc skp 3dm ztl x3d wrl vrml stp step igs iges brep"
+        " vtk vtp msh ctm drc pcd xyz pts las laz e57 splat spz gz",
+    )
+)
+_REMEDY = "Convert it to one of " + ", ".join(FORMATS) + "; Blender reads nearly all others"
+_CONTENTS = (  # what stands in the first bytes, in small letters; what such a file is; its suffix, or what to do
+    (re.compile(rb"\Aply\s"), "a PLY file", ".ply"),
+    (re.compile(rb"\Agltf[\x01\x02]\0\0\0"), "a GLB file", ".glb"),
+    (re.compile(rb"\Asolid\b[\s\S]*\bfacet\s"), "an STL file", ".stl"),
+    (re.compile(rb"\A(st)?c?n?4?n?off\s"), "an OFF file", ".off"),
+    (re.compile(rb"\A\s*\{[\s\S]*\"asset\""), "a glTF file", ".gltf"),
+    (re.compile(rb"\Apk\x03\x04"), "a ZIP archive, as 3MF and USDZ files are", ".3mf"),
+    (re.compile(rb"\Akaydara fbx"), "an FBX file", _REMEDY),
+    (re.compile(rb"<collada"), "a COLLADA file", _REMEDY),
+    (re.compile(rb"\A#vrml|\A#x3d|<x3d"), "a VRML or X3D file", _REMEDY),
+    (re.compile(rb"\A#usda|\Apxr-usdc"), "a USD file", _REMEDY),
+    (re.compile(rb"\Ablender"), "a document of Blender", "Export it from Blender"),
+    (re.compile(rb"\Aiso-10303-21"), "a STEP file, which holds no triangles", "Export it as a triangle mesh"),
+    (re.compile(rb"\Adraco"), "a mesh packed by Draco", "Export it without compression"),
+    (re.compile(rb"\A# \.pcd"), "a cloud of points (PCD)", "Make a surface of it"),
+    (re.compile(rb"\A\x1f\x8b"), "gzip-compressed data", "Unpack it"),
+    (
+        re.compile(rb"\Aversion https://git-lfs"),
+        "a Git LFS pointer: the mesh was not checked out",
+        "Run `git lfs pull`",
+    ),
+    (re.compile(rb"\A/annex/objects/"), "a pointer of git-annex: the mesh was not fetched", "Run `git annex get`"),
+    (re.compile(rb"\A\s*<(!doctype html|html|\?xml)"), "a page of the web, or XML", "Get the file again"),
+    (re.compile(rb"(?m)^v[ \t]+-?[\d.]"), "an OBJ file", ".obj"),
+)
+_LOOKED_AT = 2048  # bytes
+
+
+def kind_by_content(data: bytes) -> tuple[str, str] | None:
+    """What a file is by its first bytes, in words, and the suffix of its format, or what to do about it."""
+    start = data[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lower()
+    return next(((words, other) for inside, words, other in _CONTENTS if inside.search(start)), None)

@@ -14,9 +14,10 @@ import numpy as np
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.text import printable
 from liftnet.core.types import FloatArray, IntArray
 from liftnet.core.walking import tell_unreadable, walk
-from liftnet.mesh.formats import FORMATS, Format, MeshFile, refuse_large
+from liftnet.mesh.formats import FORMATS, OTHER_SUFFIXES, Format, MeshFile, kind_by_content, refuse_large
 from liftnet.mesh.mesh import BadMeshError, Dropped, TriangleMesh, Up, check_mesh, clean_mesh
 from liftnet.mesh.polygons import triangulate
 from liftnet.mesh.readers.pieces import DamagedMeshError, Piece, UnreadMeshError, triangles_of
@@ -99,7 +100,8 @@ def read_mesh(
 def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> dict[str, Path]:
     """The mesh files below a folder, sorted, by their names: the path below it without suffix, "chair/a12".
 
-    Links are followed, hidden files passed over; folders that cannot be read are named in the log.
+    Links are followed, and those to nothing are among them: reading one says so. Hidden files are passed over; folders
+    that cannot be read and meshes of other formats are named in the log.
 
     Raises:
         LiftnetError: There is no such folder, no mesh in it, or two meshes differ in their suffix alone.
@@ -110,8 +112,9 @@ def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> d
     found: dict[str, Path] = {}
     walked = walk(folder)
     tell_unreadable(walked)
+    _tell_other_formats(folder, [path for path in walked.files if path.suffix.lower() in OTHER_SUFFIXES - {*suffixes}])
     for path in walked.files:
-        if path.suffix.lower() not in suffixes or not path.is_file():
+        if path.suffix.lower() not in suffixes or path.is_dir():
             continue
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
@@ -123,6 +126,14 @@ def find_meshes(folder: Path | str, converters: Converters = NO_CONVERTERS) -> d
         reason = f"no mesh in it ({', '.join(suffixes)}){closed}"
         raise LiftnetError(folder, reason, "Give the folder that holds the meshes")
     return found
+
+
+def _tell_other_formats(folder: Path, paths: list[Path]) -> None:
+    if paths:
+        names = ", ".join(printable(path.relative_to(folder)) for path in paths[:5])
+        more = ", ..." if len(paths) > 5 else ""
+        text = "%s: left out %d files of formats that are not read; convert them: %s%s"
+        LOG.warning(text, printable(folder), len(paths), names, more)
 
 
 def content_of(path: Path) -> str:
@@ -157,7 +168,8 @@ def _files_beside(path: Path) -> list[Path]:
 def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings) -> None:
     """Refuse what is missing, of no known format, empty or too large."""
     if not path.is_file():
-        raise BadMeshError(path, "missing", "there is no such file", "Give the path of a mesh")
+        reason = "it is a link to a file that does not exist" if path.is_symlink() else "there is no such file"
+        raise BadMeshError(path, "missing", reason, "Give the path of a mesh")
     if path.suffix.lower() not in suffixes:
         named = path.suffix.lower() or "a file without suffix"
         remedy = f"Convert it to one of {', '.join(suffixes)}; Blender reads nearly all others"
@@ -178,20 +190,29 @@ def _read(path: Path, form: Format, settings: ReadingSettings) -> tuple[Triangle
     try:
         with np.errstate(all="ignore"):  # vertices that are not finite are counted afterwards
             return _joined(path, _pieces(file, form), settings)
-    except LiftnetError:
-        raise
-    except DamagedMeshError as error:
-        reason = f"it is no {path.suffix.lower()} file, or a damaged one: {error}"
-        raise BadMeshError(path, "unreadable", reason, DAMAGED) from error
-    except UnreadMeshError as error:
-        raise BadMeshError(path, error.status, str(error), error.remedy) from error
-    except MemoryError as error:
-        raise BadMeshError(path, "too_large", "it does not fit into the memory", "Reduce it") from error
     except Exception as error:  # readers of damaged files fail in every possible way
-        LOG.debug("%s: %s: %s", path, type(error).__name__, error)
-        named = f" (it has no {error.args[0]!r:.60})" if isinstance(error, KeyError) and error.args else ""
-        reason = f"it is no {path.suffix.lower()} file, or its parts do not fit together{named}"
-        raise BadMeshError(path, "unreadable", reason, "Open it in a 3D program and export it again") from error
+        raise _declared(path, file.data, error) from error
+
+
+def _declared(path: Path, data: bytes, error: Exception) -> Exception:
+    """What is said of a file that cannot be read: what it is, where its suffix tells otherwise, or what is wrong."""
+    kind = kind_by_content(data)
+    if kind is not None and kind[1] != path.suffix.lower():
+        remedy = f"Name it *{kind[1]}" if kind[1] in FORMATS else kind[1]
+        return BadMeshError(path, "unreadable", f"by its content it is {kind[0]}", remedy)
+    if isinstance(error, LiftnetError):
+        return error
+    if isinstance(error, DamagedMeshError):
+        reason = f"it is no {path.suffix.lower()} file, or a damaged one: {error}"
+        return BadMeshError(path, "unreadable", reason, DAMAGED)
+    if isinstance(error, UnreadMeshError):
+        return BadMeshError(path, error.status, str(error), error.remedy)
+    if isinstance(error, MemoryError):
+        return BadMeshError(path, "too_large", "it does not fit into the memory", "Reduce it")
+    LOG.debug("%s: %s: %s", path, type(error).__name__, error)
+    named = f" (it has no {error.args[0]!r:.60})" if isinstance(error, KeyError) and error.args else ""
+    reason = f"it is no {path.suffix.lower()} file, or its parts do not fit together{named}"
+    return BadMeshError(path, "unreadable", reason, "Open it in a 3D program and export it again")
 
 
 def _pieces(file: MeshFile, form: Format) -> Iterable[Piece]:

@@ -1,3 +1,5 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,6 +112,15 @@ def test_masks_as_programs_write_them(encode, mode):
 def test_the_ringing_of_jpeg_marks_nothing(encode):
     data = encode(Image.fromarray(TRUTH.astype(np.uint8) * 255), "JPEG", quality=60)
     assert (read_mask(data, SIZE, may_be_empty=False) != TRUTH).mean() < 0.01
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "WEBP"])
+@pytest.mark.parametrize("quality", [50, 60, 80])
+def test_nor_does_that_of_other_lossy_formats(encode, kind, quality):
+    data = encode(Image.fromarray(TRUTH.astype(np.uint8) * 255).convert("RGB"), kind, quality=quality)
+    assert (read_mask(data, SIZE, may_be_empty=False) != TRUTH).mean() < 0.01
+    again = encode(Image.open(BytesIO(data)), "PNG")  # saved anew by a program that loses nothing
+    assert (read_mask(again, SIZE, may_be_empty=False) != TRUTH).mean() < 0.01
 
 
 @pytest.mark.parametrize("level", [255, 200])

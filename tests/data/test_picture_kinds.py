@@ -137,6 +137,28 @@ def test_levels_of_any_number_of_bits_are_read_or_named(bits, channels):
         )
 
 
+def by_compression(values, number):
+    """A TIFF of one strip that says it is compressed by a scheme of this number; its bytes are not."""
+    data = tiff(values, photometric="rgb", rowsperstrip=len(values))
+    plain = struct.pack("<HHIH", 259, 3, 1, 1)
+    assert data.count(plain) == 1
+    return data.replace(plain, struct.pack("<HHIH", 259, 3, 1, number))
+
+
+@pytest.mark.parametrize("number", [34712, 34887, 34925 + 8, 50001, 50002, 32895, 4711])  # JPEG 2000, LERC, PNG, ...
+def test_a_compression_that_is_not_read_is_named_and_no_black_picture(number):
+    for kind, full in ((np.uint8, 255), (np.uint16, 65535), (np.float32, 1)):
+        error = error_of(by_compression((RAMP * full).astype(kind), number))
+        assert error.status == "unsupported_format"
+        assert "compressed by" in error.reason
+
+
+def test_zstandard_is_read_with_8_bits_and_named_with_16(encode):
+    picture = Image.fromarray(SHOWN.astype(np.uint8))
+    assert off(encode(picture, "TIFF", compression="zstd"), SHOWN) == 0
+    assert "compressed by ZSTD" in error_of(by_compression((RAMP * 65535).astype(np.uint16), 50000)).reason
+
+
 def test_channels_that_no_colour_is_of(encode):
     grey = (RAMP[..., 0] * 65535).astype(np.uint16)
     for kind in (np.uint8, np.uint16):
@@ -539,6 +561,37 @@ def test_texts_behind_the_pixels_cost_nothing_either(photo, encode):
     np.testing.assert_array_equal(read_image(plain[:-12] + chunk + plain[-12:]), np.asarray(photo()))
 
 
+@pytest.mark.parametrize("name", [b"pHYs", b"tIME", b"vpAg", b"gAMA", b"eXIf", b"tEXt"])
+def test_a_wrong_sum_beside_the_pixels_of_a_png_costs_nothing(photo, encode, name):
+    content = LIGHT if name == b"gAMA" else b"x" * 9
+    chunk = struct.pack(">I", len(content)) + name + content + b"\0\0\0\1"
+    plain = encode(photo(), "PNG")
+    for at in (plain.index(b"IDAT") - 4, len(plain) - 12):
+        assert off(plain[:at] + chunk + plain[at:], np.asarray(photo()).astype(int)) == 0
+    pixels = plain.index(b"IDAT") + 40
+    assert error_of(plain[:pixels] + bytes([plain[pixels] ^ 1]) + plain[pixels + 1 :]).status == "decode_error"
+
+
+def bmp(head, rows, size=(48, 32), bits=16, compression=0, beside=b"\0\0\0\0"):
+    """A BMP of a header of 40 bytes and more, and rows from the bottom up."""
+    head = struct.pack("<IiiHHIIiiII", 40, *size, 1, bits, compression, len(rows), 2835, 2835, 0, 0) + head
+    return b"BM" + struct.pack("<I4sI", 14 + len(head) + len(rows), beside, 14 + len(head)) + head + rows
+
+
+def test_bmp_of_16_bits_runs_and_reserved_bytes(photo, encode):
+    levels = SHOWN.astype(int) >> [3, 2, 3]
+    rows = (levels @ [1 << 11, 1 << 5, 1])[::-1].astype("<u2").tobytes()
+    data = bmp(struct.pack("<III", 0xF800, 0x7E0, 0x1F), rows, compression=3)
+    assert off(data, SHOWN) <= 8
+    grey = SHOWN[..., 0].astype(np.uint8)
+    palette = b"".join(bytes((level, level, level, 0)) for level in range(256))
+    runs = b"".join(b"".join(bytes((1, level)) for level in row) + b"\0\0" for row in grey[::-1]) + b"\0\1"
+    assert off(bmp(palette, runs, bits=8, compression=1), grey[..., None]) == 0
+    plain = bytearray(encode(photo(), "BMP"))
+    plain[6:10] = b"used"
+    np.testing.assert_array_equal(read_image(bytes(plain)), np.asarray(photo()))
+
+
 # What is no photograph
 
 
@@ -578,6 +631,20 @@ def test_texts_behind_the_pixels_cost_nothing_either(photo, encode):
         (b"P6\n4 4\n255\n", "unsupported_format", "Netpbm"),
         (b"\0" * 128 + b"DICM", "unsupported_format", "DICOM"),
         (b"\xff\xd8\xff\xf7", "unsupported_format", "JPEG-LS"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI", "unsupported_format", "iOS"),
+        (b"PF\n1 1\n-1.0\n", "unsupported_format", "PFM"),
+        (b"AT&TFORM", "unsupported_format", "DjVu"),
+        (b"\x93NUMPY\1\0", "unsupported_format", "NumPy"),
+        (b"\1\0\0\0" + b"\1" * 36 + b" EMF", "not_image", "metafile"),
+        (b"RIFF\0\0\0\0CDRBvrsn", "not_image", "CorelDRAW"),
+        (b"AC1032", "not_image", "AutoCAD"),
+        (b"/* XPM */", "not_image", "XPM"),
+        (b"\0\0\1\x44RED1", "not_image", "R3D"),
+        (b"data:image/jpeg;base64,/9j/", "not_image", "data:"),
+        (b"/9j/4AAQSkZJRg", "not_image", "base64"),
+        (b'{"error": "not found"}' + b" " * 4100, "not_image", "JSON"),
+        (b"Not Found" + b" " * 4100, "not_image", "plain text"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "not_image", "sound"),
     ],
 )
 def test_other_kinds_of_files_are_called_what_they_are(start, status, words):

@@ -427,3 +427,58 @@ def test_folders_of_meshes_are_walked_as_those_of_pictures_are(tmp_path, monkeyp
     assert "closed" in caplog.text
     with pytest.raises(LiftnetError, match=r"no mesh in it .* and 1 folders that cannot be read"):
         find_meshes(tmp_path / "in" / "closed")
+
+
+BOX_OBJ = "o a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+WRONGLY_NAMED = {
+    "PLY": (b"ply\nformat ascii 1.0\n", ".obj", "Name it *.ply"),
+    "OBJ": (BOX_OBJ.encode(), ".ply", "Name it *.obj"),
+    "STL": (b"solid a\nfacet normal 0 0 1\n", ".off", "Name it *.stl"),
+    "OFF": (b"OFF\n3 1 0\n", ".obj", "Name it *.off"),
+    "glTF": (b'{"asset": {"version": "2.0"}}', ".ply", "Name it *.gltf"),
+    "GLB": (b"glTF\2\0\0\0", ".stl", "Name it *.glb"),
+    "ZIP": (b"PK\3\4" + b"\0" * 100, ".stl", "Name it *.3mf"),
+    "FBX": (b"Kaydara FBX Binary  \0\x1a\0", ".obj", "Convert it"),
+    "COLLADA": (b'<?xml version="1.0"?><COLLADA>', ".obj", "Convert it"),
+    "page": (b"<!DOCTYPE html><html>404", ".glb", "Get the file again"),
+    "gzip": (b"\x1f\x8b\x08" + b"\0" * 50, ".ply", "Unpack it"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", ".obj", "git lfs pull"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONGLY_NAMED)
+def test_a_file_of_another_kind_than_its_name_says_is_called_what_it_is(tmp_path, kind):
+    content, suffix, remedy = WRONGLY_NAMED[kind]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BadMeshError, match=f"by its content it is .*{kind}") as error:
+        read_mesh(path)
+    assert error.value.status == "unreadable"
+    assert remedy in error.value.remedy
+
+
+def test_a_3mf_that_builds_nothing_says_so(tmp_path):
+    path = write_mesh(box(), tmp_path / "a.3mf")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    model = next(name for name in parts if name.endswith("3dmodel.model"))
+    build = parts[model].index(b"<build"), parts[model].index(b"</build>")
+    parts[model] = parts[model][: build[0]] + b"<build>" + parts[model][build[1] :]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(BadMeshError, match="its build places no object"):
+        read_mesh(path)
+
+
+def test_what_is_left_out_of_a_folder_of_meshes_is_named_and_links_to_nothing_are_told(tmp_path, caplog):
+    write_mesh(box(), tmp_path / "a.ply")
+    for name in ("b.usdz", "c.fbx", "a.mtl", "a.png"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "d.ply").symlink_to(tmp_path / "gone.ply")
+    with caplog.at_level(logging.WARNING):
+        found = find_meshes(tmp_path)
+    assert sorted(found) == ["a", "d"]
+    assert "left out 2 files of formats that are not read; convert them: b.usdz, c.fbx" in caplog.text
+    with pytest.raises(BadMeshError, match="is a link to a file that does not exist"):
+        read_mesh(found["d"])

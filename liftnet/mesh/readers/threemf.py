@@ -52,6 +52,8 @@ def read(data: bytes, max_bytes: int) -> Iterator[Piece]:
         UnreadMeshError: It unpacks to more than is read, or places what is not read.
     """
     count, faces = _promised(data, max_bytes)
+    if not count:
+        raise UnreadMeshError("its build places no object", "Export it anew", "no_faces")
     scene = trimesh.load_scene(io.BytesIO(data), file_type="3mf", process=False)
     found = [(scene.graph[node][0], scene.geometry[scene.graph[node][1]]) for node in scene.graph.nodes_geometry]
     if len(found) != count:
@@ -81,7 +83,7 @@ def _promised(data: bytes, max_bytes: int) -> tuple[int, int | None]:
                 raise DamagedMeshError(f"its part {damaged!r} is damaged")
             models = [name for name in archive.namelist() if "3d/3dmodel.model" in name.lower()]
             if not models:
-                raise DamagedMeshError("it is a ZIP archive without a 3D model")
+                raise DamagedMeshError("it is a ZIP archive without the part 3D/3dmodel.model")
             with archive.open(models[0]) as file:
                 model = _model(file)
             for name in model.elsewhere:
