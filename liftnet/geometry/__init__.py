@@ -10,6 +10,8 @@ Names are loaded when first used: numba and OpenCV are only imported by what nee
 | `estimate_affine_homography` | affine homography of one pair | numpy, numba |
 | `estimate_fundamental` | perspective fundamental matrix of one pair | OpenCV |
 | `estimate_homography` | projective homography of one pair | OpenCV |
+| `join_matches` | tracks: the matches of many pairs joined | numpy, scipy, numba |
+| `triangulate` | points of many tracks at once, by known cameras | numpy |
 | `rotations_of_pairs` | angles between the calibrated cameras of many pairs at once | numpy |
 """
 

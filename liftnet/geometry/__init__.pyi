@@ -9,6 +9,8 @@ from .affine import (
 from .cameras import Camera
 from .perspective import Fundamental, Homography, estimate_fundamental, estimate_homography
 from .ransac import Search
+from .tracks import Joining, MatchedPairs, Tracks, join_matches
+from .triangulation import triangulate
 from .two_view import chance_floor, joint_extent
 
 __all__ = [
@@ -17,7 +19,10 @@ __all__ = [
     "Camera",
     "Fundamental",
     "Homography",
+    "Joining",
+    "MatchedPairs",
     "Search",
+    "Tracks",
     "chance_floor",
     "distinct_locations",
     "estimate_affine_fundamental",
@@ -25,5 +30,7 @@ __all__ = [
     "estimate_fundamental",
     "estimate_homography",
     "gric_difference",
+    "join_matches",
     "joint_extent",
+    "triangulate",
 ]

@@ -23,6 +23,11 @@ class Camera:
     rotation: FloatArray
     translation: FloatArray
 
+    @property
+    def matrix(self) -> FloatArray:
+        """(3, 4) the camera matrix K [R t], of world points with a 1 added."""
+        return np.asarray(self.intrinsics @ np.column_stack([self.rotation, self.translation]))
+
     def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 2) pixels and (N,) depth along the optical axis of (N, 3) world points."""
         in_camera = points @ self.rotation.T + self.translation
@@ -54,6 +59,13 @@ class OrthographicCamera:
     centre: FloatArray
     rotation: FloatArray
     translation: FloatArray
+
+    @property
+    def matrix(self) -> FloatArray:
+        """(3, 4) the camera matrix, of world points with a 1 added; its last row is (0, 0, 0, 1)."""
+        moved = self.scale * np.column_stack([self.rotation, self.translation])[:2]
+        moved[:, 3] += self.centre
+        return np.vstack([moved, [0, 0, 0, 1]])
 
     def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 2) pixels and (N,) depth along the optical axis of (N, 3) world points."""

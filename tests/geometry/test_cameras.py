@@ -21,6 +21,13 @@ def test_projection_and_its_inverse_agree(camera):
 
 
 @pytest.mark.parametrize("camera", [PINHOLE, PARALLEL])
+def test_the_matrix_projects_as_the_camera_does(camera):
+    points = np.random.default_rng(0).uniform(-1, 1, (20, 3))
+    homogeneous = np.column_stack([points, np.ones(20)]) @ camera.matrix.T
+    np.testing.assert_allclose(homogeneous[:, :2] / homogeneous[:, 2:], camera.project(points)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, PARALLEL])
 def test_pixels_per_unit_is_the_length_of_a_unit_step_across_the_axis(camera):
     depth = 3.3
     start = camera.unproject(np.array([[20.0, 30.0]]), np.array([depth]))
