@@ -107,7 +107,8 @@ def join_matches(pairs: MatchedPairs, joining: Joining) -> Tracks:
         >>> import numpy as np
         >>> images, points = np.array([[0, 1], [1, 2]]), np.array([[5.0, 5.0], [9.0, 9.0]])
         >>> unknown = np.full((2, 3, 3), np.nan), np.ones(2)
-        >>> join_matches(MatchedPairs(images, *unknown, np.array([0, 1]), points, points + [[4, 4], [0, 0]]), Joining())
+        >>> pairs = MatchedPairs(images, *unknown, np.array([0, 1]), points, points + [[4, 4], [0, 0]])
+        >>> join_matches(pairs, Joining())
         Tracks(1 of 3 observations, 0 contradictions cut)
     """
     image, points, ends = merged_keypoints(pairs, joining.merge_px)

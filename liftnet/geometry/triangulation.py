@@ -35,7 +35,7 @@ def triangulate(
     """
     if not len(track):
         return np.empty((0, 3)), np.empty(0)
-    matrices = np.stack([one.matrix for one in cameras])[camera]
+    matrices = np.stack([np.asarray(one.matrix, np.float64) for one in cameras])[camera]
     starts = np.flatnonzero(np.r_[True, track[1:] != track[:-1]])
     best = _linear(matrices, points, track, starts)
     cost = _cost(matrices, points, best[track], starts)

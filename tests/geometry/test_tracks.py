@@ -80,7 +80,7 @@ def test_the_points_of_exact_views_are_the_tracks():
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_wrong_match_is_cut_and_the_points_are_kept_apart(known):
-    pairs, who, places = affine_work()
+    pairs, _, places = affine_work()
     pairs = pairs if known else without_models(pairs)
     clean = sets(join_matches(pairs, EXACT))
     i, j = pairs.images[0]

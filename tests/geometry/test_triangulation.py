@@ -51,9 +51,8 @@ def test_no_other_point_is_nearer_to_what_was_seen(cameras):
         own = np.flatnonzero(track == number)
 
         def distances(x, own=own):
-            return np.concatenate([ALL_OF[camera[k]].project(x[None])[0][0] - points[k] for k in own])
+            return np.concatenate([cameras[camera[k]].project(x[None])[0][0] - points[k] for k in own])
 
-        ALL_OF = cameras
         best = least_squares(distances, world[number], xtol=1e-14, ftol=1e-14)
         assert residuals[number] ** 2 * len(own) == pytest.approx(2 * best.cost, rel=1e-6)
         np.testing.assert_allclose(found[number], best.x, atol=1e-4)
