@@ -210,7 +210,8 @@ PAIRS = _schema(
     ("n_p", pa.int32()),  # used matches that agree with the perspective fundamental matrix
     ("chance_floor_p", pa.float32()),
     ("median_residual_p", pa.float32()),
-    ("n_inliers", pa.int32()),  # n_f or n_p, by `model`: the correspondences below
+    ("n_agreed", pa.int32()),  # used matches that agree with both; with the affine one where there is no other
+    ("n_inliers", pa.int32()),  # n_agreed, or without the perspective check n_f or n_p, by `model`: those below
     ("n_h", pa.int32()),  # of these, explained by one affine homography
     ("rho", pa.float32()),  # n_h / n_inliers
     ("median_residual_h", pa.float32()),
@@ -227,11 +228,12 @@ PAIRS = _schema(
     ("y2", FLOATS),
     ("score", FLOATS),
     ("residual", FLOATS),  # px, distance to the model in the four coordinates: see liftnet.geometry
+    ("residual_p", FLOATS),  # the same to the perspective matrix; infinite where there is none
     ("rejected_x1", FLOATS),  # a sample of at most 200 putative matches that were not kept, for the report
     ("rejected_y1", FLOATS),
     ("rejected_x2", FLOATS),
     ("rejected_y2", FLOATS),
-    version="2",
+    version="3",
 )
 
 _COORDINATES = pa.list_(pa.uint16())

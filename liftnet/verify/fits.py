@@ -68,6 +68,7 @@ class PairNumbers:
     n_p: int = 0
     chance_floor_p: float | None = None
     median_residual_p: float | None = None
+    n_agreed: int = 0
     n_inliers: int = 0
     n_h: int = 0
     rho: float | None = None
@@ -88,8 +89,9 @@ class Fits:
         affine: Affine fundamental matrix of all matches.
         perspective: Perspective fundamental matrix of all matches.
         homography: Affine homography of the inliers of the chosen fundamental matrix.
-        inliers: (N,) bool, of the chosen fundamental matrix.
-        residuals: (N,) px, its.
+        inliers: (N,) bool, of the chosen fundamental matrix; of the affine one, if that is asked, those that the
+            perspective one agrees with.
+        residuals: (N,) px, of the chosen matrix.
     """
 
     numbers: PairNumbers
@@ -127,11 +129,13 @@ def fit_pair(
     affine = estimate_affine_fundamental(points_a, points_b, threshold, streams[0], search)
     perspective = estimate_fundamental(points_a, points_b, noise, streams[1], search)
     chosen = affine if fit.model == "affine" else perspective
-    a, b = points_a[chosen.inliers], points_b[chosen.inliers]
+    agreed = affine.inliers & (perspective.inliers | (not perspective.found))
+    inliers = agreed if fit.model == "affine" and fit.perspective_check else chosen.inliers
+    a, b = points_a[inliers], points_b[inliers]
     short = Search(fit.confidence, homography_samples(fit, settings.thresholds.max_planar_fraction))
     homography = estimate_affine_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[2], short)
     projective = estimate_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[3], short)
-    n, n_inliers, extent = len(points_a), chosen.n_inliers, joint_extent(points_a, points_b)
+    n, n_inliers, extent = len(points_a), len(a), joint_extent(points_a, points_b)
     n_h = _explained(homography, n_inliers)
     sizes = (views[0].width, views[0].height), (views[1].width, views[1].height)
     numbers = PairNumbers(
@@ -149,17 +153,18 @@ def fit_pair(
         n_p=perspective.n_inliers,
         chance_floor_p=_single(chance_floor(n, noise, extent, "perspective")),
         median_residual_p=_known(perspective.median_residual),
+        n_agreed=int(agreed.sum()),
         n_inliers=n_inliers,
         n_h=n_h,
         rho=n_h / n_inliers if n_inliers else None,
         median_residual_h=float(np.median(homography.residuals)) if homography.found else None,
-        gric_difference=_gric(chosen.residuals[chosen.inliers], homography, fit),
+        gric_difference=_gric(chosen.residuals[inliers], homography, fit),
         n_ph=max(_explained(projective, n_inliers), n_h),
         n_duplicate=count_copied(points_a, points_b, streams[4], short),
         n_watermark=count_watermark(a, b, sizes, streams[5]),
         n_stationary=count_stationary(a, b),
     )
-    return Fits(numbers, affine, perspective, homography, chosen.inliers, chosen.residuals)
+    return Fits(numbers, affine, perspective, homography, inliers, chosen.residuals)
 
 
 def inlier_threshold(

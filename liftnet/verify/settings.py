@@ -16,6 +16,10 @@ class FitSettings(Settings):
         "affine",
         description="whose inliers go into the dataset; perspective keeps more of near views, LiftNet is affine",
     )
+    perspective_check: bool = Field(
+        True,
+        description="drop inliers of the affine model that the perspective fundamental matrix of the pair refuses",
+    )
     min_threshold_px: float = Field(
         1.5,
         ge=0.1,

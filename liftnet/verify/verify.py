@@ -27,7 +27,7 @@ from liftnet.verify.settings import ThresholdSettings, VerifySettings
 
 Row = dict[str, Any]
 LOG = get_logger("verify")
-LISTS = ("x1", "y1", "x2", "y2", "score", "residual")
+LISTS = ("x1", "y1", "x2", "y2", "score", "residual", "residual_p")
 # the columns of PAIRS from which a decision can be taken again
 DECIDING = (
     "n_putative",
@@ -149,6 +149,7 @@ def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySett
         rng = np.random.default_rng(stable_seed(seed, "verify rejected", pair.pair_id))
         rest = np.sort(rng.choice(rest, settings.rejected_sample, replace=False))
     row = {"score": pair.score[decision.inliers], "residual": decision.residuals.astype(np.float32)}
+    row["residual_p"] = decision.residuals_p.astype(np.float32)
     for prefix, chosen in (("", decision.inliers), ("rejected_", rest)):
         row |= {f"{prefix}x1": pair.points_a[chosen, 0], f"{prefix}y1": pair.points_a[chosen, 1]}
         row |= {f"{prefix}x2": pair.points_b[chosen, 0], f"{prefix}y2": pair.points_b[chosen, 1]}
@@ -180,6 +181,7 @@ class PairDecision:
         fits: The models; None where there were too few matches for any.
         inliers: (M,) indices of the putative matches that agree with the chosen model, rising.
         residuals: (M,) px, theirs.
+        residuals_p: (M,) px, theirs of the perspective model, infinite without one.
     """
 
     reason: str
@@ -187,6 +189,7 @@ class PairDecision:
     fits: Fits | None = None
     inliers: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    residuals_p: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def kept(self) -> bool:
@@ -243,7 +246,8 @@ def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySe
         return PairDecision(_reason(known, settings.thresholds), known)
     fits = fit_pair(points_a[used], points_b[used], pair.views, known, rng, settings)
     reason = _reason(fits.numbers, settings.thresholds)
-    return PairDecision(reason, fits.numbers, fits, used[fits.inliers], fits.residuals[fits.inliers])
+    residuals, residuals_p = (values[fits.inliers] for values in (fits.residuals, fits.perspective.residuals))
+    return PairDecision(reason, fits.numbers, fits, used[fits.inliers], residuals, residuals_p)
 
 
 def reasons(numbers: Mapping[str, npt.ArrayLike], thresholds: ThresholdSettings) -> npt.NDArray[np.str_]:

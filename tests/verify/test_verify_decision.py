@@ -142,14 +142,32 @@ def test_model_decides_whose_inliers_are_kept_and_both_are_counted():
         assert decision.kept, decision
         numbers = decision.numbers
         assert numbers.model == model
-        assert numbers.n_inliers == len(decision.inliers) == {"affine": numbers.n_f, "perspective": numbers.n_p}[model]
+        assert numbers.n_inliers == len(decision.inliers)
+        assert numbers.n_inliers == {"affine": numbers.n_agreed, "perspective": numbers.n_p}[model]
     affine, perspective = (decision.numbers for decision in found.values())
-    assert (affine.n_f, affine.n_p) == (perspective.n_f, perspective.n_p)
+    assert (affine.n_f, affine.n_p, affine.n_agreed) == (perspective.n_f, perspective.n_p, perspective.n_agreed)
     assert affine.n_p > 0.95 * 240 > 0.8 * 240 > affine.n_f
     assert perspective.chance_floor_p == affine.chance_floor_p
     assert perspective.median_residual_p < affine.median_residual_f
     assert np.mean(found["perspective"].inliers >= 60) > 0.97
     assert found["perspective"].residuals.max() < SETTINGS.fit.min_threshold_px
+
+
+def test_affine_inliers_that_the_perspective_model_refuses_are_dropped_on_request():
+    """Wrong matches within the affine threshold of their line, but further from the perspective one than the noise."""
+    rng = np.random.default_rng(11)
+    a, b = near_views(rng, 400, outliers=0)
+    b[:80] += rng.choice([-1, 1], (80, 1)) * np.array([0, 3.0])  # across the epipolar lines
+    checked, unchecked = (decide(a, b, settings=changed(SETTINGS, perspective_check=on)) for on in (True, False))
+    assert unchecked.numbers.n_inliers == unchecked.numbers.n_f == checked.numbers.n_f
+    assert checked.numbers.n_inliers == checked.numbers.n_agreed == unchecked.numbers.n_agreed
+    assert set(checked.inliers) < set(unchecked.inliers)
+    wrong = [np.count_nonzero(decision.inliers < 80) for decision in (checked, unchecked)]
+    assert wrong[1] > 10
+    assert wrong[0] < 0.3 * wrong[1]
+    right = [np.count_nonzero(decision.inliers >= 80) for decision in (checked, unchecked)]
+    assert right[0] >= 0.95 * right[1]
+    assert checked.residuals_p.max() < SETTINGS.fit.min_threshold_px <= unchecked.residuals_p.max()
 
 
 def test_each_model_is_held_to_its_own_chance():
@@ -233,7 +251,8 @@ def test_chance_beats_the_fixed_number_on_a_small_object():
     """Wrong matches on a small object: more than 20 agree, and still they are refused."""
     rng = np.random.default_rng(2)
     a, b = rng.uniform(0, 150, (2, 500, 2))
-    decision = decide(a, b)
+    assert decide(a, b).reason == "few_inliers"  # by luck a match agrees with one matrix, rarely with both
+    decision = decide(a, b, settings=changed(SETTINGS, perspective_check=False))
     assert decision.numbers.n_f >= SETTINGS.thresholds.min_inliers
     assert decision.reason == "chance"
     assert len(decision.inliers) == decision.numbers.n_f == len(decision.residuals)
@@ -341,6 +360,7 @@ def test_counts_add_up(n, kind, masked, seed, no_mask):
     assert numbers.n_putative == n >= numbers.n_masked >= numbers.n_used >= numbers.n_inliers >= numbers.n_h >= 0
     assert numbers.n_inliers >= numbers.n_ph >= numbers.n_h
     assert max(numbers.n_f, numbers.n_p, numbers.n_duplicate) <= numbers.n_used
+    assert numbers.n_inliers == numbers.n_agreed <= numbers.n_f
     assert max(numbers.n_watermark, numbers.n_stationary) <= numbers.n_inliers
     assert (numbers.rho is None) == (numbers.n_inliers == 0)
     assert len(decision.residuals) == numbers.n_inliers

@@ -134,7 +134,7 @@ def test_matching_recall_is_of_the_keypoints_that_were_matched(run, tools):
     assert table.loc["putative", "matching_recall"] == pytest.approx(60 / 80)
     assert table.loc["on the foreground", "matching_recall"] == pytest.approx(60 / 80)
     assert table["matching_recall"].iloc[3] <= table["matching_recall"].iloc[2] <= 60 / 80
-    assert table["matching_recall"].iloc[3] > 0.55
+    assert table["matching_recall"].iloc[3] > 0.45
     assert (table["surface_recall"].diff().dropna() <= 0).all()
 
 
