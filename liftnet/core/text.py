@@ -22,6 +22,7 @@ _MARKDOWN = re.compile(r"[\\`*|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(\[:
 _TAG = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {c: f"\\{c}" for c in "&%$#_{}"}
+_BYTE = re.compile("[\udc80-\udcff]")  # that is no UTF-8, as Python holds it in names of files
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
 _NUMBER = re.compile(r"[+-]?[\d.,\s]*(?:[eE][+-]?\d+)?\s*%?")
 
@@ -33,6 +34,18 @@ class Lines(str):
 def printable(text: object) -> str:
     """A text or path whose bytes that are no UTF-8 are shown as question marks."""
     return str(text).encode("utf-8", "replace").decode()
+
+
+def spelt(path: object) -> str:
+    r"""A path or name as text from which it can be found again: bytes that are no UTF-8 as addresses have them.
+
+    >>> spelt("b\udcfcste.jpg"), spelt("50%.jpg")
+    ('b%FCste.jpg', '50%.jpg')
+    """
+    text = str(path)
+    if not _BYTE.search(text):
+        return text
+    return re.sub(f"%|{_BYTE.pattern}", lambda found: f"%{ord(found[0]) & 0xFF:02X}", text)
 
 
 def name(text: str | None) -> str | None:

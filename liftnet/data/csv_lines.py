@@ -27,16 +27,17 @@ class CsvRecords:
         file: Opened with `newline=""`.
         strict: Whether a quote in the middle of a cell is an error.
         delimiter: What divides cells.
+        before: How many lines were read of the file already.
     """
 
-    def __init__(self, file: TextIO, strict: bool = True, delimiter: str = ",") -> None:
-        self._file, self._lines_of_record = file, 0
+    def __init__(self, file: TextIO, strict: bool = True, delimiter: str = ",", before: int = 0) -> None:
+        self._file, self._lines_of_record, self._before = file, 0, before
         self._reader = csv.reader(self._lines(), strict=strict, delimiter=delimiter)
 
     @property
     def line(self) -> int:
         """The number of the line read last, from 1."""
-        return self._reader.line_num
+        return self._before + self._reader.line_num
 
     def __iter__(self) -> Iterator[list[str]]:
         for record in self._reader:
@@ -58,17 +59,22 @@ def open_csv(path: Path, strict: bool = True) -> Iterator[CsvRecords]:
     """The records of a table, its header the first.
 
     Its cells are divided by commas, semicolons or tabs, whatever stands most often in its first line, or what a line
-    `sep=;` before it says; its text is UTF-8, or UTF-16 by its first bytes.
+    `sep=;` before it says; its text is UTF-8, or UTF-16 by its first bytes. Before the first line there may be empty
+    ones and comments, which begin with #.
     """
     with open(path, "rb", opener=only_files) as file:
         encoding = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     with open(path, encoding=encoding, newline="", opener=only_files) as text:
-        first = text.readline(CSV_LINE_CHARACTERS)
-        told = re.fullmatch(r"sep=([,;\t])\s*", first)
-        if told is None:
-            text.seek(0)
-        delimiter = told[1] if told else max(",;\t", key=first.count)
-        yield CsvRecords(text, strict, delimiter)
+        told, start, before = None, 0, 0
+        while first := text.readline(CSV_LINE_CHARACTERS):
+            if told := re.fullmatch(r"sep=([,;\t])\s*", first):
+                start, before = text.tell(), before + 1
+                break
+            if first.strip() and not first.startswith("#"):
+                break
+            start, before = text.tell(), before + 1
+        text.seek(start)
+        yield CsvRecords(text, strict, told[1] if told else max(",;\t", key=first.count), before)
 
 
 def table_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

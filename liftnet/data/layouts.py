@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.text import name, printable
+from liftnet.core.text import name, printable, spelt
 from liftnet.core.walking import Walk, walk
 from liftnet.data.folders import has_picture_suffix, masks_among
 from liftnet.data.mask_folders import image_folders, mask_folders
 from liftnet.data.mask_names import is_image_folder
 
 UNKNOWN = "Unknown"  # one artist for all, so that their works stay in one split
+UNTITLED = "Untitled"
 _LAYOUTS = (  # by how many folders deep photographs lie: where that is, and what it is taken for
     ("", "a flat folder: one work by an unknown artist"),
     ("work/", "work/*: works by an unknown artist"),
@@ -55,12 +56,17 @@ class Layout:
         """Whose work a file belongs to; None where it lies too high for that."""
         folders = _folders(path, self.images)
         if self.depth == 2:
-            return (name(folders[0]), name(folders[1])) if len(folders) >= 2 else (None, None)
+            return (_named(folders[0], UNKNOWN), _named(folders[1])) if len(folders) >= 2 else (None, None)
         if len(folders) < self.depth:
             return None, None
         own = self.folder.resolve()
         own = own.parent if is_image_folder(own.name) else own
-        return UNKNOWN, name(folders[0] if self.depth == 1 else own.name)
+        return UNKNOWN, _named(folders[0] if self.depth == 1 else own.name)
+
+
+def _named(folder: str, otherwise: str = UNTITLED) -> str:
+    """The name that a folder gives; a blank gives none."""
+    return name(spelt(folder)) or otherwise
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ _HOST = re.compile(
     re.I,
 )
 _BENT_SCHEME = re.compile(r"\W*(?:https?|htp|htt)s?\s*[:;]?\s*/", re.I)
+_AROUND = " '\"<>\xa0\u200b\u200e\u200f\u202a\u202c\ufeff"  # of what is pasted; U+202A is put there by Windows
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -109,7 +110,7 @@ class Within:
             "the file lies outside the folder of its list; if you trust the list, allow the file's folder with "
             "collect.permissions.allow_folder (--permissions.allow-folder)"
         )
-        return "path_refused", reason
+        return "path_refused", reason + _no_path(place.given)
 
 
 def is_address(asked: str) -> bool:
@@ -124,13 +125,18 @@ def _is_there(path: Path) -> bool:
 
 def _readings(asked: str) -> list[str]:
     """What a path may mean besides what it says."""
-    plain = unquote(asked[7:]) if asked.lower().startswith("file://") else asked
+    plain = _unquoted(asked[7:]) if asked.lower().startswith("file://") else asked
     plain = plain.removeprefix("localhost") if asked.lower().startswith("file://localhost/") else plain
     home = os.path.expanduser(plain) if plain.startswith("~") else plain
     slashes = home.replace("\\", "/")
-    forms = [asked, home, unquote(home), slashes, unquote(slashes), slashes.strip(" '\"")]
+    forms = [asked, home, _unquoted(home), slashes, _unquoted(slashes), slashes.strip(_AROUND)]
     forms += [unicodedata.normalize(form, slashes) for form in ("NFC", "NFD")]
     return list(dict.fromkeys(forms))
+
+
+def _unquoted(text: str) -> str:
+    """%20 as what it stands for, bytes that are no UTF-8 as Python holds them in names of files."""
+    return unquote(text, errors="surrogateescape")
 
 
 def near_miss(asked: str, path: Path) -> str:
@@ -140,16 +146,12 @@ def near_miss(asked: str, path: Path) -> str:
         asked: As the list says it.
         path: The path that was looked for, and is not there.
     """
-    if asked.startswith("data:"):
-        return "; it is a picture written into the list itself (data:); save it as a file"
-    if asked.startswith("//") or _HOST.match(asked):
-        return f"; if it is an address of the web, https:// is missing: https://{asked.lstrip('/')}"
-    if _BENT_SCHEME.match(asked):
-        return "; an address of the web begins with https:// and has nothing around it"
-    if _DRIVE.match(asked):
-        return "; it is a path of Windows (C:\\): give it relative to the list, or as this machine names it"
+    if told := _no_path(asked):
+        return told
     if asked.startswith("~"):
         return f"; ~ was read as {os.path.expanduser('~')}"
+    if _is_there(path):
+        return ""
     with contextlib.suppress(OSError):
         there = {unicodedata.normalize("NFC", other.name): other.name for other in path.parent.iterdir()}
         names = difflib.get_close_matches(unicodedata.normalize("NFC", path.name), there, 1, 0.6)
@@ -158,3 +160,16 @@ def near_miss(asked: str, path: Path) -> str:
             return f"; did you mean {printable(there[found])!r}?"
         return ""
     return f"; the folder {path.parent} does not exist either" if not path.parent.exists() else ""
+
+
+def _no_path(asked: str) -> str:
+    """Words that say what an address is that is no path of this machine, by its letters alone."""
+    if asked.startswith("data:"):
+        return "; it is a picture written into the list itself (data:); save it as a file"
+    if asked.startswith("//") or _HOST.match(asked):
+        return f"; if it is an address of the web, https:// is missing: https://{asked.lstrip('/')}"
+    if _BENT_SCHEME.match(asked):
+        return "; an address of the web begins with https:// and has nothing around it"
+    if _DRIVE.match(asked):
+        return "; it is a path of Windows (C:\\): give it relative to the list, or as this machine names it"
+    return ""

@@ -13,7 +13,7 @@ from liftnet.collect.sources.records import SourceRecord, join_sources, size, ye
 from liftnet.core.errors import LiftnetError
 from liftnet.data.csv_lines import table_rows
 from liftnet.data.listed_files import local_files
-from liftnet.data.locations import Location, near_miss
+from liftnet.data.locations import Location, near_miss, place
 from liftnet.data.picture_formats import SUFFIXES
 
 
@@ -89,7 +89,7 @@ def test_tables_as_programs_save_them(tmp_path, mark, encoding, end):
     text = f'Artist,Work,Image,artist_died{end}Käthe,"Two; or{end}three,\t",x.jpg,1945.0{end}'
     text = text.replace("three,", "three~").replace(",", mark).replace("~", ",")
     first = "\ufeff" if encoding == "utf-16-be" else ""
-    for start in ("", f"sep={mark}\r\n"):
+    for start in ("", f"sep={mark}\r\n", "\r\n# my list; of 3,000\t\r\n\r\n"):
         path = tmp_path / "list.csv"
         path.write_bytes((first + start + text).encode(encoding))
         (row,) = read_csv(path).rows
@@ -115,6 +115,29 @@ def test_other_tables_of_a_user_are_read_alike(tmp_path, content, message):
         return
     with pytest.raises(LiftnetError, match=message):
         table_rows(tmp_path / "splits.csv", ("file", "split"))
+
+
+def test_lines_are_counted_from_the_first_of_the_file(tmp_path):
+    _, bad = read_csv(text_file(tmp_path, "# list\n\nartist,work,image\nA,W,x.jpg\nA,W,y.jpg,more\n")).rows
+    assert "line 5 has 4 cells" in bad.problem[1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le", "utf-32"])
+def test_text_of_wide_letters_without_a_mark_is_named(tmp_path, encoding):
+    with pytest.raises(LiftnetError, match="UTF-16 without its mark"):
+        read_csv(text_file(tmp_path, "artist,work,image\nA,W,x.jpg\n", encoding))
+
+
+@pytest.mark.parametrize("around", ["\u202a", "\ufeff", "\xa0", "<>", "\u200e", '"'])
+def test_what_pasting_puts_around_a_path_is_no_part_of_it(tmp_path, around):
+    touch(tmp_path, "x.jpg")
+    assert place(f"{around[0]}x.jpg{around[-1]}", tmp_path)[0].path == tmp_path / "x.jpg"
+
+
+def test_an_address_without_its_scheme_is_told_where_it_is_refused_as_a_path(tmp_path):
+    (row,) = read_csv(text_file(tmp_path, "artist,work,url\nA,W,//upload.example.org/1.jpg\n")).rows
+    assert row.problem[0] == "path_refused"
+    assert "https:// is missing: https://upload.example.org/1.jpg" in row.problem[1]
 
 
 def test_a_missing_list_and_one_in_latin_1_say_why(tmp_path):
@@ -406,8 +429,36 @@ def test_links_to_nothing_and_names_without_a_text_are_rows(tmp_path):
     touch(tmp_path, "A/W/ok {left}.jpg", os.fsdecode(b"A/W/b\xfcste.jpg"))
     (tmp_path / "A/W/gone.jpg").symlink_to("nowhere")
     rows = read_directory(tmp_path).rows
-    assert {row.image.given for row in rows} == {"A/W/ok {left}.jpg", "A/W/b?ste.jpg", "A/W/gone.jpg"}
+    assert {row.image.given for row in rows} == {"A/W/ok {left}.jpg", "A/W/b%FCste.jpg", "A/W/gone.jpg"}
     assert all(row.problem is None for row in rows)
+
+
+ODD_NAMES = (
+    *(b"A/W/a\nb.jpg", b"A/W/'q\".jpg", b"A/W/[*]?.jpg", b"A/W/-dash.jpg", b"A/W/50%20.jpg", b"A/W/=cmd.jpg"),
+    *(b"A/W/ lead.jpg", b"A/W/back\\slash.jpg", "A/W/\u202eRTL😀.jpg".encode(), b"A/W/#x,;\t.jpg", b"A/W/~tilde.jpg"),
+    *(b"Art\xefst/W/a\xfc.jpg", b"Art\xefst/W/a\xfe.jpg", b"Art\xf6st/W/50%\xfc.jpg", b" /b/a.jpg", b"-rf/ /a.jpg"),
+)
+
+
+def test_names_of_any_bytes_keep_apart_and_are_found_by_the_list_of_their_folder(tmp_path):
+    from liftnet.collect.catalogues.folder import FolderSettings
+    from liftnet.collect.listing import make_list
+
+    touch(tmp_path / "photos", *map(os.fsdecode, ODD_NAMES))
+    make_list(FolderSettings(folder=str(tmp_path / "photos")), tmp_path / "sources.csv")
+    for rows in (read_directory(tmp_path / "photos").rows, read_csv(tmp_path / "sources.csv").rows):
+        assert {row.problem for row in rows} == {None}
+        found = {os.path.relpath(row.image.path, tmp_path / "photos") for row in rows}
+        assert found == set(map(os.fsdecode, ODD_NAMES))
+        assert len({row.image.given for row in rows}) == len(ODD_NAMES)
+        assert {row.artist for row in rows} == {"A", "Art%EFst", "Art%F6st", "Unknown", "-rf"}
+        assert {row.work for row in rows} == {"W", "b", "Untitled"}
+
+
+def test_a_link_to_nothing_is_no_near_miss_of_itself(tmp_path):
+    (tmp_path / "x.jpg").symlink_to("gone.jpg")
+    assert near_miss("x.jpg", tmp_path / "x.jpg") == ""
+    assert near_miss("y.jpg", tmp_path / "y.jpg") == "; did you mean 'x.jpg'?"
 
 
 def test_the_list_of_a_folder_is_read_back_as_the_folder_is(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from liftnet.collect.sources.records import SourceRecord, Sources
 from liftnet.core.log import get_logger
-from liftnet.core.text import printable
+from liftnet.core.text import printable, spelt
 from liftnet.data.folders import has_picture_suffix, tell_left_out, what_it_is
 from liftnet.data.layouts import Layout, PhotographFolder, below, read_layout
 from liftnet.data.locations import Location
@@ -44,8 +44,8 @@ def read_directory(folder: Path) -> Sources:
 
 def _row(layout: Layout, path: PurePosixPath, mask: Path | None) -> SourceRecord:
     artist, work = layout.artist_and_work(path)
-    place = Location(printable(below(layout.folder, mask)), mask) if mask else None
-    return SourceRecord(artist, work, Location(printable(path), layout.folder / path), place, "directory")
+    place = Location(spelt(below(layout.folder, mask)), mask) if mask else None
+    return SourceRecord(artist, work, Location(spelt(path), layout.folder / path), place, "directory")
 
 
 def _mask_aside(known: PhotographFolder, file: Path, photographs: Sequence[PurePosixPath]) -> SourceRecord:
@@ -62,9 +62,7 @@ def _mask_aside(known: PhotographFolder, file: Path, photographs: Sequence[PureP
         hint = f"; the nearest name is {printable(nearest.name)}" if nearest is not None else ""
         reason = f"a mask without an image of its name (masks/<image name>.png){hint}"
     artist, work = known.layout.artist_and_work(path)
-    return SourceRecord(
-        artist, work, Location(printable(path), file), source="directory", problem=("set_aside", reason)
-    )
+    return SourceRecord(artist, work, Location(spelt(path), file), source="directory", problem=("set_aside", reason))
 
 
 def _set_aside(layout: Layout, file: Path) -> SourceRecord:
@@ -76,10 +74,10 @@ def _set_aside(layout: Layout, file: Path) -> SourceRecord:
         problem = "unsupported_format", reason
     else:
         problem = "set_aside", f"images are looked for in {layout.place} only"
-    return SourceRecord(artist, work, Location(printable(path), file), source="directory", problem=problem)
+    return SourceRecord(artist, work, Location(spelt(path), file), source="directory", problem=problem)
 
 
 def _unreadable(layout: Layout, folder: Path) -> SourceRecord:
     path = below(layout.folder, folder)
     problem = "unreadable_file", "the folder cannot be read, nor what is in it; check its permissions"
-    return SourceRecord(None, None, Location(printable(path), folder), source="directory", problem=problem)
+    return SourceRecord(None, None, Location(spelt(path), folder), source="directory", problem=problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
@@ -135,7 +136,8 @@ def _moved(cells: dict[str, Any], old: Path | None, new: Path) -> dict[str, Any]
         return cells
     for column in ("image", "mask"):
         if cells[column] is not None:
-            cells[column] = os.path.relpath(old.absolute() / cells[column], new.absolute())
+            moved = os.path.relpath(old.absolute() / cells[column], new.absolute())
+            cells[column] = f"./{moved}" if moved[:1].isspace() else moved  # a blank before a cell is no part of it
     return cells
 
 
@@ -183,6 +185,9 @@ def _refuse_other_kinds(path: Path) -> None:
             start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError:
         return
+    marked = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if start.startswith(codecs.BOM_UTF32_LE) or (b"\0" in start[:4] and not marked):
+        raise LiftnetError(path, "is UTF-32, or UTF-16 without its mark, or no text", _SAVE)
     for begin, kind, remedy in _OTHER_KINDS:
         if start.startswith(begin):
             raise LiftnetError(path, f"is {kind}, not CSV", remedy)
@@ -256,7 +261,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     twice = next((column for column in sorted(COLUMNS) if header.count(column) > 1), None)
     if twice:
         raise LiftnetError(path, f"has the column {twice} twice", "Remove one of them")
-    extra = [column for column in header if column not in COLUMNS]
+    extra = [column for column in header if column and column not in COLUMNS]
     if extra:
         LOG.info("%s: columns not used: %s", path, ", ".join(extra))
 
