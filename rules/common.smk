@@ -289,9 +289,10 @@ DEPTH_EXPERIMENTS = experiments.DepthExperiments(
 )
 DEPTH_EXPERIMENTS.check_overrides(SCHEMA)
 DRKFS_PLAN = experiments.read_plan(PLANS / "drkfs.yaml")
+RECONSTRUCTION_PLAN = experiments.read_plan(PLANS / "reconstruction.yaml")
 RECONSTRUCTIONS = {
     place: reconstruction.ReconstructionExperiments(
-        experiments.read_plan(PLANS / "reconstruction.yaml"),
+        RECONSTRUCTION_PLAN,
         reconstruction.ReconstructionConfigured.of(config),
         place,
     )

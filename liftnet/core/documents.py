@@ -76,6 +76,17 @@ def parse_yaml(text: str) -> Any:
         raise DocumentError(f"is not valid YAML ({words})") from error
 
 
+def parse_own_yaml(text: str) -> Any:
+    """The value of a YAML document of the project or its user, whole and unbounded: a schema, a plan.
+
+    libyaml reads it, where PyYAML has it, ten times as fast: half a second less for every start of the workflow.
+
+    Raises:
+        yaml.YAMLError: It is not YAML.
+    """
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def read_json_file(path: Path | str, remedy: str, missing: str, finite: bool = True) -> Any:
     """The value of a JSON file.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from liftnet.core.documents import parse_own_yaml
 from liftnet.core.errors import LiftnetError
 from liftnet.core.settings import Settings
 from liftnet.data.codes import Split, split_or_itself
@@ -309,7 +310,7 @@ def read_plan(path: Path, kind: type[Plan]) -> Plan:
         LiftnetError: It is missing, is not YAML, or names what does not exist.
     """
     try:
-        return kind(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        return kind(**parse_own_yaml(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", "Name the plan of the experiments with --plan") from error
     except (yaml.YAMLError, TypeError, ValidationError) as error:

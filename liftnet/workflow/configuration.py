@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from liftnet.core.documents import parse_own_yaml
 from liftnet.core.errors import LiftnetError, nearest
 
 Schema = Mapping[str, Any]
@@ -47,8 +47,8 @@ def load_configuration(given: Mapping[str, Any], schema_file: Path) -> dict[str,
 
 @lru_cache(maxsize=1)
 def read_schema(file: Path) -> Schema:
-    """workflow/schemas/config.schema.yaml; read once, which takes a quarter of a second."""
-    schema: Schema = yaml.safe_load(file.read_text(encoding="utf-8"))
+    """workflow/schemas/config.schema.yaml; read once."""
+    schema: Schema = parse_own_yaml(file.read_text(encoding="utf-8"))
     return schema
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from liftnet.core.documents import parse_own_yaml
 from liftnet.core.errors import LiftnetError
 from liftnet.workflow.configuration import problems
 
@@ -269,7 +268,7 @@ def read_plan(file: Path) -> dict[str, Any]:
         LiftnetError: There is no such file.
     """
     try:
-        plan: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = parse_own_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise LiftnetError(file, "does not exist", "Name the folder of the plans with experiments.plans") from error
     return plan

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import yaml
-from workflow_tools import ROOT
+from workflow_tools import ROOT, snakemake
 
 from liftnet.collect.sources.lists import read_list
 
@@ -30,9 +30,8 @@ def elsewhere(tmp_path):
     return folder
 
 
-def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def called(folder, *arguments):
+    run = snakemake(folder, "--cores", "1", *arguments)
     return run.returncode, run.stdout + run.stderr
 
 
@@ -41,30 +40,30 @@ def images(folder):
 
 
 def test_from_another_folder_a_target_is_made(elsewhere):
-    code, told = snakemake(
-        elsewhere, "--snakefile", f"{ROOT}/Snakefile", "--configfile", "mine.yaml", "--", "out/lists/mine.parquet"
-    )
-    assert code == 0, told
+    words = ["--snakefile", f"{ROOT}/Snakefile", "--configfile", "mine.yaml", "--", "out/lists/mine.parquet"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *words]
+    run = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
     assert images(elsewhere) == ["x.jpg"]
     assert yaml.safe_load((elsewhere / "out/run_config.yaml").read_text())["sources"] == [ENTRY]
 
 
 def test_from_another_folder_without_a_configuration_the_demo_is_planned(elsewhere):
-    code, told = snakemake(elsewhere, "--snakefile", f"{ROOT}/Snakefile", "--dry-run")
+    code, told = called(elsewhere, "--snakefile", f"{ROOT}/Snakefile", "--dry-run")
     assert code == 0, told
     assert "write_report" in told
 
 
 def test_as_a_module_a_target_is_made(elsewhere):
     (elsewhere / "Snakefile").write_text('configfile: "mine.yaml"\n' + MODULE)
-    code, told = snakemake(elsewhere, "out/lists/mine.parquet")
+    code, told = called(elsewhere, "out/lists/mine.parquet")
     assert code == 0, told
     assert images(elsewhere) == ["x.jpg"]
 
 
 def test_as_a_module_with_names_of_its_own_everything_is_planned(elsewhere):
     (elsewhere / "Snakefile").write_text(MODULE.replace("from liftnet", "from liftnet as sculptures_*"))
-    code, told = snakemake(elsewhere, "--dry-run", "--printshellcmds", "sculptures_all")
+    code, told = called(elsewhere, "--dry-run", "--printshellcmds", "sculptures_all")
     assert code == 0, told
     assert "sculptures_write_report" in told
     assert "python -m liftnet report --root" in told
@@ -73,6 +72,6 @@ def test_as_a_module_with_names_of_its_own_everything_is_planned(elsewhere):
 
 def test_a_fault_in_a_modules_configuration_is_named(elsewhere):
     (elsewhere / "Snakefile").write_text(MODULE)
-    code, told = snakemake(elsewhere, "--dry-run", "--config", "match={ratoi: 0.8}")
+    code, told = called(elsewhere, "--dry-run", "--config", "match={ratoi: 0.8}")
     assert code != 0
     assert "match: unknown key 'ratoi'; did you mean 'match.search.ratio'?" in told
