@@ -18,6 +18,14 @@ from pillow_heif import register_heif_opener
 register_heif_opener()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk():
+    """Files reach the disk when the system likes: no test cuts the power, and each waiting takes milliseconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which refuses what is no open file too
+        yield
+
+
 @pytest.fixture(scope="session")
 def photo():
     """A smooth random RGB picture of a given size and seed."""

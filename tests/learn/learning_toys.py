@@ -86,8 +86,12 @@ def points_task(seed=0):
     return ItemTask({"line": nn.Linear(3, 1), "beside": nn.Linear(1, 1)}, Points(30, 1), Points(9, 2), 8, seed, "line")
 
 
-if __name__ == "__main__":
-    kind, folder, iterations = sys.argv[1:]
+def program(kind, folder, iterations):
+    """What this file does as a program."""
     plan = settings(iterations=int(iterations), validate_every=1)
     task = Line() if kind == "line" else points_task()
     train(task, plan, run(folder, plan))
+
+
+if __name__ == "__main__":
+    program(*sys.argv[1:])

@@ -56,8 +56,10 @@ def snakemake(
         files = [str(Path(said, name)) for name in ("stdout", "stderr")]
         process = _LOADED.Process(target=_call_snakemake, args=(str(folder), arguments, dict(environment), files))
         process.start()
-        process.join()
-        assert process.exitcode is not None
+        try:
+            process.join()
+        finally:  # a test that took too long leaves nobody behind
+            process.kill()
         texts = [Path(file).read_text() for file in files]
         return subprocess.CompletedProcess(arguments, process.exitcode, *texts)
 
