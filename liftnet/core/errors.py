@@ -20,7 +20,8 @@ class LiftnetError(Exception):
 
     def __init__(self, what: object, reason: str, remedy: str = "") -> None:
         self.what, self.reason, self.remedy = one_line(what), reason, remedy
-        super().__init__(f"{self.what}: {reason}" + (f". {remedy}" if remedy else ""))
+        end = "" if reason.endswith("?") else "."
+        super().__init__(f"{self.what}: {reason}" + (f"{end} {remedy}" if remedy else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As every error of the family crosses the border of a process, whatever its class is made from."""

@@ -35,13 +35,9 @@ def files_below(folder: Path) -> list[Path]:
 def pictures_below(folder: Path) -> list[Path]:
     """The files below a folder whose names end as those of pictures, in their order; see `walk`.
 
-    Links to nothing are among them: reading one says so.
+    Links to nothing, and pipes, are among them: reading one says so.
     """
-    return [path for path in walk(folder).files if _is_picture(path)]
-
-
-def _is_picture(path: Path) -> bool:
-    return has_picture_suffix(path) and (path.is_file() or not path.exists())
+    return [path for path in walk(folder).files if has_picture_suffix(path)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def _images_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
             raise LiftnetError(out, reason, "Name another folder for the results; one inside is fine")
         found = walk(given)
         files = [path for path in found.files if results not in path.resolve().parents]
-        pictures = [path for path in files if _is_picture(path)]
+        pictures = [path for path in files if has_picture_suffix(path)]
         masks = masks_among(pictures)
         tell_left_out(given, sorted({*files} - {*pictures}), "no pictures by their names")
         tell_left_out(given, sorted(masks), "masks of other pictures")

@@ -88,6 +88,7 @@ CONVERT = "Convert it to JPEG or PNG"
 DEVELOP = "Export it as JPEG or 16-bit TIFF with the camera's program, darktable or RawTherapee"
 REMEDIES = {
     "missing": "Give the path of a picture; if `collect` has stored it, run `collect` again",
+    "unreadable_file": "Check its permissions, and that it is a plain file",
     "unsupported_format": CONVERT,
     "bomb": "Give a smaller picture",
     "out_of_memory": "Give a smaller picture, or free some memory",

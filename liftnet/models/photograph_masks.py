@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +14,8 @@ from liftnet.core.log import get_logger
 from liftnet.core.text import printable
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.core.walking import entries
-from liftnet.data.folders import InputImage, has_picture_suffix
+from liftnet.data.folders import InputImage, has_picture_suffix, masks_among, pictures_below
+from liftnet.data.mask_folders import MaskFinder, mask_folders
 from liftnet.data.mask_names import MaskIndex, near_miss
 from liftnet.data.masks import read_mask, write_mask
 from liftnet.models.segmentation_networks import PredictionSettings
@@ -99,12 +102,15 @@ class PhotographMasks:
 
 
 def folder_mask(place: InputImage, masks: Path, out: Path) -> tuple[Path | None, str]:
-    """The mask of an image in a folder of masks, mirrored as the results are, or flat.
+    """The mask of an image in a folder of masks, mirrored as the results are, or flat, or among the photographs.
 
     Returns:
         Its path, by any of the names that `liftnet.data.mask_names` knows, and "". Without one None, and words that
         name the mask whose name is nearest.
     """
+    own, photograph = Path(os.path.abspath(masks)), Path(os.path.abspath(place.image))
+    if own in photograph.parents:
+        return masks_of_photographs(own).get(photograph), ""
     mirrored = (masks / place.stem.relative_to(out)).parent
     hint = ""
     for folder in dict.fromkeys((mirrored, masks)):
@@ -116,11 +122,23 @@ def folder_mask(place: InputImage, masks: Path, out: Path) -> tuple[Path | None,
     return None, hint
 
 
+@lru_cache(16)
+def masks_of_photographs(folder: Path) -> Mapping[Path, Path]:
+    """The masks of the photographs below a folder that holds both, as `collect` tells them apart."""
+    _listed(folder)
+    pictures = pictures_below(folder)
+    masks = masks_among(pictures)
+    return MaskFinder(masks, mask_folders(pictures)).masks_of(path for path in pictures if path not in masks)
+
+
 @lru_cache(1024)
 def _index(folder: Path, changed: int) -> MaskIndex:
     """The masks of a folder, looked up again when it has changed."""
+    return MaskIndex(path for path in _listed(folder) if has_picture_suffix(path))
+
+
+def _listed(folder: Path) -> list[Path]:
     try:
-        files = entries(folder) if folder.is_dir() else []
+        return entries(folder) if folder.is_dir() else []
     except LiftnetError as error:
         raise BadImageError(error.what, "unreadable_file", error.reason, error.remedy) from error
-    return MaskIndex(path for path in files if has_picture_suffix(path))

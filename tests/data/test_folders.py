@@ -7,6 +7,7 @@ from liftnet.core.walking import entries
 from liftnet.data.folders import InputImage, files_below, find_images, pictures_below
 from liftnet.data.layouts import UNKNOWN, read_layout
 from liftnet.data.mask_folders import MaskFinder
+from liftnet.data.pictures import read_image
 from liftnet.models.photograph_masks import folder_mask
 
 
@@ -148,3 +149,26 @@ def test_a_folder_that_cannot_be_listed_is_named_with_its_remedy(tmp_path, monke
     with pytest.raises(BadImageError) as error:
         folder_mask(photograph, tmp_path, tmp_path / "out")
     assert error.value.status == "unreadable_file"
+
+
+def test_a_folder_that_holds_photographs_and_masks_gives_a_photograph_no_photograph_for_a_mask(tmp_path):
+    names = (
+        "one/images/1.jpg",
+        "one/masks/1.jpg.png",
+        "two/2.jpg",
+        "two/2_mask.png",
+        "two/3.jpg",
+        "masks/three/4.png",
+    )
+    touch(*(tmp_path / name for name in (*names, "three/4.JPG")))
+    images = find_images([tmp_path], tmp_path / "out")
+    found = {image.image.name: folder_mask(image, tmp_path, tmp_path / "out")[0] for image in images}
+    below = {name: path and path.relative_to(tmp_path).as_posix() for name, path in found.items()}
+    assert below == {"1.jpg": names[1], "2.jpg": names[3], "3.jpg": None, "4.JPG": names[5]}
+
+
+def test_a_pipe_in_a_folder_is_told_when_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (image,) = find_images([tmp_path], tmp_path / "out")
+    with pytest.raises(BadImageError, match=r"a pipe or a device, not a file\)\. Check its permissions"):
+        read_image(image.image)
