@@ -1,6 +1,7 @@
 """Intrinsics as programs write them down, and those that no camera has."""
 
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -22,6 +23,9 @@ WRITTEN = {
     "ARKit, columns": {"intrinsics": np.transpose(MATRIX).tolist()},
     "rows": {"camera_matrix": {"rows": 3, "cols": 3, "data": BY_ROW}},
     "within": {"color": {"fx": 60, "fy": 61, "cx": 31.5, "cy": 23.5}},
+    "RealSense": {"fx": 60, "fy": 61, "ppx": 31.5, "ppy": 23.5, "model": "brown_conrady", "coeffs": [0, 0, 0, 0, 0]},
+    "Nerfstudio": {"fl_x": 60, "fl_y": 61, "cx": 32, "cy": 24, "w": 64, "h": 48, "k1": 0.0, "frames": []},
+    "ScanNet": {"intrinsic": [[60, 0, 31.5, 0], [0, 61, 23.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]]},
     "pycolmap": {"model": "PINHOLE", "width": 64, "height": 48, "params": [60, 61, 32, 24]},
 }
 
@@ -46,6 +50,48 @@ def test_colmap_counts_from_the_corner_of_the_first_pixel(tmp_path, camera, foca
     np.testing.assert_allclose(read_intrinsics(tmp_path, SIZE), [[60, 0, 31.5], [0, focal, 23.5], [0, 0, 1]])
 
 
+def binary_camera(model, *numbers, count=1):
+    return struct.pack("<Q", count) + struct.pack(f"<IiQQ{len(numbers)}d", 1, model, 64, 48, *numbers)
+
+
+@pytest.mark.parametrize("place", ["", "sparse", "sparse/0"])
+def test_the_binary_form_of_colmap_is_the_same(tmp_path, place):
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "cameras.bin").write_bytes(binary_camera(1, 60, 61, 32, 24))
+    np.testing.assert_allclose(read_intrinsics(tmp_path, SIZE), MATRIX)
+
+
+@pytest.mark.parametrize("name", ["camera-intrinsics.txt", "intrinsic.txt"])
+def test_a_matrix_as_text_is_read(tmp_path, name):
+    (tmp_path / name).write_text("60 0 31.5\n0\t61 23.5 \n0 0 1\n")
+    np.testing.assert_allclose(read_intrinsics(tmp_path, SIZE), MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("sparse/0/cameras.bin", binary_camera(4, 60, 61, 32, 24, 0.1, 0, 0, 0), "distorts"),
+        ("cameras.bin", binary_camera(5, 60, 61, 32, 24, 0, 0, 0, 0), "model OPENCV_FISHEYE"),
+        ("cameras.bin", binary_camera(1, 60, 61, 32, 24) + b"x", None),
+        ("cameras.bin", binary_camera(1, 60, 61, 32, 24)[:-4], "cannot be used"),
+        ("cameras.bin", binary_camera(77), "model number_77"),
+        ("transforms.json", b'{"camera_angle_x": 0.69, "frames": []}', "it names camera_angle_x, frames, not fx"),
+        ("calibration.yaml", b"fx: 60", "in a form that is not read"),
+        ("camera_info.xml", b"<fx/>", "in a form that is not read"),
+        ("K.npy", b"", None),
+        ("intrinsics.txt", b"60 61 31.5 23.5", "4 numbers, not 9"),
+    ],
+)
+def test_intrinsics_in_a_form_that_is_not_read_are_no_nominal_ones(tmp_path, name, content, reason):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    if reason is None:
+        assert read_intrinsics(tmp_path, SIZE)[0, 0] in (60, PRIMESENSE["fx"])
+        return
+    with pytest.raises(BadMeshError, match=reason):
+        read_intrinsics(tmp_path, SIZE)
+
+
 def test_without_any_file_they_are_nominal(tmp_path):
     assert read_intrinsics(tmp_path, (640, 480))[0, 0] == PRIMESENSE["fx"]
 
@@ -65,6 +111,8 @@ GOOD = WRITTEN["by name"]
         ("intrinsics.json", json.dumps({"focal_x": 60, "px": 3}), "it names focal_x, px, not fx, fy, cx, cy"),
         ("intrinsics.json", json.dumps({"fx": 60, "fy": 60}), "not cx, cy"),
         ("intrinsics.json", json.dumps([1, 2]), "no JSON object"),
+        ("intrinsics.json", json.dumps(GOOD | {"k1": -0.2, "p1": 0}), "its k1 say that the pictures are distorted"),
+        ("intrinsics.json", json.dumps(GOOD | {"distortion": [0, 0.1]}), "its distortion say"),
         ("intrinsics.json", "{", r"cannot be used \(it is not valid JSON[^.]*\)\. Give fx"),
         ("intrinsics.json", json.dumps(GOOD | {"fx": None}), "something else where a number must be"),
         ("intrinsics.json", json.dumps({"width": 640, "height": 480, "K": BY_COLUMN}), "of pictures of 640x480"),
