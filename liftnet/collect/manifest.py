@@ -23,6 +23,7 @@ from liftnet.collect.splits import assign_splits, write_splits
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import own_entries, own_path, write_text
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.parallel import default_workers, map_threads
 from liftnet.core.text import one_line
 from liftnet.data.codes import SPLITS
@@ -334,7 +335,7 @@ def _fitted(out: Path, mask: MaskOfImage, max_pixels: int) -> Entry:
     """The journal's entry of a mask brought to the size of its stored image."""
     entry: Entry = {"key": mask.key, "asked": mask.raw.asked}
     try:
-        data = (out / str(mask.raw.raw_file)).read_bytes()
+        data = read_bytes(out / str(mask.raw.raw_file))
         pixels = read_mask(data, mask.image.shown_size, may_be_empty=False, max_pixels=max_pixels)
     except BadImageError as error:
         return entry | {"status": error.status, "reason": error.reason}

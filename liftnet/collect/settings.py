@@ -69,6 +69,9 @@ class PictureSettings(Settings):
     max_pixels: int = Field(
         default=89_000_000, ge=10_000, le=178_000_000, description="images of more pixels are not decoded"
     )
+    decode_s: float = Field(
+        default=60.0, ge=1, le=3600, description="CPU seconds that decoding an image may take; by the clock ten times"
+    )
 
 
 class DuplicateSettings(Settings):

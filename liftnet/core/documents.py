@@ -16,7 +16,7 @@ import yaml
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import JSON_BYTES, JSON_DEPTH, YAML_BYTES, YAML_DEPTH
-from liftnet.core.opening import only_files
+from liftnet.core.opening import open_file
 
 
 class DocumentError(ValueError):
@@ -100,7 +100,7 @@ def read_json_file(path: Path | str, remedy: str, missing: str, finite: bool = T
         LiftnetError: It is missing, cannot be read, or is no JSON that is read.
     """
     try:
-        with open(path, "rb", opener=only_files) as file:
+        with open_file(path) as file:
             return parse_json(file.read(JSON_BYTES + 1), finite)
     except DocumentError as error:
         raise LiftnetError(path, str(error), remedy) from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from liftnet.core.documents import read_json_file
 from liftnet.core.errors import LiftnetError
+from liftnet.core.opening import open_file
 from liftnet.core.text import for_json
 
 _REMEDIES = {
@@ -72,7 +73,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb") as written:
+        with open_file(temporary) as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
-from liftnet.core.opening import no_links
+from liftnet.core.opening import no_links, read_text
 
 
 def append_entry(journal: Path, entry: Mapping[str, Any]) -> None:
@@ -30,7 +30,7 @@ def read_entries(journal: Path, stage: str) -> Iterator[dict[str, Any]]:
     """The results so far; a line that was cut off by a kill is passed over, with a word in the stage's log."""
     if not journal.exists():
         return
-    for line in journal.read_text(encoding="utf-8", errors="replace").split("\n"):
+    for line in read_text(journal, errors="replace").split("\n"):
         if not line:
             continue
         try:

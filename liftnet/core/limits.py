@@ -7,6 +7,10 @@ that the worst file within it costs seconds; what that is, benchmarks/worst_inpu
 
 from __future__ import annotations
 
+# Files of any kind
+FILE_BYTES = 2_000_000_000  # that is read at once
+ARRAY_BYTES = 2_000_000_000  # of the arrays of an .npz, unpacked
+
 # Pictures
 PICTURE_BYTES = 2_000_000_000  # of a picture that is no download; 178 million pixels of 16-bit RGB take 1.1 GB
 JPEG_SCANS = 64  # passes over the pixels; encoders write up to 18

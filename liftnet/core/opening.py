@@ -5,7 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
+
+from liftnet.core.limits import FILE_BYTES
+
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def only_files(path: str | os.PathLike[str], flags: int) -> int:
@@ -14,9 +21,13 @@ def only_files(path: str | os.PathLike[str], flags: int) -> int:
     Raises:
         OSError: It is no regular file, or cannot be opened.
     """
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    return _regular(os.fspath(path), lambda: os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def _regular(path: str, opened: Callable[[], int]) -> int:
+    descriptor = opened()
     try:
-        _check_mode(os.fspath(path), os.fstat(descriptor).st_mode)
+        _check_mode(path, os.fstat(descriptor).st_mode)
     except OSError:
         os.close(descriptor)
         raise
@@ -46,3 +57,67 @@ def no_links(path: str | os.PathLike[str], flags: int) -> int:
         OSError: It is a link, or cannot be opened.
     """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+
+
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file of others to read its bytes: no pipe, no device.
+
+    Raises:
+        OSError: It is no regular file, or cannot be opened.
+    """
+    return open(path, "rb", opener=only_files)
+
+
+def read_bytes(path: str | os.PathLike[str], most: int = FILE_BYTES) -> bytes:
+    """The bytes of a file, no more than `most`.
+
+    Raises:
+        OSError: It is no regular file, cannot be read, or is longer (EFBIG).
+    """
+    with open_file(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", os.fspath(path))
+    return data
+
+
+def read_text(path: str | os.PathLike[str], most: int = FILE_BYTES, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, each line end as a newline.
+
+    Raises:
+        OSError: As of `read_bytes`.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return read_bytes(path, most).decode("utf-8", errors).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def opener_below(folder: Path) -> Callable[[str, int], int]:
+    """An `opener` of `open` for a file that lies below a folder when it is opened, all links followed.
+
+    What a list may name is looked at when the run is planned; a link put there since then leads nowhere. Of a regular
+    file that has another name elsewhere (a hard link) nothing tells which of the two is meant.
+
+    Args:
+        folder: Without links.
+    """
+
+    def opened(path: str, flags: int) -> int:
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(folder):
+            raise OutsideError(errno.EXDEV, "it lies outside its folder", path)
+        parts = real.relative_to(folder).parts
+        holder = os.open(folder, _FOLDER)
+        try:
+            for part in parts[:-1]:
+                inner = os.open(part, _FOLDER, dir_fd=holder)
+                os.close(holder)
+                holder = inner
+            return _regular(path, lambda: os.open(parts[-1] if parts else ".", flags | _PLAIN, dir_fd=holder))
+        finally:
+            os.close(holder)
+
+    return opened
+
+
+class OutsideError(OSError):
+    """A file that lies elsewhere than it may."""

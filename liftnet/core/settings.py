@@ -25,6 +25,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from liftnet.core.errors import LiftnetError, nearest
+from liftnet.core.opening import read_text
 
 _ALL = "settings_json"  # where the option --settings is kept
 _ONE = "setting "  # before the dotted name of a setting: no option of a command has a space in its name
@@ -98,7 +99,7 @@ def names_given_to(function: str, module: Path) -> tuple[str, ...]:
         function: Its name, as of the decorator in `@shape_metric("emd", ...)`.
         module: File of the module.
     """
-    calls = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(ast.parse(read_text(module))) if isinstance(node, ast.Call)]
     names = [
         (call.lineno, call.args[0].value)
         for call in calls

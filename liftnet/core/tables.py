@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from liftnet.core.files import write_text
+from liftnet.core.opening import open_file
 from liftnet.core.text import for_csv, for_latex, for_markdown
+
+
+def read_csv_table(path: Path | str, **options: Any) -> pd.DataFrame:
+    """A table in CSV as pandas reads it.
+
+    Args:
+        path: The file.
+        options: Of `pandas.read_csv`.
+
+    Raises:
+        OSError: It is no regular file, or cannot be read.
+        ValueError: It is no table.
+    """
+    with open_file(path) as file:
+        return pd.read_csv(file, **options)
 
 
 def write_tables(

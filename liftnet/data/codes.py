@@ -82,6 +82,7 @@ class ImageStatus(Code):
     PLACEHOLDER = "placeholder", "a picture that stands under many artists"
     NOT_IMAGE = "not_image", "not an image"
     TOO_LARGE = "too_large", "too large"
+    TOO_SLOW = "too_slow", "too slow to decode"
     DECODE_ERROR = "decode_error", "cannot be decoded"
     ROBOTS_DISALLOWED = "robots_disallowed", "robots.txt forbids it"
     OPT_OUT_HEADER = "opt_out_header", "the server forbids use for training"

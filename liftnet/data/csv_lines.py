@@ -15,7 +15,7 @@ from typing import TextIO
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import CSV_LINE_CHARACTERS, CSV_LINES_OF_A_RECORD
-from liftnet.core.opening import only_files
+from liftnet.core.opening import only_files, open_file
 
 
 class CsvRecords:
@@ -62,7 +62,7 @@ def open_csv(path: Path, strict: bool = True) -> Iterator[CsvRecords]:
     `sep=;` before it says; its text is UTF-8, or UTF-16 by its first bytes. Before the first line there may be empty
     ones and comments, which begin with #.
     """
-    with open(path, "rb", opener=only_files) as file:
+    with open_file(path) as file:
         encoding = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     with open(path, encoding=encoding, newline="", opener=only_files) as text:
         told, start, before = None, 0, 0

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import remove, writing_error
+from liftnet.core.opening import open_file
 from liftnet.core.types import Float32Array
 from liftnet.data.codes import SPLITS, split_named
 from liftnet.data.parquet_limits import check_parquet
@@ -281,5 +282,5 @@ def _tidy_up(folder: Path) -> None:
 def _sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
-            with open(path, "rb") as written:
+            with open_file(path) as written:
                 os.fsync(written.fileno())

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.core.types import BoolArray, UInt8Array
 
 Floats = npt.NDArray[np.float32]
@@ -93,7 +94,7 @@ def read_features(path: Path) -> Features:
     """
     remedy = "Delete it: `match` writes it again"
     try:
-        with safe_open(path, framework="numpy") as file:
+        with open_tensors(path, "numpy") as file:
             if (file.metadata() or {}).get("format") != _FORMAT:
                 raise LiftnetError(path, "is not a file of features in this version", remedy)
             names = ("keypoints", "scales", "orientations", "descriptors")

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import open_file
 from liftnet.core.text import printable
 from liftnet.core.walking import walk
 from liftnet.data.mask_folders import mask_folders
@@ -149,7 +150,7 @@ def what_it_is(path: Path) -> str:
     if has_picture_suffix(path) or not path.is_file():
         return ""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             known = sniff(file.read(512), path)
     except OSError:
         return ""

@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -33,10 +33,12 @@ class Location:
     Attributes:
         given: As the source list gives it: a URL, or a path.
         path: The local file; None for a URL.
+        below: The folder, without links, that the file must lie in when it is opened; None for anywhere.
     """
 
     given: str
     path: Path | None = None
+    below: Path | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:
@@ -51,13 +53,16 @@ class Location:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], prefix: str = "") -> Location:
-        """From two columns of a table."""
-        path = row[f"{prefix}path"]
-        return cls(row[f"{prefix}asked"], None if path is None else Path(os.fsdecode(path)))
+        """From three columns of a table."""
+        paths = (row[f"{prefix}{name}"] for name in ("path", "below"))
+        return cls(row[f"{prefix}asked"], *(None if path is None else Path(os.fsdecode(path)) for path in paths))
 
     def to_row(self, prefix: str = "") -> dict[str, Any]:
-        """As two columns of a table; the path in native bytes, since names of files need not be text."""
-        return {f"{prefix}asked": self.given, f"{prefix}path": None if self.path is None else os.fsencode(self.path)}
+        """As three columns of a table; paths in native bytes, since names of files need not be text."""
+        paths = {"path": self.path, "below": self.below}
+        return {f"{prefix}asked": self.given} | {
+            f"{prefix}{name}": None if path is None else os.fsencode(path) for name, path in paths.items()
+        }
 
 
 def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tuple[str, str] | None]:
@@ -99,18 +104,22 @@ class Within:
         """These folders, whatever links lead to them."""
         return cls(tuple(Path(os.path.realpath(folder.expanduser())) for folder in folders))
 
-    def refusal(self, place: Location) -> tuple[str, str] | None:
-        """Why a local file is not read: followed through all links, it lies elsewhere. None where it may be."""
+    def placed(self, place: Location) -> tuple[Location, tuple[str, str] | None]:
+        """A location with the folder that it must lie in, and why a local file is not read, if so.
+
+        Followed through all links, it lies elsewhere. It is looked at again when it is opened.
+        """
         if place.path is None:
-            return None
+            return place, None
         real = Path(os.path.realpath(place.path))
-        if any(real.is_relative_to(folder) for folder in self.folders):
-            return None
+        below = next((folder for folder in self.folders if real.is_relative_to(folder)), None)
+        if below is not None:
+            return replace(place, below=below), None
         reason = (
             "the file lies outside the folder of its list; if you trust the list, allow the file's folder with "
             "collect.permissions.allow_folder (--permissions.allow-folder)"
         )
-        return "path_refused", reason + _no_path(place.given)
+        return place, ("path_refused", reason + _no_path(place.given))
 
 
 def is_address(asked: str) -> bool:

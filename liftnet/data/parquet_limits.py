@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import GROUP_BYTES, GROUPS_AND_COLUMNS, PAGES, TABLE_CELL_BYTES, TABLE_ROWS
-from liftnet.core.opening import check_file, only_files
+from liftnet.core.opening import check_file, open_file
 from liftnet.data.parquet_footer import Column, DamagedFooterError, read_footer
 from liftnet.data.thrift import I32, STRUCT, Compact, DamagedThriftError, Fields, optional, required
 
@@ -62,6 +62,12 @@ def open_parquet(path: Path | str, memory_map: bool = False, **options: Any) -> 
         yield file
 
 
+def parquet_metadata(path: Path) -> pq.FileMetaData:
+    """The numbers of rows and the notes in the footer of a Parquet file of others; errors as of `open_parquet`."""
+    with open_parquet(path) as file:
+        return file.metadata
+
+
 def check_parquet(path: Path) -> None:
     """Refuse a Parquet file that would take too much memory; errors as of `open_parquet`. A second look is free."""
     check_file(path)
@@ -77,7 +83,7 @@ def check_parquet(path: Path) -> None:
 
 @lru_cache(maxsize=4096)
 def _check(path: Path, changed: int, size: int) -> None:
-    with open(path, "rb", opener=only_files) as raw, pq.ParquetFile(path) as file:
+    with open_file(path) as raw, pq.ParquetFile(path) as file:
         if file.metadata.num_rows > TABLE_ROWS:
             raise LiftnetError(path, f"has {file.metadata.num_rows:,} rows, more than {TABLE_ROWS:,}", "Divide it")
         try:

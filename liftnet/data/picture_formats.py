@@ -91,6 +91,7 @@ REMEDIES = {
     "unreadable_file": "Check its permissions, and that it is a plain file",
     "unsupported_format": CONVERT,
     "bomb": "Give a smaller picture",
+    "too_slow": "Save it anew, or allow more time with `collect.pictures.decode_s`",
     "out_of_memory": "Give a smaller picture, or free some memory",
     "mask_wrong_size": "A mask has the size of the image as displayed",
     "mask_empty": "Paint the foreground white",

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.core.types import BoolArray, Float32Array, UInt8Array
 from liftnet.data.codes import split_named
 from liftnet.data.pictures import read_rgba
@@ -262,7 +263,7 @@ def read_target(path: Path, resolutions: Collection[int] | None = None) -> Shape
 def _opened(path: Path) -> Iterator[safe_open]:
     """A file of a target, open to be read; what is wrong with it names the file and the remedy."""
     try:
-        with safe_open(path, framework="numpy") as file:
+        with open_tensors(path, "numpy") as file:
             if (file.metadata() or {}).get("format") != _FORMAT:
                 raise LiftnetError(path, "is not a file of targets in this version", REMEDY)
             yield file

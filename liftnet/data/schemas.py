@@ -38,6 +38,7 @@ REQUESTS = _schema(
     ("kind", pa.string()),  # web, local or museum
     ("asked", pa.string()),  # as the source list says it: a URL, or a path
     ("path", pa.binary()),  # of a local file, as the system spells it
+    ("below", pa.binary()),  # the folder that it must lie in
     ("version", pa.string()),  # changes when a local file changes
     ("expected_bytes", pa.int64()),
 )
@@ -79,8 +80,10 @@ WANTED = _schema(
     ("work", pa.string()),
     ("image_asked", pa.string()),
     ("image_path", pa.binary()),
+    ("image_below", pa.binary()),
     ("mask_asked", pa.string()),
     ("mask_path", pa.binary()),
+    ("mask_below", pa.binary()),
     ("source", pa.string()),
     ("page_url", pa.string()),
     ("license", pa.string()),

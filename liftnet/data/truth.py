@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
+from liftnet.core.stored_arrays import read_arrays
 from liftnet.data.schemas import TRUTH, read_table
 from liftnet.geometry.cameras import AnyCamera, Camera, OrthographicCamera
 
@@ -67,8 +68,8 @@ def load_truth(path: Path) -> TrueView:
         LiftnetError: The file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return TrueView(data["depth"], _camera(data), str(data["unit"]) if "unit" in data else "")
+        data = read_arrays(path)
+        return TrueView(data["depth"], _camera(data), str(data["unit"]) if "unit" in data else "")
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render` again") from error
 
@@ -80,8 +81,7 @@ def load_rotation(path: Path) -> npt.NDArray[np.float64]:
         LiftnetError: The file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return np.asarray(data["rotation"], np.float64)
+        return np.asarray(read_arrays(path, ("rotation",))["rotation"], np.float64)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render` again") from error
 

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, read_json
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_text
+from liftnet.core.tables import read_csv_table
 from liftnet.depth.objectives import limits
 from liftnet.depth.settings import TrainSettings
 from liftnet.models.folder import Card, paragraph
@@ -170,7 +172,7 @@ def _evaluation(results: dict[str, pd.DataFrame], tables: Path | None) -> str:
     for name in results:
         text = tables / f"{name}.md"
         try:
-            parts.append(text.read_text(encoding="utf-8"))
+            parts.append(read_text(text))
         except OSError as error:
             raise LiftnetError(text, f"cannot be read ({error.strerror})", "Run `depth evaluate` again") from error
     return "\n".join(parts)
@@ -194,7 +196,7 @@ def _limits(config: dict[str, Any]) -> str:
 def _read_csv(path: Path) -> pd.DataFrame | None:
     """A table; None if it is not there."""
     try:
-        return pd.read_csv(path)
+        return read_csv_table(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

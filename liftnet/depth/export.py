@@ -19,6 +19,8 @@ from liftnet.core.documents import DocumentError, parse_json
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import atomic_path, read_json, write_json
 from liftnet.core.log import get_logger
+from liftnet.core.opening import open_file
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.core.types import Float32Array, UInt8Array
 from liftnet.data.folders import find_images
 from liftnet.data.pictures import read_image
@@ -252,11 +254,11 @@ def load_model_file(path: Path) -> DepthModel:
     Raises:
         LiftnetError: The file is missing, damaged, or not of this kind.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     remedy = "Write it with `depth export`"
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path, "pt") as file:
             metadata = file.metadata() or {}
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", remedy) from error
@@ -270,7 +272,7 @@ def load_model_file(path: Path) -> DepthModel:
             raise DocumentError("is no JSON object")
     except DocumentError as error:
         raise LiftnetError(path, f"its configuration {error}", remedy) from error
-    with open(path, "rb") as weights:
+    with open_file(path) as weights:
         config["sha256"] = hashlib.file_digest(weights, "sha256").hexdigest()
     with tempfile.TemporaryDirectory() as name:
         write_json(Path(name) / "config.json", config)

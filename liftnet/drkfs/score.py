@@ -21,6 +21,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, write_text
 from liftnet.core.journal import append_entry, read_entries
 from liftnet.core.log import get_logger, progress
+from liftnet.core.opening import open_file
 from liftnet.core.settings import fingerprint
 from liftnet.core.tables import csv_text, markdown_table
 from liftnet.core.text import one_line
@@ -340,7 +341,7 @@ def _recipe_of(couple: Couple, recipe: str) -> str:
 def _content(path: Path) -> str:
     """16 hex digits of the SHA-256 of a file, or of a model folder's weights; the path of what cannot be read."""
     try:
-        with (path / WEIGHTS if path.is_dir() else path).open("rb") as file:
+        with open_file(path / WEIGHTS if path.is_dir() else path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return str(path)

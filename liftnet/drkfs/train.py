@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from torch import nn
 
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
 from liftnet.core.settings import Settings
 from liftnet.data.dataset import read_pairs
+from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.drkfs.detector import peak_scores, separation, train_detector, untrained_detector
 from liftnet.drkfs.hardnet import (
     Patches,
@@ -212,7 +212,7 @@ def _licences(root: Path, images: tuple[str, ...]) -> dict[str, int]:
     manifest = root / "manifest.parquet"
     if not manifest.exists():
         return {}
-    rows = pq.read_table(manifest, columns=["image_id", "license"]).to_pylist()
+    rows = read_table(manifest, MANIFEST).select(["image_id", "license"]).to_pylist()
     chosen = set(images)
     return dict(sorted(Counter(row["license"] or "unknown" for row in rows if row["image_id"] in chosen).items()))
 

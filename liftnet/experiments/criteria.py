@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from liftnet.core.tables import markdown_table
+from liftnet.core.tables import markdown_table, read_csv_table
 from liftnet.experiments.drkfs.legs import REMOVED, equal_strength
 from liftnet.experiments.estimates import Estimate, difference, estimate, mean_of_classes
 from liftnet.experiments.plan import (
@@ -79,7 +79,7 @@ def criteria_table(criteria: Sequence[CriterionType], find: Callable[[CriterionT
 def read_table_of(folder: Path, name: str) -> pd.DataFrame | None:
     """`tables/<name>.csv` below a folder of results, None where what makes it was not run."""
     path = folder / "tables" / f"{name}.csv"
-    return pd.read_csv(path) if path.exists() else None
+    return read_csv_table(path) if path.exists() else None
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def validation_loss(test: ValidationLoss, results: DepthResults) -> Finding:
     path = results.folder / "models" / test.model / "metrics.csv"
     if not path.exists():
         return NOT_RUN
-    metrics = pd.read_csv(path)
+    metrics = read_csv_table(path)
     losses, steps = metrics["val_loss"], metrics["iteration"].astype(int)
     first, best = losses.iloc[0], losses.min()
     reached = steps.iloc[int(losses.argmin())]

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from liftnet.core.documents import parse_own_yaml
 from liftnet.core.errors import LiftnetError
+from liftnet.core.opening import read_text
 from liftnet.core.settings import Settings
 from liftnet.data.codes import Split, split_or_itself
 from liftnet.depth.settings import TrainSettings
@@ -310,9 +311,9 @@ def read_plan(path: Path, kind: type[Plan]) -> Plan:
         LiftnetError: It is missing, is not YAML, or names what does not exist.
     """
     try:
-        return kind(**parse_own_yaml(path.read_text(encoding="utf-8")))
+        return kind(**parse_own_yaml(read_text(path)))
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", "Name the plan of the experiments with --plan") from error
-    except (yaml.YAMLError, TypeError, ValidationError) as error:
+    except (OSError, UnicodeError, yaml.YAMLError, TypeError, ValidationError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise LiftnetError(path, f"is not a plan of experiments ({'; '.join(lines[:4])})", "Correct it") from error

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from liftnet.core.files import atomic_path, read_json, write_text
+from liftnet.core.opening import read_text
+from liftnet.core.stored_arrays import read_arrays
 from liftnet.core.tables import markdown_table
 from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
 from liftnet.experiments.criteria import DepthResults, criteria_table, find_depth, find_drkfs, read_table_of
@@ -42,7 +44,7 @@ def write_reproduction(page_file: Path, plans: Path, folder: Path) -> None:
     Raises:
         LiftnetError: A plan or a score file cannot be read.
     """
-    page = page_file.read_text(encoding="utf-8")
+    page = read_text(page_file)
     files = sorted(folder.glob("scores/*/*.parquet"))
     if files:
         results = DepthResults(folder, read_plan(plans / "depth.yaml", DepthPlan), read_scores(files))
@@ -123,8 +125,8 @@ def draw_result(results: Path, out: Path) -> None:
     figure = Figure(figsize=(2.2 * len(TITLES), 2.2 * ROWS + 0.3), layout="constrained")
     axes = figure.subplots(ROWS, len(TITLES))
     for line, row in zip(axes, reversed(chosen), strict=True):
-        with np.load(results / "predictions" / row["npz"], allow_pickle=False) as arrays:
-            rgb, depth, mask, truth = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool), arrays["truth"]
+        arrays = read_arrays(results / "predictions" / row["npz"])
+        rgb, depth, mask, truth = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool), arrays["truth"]
         surface = with_scale(depth, mask)
         coloured = [depth_colours(depth, mask), depth_colours(truth, mask & np.isfinite(truth))]
         views = [new_view(rgb, surface, mask, angle) for angle in (-30, 30)]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
+from liftnet.core.opening import open_file
 from liftnet.core.settings import Settings
 
 CHECKPOINT = "checkpoint.pt"
@@ -101,7 +102,8 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with open_file(path) as file:
+            held = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LiftnetError(path, f"is not a readable checkpoint ({reason})", REMEDY) from error

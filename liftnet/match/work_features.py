@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features, Floats, read_features
 from liftnet.data.masks import read_mask
@@ -218,5 +219,5 @@ def link_image(image: WorkImage, folder: Path) -> Path:
     try:
         target.symlink_to(source)
     except OSError:
-        target.write_bytes(source.read_bytes())
+        target.write_bytes(read_bytes(source))
     return target

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from liftnet.core.opening import read_bytes
 from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import BadMeshError
 from liftnet.mesh.readers import gltf, obj, off, ply, stl, threemf
@@ -58,7 +59,7 @@ class MeshFile:
             reason = f"it refers to {address!r:.200}, which does not exist"
             raise BadMeshError(self.path, "unreadable", reason, remedy)
         refuse_large(target, target.stat().st_size, self.settings.max_bytes)
-        return target.read_bytes()
+        return read_bytes(target)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import check_file, open_file, read_bytes
 from liftnet.core.text import printable
 from liftnet.core.types import FloatArray, IntArray
 from liftnet.core.walking import tell_unreadable, walk
@@ -143,10 +144,10 @@ def content_of(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
         for named in _files_beside(path):
-            with named.open("rb") as file:
+            with open_file(named) as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError:
         return str(path)
@@ -158,7 +159,7 @@ def _files_beside(path: Path) -> list[Path]:
     if path.suffix.lower() != ".gltf":
         return []
     try:
-        buffers = json.loads(path.read_bytes()).get("buffers", [])
+        buffers = json.loads(read_bytes(path)).get("buffers", [])
         named = [path.parent / unquote(buffer["uri"]) for buffer in buffers if "uri" in buffer]
         return [one for one in named if one.is_file()]
     except (ValueError, AttributeError, TypeError, OSError, RecursionError):
@@ -167,9 +168,13 @@ def _files_beside(path: Path) -> list[Path]:
 
 def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings) -> None:
     """Refuse what is missing, of no known format, empty or too large."""
-    if not path.is_file():
+    try:
+        check_file(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         reason = "it is a link to a file that does not exist" if path.is_symlink() else "there is no such file"
-        raise BadMeshError(path, "missing", reason, "Give the path of a mesh")
+        raise BadMeshError(path, "missing", reason, "Give the path of a mesh") from error
+    except OSError as error:
+        raise BadMeshError(path, "unreadable", f"it cannot be read: {error.strerror}", "Give a file") from error
     if path.suffix.lower() not in suffixes:
         named = path.suffix.lower() or "a file without suffix"
         remedy = f"Convert it to one of {', '.join(suffixes)}; Blender reads nearly all others"
@@ -183,7 +188,7 @@ def _check_file(path: Path, suffixes: tuple[str, ...], settings: ReadingSettings
 def _read(path: Path, form: Format, settings: ReadingSettings) -> tuple[TriangleMesh, int]:
     """All meshes of a file as one, and how many they were."""
     try:
-        file = MeshFile(path, path.read_bytes(), settings)
+        file = MeshFile(path, read_bytes(path), settings)
     except OSError as error:
         reason = f"it cannot be read: {error.strerror}"
         raise BadMeshError(path, "unreadable", reason, "Check its permissions") from error

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import open_file
+from liftnet.core.stored_arrays import open_tensors
 
 MIN_FIT = 0.9  # below this share of matching tensors the file is of another network
 PROBE_SECONDS = 3.0  # a hub that does not answer by then is taken as out of reach
@@ -130,7 +132,7 @@ def imagenet_weights(name: str) -> tuple[Path, str] | None:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal digits."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -178,14 +180,14 @@ def read_state_dict(path: Path) -> StateDict:
     Raises:
         LiftnetError: The file is missing, damaged or holds something else.
     """
-    if not path.is_file():
+    if not path.exists():
         raise LiftnetError(path, "does not exist", "Correct `encoder_weights`, or leave it empty to start at random")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        data = torch.load(path, map_location="cpu", weights_only=True)
+            with open_tensors(path, "pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        with open_file(path) as weights:
+            data = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
         raise LiftnetError(path, f"cannot be read as weights ({error})", "Fetch the file again") from error
     data = data.get("state_dict", data) if isinstance(data, Mapping) else data

@@ -8,6 +8,7 @@ kind of model notes (its settings, its training) stands beside them.
 from __future__ import annotations
 
 import hashlib
+import os
 import textwrap
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +21,14 @@ import pandas as pd
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json, write_text
 from liftnet.core.settings import Settings, SettingsType
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.core.tables import markdown_table
 from liftnet.models.encoders import check_sha256, read_state_dict, sha256_of
 
@@ -36,9 +38,11 @@ OWN = ("format", "model", "network", "sha256")  # what this module writes into c
 COUNTER = "num_batches_tracked"  # of batch normalisation: a file may leave it out, as nothing is computed from it
 Network = TypeVar("Network", bound=nn.Module)
 SHIPPED = Path(__file__).parent / "shipped"
-SHIPPED_SHA256 = {  # of the weights that come with the package, by the names of their folders
-    "detector": "cc7dfa06e8a0debbac56fb3a3dcf32e92146e1c60acccf481b59cdb8cd18d8c4",
-    "hardnet": "9793b1fe6598c80478b580d924b832e5627cec45750e0dfacd6538e52b8ae194",
+PACKAGE = Path(__file__).parents[1]
+SHIPPED_SHA256 = {  # of all weights that come with the package, by their places in it
+    "models/shipped/detector/model.safetensors": "cc7dfa06e8a0debbac56fb3a3dcf32e92146e1c60acccf481b59cdb8cd18d8c4",
+    "models/shipped/hardnet/model.safetensors": "9793b1fe6598c80478b580d924b832e5627cec45750e0dfacd6538e52b8ae194",
+    "shape/vocabulary.safetensors": "27b95142dd8b8c9f13539ea685beb77eaabc4ef88037d78eae9fe34465aadb82",
 }
 CARD = "README.md"
 WIDTH = 110
@@ -175,7 +179,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         LiftnetError: It is damaged.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with open_tensors(path, "pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise LiftnetError(path, f"cannot be read as weights ({error})", "Fetch the file again") from error
@@ -220,11 +224,10 @@ def read_weights(
         LiftnetError: The file is missing, damaged, of another checksum or of another network, or not all is finite.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise LiftnetError(path, f"does not exist; weights of {what} were expected there", "Correct the path")
     check_sha256(path, sha256)
-    if path.name == WEIGHTS and path.parent.parent == SHIPPED:
-        check_sha256(path, SHIPPED_SHA256.get(path.parent.name))
+    check_shipped(path)
     given = read_state_dict(path)
     _check_shapes(path, shapes_of(given), shapes_of(expected), what)
     chosen = {key: given[key].to(value.dtype) for key, value in expected.items()}
@@ -232,6 +235,17 @@ def read_weights(
     if unusable:
         raise LiftnetError(path, f"holds numbers that are not finite, in {unusable[0]}", "Train or fetch it again")
     return chosen
+
+
+def check_shipped(path: Path) -> None:
+    """Refuse weights in the package that are not those it came with; files elsewhere are not looked at.
+
+    Raises:
+        LiftnetError: They are others, or none that came with it.
+    """
+    place = Path(os.path.abspath(path))
+    if place.is_relative_to(PACKAGE):
+        check_sha256(path, SHIPPED_SHA256.get(place.relative_to(PACKAGE).as_posix(), "none that is known"))
 
 
 @dataclass(frozen=True)

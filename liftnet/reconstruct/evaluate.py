@@ -25,6 +25,7 @@ from liftnet.core.files import read_json
 from liftnet.core.ids import stable_seed
 from liftnet.core.journal import append_entry, read_entries
 from liftnet.core.log import duration, get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.parallel import map_threads
 from liftnet.core.settings import changed, fingerprint
 from liftnet.data.codes import Split
@@ -305,7 +306,7 @@ def _content(request: EvaluationRequest) -> str:
     """Whose reconstructions they are: the digest of a model's weights, or a reference with its set."""
     if request.model is None:
         table = request.root / "shapes.parquet"
-        return f"{request.reference or request.name} {hashlib.sha256(table.read_bytes()).hexdigest()[:16]}"
+        return f"{request.reference or request.name} {hashlib.sha256(read_bytes(table)).hexdigest()[:16]}"
     return str(read_json(request.model / CONFIG).get("sha256"))
 
 

@@ -15,15 +15,17 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.parallel import map_threads
 from liftnet.core.settings import fingerprint
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.data.reconstruction_set import ReconstructionSet, ReconstructionShape, mesh_path
 from liftnet.drkfs import DRKFS, MetricSettings, Target
 from liftnet.mesh.batch import Meshes
@@ -153,7 +155,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         LiftnetError: It is missing or damaged.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with open_tensors(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", "Run the same command again") from error
@@ -166,7 +168,7 @@ def _digest_in(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt") as file:
+        with open_tensors(path, "pt") as file:
             found: str | None = (file.metadata() or {}).get("mesh")
             return found
     except (OSError, SafetensorError) as error:
@@ -176,7 +178,7 @@ def _digest_in(path: Path) -> str | None:
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
         raise LiftnetError(path, f"cannot be read ({error.strerror})", "Render the set again") from error
 

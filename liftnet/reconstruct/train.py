@@ -15,6 +15,7 @@ import torch
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.data.reconstruction_set import ReconstructionSet, ReconstructionShape
 from liftnet.learn.checkpoint import Checkpoint, identity
 from liftnet.learn.loop import Run, is_first_process
@@ -171,7 +172,7 @@ def training_identity(lesson: Lesson, settings: TrainSettings, seed: int) -> str
     """What tells one run from another: all settings that decide weights, the seed, the shapes, where it starts."""
     decisive = settings.model_copy(update={"tensorboard": False, "init_from": None})
     folder = lesson.train.targets.data.folder
-    tables = [(folder / name).read_bytes() for name in ("shapes.parquet", "views.parquet")]
+    tables = [read_bytes(folder / name) for name in ("shapes.parquet", "views.parquet")]
     return identity(decisive, seed, [lesson.start, *tables, *lesson.train.items, *lesson.val.items])
 
 

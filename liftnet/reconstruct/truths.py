@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.parallel import map_threads
 from liftnet.core.settings import fingerprint
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.data.reconstruction_set import ReconstructionSet, ReconstructionShape
 from liftnet.drkfs import DRKFS, Target
 from liftnet.mesh.batch import Meshes
@@ -120,7 +122,7 @@ class Truths:
     def _stored(self, shape: ReconstructionShape) -> Arrays | None:
         """What is known of a shape; None where there is nothing, or of another mesh."""
         try:
-            with safe_open(self._path(shape), framework="numpy") as file:
+            with open_tensors(self._path(shape), "numpy") as file:
                 if (file.metadata() or {}).get("of") != _content(self.data.mesh_file(shape)):
                     return None
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -158,6 +160,6 @@ def _content(path: Path) -> str:
     """
     file = path / WEIGHTS if path.is_dir() else path
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(read_bytes(file)).hexdigest()[:16]
     except OSError as error:
         raise LiftnetError(file, f"cannot be read ({error.strerror})", "Check the path") from error

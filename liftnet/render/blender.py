@@ -12,13 +12,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_json, writing_error
+from liftnet.core.opening import read_text
 from liftnet.core.programs import find_program
+from liftnet.core.stored_arrays import read_arrays
 from liftnet.core.types import FloatArray, UInt8Array
 from liftnet.data.truth import TrueView
 from liftnet.mesh.mesh import TriangleMesh
@@ -174,7 +177,7 @@ def _run(command: list[str], folder: Path, job: dict[str, Any], seconds: float) 
         raise BlenderError("Blender", f"was stopped after {seconds:g} seconds") from error
     except OSError as error:
         raise LiftnetError(command[0], f"cannot be run ({error.strerror})", HOW_TO_GET_IT) from error
-    said = words.read_text(errors="replace").strip()[-_LONGEST_WORDS:]
+    said = read_text(words, errors="replace").strip()[-_LONGEST_WORDS:]
     if "No module named 'bpy'" in said:
         raise LiftnetError(command[0], "has no bpy", HOW_TO_GET_IT)
     if status or not (folder / "done.json").is_file():
@@ -209,9 +212,8 @@ def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
 def _load(path: Path, types: dict[str, type]) -> dict[str, npt.NDArray[Any]]:
     """The named arrays of a file that Blender wrote, of the given types."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in types}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        arrays = read_arrays(path, tuple(types))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise BlenderError(path.name, f"is missing from what Blender wrote, or damaged ({error})") from error
     for name, kind in types.items():
         if arrays[name].dtype != kind:

@@ -13,7 +13,9 @@ import numpy as np
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json
+from liftnet.core.limits import JSON_BYTES
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes, read_text
 from liftnet.mesh.mesh import BadMeshError
 
 LOG = get_logger("render")
@@ -85,7 +87,7 @@ def read_intrinsics(folder: Path, size: Size) -> np.ndarray:
                 raise _bad(path, f"cannot be used (it {error.reason})") from error
             except TypeError as error:  # null, or a list where a number must be
                 raise _bad(path, "cannot be used (there is something else where a number must be)") from error
-            except (ValueError, KeyError, IndexError, struct.error) as error:
+            except (OSError, ValueError, KeyError, IndexError, struct.error) as error:
                 raise _bad(path, f"cannot be used ({error})") from error
             return _checked(path, found, of, size)
     others = [path for place in COLMAP_FOLDERS for path in sorted((folder / place).glob("*")) if path.is_file()]
@@ -102,11 +104,11 @@ def _readers() -> Iterator[tuple[str, Callable[[Path], Found]]]:
     yield from ((name, lambda path: (_from_matrix(np.array(_text(path).split(), np.float64)), None)) for name in TEXTS)
     for place in COLMAP_FOLDERS:
         yield str(Path(place, "cameras.txt")), lambda path: _from_colmap(_text(path))
-        yield str(Path(place, "cameras.bin")), lambda path: _from_colmap_bin(path.read_bytes())
+        yield str(Path(place, "cameras.bin")), lambda path: _from_colmap_bin(read_bytes(path, JSON_BYTES))
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+    return read_text(path, JSON_BYTES, errors="replace")
 
 
 def _bad(path: Path, reason: str) -> BadMeshError:

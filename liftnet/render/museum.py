@@ -13,6 +13,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, remove, write_bytes, write_json, write_text, writing_error
 from liftnet.core.ids import slug, stable_fraction
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.parallel import map_threads
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import write_image
@@ -210,9 +211,9 @@ def _faults(museum: Museum, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     picked = [rows[int(stable_fraction(name, "trouble") * len(rows))] for name in ("copy", "dead", "page", "cut")]
     where = [str(Path(row["image"]).parent) for row in picked]
     data = {
-        f"{where[0]}/copy.jpg": (museum.folder / picked[0]["image"]).read_bytes(),
+        f"{where[0]}/copy.jpg": read_bytes(museum.folder / picked[0]["image"]),
         f"{where[2]}/page.jpg": b"<!DOCTYPE html>\n<html><body><h1>This picture has moved</h1></body></html>\n",
-        f"{where[3]}/cut.jpg": (museum.folder / picked[3]["image"]).read_bytes()[:9000],
+        f"{where[3]}/cut.jpg": read_bytes(museum.folder / picked[3]["image"])[:9000],
     }
     for path, content in data.items():
         write_bytes(museum.folder / path, content)

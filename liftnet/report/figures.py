@@ -11,16 +11,17 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 from PIL import Image
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
+from liftnet.core.stored_arrays import read_arrays
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.codes import words_of
 from liftnet.data.drawing import STEEPEST, data_uri, depth_colours, enlarged, new_view, resampled, shrunk, with_scale
 from liftnet.data.masks import read_mask
+from liftnet.data.schemas import PAIRS, read_table
 from liftnet.report.results import Photograph, RunResults, ordered, photograph_of, photograph_pixels
 from liftnet.report.settings import ReportSettings
 
@@ -78,7 +79,7 @@ def drawn_pairs(run: RunResults, chosen: pd.DataFrame, settings: ReportSettings,
     """Draw the chosen pairs; one whose image is unreadable is left out, with a line in the log."""
     drawings = []
     for row in chosen.to_dict("records"):
-        points = pq.read_table(row["file"]).slice(row["row"], 1).to_pylist()[0]
+        points = read_table(row["file"], PAIRS).slice(row["row"], 1).to_pylist()[0]
         try:
             drawings.append(_draw(run, points, settings, seed))
         except BadImageError as error:
@@ -329,9 +330,8 @@ def _coloured(depth: FloatArray, mask: BoolArray) -> str:
 
 def _prediction(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        arrays = read_arrays(path)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise LiftnetError(path, f"is not a readable prediction ({error})", "Run `depth evaluate` again") from error
     if not {"rgb", "depth", "mask"} <= set(arrays):
         raise LiftnetError(path, "lacks rgb, depth or mask", "Run `depth evaluate` again")

@@ -17,6 +17,7 @@ from liftnet import __version__
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_text
 from liftnet.core.text import seen
 from liftnet.report.figures import (
     DepthFigure,
@@ -200,6 +201,6 @@ def _config_text(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise LiftnetError(path, f"cannot be read ({error})", "Give the config file of the run") from error

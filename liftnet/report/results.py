@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import read_json
@@ -20,7 +19,7 @@ from liftnet.core.ids import stable_seed
 from liftnet.data.codes import NOT_STATED, SPLITS
 from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.pictures import read_image
-from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, TRIED, check_metadata, read_table
+from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, TRIED, open_table, read_table
 
 PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_inliers"]
 
@@ -91,8 +90,8 @@ class RunResults:
 
 def _pairs_without_points(path: Path) -> pd.DataFrame:
     try:
-        check_metadata(path, pq.read_schema(path), PAIRS)
-        table = pq.read_table(path, columns=[*PAIR_COLUMNS, "x1", "rejected_x1"])
+        with open_table(path, PAIRS) as file:
+            table = file.read(columns=[*PAIR_COLUMNS, "x1", "rejected_x1"])
     except (pa.ArrowException, OSError) as error:
         raise LiftnetError(path, f"is not a readable Parquet file ({error})", "Delete it and run `verify`") from error
     lengths = {

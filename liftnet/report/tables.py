@@ -16,7 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.tables import write_tables
+from liftnet.core.opening import read_bytes, read_text
+from liftnet.core.tables import read_csv_table, write_tables
 from liftnet.data.codes import PairReason, words_of
 from liftnet.data.funnel import Chain, funnel_table
 from liftnet.report.results import RunResults
@@ -109,7 +110,7 @@ def funnel_view(folder: Path) -> TableView | None:
 
 def _view(path: Path) -> TableView:
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame = read_csv_table(path, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:
         raise LiftnetError(path, f"is not a readable table ({error})", "Delete it and run its stage again") from error
     frame = frame.drop(columns=[name for name in frame.columns if name in HIDDEN])
@@ -125,13 +126,13 @@ def _view(path: Path) -> TableView:
 
 def _picture(path: Path) -> str | None:
     """An SVG as a data URI: in an <img> it can neither run a script nor load anything."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.exists() else None
+    return f"data:image/svg+xml;base64,{base64.b64encode(read_bytes(path)).decode()}" if path.exists() else None
 
 
 def _caption(markdown: Path) -> str:
     if not markdown.exists():
         return ""
-    first = markdown.read_text(encoding="utf-8").split("\n\n", 1)[0].strip()
+    first = read_text(markdown).split("\n\n", 1)[0].strip()
     return "" if first.startswith("|") else first
 
 

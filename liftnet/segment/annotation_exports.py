@@ -15,7 +15,7 @@ import numpy as np
 from liftnet.core.documents import parse_json
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
-from liftnet.core.opening import only_files
+from liftnet.core.opening import open_file
 from liftnet.core.types import BoolArray
 from liftnet.data.folders import has_picture_suffix
 from liftnet.data.pictures import Size
@@ -78,7 +78,7 @@ def read_export(path: Path) -> dict[str, Annotated]:
         LiftnetError: It cannot be read, or is of no program that is known.
     """
     try:
-        with open(path, "rb", opener=only_files) as file:
+        with open_file(path) as file:
             data = file.read()
         if data.startswith(b"PK\x03\x04"):
             raise LiftnetError(path, "is a ZIP archive", "Unpack it and give the .json or .xml in it")

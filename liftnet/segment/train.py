@@ -18,6 +18,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import duration, get_logger
+from liftnet.core.opening import read_bytes, read_text
 from liftnet.learn.checkpoint import Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
 from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
@@ -322,7 +323,7 @@ def use_given_weights(weights: Path, model: Path, settings: SegmenterSettings) -
         segmenter.notes = segmenter.notes | {"copied_from": str(weights)}
         segmenter.save(model)
         if (weights / "metrics.csv").exists():
-            write_bytes(model / "metrics.csv", (weights / "metrics.csv").read_bytes())
+            write_bytes(model / "metrics.csv", read_bytes(weights / "metrics.csv"))
     LOG.info("uses the weights in %s without training", weights)
     return segmenter
 
@@ -348,7 +349,7 @@ def segmenter_card(segmenter: Segmenter, name: str, table: Path | None = None) -
         usage=USAGE.format(folder=name),
         data=_data(training) if training else "",
         training=_training(training, segmenter) if training else "",
-        evaluation=table.read_text(encoding="utf-8") if table is not None and table.exists() else "",
+        evaluation=read_text(table) if table is not None and table.exists() else "",
         limits=paragraph(LIMITS),
         settings=segmenter.notes.get("settings", {}),
         defaults=SegmenterSettings(),

@@ -17,9 +17,10 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.core.types import FloatArray, IntArray
 from liftnet.mesh.mesh import TriangleMesh
-from liftnet.models.folder import Card, paragraph
+from liftnet.models.folder import Card, check_shipped, paragraph
 from liftnet.shape.collection import LabelledMesh, labelled_meshes, read_or_none
 from liftnet.shape.laplacian import (
     Spectrum,
@@ -149,12 +150,13 @@ def _shipped() -> Vocabulary:
 
 
 def _read(path: Path) -> Vocabulary:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
-    if not path.is_file():
+    if not path.exists():
         raise LiftnetError(path, "does not exist", REMEDY)
+    check_shipped(path)
     try:
-        with safe_open(path, framework="numpy") as opened:
+        with open_tensors(path, "numpy") as opened:
             recipe = parse_json((opened.metadata() or {})["recipe"])
             words, sigma = opened.get_tensor("words"), float(opened.get_tensor("sigma")[0])
         settings, shapes = ShapeGoogleSettings(**recipe["settings"]), int(recipe["shapes"])

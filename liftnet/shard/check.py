@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.opening import read_text
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import coordinate_scale
 from liftnet.data.licences import PROFILES
+from liftnet.data.parquet_limits import open_parquet, parquet_metadata
 from liftnet.data.pictures import picture_size, read_image
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards import COORDINATES, list_lengths
@@ -141,12 +142,17 @@ def check_groups(
     def checked(item: tuple[Path, int]) -> list[Fault]:
         path, group = item
         found: list[Fault] = []
-        with told_as_fault(found, path.name, f"row group {group}"), pq.ParquetFile(path) as file:
+        with told_as_fault(found, path.name, f"row group {group}"), open_parquet(path) as file:
             found += check(file.read_row_group(group, use_threads=False), path)
         return found
 
-    groups = [(path, group) for path in paths for group in range(pq.read_metadata(path).num_row_groups)]
+    groups = [(path, group) for path in paths for group in range(parquet_metadata(path).num_row_groups)]
     return [fault for faults in map_threads(checked, groups, threads, "shard", doing) for fault in faults]
+
+
+def _column(path: Path, name: str) -> list[str]:
+    with open_parquet(path) as file:
+        return list(file.read(columns=[name]).column(name).to_pylist())
 
 
 def check_images(paths: list[Path], known: Known, quick: bool, threads: int) -> list[Fault]:
@@ -162,7 +168,7 @@ def check_images(paths: list[Path], known: Known, quick: bool, threads: int) -> 
     ids: list[str] = []
     for path in paths:
         with told_as_fault(found, path.name):
-            ids += pq.read_table(path, columns=["image_id"]).column("image_id").to_pylist()
+            ids += _column(path, "image_id")
     anywhere = "images-*.parquet"
     twice = sorted(image for image, count in Counter(ids).items() if count > 1)
     lost = sorted(set(known.rows.column("image_id").to_pylist()) - set(ids))
@@ -233,7 +239,7 @@ def check_pairs(paths: list[Path], known: Known, threads: int) -> list[Fault]:
         last = ""
         for path in (path for path in paths if split_of(path) == split):
             with told_as_fault(found, path.name):
-                ids = pq.read_table(path, columns=["pair_id"]).column("pair_id").to_pylist()
+                ids = _column(path, "pair_id")
                 for before, pair in pairwise([last, *ids]):
                     if before >= pair:
                         reason = f"does not follow {before}: not sorted, or twice"
@@ -271,7 +277,7 @@ def _pairs(table: pa.Table, path: Path, known: Known) -> Iterator[Fault]:
 def _coordinates(
     table: pa.Table, path: Path, each: Callable[[npt.NDArray[np.bool_], str], Iterator[Fault]]
 ) -> Iterator[Fault]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         scale = coordinate_scale(path, file)
     counts = table.column("n").to_numpy(zero_copy_only=False)
     for name in (*COORDINATES, "score"):
@@ -312,7 +318,7 @@ def _lists(dataset: Path, kind: str) -> list[Fault]:
     for split in SPLITS:
         name = f"splits/{split}_{kind}.txt"
         with told_as_fault(found, name):
-            for line in (dataset / name).read_text(encoding="utf-8").splitlines():
+            for line in read_text(dataset / name).splitlines():
                 other = owner.setdefault(line, split)
                 if other != split and line.strip() and not line.startswith("#"):
                     found.append(Fault(name, line, f"also stands in the list of {other}"))

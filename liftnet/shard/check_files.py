@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import coordinate_scale, shard_paths
-from liftnet.data.parquet_limits import open_parquet
+from liftnet.data.parquet_limits import open_parquet, parquet_metadata
 from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
 from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
@@ -162,7 +161,7 @@ def count_rows(tables: Mapping[str, list[Path]]) -> dict[str, dict[str, int]]:
         if tables[table]:
             rows[table] = dict.fromkeys(SPLITS, 0)
         for path in tables[table]:
-            rows[table][split_of(path)] += pq.read_metadata(path).num_rows
+            rows[table][split_of(path)] += parquet_metadata(path).num_rows
     return rows
 
 

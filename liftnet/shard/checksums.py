@@ -8,6 +8,7 @@ from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
+from liftnet.core.opening import open_file, read_text
 
 CHECKSUMS_FILE = "checksums.sha256"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
@@ -21,7 +22,7 @@ def dataset_files(folder: Path) -> list[Path]:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal, read piece by piece."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -53,7 +54,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """
     path = folder / CHECKSUMS_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LiftnetError(path, f"cannot be read ({error})", "Download the dataset again") from error
     found: dict[str, str] = {}

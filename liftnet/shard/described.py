@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from liftnet.core.documents import DocumentError, parse_yaml, read_json_file
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import CARD_BYTES
+from liftnet.core.opening import only_files
 from liftnet.shard.statistics import HUB_SPLITS
 
 AGAIN = "Download the dataset again"
@@ -106,7 +107,7 @@ def card_of(path: Path) -> CardMatter:
         LiftnetError: There is none, or it does not say what it must.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=only_files) as file:
             parts = file.read(CARD_BYTES).split("---\n", 2)
     except (OSError, UnicodeDecodeError) as error:
         raise LiftnetError(path, f"cannot be read ({error})", AGAIN) from error

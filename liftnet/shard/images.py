@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from liftnet.core.log import progress
+from liftnet.core.opening import read_bytes
 from liftnet.data.codes import SPLITS, ImageStatus
 from liftnet.data.licences import allowed, spdx
 from liftnet.data.pictures import exif_tags
@@ -188,7 +189,7 @@ def _write_shard(path: Path, rows: pa.Table, files: list[Path], settings: FileSe
     with pq.ParquetWriter(path, SCHEMA, compression=compression, use_dictionary=["artist_id", "work_id"]) as writer:
         for start in progress(range(0, len(files), size), "shard", f"writing {path.name}"):
             group = files[start : start + size]
-            contents = [file.read_bytes() for file in group]
+            contents = [read_bytes(file) for file in group]
             counts += np.sum([_exif_and_position(data) for data in contents], axis=0)
             pictures = [{"bytes": data, "path": file.name} for data, file in zip(contents, group, strict=True)]
             columns = [*rows.slice(start, size).select(MANIFEST.names).columns, pa.array(pictures, IMAGE.type)]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from liftnet.core.files import atomic_path
 from liftnet.core.ids import components
 from liftnet.core.log import get_logger
+from liftnet.core.opening import only_files
 from liftnet.core.tables import write_tables
 from liftnet.core.text import for_csv
 from liftnet.data.codes import SPLITS, ImageStatus, PairReason
@@ -189,7 +190,7 @@ def write_links(path: Path, across: Path) -> None:
     """
     links = {tuple(link) for link in links_between(across)}
     if path.is_file():
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="", opener=only_files) as file:
             links |= {(row[0], row[1]) for row in list(csv.reader(file))[1:] if len(row) > 1}
     if links:
         _write_csv(path, ("a", "b"), sorted(links))

@@ -18,6 +18,7 @@ from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import LEFT_OUT, NOT_STATED, SPLITS, ImageStatus
 from liftnet.data.dataset import shard_paths
+from liftnet.data.parquet_limits import parquet_metadata
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards import TRIED_FILE
 from liftnet.data.truth import load_rotation, truth_files
@@ -237,7 +238,7 @@ def summarise_dataset(dataset: Path) -> DatasetSummary:
     images = stored_rows(collected).to_pandas()
     prefixes = {"pairs": "", "images": "images-"} if any(dataset.glob("images-*.parquet")) else {"pairs": ""}
     shards = {
-        table: {split: [pq.read_metadata(path) for path in shard_paths(dataset, split, prefix)] for split in SPLITS}
+        table: {split: [parquet_metadata(path) for path in shard_paths(dataset, split, prefix)] for split in SPLITS}
         for table, prefix in prefixes.items()
     }
     notes = [shard.metadata or {} for of_split in shards.get("images", {}).values() for shard in of_split]

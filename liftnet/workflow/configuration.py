@@ -13,6 +13,7 @@ from jsonschema.exceptions import ValidationError
 
 from liftnet.core.documents import parse_own_yaml
 from liftnet.core.errors import LiftnetError, nearest
+from liftnet.core.opening import read_text
 
 Schema = Mapping[str, Any]
 _LIMITS = (
@@ -48,7 +49,7 @@ def load_configuration(given: Mapping[str, Any], schema_file: Path) -> dict[str,
 @lru_cache(maxsize=1)
 def read_schema(file: Path) -> Schema:
     """workflow/schemas/config.schema.yaml; read once."""
-    schema: Schema = parse_own_yaml(file.read_text(encoding="utf-8"))
+    schema: Schema = parse_own_yaml(read_text(file))
     return schema
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from liftnet.core.documents import parse_own_yaml
 from liftnet.core.errors import LiftnetError
+from liftnet.core.opening import read_text
 from liftnet.workflow.configuration import problems
 
 MUSEUM = "museum"  # the folder of the synthetic museum below the results, where its true depth lies
@@ -268,7 +269,7 @@ def read_plan(file: Path) -> dict[str, Any]:
         LiftnetError: There is no such file.
     """
     try:
-        plan: dict[str, Any] = parse_own_yaml(file.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = parse_own_yaml(read_text(file))
     except FileNotFoundError as error:
         raise LiftnetError(file, "does not exist", "Name the folder of the plans with experiments.plans") from error
     return plan

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from liftnet.core.opening import only_files
+
 _MANY_PAIRS = 2000  # image pairs of a work that one thread would take an hour for
 _MANY_IMAGES = 2000
 PLAIN = "vision"  # the environment of stages that look at images
@@ -32,7 +34,7 @@ class Work:
 
 def read_download_plan(path: str) -> dict[str, int]:
     """The jobs of the plan of downloads (downloads/jobs.tsv), with their number of requests."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", opener=only_files) as file:
         return {row["job"]: int(row["n_requests"]) for row in csv.DictReader(file, delimiter="\t")}
 
 
@@ -43,7 +45,7 @@ def read_works(path: str) -> dict[str, Work]:
 
 @lru_cache(maxsize=1)
 def _read_works(path: str, changed: int) -> dict[str, Work]:
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", opener=only_files) as file:
         rows = csv.DictReader(file, delimiter="\t")
         return {row["work_id"]: Work(row["artist_id"], int(row["n_images"])) for row in rows}
 

@@ -13,6 +13,7 @@ import yaml
 from liftnet.core.documents import DocumentError, parse_yaml
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_text
+from liftnet.core.opening import read_text
 from liftnet.core.text import printable
 from liftnet.workflow.configuration import Schema, problems, with_defaults
 from liftnet.workflow.experiments import merged
@@ -102,7 +103,7 @@ class Remembered:
         config: Any = None
         damage, runner = "", Runner.of(results)
         try:
-            config = parse_yaml((Path(results) / RECORD).read_text(encoding="utf-8"))
+            config = parse_yaml(read_text(Path(results) / RECORD))
             if not isinstance(config, dict) or not _has_source(config):
                 config, damage = None, "holds no settings of a run"
         except FileNotFoundError:

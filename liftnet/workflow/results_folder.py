@@ -15,6 +15,7 @@ from typing import Any
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
+from liftnet.core.opening import read_text
 from liftnet.core.text import printable
 
 LOCK = ".run.lock"  # in the folder of results: held while a run goes on, and who holds or held it last
@@ -108,7 +109,7 @@ class Runner:
     def of(cls, results: str) -> Runner | None:
         """Who works on results or did last; None where it is not known."""
         try:
-            told: dict[str, Any] = json.loads((Path(results) / LOCK).read_text(encoding="utf-8"))
+            told: dict[str, Any] = json.loads(read_text(Path(results) / LOCK))
             return cls(str(told["folder"]), str(told["host"]), int(told["process"]), str(told["started"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -261,13 +261,13 @@ def test_few_files_wait_in_memory_for_being_decoded(jpeg, tmp_path, quick, write
     """However many hosts send at a time, no more files are held than connections are allowed."""
     checked, held = [], []
 
-    def slow(data, *rest):
+    def slow(self, data, what):
         held.append(sum(visit.sent > 1000 for visit in server.files()) - len(checked))
         time.sleep(0.05)
         checked.append(1)
-        return normalise(data, *rest)
+        return normalise(data, what, 1600, 32, 10**6)
 
-    monkeypatch.setattr("liftnet.collect.fetch.fetch.normalise", slow)
+    monkeypatch.setattr("liftnet.collect.decoding.Decoders.picture", slow)
     with FaultServer(addresses(12)) as server:
         urls = [
             server.add(f"/{number}.jpg", page(body=jpeg(number)), host) for host in server.hosts for number in range(2)

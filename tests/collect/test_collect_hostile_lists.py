@@ -2,15 +2,18 @@
 
 import json
 import os
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from liftnet.collect.collect import collect
+from liftnet.collect.fetch.fetch import fetch_jobs
+from liftnet.collect.fetch.plan import plan
 from liftnet.collect.sources.lists import read_csv, read_list
 from liftnet.data.codes import OF_LISTS, ImageStatus
-from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.schemas import FETCHED, MANIFEST, read_table
 from liftnet.workflow.sources import folders_of_entry
 
 
@@ -57,6 +60,21 @@ def test_no_row_reads_beyond_the_folder_of_its_list(stranger, tmp_path, quick):
     assert not list((tmp_path / "out" / "downloads" / "masks").glob("*"))
 
 
+@pytest.mark.parametrize("swapped", ["photos/2.jpg", "photos"])
+def test_a_link_put_there_after_the_plan_leads_nowhere(stranger, tmp_path, quick, swapped):
+    """The file itself becomes a link, or the folder that it lies in."""
+    (stranger / "5.jpg").write_bytes((stranger / "photos" / "5.jpg").read_bytes())
+    sources = read_csv(write(stranger, [["A", "W", "photos/2.jpg", "", "", ""], ["B", "W", "5.jpg", "", "", ""]]))
+    plan(sources, tmp_path / "out", quick())
+    secret = tmp_path / "private" / "2.jpg"
+    secret.write_bytes((stranger / "photos" / "4.jpg").read_bytes())
+    (stranger / swapped).rename(tmp_path / "moved")
+    (stranger / swapped).symlink_to(secret if swapped.endswith("jpg") else secret.parent)
+    assert fetch_jobs(tmp_path / "out", settings=quick()) == Counter({"path_refused": 1, "ok": 1})
+    (row,) = [one for one in read_table(tmp_path / "out/fetched/local.parquet", FETCHED).to_pylist() if one["reason"]]
+    assert "now lies outside" in row["reason"]
+
+
 def test_a_folder_that_is_allowed_is_read(stranger, tmp_path):
     rows = [["A", f"W{number}", path, "", "", ""] for number, path in enumerate(REFUSED)]
     for allowed in (tmp_path / "private", tmp_path):
@@ -93,3 +111,14 @@ def test_sources_of_a_configuration_allow_what_they_name():
     assert folders_of_entry({"name": "a", "kind": "folder", "folder": "photos"}) == ["photos"]
     assert folders_of_entry({"name": "a", "kind": "table", "file": "there/t.csv"}) == ["there"]
     assert folders_of_entry({"name": "a", "kind": "commons"}) == []
+
+
+def test_a_picture_that_hangs_the_decoder_costs_its_row_alone(stranger, tmp_path, quick, monkeypatch):
+    monkeypatch.setattr("liftnet.collect.decoding.TARGET", "hanging_decoder:answer")
+    (stranger / "hang.jpg").write_bytes((stranger / "photos" / "2.jpg").read_bytes() + b"HANG")
+    rows = [["A", "W", "hang.jpg", "", "", ""], ["A", "W", "photos/3.jpg", "", "", ""]]
+    sources = read_csv(write(stranger, [*rows, ["B", "W", "photos/4.jpg", "", "", ""]]))
+    collect(sources, tmp_path / "out", quick(decode_s=1))
+    found = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
+    assert [row["status"] for row in found] == ["too_slow", "ok", "ok"]
+    assert "the limit is decode_s" in found[0]["reason"]

@@ -17,9 +17,9 @@ import pytest
 from collect_settings import changed, collect_settings
 from werkzeug import Response
 
+from liftnet.collect import decoding
 from liftnet.collect.cli import add_commands
 from liftnet.collect.collect import collect
-from liftnet.collect.fetch import fetch
 from liftnet.collect.fetch.fetch import fetch_jobs
 from liftnet.collect.fetch.jobs import (
     BUNDLES,
@@ -403,14 +403,8 @@ def test_an_unforeseen_error_is_a_row_and_is_told(tmp_path, jpeg, quick, monkeyp
         path = tmp_path / "photos" / "A" / "W" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(ord(name)))
-    normalise = fetch.normalise
-
-    def clumsy(data, *rest):
-        if data == jpeg(ord("a")):
-            raise ZeroDivisionError("no sides")
-        return normalise(data, *rest)
-
-    monkeypatch.setattr(fetch, "normalise", clumsy)
+    (tmp_path / "photos" / "A" / "W" / "a.jpg").write_bytes(jpeg(ord("a")) + b"CLUMSY")
+    monkeypatch.setattr(decoding, "TARGET", "hanging_decoder:answer")
     collect(read_directory(tmp_path / "photos"), tmp_path / "out", quick())
     assert [row["status"] for row in rows_of(tmp_path / "out")] == ["internal_error", "ok"]
     assert "ZeroDivisionError" in caplog.text

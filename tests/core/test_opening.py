@@ -21,9 +21,22 @@ from liftnet.core.files import own_entries, own_path, remove, write_text
 from liftnet.core.journal import append_entry
 from liftnet.core.log import copied_to
 from liftnet.data.dataset import open_shard, replaced_folder
+from liftnet.data.features import read_features
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, read_table
+from liftnet.data.truth import load_truth
+from liftnet.depth.objectives.ordinal import read_diw
+from liftnet.experiments.plan import DepthPlan, read_plan
+from liftnet.learn.checkpoint import read_checkpoint
+from liftnet.match.methods.openmvg.files import read_sfm_data
+from liftnet.mesh.reading import read_mesh
+from liftnet.models.encoders import read_state_dict
+from liftnet.reconstruct.study.items import items_of_table
+from liftnet.reconstruct.study.plan import Plan, read_stored
 from liftnet.segment.annotations import read_export
+from liftnet.shape.shape_google import load_vocabulary
+from liftnet.shard.checksums import read_checksums
+from liftnet.shard.described import card_of
 
 READERS = {
     "a.jpg": read_image,
@@ -36,6 +49,20 @@ READERS = {
     "s.parquet": open_shard,
     "val_artists.txt": lambda path: read_lists(path.parent),
     "links.csv": lambda path: read_lists(path.parent),
+    "a.obj": read_mesh,
+    "w.safetensors": read_state_dict,
+    "w.pth": read_state_dict,
+    "v.safetensors": load_vocabulary,
+    "f.safetensors": read_features,
+    "t.npz": load_truth,
+    "checkpoint.pt": read_checkpoint,
+    "plan.yaml": lambda path: read_plan(path, DepthPlan),
+    "diw.csv": read_diw,
+    "items.csv": items_of_table,
+    "plan.json": lambda path: read_stored(path, Plan),
+    "README.md": card_of,
+    "checksums.sha256": lambda path: read_checksums(path.parent),
+    "sfm_data.json": read_sfm_data,
 }
 
 

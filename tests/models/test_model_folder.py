@@ -24,10 +24,11 @@ from liftnet.models.folder import ModelKind, SavedModel, load_model, save_model
 from liftnet.models.liftnet import LIFTNET, DepthModel, network_from
 from liftnet.models.liftnet import load_model as load_depth_model
 from liftnet.models.liftnet import save_model as save_depth_model
-from liftnet.models.patch_descriptors import HARDNET
+from liftnet.models.patch_descriptors import HARDNET, load_network
 from liftnet.models.point_detector import POINT_DETECTOR, load_detector
 from liftnet.models.reconstruction import RECONSTRUCTION
 from liftnet.models.segmenter import SEGMENTER
+from liftnet.shape.shape_google import load_vocabulary
 
 
 class LineSettings(Settings):
@@ -197,16 +198,29 @@ def test_numbers_of_a_depth_model_are_what_they_can_be(tmp_path, change):
 
 
 def test_shipped_weights_are_those_that_were_shipped(tmp_path, monkeypatch):
-    for name in model_folders.SHIPPED_SHA256:
-        shutil.copytree(model_folders.SHIPPED / name, tmp_path / name)
-    monkeypatch.setattr(model_folders, "SHIPPED", tmp_path)
-    weights = tmp_path / "detector" / "model.safetensors"
-    load_detector(weights)
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    with pytest.raises(LiftnetError, match="has the SHA-256"):
-        load_detector(weights)
+    """All of them: of the networks and of the words of Shape Google."""
+    package = model_folders.PACKAGE
+    held = {path.relative_to(package).as_posix() for path in package.rglob("*.safetensors")}
+    assert held == set(model_folders.SHIPPED_SHA256)
+    shutil.copytree(model_folders.SHIPPED, tmp_path / "models" / "shipped")
+    (tmp_path / "shape").mkdir()
+    shutil.copy(package / "shape" / "vocabulary.safetensors", tmp_path / "shape")
+    monkeypatch.setattr(model_folders, "PACKAGE", tmp_path)
+    shipped = tmp_path / "models" / "shipped"
+    readers = {
+        shipped / "detector" / "model.safetensors": load_detector,
+        shipped / "hardnet" / "model.safetensors": lambda path: load_network("hardnet", path),
+        tmp_path / "shape" / "vocabulary.safetensors": load_vocabulary,
+    }
+    for weights, load in readers.items():
+        load(weights)
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+        with pytest.raises(LiftnetError, match="has the SHA-256"):
+            load(weights)
+        with pytest.raises(LiftnetError, match="not none that is known"):
+            load(weights.rename(weights.with_name("other.safetensors")))
 
 
 def test_a_shipped_model_is_loaded_by_its_name(saved, monkeypatch, tmp_path):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from liftnet.collect.decoding import Decoders
 from liftnet.collect.fetch.jobs import ROWS_PER_GROUP, Job, Request, read_jobs, read_requests
 from liftnet.collect.fetch.journal import (
     DEAD,
@@ -31,7 +32,6 @@ from liftnet.collect.fetch.journal import (
     earlier_entries,
     key_of,
 )
-from liftnet.collect.normalise import normalise
 from liftnet.collect.settings import FetchSettings, QuerySettings
 from liftnet.collect.web.download import Downloader, Response, Stopped
 from liftnet.collect.web.politeness import run_by_host
@@ -39,11 +39,10 @@ from liftnet.collect.web.transport import FetchError
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger, progress
-from liftnet.core.opening import only_files
+from liftnet.core.opening import OutsideError, only_files, opener_below
 from liftnet.core.parallel import default_workers
 from liftnet.core.text import printable
 from liftnet.data.locations import near_miss
-from liftnet.data.pictures import open_picture
 from liftnet.data.schemas import FETCHED, in_groups, table_writer
 
 LOG = get_logger("collect")
@@ -95,6 +94,7 @@ def fetch_jobs(
             base = stack.enter_context(serve(Path(origin))) if group[0].kind == "museum" else None
             fetcher = _Fetcher(out, settings, threads, base)
             stack.callback(fetcher.downloader.close)
+            stack.callback(fetcher.decoders.close)
             counts += fetcher.fetch(group)
     return counts
 
@@ -108,7 +108,7 @@ class _Fetcher:
         own = (base.removeprefix("http://"),) if base else ()
         folder = None if base else out / "downloads"
         self.downloader = Downloader(query, settings.pictures.max_bytes, own, folder)
-        self.decoding = threading.BoundedSemaphore(threads)  # a decoded image can take 300 MB
+        self.decoders = Decoders(threads, settings.pictures)  # a decoded image can take 300 MB
 
     def fetch(self, jobs: Sequence[Job]) -> Counter[str]:
         """Fetch all requests, write the tables of the jobs, and count requests by status."""
@@ -199,7 +199,7 @@ class _Fetcher:
             return Response(received.data, place.given, received.http_status, received.attempts)
         if place.path is not None:
             try:
-                return Response(read_local(place.path, self.settings.pictures.max_bytes))
+                return Response(read_local(place.path, self.settings.pictures.max_bytes, place.below))
             except FetchError as error:
                 if error.status != "missing_file":
                     raise
@@ -211,17 +211,12 @@ class _Fetcher:
 
     def _stored(self, request: Request, received: Response, fetched: Fetched) -> Fetched:
         """Check and store what came, under a name made of its content."""
-        limits = self.settings.pictures
         if request.what == "mask":  # brought to its image's size by `collect manifest`
-            with self.decoding:
-                open_picture(received.data, request.place.given, limits.max_pixels)
+            self.decoders.check_header(received.data, request.place.given)
             file = f"downloads/masks/{hashlib.sha256(received.data).hexdigest()[:16]}"
             write_bytes(self.out / file, received.data)
             return replace(fetched, status="ok", raw_file=file, stored_bytes=len(received.data))
-        with self.decoding:
-            picture = normalise(
-                received.data, request.place.given, limits.max_side, limits.min_side, limits.max_pixels
-            )
+        picture = self.decoders.picture(received.data, request.place.given)
         sha256 = picture.sha256
         name = sha256[:16] + picture.suffix
         write_bytes(self.out / "images" / name, picture.data)
@@ -243,15 +238,23 @@ class _Fetcher:
         )
 
 
-def read_local(path: Path, max_bytes: int) -> bytes:
+def read_local(path: Path, max_bytes: int, below: Path | None = None) -> bytes:
     """Read a local file under the same cap as a download.
 
+    Args:
+        path: The file.
+        max_bytes: The cap.
+        below: The folder, without links, that it must lie in.
+
     Raises:
-        FetchError: It is missing, not a file, too large or unreadable.
+        FetchError: It is missing, not a file, too large, unreadable, or lies elsewhere by now.
     """
     try:
-        with open(path, "rb", opener=only_files) as file:
+        with open(path, "rb", opener=opener_below(below) if below else only_files) as file:
             data = file.read(max_bytes + 1)
+    except OutsideError as error:
+        reason = "the file lay in the folder of its list when the run was planned, and now lies outside"
+        raise FetchError(path, "path_refused", reason) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_symlink():
             reason = f"a link to {printable(os.readlink(path))}, which does not exist"

@@ -22,6 +22,7 @@ from liftnet.collect.web.transport import FetchError, host_of
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, own_entries, read_json, write_json, write_text
 from liftnet.core.ids import stable_fraction, stable_id
+from liftnet.core.opening import only_files
 from liftnet.data.locations import Location
 from liftnet.data.schemas import REQUESTS, WANTED, in_groups, open_table, read_table, table_writer
 
@@ -191,7 +192,7 @@ def read_jobs(folder: Path, names: Collection[str] = ()) -> list[Job]:
     """
     path = folder / "jobs.tsv"
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8", newline="", opener=only_files) as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
         jobs = [Job(row["job"], row["kind"], row["origin"], int(row["n_requests"])) for row in rows]
     except FileNotFoundError as error:

@@ -22,7 +22,7 @@ from liftnet.collect.settings import FetchSettings
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text, writing_error
 from liftnet.core.log import get_logger
-from liftnet.core.opening import no_links
+from liftnet.core.opening import no_links, only_files
 
 Entry = dict[str, Any]
 SYNC_ENTRIES, SYNC_S = 64, 1.0  # what a power cut may cost; a killed process loses nothing
@@ -120,7 +120,7 @@ class Journal:
             self._guard = _locked(self.path.with_suffix(".lock"))
             lines, whole = 0, True
             if self.path.exists():
-                with open(self.path, encoding="utf-8", errors="replace") as file:
+                with open(self.path, encoding="utf-8", errors="replace", opener=only_files) as file:
                     for line in file:
                         lines, whole = lines + 1, line.endswith("\n")
                         if (entry := _parsed(self.path, line)) is not None:
@@ -194,7 +194,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
     """The lines of a journal, later ones of a key included, without opening it for writing; none if there is none."""
     if not path.exists():
         return
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8", errors="replace", opener=only_files) as file:
         for line in file:
             if (entry := _parsed(path, line)) is not None and entry["key"] != _RUN:
                 yield entry

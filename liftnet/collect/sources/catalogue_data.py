@@ -15,7 +15,7 @@ from liftnet.collect.sources.html_text import shown_text
 from liftnet.core.documents import check_value, parse_json
 from liftnet.core.errors import LiftnetError
 from liftnet.core.limits import JSON_BYTES
-from liftnet.core.opening import check_file, only_files
+from liftnet.core.opening import check_file, only_files, open_file
 from liftnet.core.text import name
 from liftnet.data.csv_lines import CsvRecords
 
@@ -130,7 +130,7 @@ def _more(path: Path, file: TextIO, characters: int) -> str:
 
 def _start_of(path: Path) -> bytes:
     """A file, or as much of it as shows that it is too long."""
-    with open(path, "rb", opener=only_files) as file:
+    with open_file(path) as file:
         return file.read(JSON_BYTES + 1)
 
 

@@ -25,7 +25,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path
 from liftnet.core.limits import CELL_CHARACTERS, LIST_CHARACTERS, LIST_ROWS
 from liftnet.core.log import get_logger
-from liftnet.core.opening import only_files
+from liftnet.core.opening import open_file
 from liftnet.core.text import for_csv, from_csv
 from liftnet.data.csv_lines import open_csv
 from liftnet.data.listed_files import FOLDER, folder_of_list
@@ -181,7 +181,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 def _refuse_other_kinds(path: Path) -> None:
     """Name what a list is that is no text; a file that cannot be opened is left to who reads it."""
     try:
-        with open(path, "rb", opener=only_files) as file:
+        with open_file(path) as file:
             start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError:
         return

@@ -230,8 +230,11 @@ def _record(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str], 
     strict = kind == "museum"
     image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
     mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
-    image_problem = image_problem or within.refusal(image)
-    mask_problem = mask_problem or (within.refusal(mask) if mask else None)
+    image, outside = within.placed(image)
+    image_problem = image_problem or outside
+    if mask is not None:
+        mask, outside = within.placed(mask)
+        mask_problem = mask_problem or outside
     artist, work = name(row.get("artist")), name(row.get("work"))
     if row.get("problem"):
         image_problem = _problem_of_list(row["problem"], row.get("problem_reason") or "")

@@ -28,6 +28,7 @@ from protego import Protego
 
 from liftnet.collect.web.transport import AGENT, FetchError, origin_of
 from liftnet.core.files import write_json
+from liftnet.core.opening import read_text
 
 LARGEST = 500 * 1024  # bytes that are read; RFC 9309, section 2.5
 FRESH_S = 24 * 3600.0  # RFC 9309, section 2.4
@@ -138,7 +139,7 @@ def stored_rules(folder: Path | None, origin: str) -> Rules | None:
     if folder is None:
         return None
     try:
-        kept: dict[str, Any] = json.loads(_file(folder, origin).read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(read_text(_file(folder, origin)))
         rules = Rules(str(kept["text"]), None, kept["http_status"], float(kept["until"]))
     except (OSError, ValueError, KeyError, TypeError):  # missing or damaged: it is asked for again
         return None

@@ -21,6 +21,7 @@ from torch.nn.functional import softplus
 from liftnet.core.errors import LiftnetError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_text
 from liftnet.core.types import Float32Array
 from liftnet.data.manifest import stored_images, truths_of
 from liftnet.depth.augment import Augmentation, move_points
@@ -233,7 +234,7 @@ def read_diw(path: Path) -> list[PointPair]:
         LiftnetError: The file is missing or a line is not in this form; names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LiftnetError(path, f"cannot be read as text ({error})", f"It holds {_FORMAT}") from error
     while lines and not lines[-1].strip():

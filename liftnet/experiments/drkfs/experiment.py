@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from liftnet.core.files import atomic_path, write_json
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_text
 from liftnet.core.settings import Settings, fingerprint
+from liftnet.core.stored_arrays import open_tensors
 from liftnet.drkfs.metric import DRKFS, Target
 from liftnet.drkfs.patches import STRIDE
 from liftnet.experiments.plan import DrkfsPlan
@@ -189,17 +191,16 @@ class ResultCache:
 
     def arrays(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of a case, computed if they are not there."""
-        from safetensors import SafetensorError, safe_open
-        from safetensors.numpy import load_file, save_file
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
 
         path = self.folder / f"{name}.safetensors"
         try:
-            with safe_open(path, "numpy") as file:
-                is_same = (file.metadata() or {}).get("key") == self.key
+            with open_tensors(path, "numpy") as file:
+                if (file.metadata() or {}).get("key") == self.key:
+                    return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
         except (FileNotFoundError, SafetensorError):
-            is_same = False
-        if is_same:
-            return dict(load_file(path))
+            pass
         arrays = {key: np.ascontiguousarray(value) for key, value in compute().items()}
         with atomic_path(path) as temporary:
             save_file(arrays, temporary, {"key": self.key})
@@ -242,7 +243,7 @@ def _plain(value: Any) -> Any:
 def _read(path: Path) -> dict[str, Any] | None:
     """What a file says, None where there is none or a broken one, which is then written again."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_text(path))
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from liftnet.core.documents import parse_json
 from liftnet.core.errors import LiftnetError
+from liftnet.core.opening import read_bytes
 from liftnet.data.codes import Code
 from liftnet.reconstruct.study.order import Letter, showings
 from liftnet.reconstruct.study.plan import Key, Plan, Stored
@@ -139,7 +140,7 @@ def _read(path: Path, plan: Plan) -> Participation:
     try:
         if path.stat().st_size > LARGEST_FILE:
             return Participation(path.name, Outcome.DAMAGED)
-        given = AnswerFile.model_validate(parse_json(path.read_bytes()))
+        given = AnswerFile.model_validate(parse_json(read_bytes(path)))
     except (OSError, ValueError):  # pydantic's error is a ValueError
         return Participation(path.name, Outcome.DAMAGED)
     return accepted(given, path.name, plan)

@@ -14,6 +14,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_json, write_text
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_bytes
 from liftnet.core.parallel import map_threads
 from liftnet.data.drawing import data_uri
 from liftnet.reconstruct.study.items import Item, best_items
@@ -203,7 +204,7 @@ def _write(out: Path, text: str, plan: Plan, key: Key) -> None:
 
 def _planned(item: Item) -> PlannedItem:
     files = {"picture": item.picture, "truth": item.truth, "original": item.original, "drkfs": item.drkfs}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path}
+    hashes = {name: hashlib.sha256(read_bytes(path)).hexdigest() for name, path in files.items() if path}
     return PlannedItem(
         item=item.name, shape=item.shape, class_name=item.class_name, network=item.network, sha256=hashes
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.tables import read_csv_table
 from liftnet.core.types import Float64Array, FloatArray
 
 MEASURES = ("lfd", "shape_google", "mvcnn")
@@ -97,7 +97,7 @@ def items_of_table(path: Path) -> list[Item]:
         LiftnetError: It cannot be read, lacks a column or a file, or two rows are one item.
     """
     try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys((*COLUMNS[:7], "view"), str), keep_default_na=False)
+        frame = read_csv_table(path, dtype=dict.fromkeys((*COLUMNS[:7], "view"), str), keep_default_na=False)
     except (OSError, ValueError) as error:
         raise LiftnetError(path, f"cannot be read as CSV ({error})", "Give a table of items") from error
     if missing := [name for name in COLUMNS if name not in frame]:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, writing_error
+from liftnet.core.opening import read_bytes
 from liftnet.core.types import UInt8Array
 from liftnet.data.features import Features
 
@@ -258,7 +259,7 @@ def _view(entry: Any) -> View:
 
 def _read(path: Path | str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_bytes(Path(path))
     except FileNotFoundError as error:
         raise LiftnetError(path, "does not exist", "Run OpenMVG again") from error
     except OSError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import writing_error
 from liftnet.core.log import get_logger
+from liftnet.core.opening import read_text
 from liftnet.core.programs import find_program
 from liftnet.match.methods.openmvg.files import full_disk
 
@@ -141,6 +142,6 @@ def _check_space(folder: Path) -> None:
 
 def _last_words(folder: Path, name: str) -> str:
     """The end of what a program said, for an error message."""
-    lines = (folder / f"{name}.log").read_text(errors="replace").split("\n")
+    lines = read_text(folder / f"{name}.log", errors="replace").split("\n")
     said = " | ".join([line.strip() for line in lines if line.strip()][-_LAST_LINES:])
     return f"Its last words: {said[-_LONGEST_WORDS:]}" if said else "It said nothing"
