@@ -388,6 +388,30 @@ def test_a_refresh_is_sent_only_what_has_changed(tmp_path, httpserver, jpeg, qui
     assert len(list((tmp_path / "images").iterdir())) == 3
 
 
+def test_files_that_are_touched_only_leave_every_byte_of_the_manifest(tmp_path, jpeg, quick):
+    photos = tmp_path / "photos" / "A" / "W"
+    photos.mkdir(parents=True)
+    for number in range(3):
+        (photos / f"{number}.jpg").write_bytes(jpeg(number))
+    out = tmp_path / "out"
+
+    def manifest():
+        collect(read_directory(tmp_path / "photos"), out, quick())
+        return (out / "manifest.parquet").read_bytes()
+
+    first = manifest()
+    for path in photos.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert manifest() == first
+    (photos / "1.jpg").write_bytes(jpeg(7))
+    before, changed_one = pd.read_parquet(out / "manifest.parquet"), manifest()
+    assert changed_one != first
+    after = pd.read_parquet(out / "manifest.parquet")
+    assert (before["fetched_at"] == after["fetched_at"]).tolist() == [True, False, True]
+    (photos / "1.jpg").write_bytes(b"<html>")
+    assert manifest() != changed_one, "a file that is no picture any more has its row"
+
+
 def test_a_killed_run_does_not_ask_again_for_what_it_has_been_refused(tmp_path):
     with pytest.raises(RuntimeError), Journal(tmp_path / "j.jsonl") as journal:
         journal.add({"key": "a", "status": "http_503"})

@@ -53,13 +53,14 @@ _LASTING = frozenset({"http_404", "http_410", "opt_out_header", "tdm_reserved", 
 
 @dataclass(frozen=True)
 class _Task:
-    """A request to make, and the journal of its outcome."""
+    """A request to make, the journal of its outcome, and what is known of it from earlier runs."""
 
     request: Request
     key: str
     journal: Journal
     earlier: Entry | None
     status: str
+    read_before: Entry | None = None
 
 
 def fetch_jobs(
@@ -133,7 +134,7 @@ class _Fetcher:
         for request in requests:
             key, status, entry = key_of(request, self.settings), ledger.status(request), ledger.entry(request)
             if status not in (DONE, DEAD):
-                tasks.append(_Task(request, key, journal, entry, status))
+                tasks.append(_Task(request, key, journal, entry, status, ledger.read_before(request)))
             elif key not in journal.entries and entry is not None:
                 journal.add(entry | {"key": key})
         return tasks
@@ -179,7 +180,7 @@ class _Fetcher:
                 if refreshed is not None and received.not_modified:
                     return refreshed | {"checked_at": moment}
                 fetched = _with_response(fetched, received)
-                return _journal_entry(task, self._stored(task.request, received, fetched))
+                return _journal_entry(task, _as_before(self._stored(task.request, received, fetched), task))
         except (FetchError, BadImageError) as error:
             if refreshed is not None and not _is_lasting(error):
                 return refreshed
@@ -284,6 +285,13 @@ def _journal_entry(task: _Task, fetched: Fetched) -> Entry:
     earlier = task.earlier or {}
     replaced = {file for file in (earlier.get("file"), *earlier.get("replaced", [])) if file}
     return entry | {"key": task.key} | ({"replaced": sorted(replaced)} if replaced else {})
+
+
+def _as_before(fetched: Fetched, task: _Task) -> Fetched:
+    """With the time of the earlier reading where a file was only touched, so that nothing after it is done again."""
+    before = task.read_before or {}
+    same = all(before.get(name) == getattr(fetched, name) for name in ("status", "sha256_raw", "sha256"))
+    return replace(fetched, fetched_at=before["fetched_at"]) if same else fetched
 
 
 def _with_response(fetched: Fetched, received: Response) -> Fetched:

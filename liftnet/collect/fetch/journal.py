@@ -238,6 +238,7 @@ class FetchHistory:
     def __init__(self, entries: Iterable[Entry], out: Path, settings: FetchSettings, run: int = 0) -> None:
         self.out, self.settings, self.run = out, settings, run
         self.entries = {entry["key"]: entry for entry in entries}
+        self._read = {entry["request"]: entry for entry in self.entries.values() if entry.get("sha256_raw")}
         self._dead = {
             entry["request"]: entry
             for entry in self.entries.values()
@@ -248,6 +249,10 @@ class FetchHistory:
         """The last entry of a request, or that of its dead link whatever the settings were then."""
         entry = self.entries.get(key_of(request, self.settings))
         return self._dead.get(request.id) if entry is None else entry
+
+    def read_before(self, request: Request) -> Entry | None:
+        """What a file of this machine held when it was read last, be it touched since or not."""
+        return self._read.get(request.id) if request.kind == "local" else None
 
     def status(self, request: Request) -> str:
         """Whether a request is DONE, DEAD, or is asked for because it is NEW, FAILED before, or to be REFRESHed."""
