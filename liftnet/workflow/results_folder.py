@@ -25,10 +25,15 @@ ELSEWHERE = "Name a folder of its own: --config results=FOLDER"
 
 
 def results_path(given: str) -> str:
-    """The folder of results as rules name it: `~` is the home folder, without `./` before and `/` behind it."""
+    """The folder of results as rules name it: `~` is the home folder, without `./` before and `/` behind it.
+
+    One that begins with a dash, which commands would take for an option, is named from the root on.
+    """
     path = os.path.expanduser(given)
     plain = path.rstrip("/") or "/" if ".." in Path(path).parts else os.path.normpath(path)
-    return str(Path.cwd()) if plain == "." else plain  # Snakemake takes no ./ before a name
+    if plain == "." or plain.startswith("-"):  # Snakemake takes no ./ before a name
+        return os.path.normpath(Path.cwd() / plain)
+    return f"/{plain.lstrip('/')}" if plain.startswith("//") else plain
 
 
 def check_results(results: str, inputs: Iterable[str], workflow: Path) -> None:

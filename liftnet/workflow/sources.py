@@ -143,6 +143,8 @@ class Sources:
                 "Name a folder with sources.csv, a folder of photographs, or a list (.csv or .parquet): "
                 "snakemake ... --config photos=FOLDER",
             )
+        if str(photos).startswith("-"):  # which commands would take for an option
+            photos = Path.cwd() / photos
         listed = photos / "sources.csv"
         return listed if listed.is_file() else photos
 

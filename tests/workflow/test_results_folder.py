@@ -12,6 +12,7 @@ from workflow_tools import ROOT
 from liftnet.core.errors import LiftnetError
 from liftnet.workflow import results_folder
 from liftnet.workflow.results_folder import LOCK, Runner, check_results, hold, results_path, told_of_locks
+from liftnet.workflow.sources import Sources
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,7 @@ def here(tmp_path, monkeypatch):
 def test_a_folder_is_named_as_rules_can_name_files_in_it(here):
     given = {"out": "out", "out//": "out", "./a/out/": "a/out", "~/x": f"{here}/home/x", "/": "/", ".": str(here)}
     assert {name: results_path(name) for name in given} == given
+    assert (results_path("-x"), results_path("//tmp//x")) == (f"{here}/-x", "/tmp/x")
     assert results_path("link/../out/") == "link/../out"  # which may lead elsewhere than out
 
 
@@ -105,3 +107,8 @@ def test_what_is_not_known_of_the_last_run_is_no_fault(here, content):
     assert Runner.of("out") is None
     hold("out").close()
     assert Runner.of("out").folder == ".."
+
+
+def test_photographs_whose_folder_begins_with_a_dash_are_no_option(here):
+    (here / "-x").mkdir()
+    assert Sources("out", "-x", ()).options() == f"--directory {here}/-x"
