@@ -182,6 +182,8 @@ MATCHES = _schema(
     ("score", FLOATS),  # 1 - distance ratio, in [0, 1]; higher is better
     ("matcher", pa.string()),
     ("settings", pa.string()),  # JSON
+    ("features", pa.string()),  # recipe of the features: their folder below features/
+    version="2",
 )
 
 PAIRS = _schema(
@@ -214,9 +216,12 @@ PAIRS = _schema(
     ("chance_floor_p", pa.float32()),
     ("median_residual_p", pa.float32()),
     ("n_agreed", pa.int32()),  # used matches that agree with both; with the affine one where there is no other
-    ("n_inliers", pa.int32()),  # n_agreed, or without the perspective check n_f or n_p, by `model`: those below
-    ("n_h", pa.int32()),  # of these, explained by one affine homography
-    ("rho", pa.float32()),  # n_h / n_inliers
+    ("n_inliers", pa.int32()),  # n_agreed, or without the perspective check n_f or n_p, by `model`
+    ("second_search", pa.string()),  # "done"; "nothing_found", "no_features"; null where it was not asked for
+    ("n_correspondences", pa.int32()),  # those below: of a second search, else the inliers
+    ("n_guided", pa.int32()),  # of these, found by the second search alone; the others are inliers it found again
+    ("n_h", pa.int32()),  # correspondences that one affine homography explains
+    ("rho", pa.float32()),  # n_h / n_correspondences
     ("median_residual_h", pa.float32()),
     ("gric_difference", pa.float32()),  # GRIC of that homography minus that of the model, per inlier; logged only
     ("n_ph", pa.int32()),  # of the inliers, explained by one projective homography
@@ -225,18 +230,19 @@ PAIRS = _schema(
     ("n_stationary", pa.int32()),  # inliers that stand at the same place in both images
     ("f", FLOATS),  # (a, b, c, d, e): a x' + b y' + c x + d y + e = 0, |(a, b, c, d)| = 1
     ("f_perspective", FLOATS),  # 9 numbers, row by row, of unit norm: (x', y', 1) F (x, y, 1)^T = 0
-    ("x1", FLOATS),  # the inlier correspondences
+    ("x1", FLOATS),  # the correspondences
     ("y1", FLOATS),
     ("x2", FLOATS),
     ("y2", FLOATS),
     ("score", FLOATS),
     ("residual", FLOATS),  # px, distance to the model in the four coordinates: see liftnet.geometry
     ("residual_p", FLOATS),  # the same to the perspective matrix; infinite where there is none
+    ("guided", pa.list_(pa.bool_())),  # whether the second search alone found it
     ("rejected_x1", FLOATS),  # a sample of at most 200 putative matches that were not kept, for the report
     ("rejected_y1", FLOATS),
     ("rejected_x2", FLOATS),
     ("rejected_y2", FLOATS),
-    version="3",
+    version="4",
 )
 
 _COORDINATES = pa.list_(pa.uint16())
@@ -257,11 +263,13 @@ DATASET = _schema(
     ("x2", _COORDINATES),
     ("y2", _COORDINATES),
     ("score", pa.list_(pa.uint8())),  # 255 times the score
+    ("guided", pa.list_(pa.bool_())),  # found by the second search alone; null where the pair's source does not say
     ("n_putative", pa.int32()),  # of the pair in PAIRS: putative matches,
     ("n_masked", pa.int32()),  # of these, on the foreground of both images,
     ("n_inliers", pa.int32()),  # of these, inliers of the model
+    ("n_guided", pa.int32()),  # correspondences that only the second search found; the others are such inliers
     ("rotation_deg", pa.float32()),  # angle between the two cameras, where the focal lengths are known; else null
-    version="2",
+    version="3",
 )
 
 TRIED = _schema(
@@ -276,7 +284,9 @@ TRIED = _schema(
     ("n_putative", pa.int32()),
     ("n_masked", pa.int32()),
     ("n_inliers", pa.int32()),
+    ("n_guided", pa.int32()),  # of n, found by the second search alone
     ("n", pa.int32()),  # correspondences in the shards; 0 if not kept
+    version="2",
 )
 
 TRUTH = _schema(

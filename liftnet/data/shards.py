@@ -32,7 +32,7 @@ MAX_SIDE = (MAX_UNITS + 1) // COORDINATE_SCALE  # 2048 px: pixel centres up to 2
 PAIR_COLUMNS = [name for name in DATASET.names if name in PAIRS.names]  # what a row of the dataset is made of
 TRIED_COLUMNS = (  # of PAIRS, that a row of TRIED is made of
     *("pair_id", "work_id", "split", "image_a", "image_b", "kept", "reason"),
-    *("n_putative", "n_masked", "n_inliers", "x1"),
+    *("n_putative", "n_masked", "n_inliers", "n_guided", "x1"),
 )
 COORDINATES = {"x1": "width_a", "y1": "height_a", "x2": "width_b", "y2": "height_b"}
 LISTS = (*COORDINATES, "score")
@@ -341,6 +341,7 @@ def tried_rows(pairs: pa.Table, left_out: Lookup, sources: Lookup) -> pa.Table:
         "source_b": sources(pairs.column("image_b").combine_chunks()),
         "kept": kept,
         "reason": reason,
+        "n_guided": pc.if_else(kept, pc.fill_null(pairs.column("n_guided"), 0), 0).cast(pa.int32()),
         "n": pc.if_else(kept, lengths, 0).cast(pa.int32()),
     }
     return pa.table([columns[name] for name in TRIED.names], schema=TRIED)

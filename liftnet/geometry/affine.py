@@ -45,6 +45,10 @@ class AffineFundamental(TwoView):
         """Whether there is a model; without one `f` is NaN and no match is an inlier."""
         return bool(np.isfinite(self.f[0]))
 
+    def residuals_of(self, joint: Float64Array) -> Float64Array:
+        """(N,) px, residuals of other matches, (N, 4) joint points (x', y', x, y)."""
+        return np.abs(joint @ self.f[:4] + self.f[4])
+
     @property
     def F(self) -> Float64Array:
         """(3, 3) fundamental matrix: (x', y', 1) F (x, y, 1)^T = 0, (x', y') in image b."""

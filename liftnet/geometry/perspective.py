@@ -40,6 +40,10 @@ class Fundamental(TwoView):
         """Whether there is a model; without one `F` is NaN and no match is an inlier."""
         return bool(np.isfinite(self.F[0, 0]))
 
+    def residuals_of(self, joint: Float64Array) -> Float64Array:
+        """(N,) px, residuals of other matches, (N, 4) joint points (x', y', x, y); infinite without a model."""
+        return fundamental_residuals(self.F, joint)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Homography(TwoView):

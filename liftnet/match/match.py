@@ -128,7 +128,11 @@ def pairs_to_try(work: WorkFeatures, settings: MatchSettings, threads: int, seed
 
 def table_rows(pairs: Iterable[PairMatches], settings: MatchSettings, seed: int) -> list[dict[str, Any]]:
     """The rows of the table of matches."""
-    common = {"matcher": settings.matcher.name, "settings": json.dumps(settings.recorded(seed), sort_keys=True)}
+    common = {
+        "matcher": settings.matcher.name,
+        "settings": json.dumps(settings.recorded(seed), sort_keys=True),
+        "features": recipe(settings),
+    }
     return [
         {
             "image_a": pair.image_a,

@@ -21,7 +21,10 @@ from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.pictures import read_image
 from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, TRIED, open_table, read_table
 
-PAIR_COLUMNS = ["pair_id", "work_id", "image_a", "image_b", "kept", "reason", "n_putative", "n_masked", "n_inliers"]
+PAIR_COLUMNS = [
+    *("pair_id", "work_id", "image_a", "image_b", "kept", "reason"),
+    *("n_putative", "n_masked", "n_inliers", "n_guided"),
+]
 
 
 @dataclass(frozen=True)

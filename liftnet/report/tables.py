@@ -19,7 +19,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.opening import read_bytes, read_text
 from liftnet.core.tables import read_csv_table, write_tables
 from liftnet.data.codes import PairReason, words_of
-from liftnet.data.funnel import Chain, funnel_table
+from liftnet.data.funnel import NOT_AGAIN, SECOND_SEARCH, Chain, funnel_table
 from liftnet.report.results import RunResults
 
 DATASET = {
@@ -230,7 +230,7 @@ def _left_out(run: RunResults) -> pd.DataFrame | None:
 
 def _correspondences(run: RunResults) -> Chain:
     assert run.pairs is not None
-    pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_inliers": 0})
+    pairs = run.pairs.fillna({"n_putative": 0, "n_masked": 0, "n_inliers": 0, "n_guided": 0})
     chain = Chain(unit="correspondences")
     chain.step("putative matches", int(pairs["n_putative"].sum()))
     # without a foreground match the masks were either not reached or left nothing; the reason tells
@@ -244,8 +244,10 @@ def _correspondences(run: RunResults) -> Chain:
     chain.step("inliers of the fundamental matrix", int(pairs["n_inliers"].sum()), lost)
     kept = pairs["kept"]
     lost = _by_reason(pairs[~kept], "n_inliers", "pair rejected: ")
-    lost["dropped from a kept pair"] = int((pairs["n_inliers"] - pairs["n_kept"])[kept].sum())
-    chain.step("correspondences of kept pairs", int(pairs["n_kept"][kept].sum()), lost)
+    again = pairs["n_kept"] - pairs["n_guided"]
+    lost[NOT_AGAIN] = int((pairs["n_inliers"] - again)[kept].sum())
+    gained = {SECOND_SEARCH: int(pairs["n_guided"][kept].sum())}
+    chain.step("correspondences of kept pairs", int(pairs["n_kept"][kept].sum()), lost, gained)
     if run.dataset_correspondences is not None:
         left_out = _left_out(run)
         lost = {} if left_out is None else _by_reason(left_out, "n_kept", "pair left out: ")

@@ -44,6 +44,8 @@ PAIR_COLUMNS = {
     "n_putative": "putative matches of the pair",
     "n_masked": "of these, on the foreground of both images",
     "n_inliers": "of these, inliers of the fundamental matrix",
+    "n_guided": "correspondences that only the second search along the epipolar lines found",
+    "guided": "whether only the second search found it; null where the pair's source does not say",
     "rotation_deg": "angle between the two cameras, degrees; null where focal lengths or points leave it open",
 }
 IMAGE_COLUMNS = {

@@ -14,7 +14,7 @@ import pandas as pd
 from liftnet.core.ids import stable_seed
 from liftnet.core.intervals import mean_interval
 from liftnet.data.codes import LEFT_OUT, SPLITS
-from liftnet.data.funnel import Chain, funnel_table
+from liftnet.data.funnel import NOT_AGAIN, SECOND_SEARCH, Chain, funnel_table
 from liftnet.shard.tally import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE, Tally
 
 IntArray = npt.NDArray[np.int64]
@@ -26,7 +26,6 @@ ALL = "all"
 _MATCHES = {
     "n_masked": ("on the foreground of both images", "on the background"),
     "n_inliers": ("inliers of the fundamental matrix", "no inlier of the fundamental matrix"),
-    "n": ("correspondences in the dataset", "dropped from a kept pair"),
 }
 
 
@@ -310,6 +309,9 @@ def _matches(source: str, tried: pd.DataFrame, in_shards: pd.Series | None) -> C
     for column, (step, reason) in _MATCHES.items():
         chain.step(step, kept[column].sum(), {reason: kept[before].sum() - kept[column].sum()})
         before = column
+    again, guided = kept["n"].sum() - kept["n_guided"].sum(), kept["n_guided"].sum()
+    lost = {NOT_AGAIN: int(kept[before].sum() - again)}
+    chain.step("correspondences in the dataset", kept["n"].sum(), lost, {SECOND_SEARCH: guided})
     if in_shards is not None:
         chain.step("correspondences in the shards", in_shards["correspondences"])
     return chain

@@ -30,7 +30,7 @@ NUMBERS = {  # of each part of a tally: keys, numbers
     "licences": (("split", "licence"), ("images",)),
     "asked": (("source", "status"), ("count",)),
     "stored": (("image_id", "source", "work_id", "status"), ("count",)),
-    "tried": (("source", "reason", "kept"), ("pairs", "n_putative", "n_masked", "n_inliers", "n")),
+    "tried": (("source", "reason", "kept"), ("pairs", "n_putative", "n_masked", "n_inliers", "n_guided", "n")),
     "tried_images": (("image_id", "source"), ("tried", "kept")),
 }
 GATHERED = 64  # tallies that are added at once
@@ -41,7 +41,7 @@ PER_PAIR = {
     "n_masked": "matches on the foreground of both images",
     "n_inliers": "inliers of the fundamental matrix",
     "n": "correspondences",
-}  # counts of a pair, in the order in which they become fewer
+}  # counts of a pair, in the order of the steps
 SCORE = "score of a correspondence"
 ANGLE = "angle between the cameras"
 TRUE_ANGLE = "true angle between the cameras"
@@ -55,7 +55,8 @@ _IMAGE_COLUMNS = [
     *("image_id", "artist_id", "work_id", "group_id", "split", "source", "status"),
     *("width", "height", "license", "license_spdx"),
 ]
-_TRIED_COLUMNS = ["pair_id", "source_a", "source_b", "kept", "reason", "n_putative", "n_masked", "n_inliers", "n"]
+_TRIED_COUNTS = ("n_putative", "n_masked", "n_inliers", "n_guided", "n")
+_TRIED_COLUMNS = ["pair_id", "source_a", "source_b", "kept", "reason", *_TRIED_COUNTS]
 Rotations = Mapping[str, npt.NDArray[np.float64]]
 
 
@@ -289,7 +290,7 @@ def _tried(table: pa.Table) -> Tally:
     both = pc.if_else(pc.equal(low, high), low, pc.binary_join_element_wise(low, high, " and "))
     kept = pc.fill_null(table.column("kept"), False)
     ones = np.ones(len(table), np.int64)
-    counts = {name: pc.fill_null(table.column(name), 0) for name in ("n_putative", "n_masked", "n_inliers", "n")}
+    counts = {name: pc.fill_null(table.column(name), 0) for name in _TRIED_COUNTS}
     reason = pc.fill_null(table.column("reason"), NOT_STATED)
     tallies = [
         Tally({"tried": Sums.of("tried", {"source": both, "reason": reason, "kept": kept, "pairs": ones} | counts)})

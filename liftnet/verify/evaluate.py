@@ -101,12 +101,12 @@ def evaluate(root: Path, museum: Path | None, tables: Path, threads: int = 1) ->
     files = tables_of_works(root, "pairs")
     if not files:
         raise LiftnetError(root / "pairs", "holds no table of pairs", "Run `verify run` for each work first")
-    light = ["split", "kept", "reason", "n_inliers"]
+    light = ["split", "kept", "reason", "n_correspondences"]
     pairs = pa.concat_tables([read_table(file, PAIRS).select(light) for file in files]).to_pandas()
     by_reason = count_by_reason(pairs)
     write_tables(by_reason, tables / "pairs_by_reason", "Pairs of images by what was decided on them.")
     kept = pairs[pairs["kept"]]
-    text = f"{len(pairs)} pairs: {len(kept)} kept with {kept['n_inliers'].sum()} correspondences"
+    text = f"{len(pairs)} pairs: {len(kept)} kept with {kept['n_correspondences'].sum()} correspondences"
     if museum is not None:
         truth = _against_truth(root, museum, files, threads)
         write_tables(truth, tables / "correspondences_truth", TRUTH_CAPTION)
@@ -185,12 +185,13 @@ def _steps(pairs: Path, matches: Path, images: dict[str, StoredImage], masks: Ma
     """The matched points that are left after each step, by pair of images."""
     steps: StepMatches = {"epipolar": {}, "kept": {}}
     table = read_table(pairs, PAIRS).combine_chunks()
-    lists = [list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2")]
+    lists = [list_values(table.column(name)) for name in ("x1", "y1", "x2", "y2", "guided")]
     plain = (table.column(name).to_pylist() for name in ("kept", "reason", "image_a", "image_b"))
-    for kept, reason, image_a, image_b, x1, y1, x2, y2 in zip(*plain, *lists, strict=True):
+    for kept, reason, image_a, image_b, x1, y1, x2, y2, guided in zip(*plain, *lists, strict=True):
         points = np.column_stack([x1, y1]), np.column_stack([x2, y2])
         if reason not in TOO_FEW:  # their models are stored too, but were not asked
-            steps["epipolar"][image_a, image_b] = points
+            first = ~guided.astype(np.bool_)
+            steps["epipolar"][image_a, image_b] = points[0][first], points[1][first]
         if kept:
             steps["kept"][image_a, image_b] = points
     if not matches.is_file():
@@ -337,10 +338,10 @@ def _no_pairs(columns: list[str]) -> pd.DataFrame:
 
 
 def _counts(kept: pd.DataFrame) -> dict[str, Any]:
-    row: dict[str, Any] = {"pairs": len(kept), "correspondences": int(kept["n_inliers"].sum())}
+    row: dict[str, Any] = {"pairs": len(kept), "correspondences": int(kept["n_correspondences"].sum())}
     for split in SPLITS:
         part = kept[kept["split"] == split]
-        row |= {f"pairs_{split}": len(part), f"correspondences_{split}": int(part["n_inliers"].sum())}
+        row |= {f"pairs_{split}": len(part), f"correspondences_{split}": int(part["n_correspondences"].sum())}
     if "measured" in kept:
         measured = int(kept["measured"].sum())
         row[f"within_{CORRECT_PX:g}_px"] = float(kept["correct"].sum() / measured) if measured else float("nan")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +72,9 @@ class PairNumbers:
     median_residual_p: float | None = None
     n_agreed: int = 0
     n_inliers: int = 0
+    second_search: str | None = None
+    n_correspondences: int = 0
+    n_guided: int = 0
     n_h: int = 0
     rho: float | None = None
     median_residual_h: float | None = None
@@ -88,7 +93,7 @@ class Fits:
         numbers: What is stored of them.
         affine: Affine fundamental matrix of all matches.
         perspective: Perspective fundamental matrix of all matches.
-        homography: Affine homography of the inliers of the chosen fundamental matrix.
+        homography: Affine homography of the inliers.
         inliers: (N,) bool, of the chosen fundamental matrix; of the affine one, if that is asked, those that the
             perspective one agrees with.
         residuals: (N,) px, of the chosen matrix.
@@ -131,13 +136,15 @@ def fit_pair(
     chosen = affine if fit.model == "affine" else perspective
     agreed = affine.inliers & (perspective.inliers | (not perspective.found))
     inliers = agreed if fit.model == "affine" and fit.perspective_check else chosen.inliers
-    a, b = points_a[inliers], points_b[inliers]
-    short = Search(fit.confidence, homography_samples(fit, settings.thresholds.max_planar_fraction))
-    homography = estimate_affine_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[2], short)
-    projective = estimate_homography(a, b, HOMOGRAPHY_THRESHOLD * noise, streams[3], short)
-    n, n_inliers, extent = len(points_a), len(a), joint_extent(points_a, points_b)
-    n_h = _explained(homography, n_inliers)
-    sizes = (views[0].width, views[0].height), (views[1].width, views[1].height)
+    n, n_inliers, extent = len(points_a), int(inliers.sum()), joint_extent(points_a, points_b)
+    homography, explained = count_explained(
+        points_a[inliers],
+        points_b[inliers],
+        chosen.residuals[inliers],
+        views,
+        (streams[2], streams[3], streams[5]),
+        settings,
+    )
     numbers = PairNumbers(
         n_putative=known.n_putative,
         n_masked=known.n_masked,
@@ -155,16 +162,58 @@ def fit_pair(
         median_residual_p=_known(perspective.median_residual),
         n_agreed=int(agreed.sum()),
         n_inliers=n_inliers,
-        n_h=n_h,
-        rho=n_h / n_inliers if n_inliers else None,
-        median_residual_h=float(np.median(homography.residuals)) if homography.found else None,
-        gric_difference=_gric(chosen.residuals[inliers], homography, fit),
-        n_ph=max(_explained(projective, n_inliers), n_h),
-        n_duplicate=count_copied(points_a, points_b, streams[4], short),
-        n_watermark=count_watermark(a, b, sizes, streams[5]),
-        n_stationary=count_stationary(a, b),
+        n_duplicate=count_copied(points_a, points_b, streams[4], homography_search(settings)),
+        **explained,
     )
     return Fits(numbers, affine, perspective, homography, inliers, chosen.residuals)
+
+
+def count_explained(
+    points_a: FloatArray,
+    points_b: FloatArray,
+    residuals: FloatArray,
+    views: tuple[View, View],
+    streams: Sequence[np.random.Generator],
+    settings: VerifySettings,
+) -> tuple[AffineHomography, dict[str, Any]]:
+    """What homographies and watermarks explain of the correspondences of a pair.
+
+    Args:
+        points_a: (M, 2) px, the correspondences.
+        points_b: (M, 2) px.
+        residuals: (M,) px, to the chosen fundamental matrix.
+        views: The images.
+        streams: Three sources of samples.
+        settings: Thresholds.
+
+    Returns:
+        The affine homography, and the numbers of `PairNumbers` that depend on the correspondences.
+    """
+    n, threshold, short = (
+        len(points_a),
+        HOMOGRAPHY_THRESHOLD * settings.fit.min_threshold_px,
+        homography_search(settings),
+    )
+    homography = estimate_affine_homography(points_a, points_b, threshold, streams[0], short)
+    projective = estimate_homography(points_a, points_b, threshold, streams[1], short)
+    n_h = _explained(homography, n)
+    sizes = (views[0].width, views[0].height), (views[1].width, views[1].height)
+    return homography, {
+        "n_correspondences": n,
+        "n_h": n_h,
+        "rho": n_h / n if n else None,
+        "median_residual_h": float(np.median(homography.residuals)) if homography.found else None,
+        "gric_difference": _gric(residuals, homography, settings.fit),
+        "n_ph": max(_explained(projective, n), n_h),
+        "n_watermark": count_watermark(points_a, points_b, sizes, streams[2]),
+        "n_stationary": count_stationary(points_a, points_b),
+    }
+
+
+def homography_search(settings: VerifySettings) -> Search:
+    """How long homographies are sought."""
+    samples = homography_samples(settings.fit, settings.thresholds.max_planar_fraction)
+    return Search(settings.fit.confidence, samples)
 
 
 def inlier_threshold(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.data.features import Features, read_features
 from liftnet.data.manifest import StoredImage
 from liftnet.data.masks import read_mask
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, open_table, read_batches
@@ -19,6 +20,7 @@ from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, open_table, read_batch
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 OUTERMOST = 0.01  # share of a mask that may lie outside the object's box, on each side
+FEATURES_IN_MEMORY = 256  # about 1 MB each, as masks
 MASKS_IN_MEMORY = 256  # about 1 MB each; pairs come sorted by their first image
 
 
@@ -33,6 +35,7 @@ class Matches:
         points_a: (N, 2) px.
         points_b: (N, 2) px.
         score: (N,).
+        recipe: Of the features that were matched; None where the table does not say.
     """
 
     image_a: str
@@ -41,6 +44,7 @@ class Matches:
     points_a: FloatArray
     points_b: FloatArray
     score: FloatArray
+    recipe: str | None = None
 
     @property
     def pair_id(self) -> str:
@@ -75,11 +79,12 @@ class MatchTable:
 
     def __iter__(self) -> Iterator[Matches]:
         names = ("x1", "y1", "x2", "y2", "score")
-        for batch in read_batches(self.path, MATCHES, ("image_a", "image_b", "status", *names), ROWS_PER_GROUP):
-            ids = (batch.column(name).to_pylist() for name in ("image_a", "image_b", "status"))
+        plain = ("image_a", "image_b", "status", "features")
+        for batch in read_batches(self.path, MATCHES, (*plain, *names), ROWS_PER_GROUP):
+            ids = (batch.column(name).to_pylist() for name in plain)
             lists = (list_values(pa.chunked_array([batch.column(name)])) for name in names)
-            for image_a, image_b, status, x1, y1, x2, y2, score in zip(*ids, *lists, strict=True):
-                yield Matches(image_a, image_b, status, _points(x1, y1), _points(x2, y2), score)
+            for image_a, image_b, status, recipe, x1, y1, x2, y2, score in zip(*ids, *lists, strict=True):
+                yield Matches(image_a, image_b, status, _points(x1, y1), _points(x2, y2), score, recipe)
 
     def image_ids(self) -> set[str]:
         """The ids of all images of the pairs."""
@@ -146,12 +151,49 @@ class MaskFolder:
             self._sides[image.image_id] = None if mask is None else mask_long_side(mask)
         return self._sides[image.image_id]
 
+    def mask(self, image_id: str, width: int, height: int) -> BoolArray | None:
+        """The (H, W) mask of an image; None where it is missing, unreadable or of another size."""
+        return self._read(image_id, width, height)
+
     def _read_uncached(self, image_id: str, width: int, height: int) -> BoolArray | None:
         try:
             return read_mask(self.folder / f"{image_id}.png", (width, height))
         except BadImageError as error:
             self.problems[image_id] = str(error)
             return None
+
+
+class FeatureFolder:
+    """The features of a run's images that may be matched, read when needed; the last ones stay in memory.
+
+    Attributes:
+        problems: By image id, why its features cannot be had.
+    """
+
+    def __init__(self, folder: Path, masks: MaskFolder | None) -> None:
+        """Features below `folder`, with masks those on the foreground."""
+        self.folder, self.masks = folder, masks
+        self.problems: dict[str, str] = {}
+        self._read = lru_cache(FEATURES_IN_MEMORY)(self._read_uncached)
+
+    def of_pair(self, pair: Matches, a: StoredImage, b: StoredImage) -> tuple[Features, Features] | None:
+        """The features of both images of a pair that was matched with them; None where they are not to be had."""
+        found = [self._read(pair.recipe, image.image_id, image.width, image.height) for image in (a, b)]
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    def _read_uncached(self, recipe: str | None, image_id: str, width: int, height: int) -> Features | None:
+        if recipe is None or Path(recipe).name != recipe:
+            self.problems[image_id] = "the table of matches does not name its features"
+            return None
+        try:
+            features = read_features(self.folder / recipe / f"{image_id}.safetensors")
+        except LiftnetError as error:
+            self.problems[image_id] = str(error)
+            return None
+        if self.masks is None:
+            return features
+        mask = self.masks.mask(image_id, width, height)
+        return None if mask is None else features[points_on_mask(mask, features.keypoints)]
 
 
 def mask_long_side(mask: BoolArray) -> float | None:

@@ -46,6 +46,37 @@ class FitSettings(Settings):
     )
 
 
+class GuidedSettings(Settings):
+    """The second search of an accepted pair, along its epipolar lines."""
+
+    search: bool = Field(True, description="search the features of accepted pairs again along their epipolar lines")
+    ratio: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="max. distance to the nearest descriptor on the line over that to a rival; 1: none",
+    )
+    band: float = Field(
+        3.0,
+        ge=1,
+        le=100,
+        description="half width of the band that is searched, in thresholds of the affine model; the perspective "
+        "matrix decides within it, and without one it is 1",
+    )
+    neighbours: int = Field(10, ge=4, le=100, description="matches around a point that say where it lies")
+    max_cost: float = Field(
+        4.0,
+        gt=0,
+        le=1000,
+        description="max. sum of three squares: how far a match is from where its neighbours lead (in "
+        "min_threshold_px), from its line (in .42 of it), and its descriptors from each other (in .245 of their norm)",
+    )
+    max_turn_deg: float = Field(
+        30.0, gt=0, le=180, description="max. angle between a keypoint's orientation and that its neighbours lead to"
+    )
+    max_growth: float = Field(1.65, ge=1, le=10, description="max. factor between the scales of keypoints, likewise")
+
+
 class ThresholdSettings(Settings):
     """What the numbers of a pair must reach for it to be kept. They can be moved without fitting again."""
 
@@ -73,5 +104,6 @@ class VerifySettings(Settings):
 
     foreground: bool = Field(True, description="use only matches on the foreground mask of both images")
     fit: FitSettings = Field(FitSettings(), description="models of the matches of a pair, by RANSAC")
+    guided: GuidedSettings = Field(GuidedSettings(), description="the second search of pairs that are accepted")
     thresholds: ThresholdSettings = Field(ThresholdSettings(), description="which pairs are kept")
     rejected_sample: int = Field(200, ge=0, le=200, description="max. rejected matches of a pair stored for pictures")

@@ -6,8 +6,8 @@ The rule itself is pure: `verify_pair` takes arrays, `reasons` stored numbers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,26 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import PairReason
+from liftnet.data.features import Features
 from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.geometry.affine import distinct_locations
-from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, fit_pair
-from liftnet.verify.inputs import MaskFolder, Matches, MatchTable
+from liftnet.geometry.subspaces import joint_points
+from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, count_explained, fit_pair
+from liftnet.verify.guided import lines_of, places_among, search_again
+from liftnet.verify.inputs import FeatureFolder, MaskFolder, Matches, MatchTable
 from liftnet.verify.settings import ThresholdSettings, VerifySettings
 
 Row = dict[str, Any]
 LOG = get_logger("verify")
-LISTS = ("x1", "y1", "x2", "y2", "score", "residual", "residual_p")
+LISTS = ("x1", "y1", "x2", "y2", "score", "residual", "residual_p", "guided")
 # the columns of PAIRS from which a decision can be taken again
 DECIDING = (
     "n_putative",
     "n_used",
     "model",
     "n_inliers",
+    "n_correspondences",
     "chance_floor",
     "chance_floor_p",
     "n_duplicate",
@@ -68,9 +72,10 @@ def verify_matches(
     pairs = MatchTable(matches)
     images = stored_images(root, pairs.image_ids())
     masks = MaskFolder(root / "masks") if settings.foreground else None
+    features = FeatureFolder(root / "features", masks)
 
     def decide(pair: Matches) -> Row:
-        return _row(pair, images, masks, settings, seed)
+        return _row(pair, images, masks, features, settings, seed)
 
     counts: Counter[str] = Counter()
     correspondences = 0
@@ -78,16 +83,21 @@ def verify_matches(
         for rows in in_groups(map_threads(decide, pairs, threads, "verify", "deciding on pairs"), ROWS_PER_GROUP):
             write(rows)
             counts.update(row["reason"] for row in rows)
-            correspondences += sum(row["n_inliers"] for row in rows if row["kept"])
-    _tell(out, counts, correspondences, masks)
+            correspondences += sum(row["n_correspondences"] for row in rows if row["kept"])
+    _tell(out, counts, correspondences, masks, features)
     return counts
 
 
 def _row(
-    pair: Matches, images: dict[str, StoredImage], masks: MaskFolder | None, settings: VerifySettings, seed: int
+    pair: Matches,
+    images: dict[str, StoredImage],
+    masks: MaskFolder | None,
+    features: FeatureFolder,
+    settings: VerifySettings,
+    seed: int,
 ) -> Row:
     a, b = images.get(pair.image_a), images.get(pair.image_b)
-    decision = _decide(pair, a, b, masks, settings, seed)
+    decision = _decide(pair, a, b, masks, features, settings, seed)
     known = a or b
     return {
         "pair_id": pair.pair_id,
@@ -110,6 +120,7 @@ def _decide(
     a: StoredImage | None,
     b: StoredImage | None,
     masks: MaskFolder | None,
+    features: FeatureFolder,
     settings: VerifySettings,
     seed: int,
 ) -> PairDecision:
@@ -123,7 +134,9 @@ def _decide(
     on_foreground = masks.both_on_foreground(pair, a, b) if masks else np.ones(n, np.bool_)
     views = _view(a, masks), _view(b, masks)
     rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
-    putative = PutativePair(pair.points_a, pair.points_b, pair.score, on_foreground, views)
+    putative = PutativePair(
+        pair.points_a, pair.points_b, pair.score, on_foreground, views, lambda: features.of_pair(pair, a, b)
+    )
     return verify_pair(putative, rng, settings)
 
 
@@ -141,22 +154,33 @@ def _numbers(decision: PairDecision) -> Row:
 
 
 def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySettings, seed: int) -> Row:
-    """The inliers of every pair that has a model, and a sample of the other matches for pictures."""
+    """The correspondences of every pair that has a model, and a sample of the other matches for pictures."""
     if not pair.is_consistent:
         return {name: [] for name in (*LISTS, *(f"rejected_{name}" for name in LISTS[:4]))}
     rest = np.setdiff1d(np.arange(len(pair.score)), decision.inliers)
     if len(rest) > settings.rejected_sample:
         rng = np.random.default_rng(stable_seed(seed, "verify rejected", pair.pair_id))
         rest = np.sort(rng.choice(rest, settings.rejected_sample, replace=False))
-    row = {"score": pair.score[decision.inliers], "residual": decision.residuals.astype(np.float32)}
-    row["residual_p"] = decision.residuals_p.astype(np.float32)
-    for prefix, chosen in (("", decision.inliers), ("rejected_", rest)):
-        row |= {f"{prefix}x1": pair.points_a[chosen, 0], f"{prefix}y1": pair.points_a[chosen, 1]}
-        row |= {f"{prefix}x2": pair.points_b[chosen, 0], f"{prefix}y2": pair.points_b[chosen, 1]}
+    kept = decision.correspondences
+    row: Row = {name: getattr(kept, name).astype(np.float32) for name in ("score", "residual", "residual_p")}
+    row["guided"] = kept.guided
+    rejected = pair.points_a[rest], pair.points_b[rest]
+    for prefix, (points_a, points_b) in (("", (kept.points_a, kept.points_b)), ("rejected_", rejected)):
+        row |= {f"{prefix}x1": points_a[:, 0], f"{prefix}y1": points_a[:, 1]}
+        row |= {f"{prefix}x2": points_b[:, 0], f"{prefix}y2": points_b[:, 1]}
     return row
 
 
-def _tell(out: Path, counts: Counter[str], correspondences: int, masks: MaskFolder | None) -> None:
+def _tell(
+    out: Path, counts: Counter[str], correspondences: int, masks: MaskFolder | None, features: FeatureFolder
+) -> None:
+    if features.problems:
+        first = next(iter(sorted(features.problems.items())))[1]
+        LOG.warning(
+            "pairs of %d images were not searched again, their features are not to be had, the first: %s",
+            len(features.problems),
+            first,
+        )
     if masks and masks.problems:
         first = next(iter(sorted(masks.problems.items())))[1]
         LOG.warning("%d images have no usable mask, the first: %s", len(masks.problems), first)
@@ -172,6 +196,30 @@ def _tell(out: Path, counts: Counter[str], correspondences: int, masks: MaskFold
 
 
 @dataclass(frozen=True, eq=False)
+class Correspondences:
+    """The correspondences of a pair.
+
+    Attributes:
+        points_a: (M, 2) px in image a.
+        points_b: (M, 2) px in image b.
+        score: (M,) in [0, 1], higher is better.
+        residual: (M,) px, to the chosen fundamental matrix.
+        residual_p: (M,) px, to the perspective one, infinite without one.
+        guided: (M,) whether the second search alone found it.
+    """
+
+    points_a: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
+    points_b: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
+    score: FloatArray = field(default_factory=lambda: np.empty(0))
+    residual: FloatArray = field(default_factory=lambda: np.empty(0))
+    residual_p: FloatArray = field(default_factory=lambda: np.empty(0))
+    guided: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True, eq=False)
 class PairDecision:
     """What was decided on a pair and every number it rests on.
 
@@ -180,16 +228,14 @@ class PairDecision:
         numbers: Counts, thresholds and shares, as stored.
         fits: The models; None where there were too few matches for any.
         inliers: (M,) indices of the putative matches that agree with the chosen model, rising.
-        residuals: (M,) px, theirs.
-        residuals_p: (M,) px, theirs of the perspective model, infinite without one.
+        correspondences: Of a second search, else the inliers.
     """
 
     reason: str
     numbers: PairNumbers
     fits: Fits | None = None
     inliers: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
-    residuals: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    residuals_p: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    correspondences: Correspondences = field(default_factory=Correspondences)
 
     @property
     def kept(self) -> bool:
@@ -212,6 +258,8 @@ class PutativePair:
         score: (N,) higher is better; decides between matches that share a location.
         on_foreground: (N,) whether a match lies on the foreground of both images; None without a mask.
         views: The images: their sizes and the object's.
+        features: Gives the features of both images that may be matched, for a second search; None where they are not
+            to be had.
     """
 
     points_a: FloatArray
@@ -219,6 +267,7 @@ class PutativePair:
     score: FloatArray
     on_foreground: npt.NDArray[np.bool_] | None
     views: tuple[View, View]
+    features: Callable[[], tuple[Features, Features] | None] = lambda: None
 
 
 def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySettings) -> PairDecision:
@@ -245,9 +294,48 @@ def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySe
     if len(used) < MIN_USED:
         return PairDecision(_reason(known, settings.thresholds), known)
     fits = fit_pair(points_a[used], points_b[used], pair.views, known, rng, settings)
+    inliers = used[fits.inliers]
+    first = Correspondences(
+        points_a[inliers],
+        points_b[inliers],
+        pair.score[inliers],
+        fits.residuals[fits.inliers],
+        fits.perspective.residuals[fits.inliers],
+        np.zeros(len(inliers), np.bool_),
+    )
     reason = _reason(fits.numbers, settings.thresholds)
-    residuals, residuals_p = (values[fits.inliers] for values in (fits.residuals, fits.perspective.residuals))
-    return PairDecision(reason, fits.numbers, fits, used[fits.inliers], residuals, residuals_p)
+    if reason != PairReason.KEPT or not settings.guided.search:
+        return PairDecision(reason, fits.numbers, fits, inliers, first)
+    numbers, final = _search_again(pair, fits, first, rng, settings)
+    return PairDecision(_reason(numbers, settings.thresholds), numbers, fits, inliers, final)
+
+
+def _search_again(
+    pair: PutativePair, fits: Fits, first: Correspondences, rng: np.random.Generator, settings: VerifySettings
+) -> tuple[PairNumbers, Correspondences]:
+    """The numbers and correspondences of a pair after its second search; the first ones where it finds nothing."""
+    features = pair.features()
+    if features is None:
+        return replace(fits.numbers, second_search="no_features"), first
+    found = search_again(features, first.points_a, first.points_b, lines_of(fits, settings), settings.guided)
+    if found is None:
+        return replace(fits.numbers, second_search="nothing_found"), first
+    points_a, points_b = features[0].keypoints[found.a], features[1].keypoints[found.b]
+    known = places_among(points_a, points_b, first.points_a, first.points_b)
+    joint = joint_points(points_a, points_b)
+    residuals = {"affine": fits.affine.residuals_of(joint), "perspective": fits.perspective.residuals_of(joint)}
+    chosen = residuals[settings.fit.model]
+    final = Correspondences(
+        points_a,
+        points_b,
+        np.where(known >= 0, first.score[known], found.score),
+        chosen,
+        residuals["perspective"],
+        known < 0,
+    )
+    _, explained = count_explained(points_a, points_b, chosen, pair.views, rng.spawn(3), settings)
+    numbers = replace(fits.numbers, second_search="done", n_guided=int(final.guided.sum()), **explained)
+    return numbers, final
 
 
 def reasons(numbers: Mapping[str, npt.ArrayLike], thresholds: ThresholdSettings) -> npt.NDArray[np.str_]:
@@ -264,14 +352,14 @@ def reasons(numbers: Mapping[str, npt.ArrayLike], thresholds: ThresholdSettings)
     column = {name: np.asarray(numbers[name], np.float64) for name in DECIDING if name != "model"}
     perspective = np.asarray(numbers["model"]) == "perspective"
     floor = np.where(perspective, column["chance_floor_p"], column["chance_floor"])
-    inliers = column["n_inliers"]
+    inliers, final = column["n_inliers"], column["n_correspondences"]
     still = np.maximum(column["n_watermark"], column["n_stationary"])
     with np.errstate(invalid="ignore", divide="ignore"):
-        rho, rho_projective, marked = (part / inliers for part in (column["n_h"], column["n_ph"], still))
+        rho, rho_projective, marked = (part / final for part in (column["n_h"], column["n_ph"], still))
         questions = {
             PairReason.FEW_PUTATIVE: column["n_putative"] < thresholds.min_inliers,
             PairReason.FEW_MASKED: column["n_used"] < thresholds.min_inliers,
-            PairReason.FEW_INLIERS: inliers < thresholds.min_inliers,
+            PairReason.FEW_INLIERS: np.minimum(inliers, final) < thresholds.min_inliers,
             PairReason.CHANCE: inliers < thresholds.min_inlier_ratio_over_chance * floor,
             PairReason.DUPLICATE: column["n_duplicate"] / column["n_used"] > thresholds.max_duplicate_fraction,
             PairReason.WATERMARK: marked > thresholds.max_watermark_fraction,

@@ -150,7 +150,7 @@ def test_model_decides_whose_inliers_are_kept_and_both_are_counted():
     assert perspective.chance_floor_p == affine.chance_floor_p
     assert perspective.median_residual_p < affine.median_residual_f
     assert np.mean(found["perspective"].inliers >= 60) > 0.97
-    assert found["perspective"].residuals.max() < SETTINGS.fit.min_threshold_px
+    assert found["perspective"].correspondences.residual.max() < SETTINGS.fit.min_threshold_px
 
 
 def test_affine_inliers_that_the_perspective_model_refuses_are_dropped_on_request():
@@ -167,11 +167,16 @@ def test_affine_inliers_that_the_perspective_model_refuses_are_dropped_on_reques
     assert wrong[0] < 0.3 * wrong[1]
     right = [np.count_nonzero(decision.inliers >= 80) for decision in (checked, unchecked)]
     assert right[0] >= 0.95 * right[1]
-    assert checked.residuals_p.max() < SETTINGS.fit.min_threshold_px <= unchecked.residuals_p.max()
+    assert checked.correspondences.residual_p.max() < SETTINGS.fit.min_threshold_px
+    assert unchecked.correspondences.residual_p.max() >= SETTINGS.fit.min_threshold_px
 
 
 def test_each_model_is_held_to_its_own_chance():
-    numbers = vars(PairNumbers(100, 100, 100, n_f=30, n_p=30, n_inliers=30, chance_floor=15.0, chance_floor_p=22.0))
+    numbers = vars(
+        PairNumbers(
+            100, 100, 100, n_f=30, n_p=30, n_inliers=30, n_correspondences=30, chance_floor=15.0, chance_floor_p=22.0
+        )
+    )
     columns = {name: [value] * 2 for name, value in numbers.items()} | {"model": ["affine", "perspective"]}
     found = reasons(columns, SETTINGS.thresholds)
     assert found.tolist() == ["kept", "chance"]
@@ -255,7 +260,7 @@ def test_chance_beats_the_fixed_number_on_a_small_object():
     decision = decide(a, b, settings=changed(SETTINGS, perspective_check=False))
     assert decision.numbers.n_f >= SETTINGS.thresholds.min_inliers
     assert decision.reason == "chance"
-    assert len(decision.inliers) == decision.numbers.n_f == len(decision.residuals)
+    assert len(decision.inliers) == decision.numbers.n_f == len(decision.correspondences)
 
 
 def test_reasons_come_in_the_order_of_the_questions():
@@ -363,10 +368,10 @@ def test_counts_add_up(n, kind, masked, seed, no_mask):
     assert numbers.n_inliers == numbers.n_agreed <= numbers.n_f
     assert max(numbers.n_watermark, numbers.n_stationary) <= numbers.n_inliers
     assert (numbers.rho is None) == (numbers.n_inliers == 0)
-    assert len(decision.residuals) == numbers.n_inliers
+    assert len(decision.correspondences) == numbers.n_inliers
     if numbers.n_inliers:
         assert on[decision.inliers].all()
-        assert decision.residuals.max() < decision.numbers.threshold_px
+        assert decision.correspondences.residual.max() < decision.numbers.threshold_px
     if decision.kept:
         assert decision.numbers.n_f >= 1.5 * decision.numbers.chance_floor
         assert decision.numbers.rho <= 0.8

@@ -1,0 +1,259 @@
+"""The second search of a pair that was accepted: along its epipolar lines, where the matches around a point lead.
+
+The first search asks of a descriptor that no other in the whole image is nearly as like. Once the epipolar geometry
+is known a rival must lie on the same line, so many more can be told apart; but a line crosses much of the object, and
+what is found on it alone is wrong for one in seven. So a match must also lie where its neighbours lead (an affine map
+fitted to the matches around it), turned and scaled as they are, and its descriptors must be alike. Three rounds, each
+with the neighbours that the one before found; the first with those of the first search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from liftnet.core.types import BoolArray, Float64Array, Int64Array, UInt8Array
+from liftnet.data.features import Features
+from liftnet.geometry.affine import AffineFundamental, distinct_locations
+from liftnet.geometry.local_maps import local_affine_maps
+from liftnet.geometry.perspective import Fundamental, fundamental_residuals
+from liftnet.geometry.subspaces import joint_points
+from liftnet.verify.fits import Fits
+from liftnet.verify.settings import GuidedSettings, VerifySettings
+
+ROUNDS = 3
+LEAST = 8  # matches that a round needs to predict others
+RIVAL_PX = 2.5  # a descriptor this near to the match is of the same place, so no rival of it
+# what one unit of cost is: away from where the neighbours lead and across the line, in thresholds of the perspective
+# matrix, and between descriptors in their norm; a logistic regression on true and false matches of rendered views
+ALONG, ACROSS, UNLIKE = 1.0, 0.42, 0.245
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Where matches may lie: within the band of the models that hold.
+
+    Attributes:
+        affine: The affine matrix, along whose parallel lines is searched.
+        reach: px, half the width of its band.
+        perspective: The perspective matrix; not asked where there is none.
+        noise: px, its threshold.
+    """
+
+    affine: AffineFundamental
+    reach: float
+    perspective: Fundamental
+    noise: float
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Matches of the second search.
+
+    Attributes:
+        a: (M,) indices of features of image a.
+        b: (M,) of image b.
+        score: (M,) 1 - distance ratio along the line, in [0, 1].
+    """
+
+    a: Int64Array
+    b: Int64Array
+    score: Float64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Pairs of features that agree with the epipolar geometry.
+
+    Attributes:
+        a: (E,) indices of features of image a, rising.
+        b: (E,) of image b.
+        across: (E,) px, residual to the perspective matrix; to the affine one where there is no other.
+        unlike: (E,) distance of the descriptors over their norm.
+        ratio: (E,) that distance over the smallest to a rival at another place on the line.
+    """
+
+    a: Int64Array
+    b: Int64Array
+    across: Float64Array
+    unlike: Float64Array
+    ratio: Float64Array
+
+
+def search_again(
+    features: tuple[Features, Features],
+    known_a: npt.NDArray[np.floating],
+    known_b: npt.NDArray[np.floating],
+    lines: Lines,
+    settings: GuidedSettings,
+) -> Found | None:
+    """Search the features of two images again along the epipolar lines.
+
+    Args:
+        features: Of image a and b, those that may be matched.
+        known_a: (N, 2) px, matches of the first search that agree with the models.
+        known_b: (N, 2) px in image b.
+        lines: Where matches may lie.
+        settings: How alike and how near to their place they must be.
+
+    Returns:
+        The matches, of which many are those of the first search again, each place once; None where too few are found
+        to predict others.
+    """
+    points_a, points_b = (part.keypoints.astype(np.float64) for part in features)
+    known = known_a.astype(np.float64), known_b.astype(np.float64)
+    along = candidates(features, points_a, points_b, lines, settings.ratio)
+    found: Found | None = None
+    for _ in range(ROUNDS):
+        if len(known[0]) < LEAST:
+            return None
+        chosen, cost = _consistent(features, points_a, points_b, along, known, lines.noise, settings)
+        chosen = chosen[_best_for_both(along.a[chosen], along.b[chosen], cost)]
+        a, b = along.a[chosen], along.b[chosen]
+        chosen = chosen[distinct_locations(points_a[a], points_b[b], -along.unlike[chosen])]
+        found = Found(along.a[chosen], along.b[chosen], 1 - np.clip(along.ratio[chosen], 0, 1))
+        known = points_a[found.a], points_b[found.b]
+    return found if found is not None and len(found.a) >= LEAST else None
+
+
+def lines_of(fits: Fits, settings: VerifySettings) -> Lines:
+    """The band of a pair's models.
+
+    Where there is a perspective matrix it decides, in a band of `guided.band` affine thresholds; else the affine one
+    alone, in its own.
+    """
+    wider = settings.guided.band if fits.perspective.found else 1.0
+    assert fits.numbers.threshold_px is not None
+    return Lines(fits.affine, wider * fits.numbers.threshold_px, fits.perspective, settings.fit.min_threshold_px)
+
+
+def places_among(
+    points_a: npt.NDArray[np.floating],
+    points_b: npt.NDArray[np.floating],
+    others_a: npt.NDArray[np.floating],
+    others_b: npt.NDArray[np.floating],
+) -> Int64Array:
+    """Where each match stands among other matches, (N,); -1 for one that is not there.
+
+    Args:
+        points_a: (N, 2) px.
+        points_b: (N, 2) px.
+        others_a: (M, 2) px, with no match twice.
+        others_b: (M, 2) px.
+    """
+    every = np.vstack([np.hstack([others_a, others_b]), np.hstack([points_a, points_b])]).astype(np.float32)
+    _, first, which = np.unique(every, axis=0, return_index=True, return_inverse=True)
+    place = first[which.reshape(-1)[len(others_a) :]]
+    return np.where(place < len(others_a), place, -1).astype(np.int64)
+
+
+def candidates(
+    features: tuple[Features, Features], points_a: Float64Array, points_b: Float64Array, lines: Lines, ratio: float
+) -> Candidates:
+    """All pairs of features within the band of the lines whose descriptors pass the ratio test within it."""
+    a, b, across = along_lines(points_a, points_b, lines.affine.f, lines.reach)
+    if lines.perspective.found:
+        across = fundamental_residuals(lines.perspective.F, joint_points(points_a[a], points_b[b]))
+        near = across < lines.noise
+        a, b, across = a[near], b[near], across[near]
+    squared = descriptor_distances(features[0].descriptors, features[1].descriptors, a, b)
+    norms = np.linalg.norm(features[0].descriptors.astype(np.float32), axis=1)
+    unlike = np.sqrt(squared.astype(np.float64)) / max(float(norms.mean()) if len(norms) else 0.0, 1.0)
+    nearest, _ = _nearest_of(a, unlike, len(points_a))
+    rival = np.linalg.norm(points_b[b] - points_b[b[nearest[a]]], axis=1) > RIVAL_PX
+    second = np.full(len(points_a), np.inf)
+    np.minimum.at(second, a[rival], unlike[rival])
+    ratios = unlike / second[a]
+    kept = (ratios < ratio) | (ratio == 1)
+    return Candidates(a[kept], b[kept], across[kept], unlike[kept], ratios[kept])
+
+
+def along_lines(
+    points_a: Float64Array, points_b: Float64Array, f: Float64Array, reach: float
+) -> tuple[Int64Array, Int64Array, Float64Array]:
+    """All pairs of points within `reach` of an affine epipolar geometry.
+
+    Affine epipolar lines are parallel, so the points of image b are sorted across them once.
+
+    Args:
+        points_a: (N, 2) px.
+        points_b: (M, 2) px.
+        f: (5,) as in `AffineFundamental`.
+        reach: px.
+
+    Returns:
+        (E,) indices into a, rising, (E,) into b, and (E,) px, their residuals.
+    """
+    lines, places = -(points_a @ f[2:4] + f[4]), points_b @ f[:2]
+    order = np.argsort(places, kind="stable")
+    low, high = (np.searchsorted(places[order], lines + shift) for shift in (-reach, reach))
+    counts = np.maximum(high - low, 0)
+    a = np.repeat(np.arange(len(points_a)), counts)
+    b = order[np.arange(len(a)) - np.repeat(np.cumsum(counts) - counts - low, counts)]
+    return a, b, np.abs(places[b] - lines[a])
+
+
+def _consistent(
+    features: tuple[Features, Features],
+    points_a: Float64Array,
+    points_b: Float64Array,
+    along: Candidates,
+    known: tuple[Float64Array, Float64Array],
+    noise: float,
+    settings: GuidedSettings,
+) -> tuple[Int64Array, Float64Array]:
+    """The candidates that move, turn and grow as the matches around them do, and what each costs."""
+    maps = local_affine_maps(points_a, *known, settings.neighbours)
+    a, b = along.a, along.b
+    off = np.linalg.norm(points_b[b] - maps.predicted[a], axis=1)
+    cost = (off / (ALONG * noise)) ** 2 + (along.across / (ACROSS * noise)) ** 2 + (along.unlike / UNLIKE) ** 2
+    angle = features[1].orientations[b] - maps.turned(features[0].orientations.astype(np.float64))[a]
+    angle = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
+    growth = np.log(features[1].scales[b] / features[0].scales[a]) - maps.log_scales()[a]
+    alike = (angle < np.deg2rad(settings.max_turn_deg)) & (np.abs(growth) < np.log(settings.max_growth))
+    chosen = np.flatnonzero(alike & (cost < settings.max_cost))
+    return chosen, cost[chosen]
+
+
+def _best_for_both(a: Int64Array, b: Int64Array, cost: Float64Array) -> BoolArray:
+    """Which candidates have the lowest cost of their feature in a and of theirs in b."""
+    if not len(a):
+        return np.zeros(0, np.bool_)
+    edges = np.arange(len(a))
+    of_a, _ = _nearest_of(a, cost, int(a.max()) + 1)
+    of_b, _ = _nearest_of(b, cost, int(b.max()) + 1)
+    return np.asarray((of_a[a] == edges) & (of_b[b] == edges))
+
+
+def _nearest_of(owner: Int64Array, value: Float64Array, n: int) -> tuple[Int64Array, Float64Array]:
+    """For each of n owners its entry of the lowest value (the first of equal ones), and that value."""
+    order = np.lexsort((value, owner))
+    first = np.flatnonzero(np.diff(owner[order], prepend=-1))
+    entry, lowest = np.zeros(n, np.int64), np.full(n, np.inf)
+    entry[owner[order[first]]] = order[first]
+    lowest[owner[order[first]]] = value[order[first]]
+    return entry, lowest
+
+
+def descriptor_distances(
+    descriptors_a: UInt8Array, descriptors_b: UInt8Array, a: Int64Array, b: Int64Array
+) -> npt.NDArray[np.int32]:
+    """(E,) squared distances between rows `a` (E,) of descriptors (N, D) and rows `b` (E,) of others (M, D)."""
+    squared: npt.NDArray[np.int32] = _distances(descriptors_a, descriptors_b, a, b)
+    return squared
+
+
+@numba.njit(nogil=True, cache=True)
+def _distances(descriptors_a, descriptors_b, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    squared = np.empty(len(a), np.int32)
+    for e in range(len(a)):
+        one, other = descriptors_a[a[e]], descriptors_b[b[e]]
+        total = np.int32(0)
+        for k in range(one.shape[0]):
+            difference = np.int32(one[k]) - np.int32(other[k])
+            total += difference * difference
+        squared[e] = total
+    return squared
