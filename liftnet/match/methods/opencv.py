@@ -34,6 +34,9 @@ class OpencvSettings(Settings):
     )
     max_keypoints: int = Field(8000, ge=2, le=65535, description="max. keypoints per image, the strongest first")
     max_side: int = Field(1600, ge=64, le=16384, description="max. longest side in px at which features are sought")
+    min_side: int = Field(
+        0, ge=0, le=16384, description="images whose longest side is shorter in px are enlarged to it; 0: none"
+    )
     octave_layers: int = Field(3, ge=1, le=10, description="scales sought in each octave; 5 finds more, in more time")
     upright: bool = Field(
         False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
@@ -56,7 +59,7 @@ def extract_opencv(
 
 
 def extract_sift(image: UInt8Array, settings: OpencvSettings) -> Features:
-    """SIFT features (Lowe 2004) of an image, at most `max_side` long while they are sought.
+    """SIFT features (Lowe 2004) of an image, `min_side` to `max_side` long while they are sought.
 
     OpenCV's precise upscaling is on: without it all keypoints lie .25 px too far right and down.
 
@@ -73,7 +76,7 @@ def extract_sift(image: UInt8Array, settings: OpencvSettings) -> Features:
     from liftnet.data.features import Features
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) if image.ndim == 3 else image
-    small, scale = _shrunk(grey, settings.max_side)
+    small, scale = _resized(grey, settings)
     sift = cv2.SIFT.create(
         nfeatures=settings.max_keypoints,
         nOctaveLayers=settings.octave_layers,
@@ -133,16 +136,18 @@ def _upright(found: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
     return list(one_each.values())
 
 
-def _shrunk(grey: UInt8Array, max_side: int) -> tuple[UInt8Array, npt.NDArray[np.float64]]:
-    """The image at most `max_side` long, and the factors (x, y) back to the given size."""
+def _resized(grey: UInt8Array, settings: OpencvSettings) -> tuple[UInt8Array, npt.NDArray[np.float64]]:
+    """The image `min_side` to `max_side` long, and the factors (x, y) back to the given size."""
     import cv2
 
     height, width = grey.shape
-    factor = max_side / max(height, width)
-    if factor >= 1:
+    side = max(height, width)
+    factor = min(max(side, settings.min_side), settings.max_side) / side
+    if factor == 1:
         return grey, np.ones(2)
     size = max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    small = cv2.resize(grey, size, interpolation=how).astype(np.uint8, copy=False)
     return small, np.array([width / size[0], height / size[1]])
 
 
