@@ -23,10 +23,12 @@ class LocalMaps:
     Attributes:
         predicted: (N, 2) px, where each point should lie in image b.
         linear: (N, 2, 2) the map's derivative, from image a to image b.
+        reach: (N,) px in image a, how far away the farthest match of each fit is.
     """
 
     predicted: Float64Array
     linear: Float64Array
+    reach: Float64Array
 
     def turned(self, angles: Float64Array) -> Float64Array:
         """(N,) radians, the directions `angles` (N,) of image a as they appear in image b."""
@@ -70,7 +72,7 @@ def local_affine_maps(
         linear = np.linalg.solve(spread, weighted.transpose(0, 2, 1) @ from_b + pull * whole.T).transpose(0, 2, 1)
         squared = ((from_b - from_a @ linear.transpose(0, 2, 1)) ** 2).sum(axis=2)
         weights = near / (1 + squared / OUTLIER_PX**2)
-    return LocalMaps(mean_b - np.einsum("nij,nj->ni", linear, mean_a), linear)
+    return LocalMaps(mean_b - np.einsum("nij,nj->ni", linear, mean_a), linear, reach)
 
 
 def _nearest(

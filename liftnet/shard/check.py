@@ -283,6 +283,9 @@ def _coordinates(
     for name in (*COORDINATES, "score"):
         lengths = list_lengths(table.column(name))
         yield from each(lengths != counts, f"has another number of {name} than n says")
+    stated = pc.is_valid(table.column("guided")).to_numpy()
+    unlike = stated & (list_lengths(table.column("guided")) != counts)
+    yield from each(unlike, "has another number of guided than n says")
     for name, side in COORDINATES.items():
         lengths = list_lengths(table.column(name))
         values = pc.list_flatten(table.column(name)).to_numpy()

@@ -30,6 +30,8 @@ RIVAL_PX = 2.5  # a descriptor this near to the match is of the same place, so n
 # what one unit of cost is: away from where the neighbours lead and across the line, in thresholds of the perspective
 # matrix, and between descriptors in their norm; a logistic regression on true and false matches of rendered views
 ALONG, ACROSS, UNLIKE = 1.0, 0.42, 0.245
+SPREAD = 0.05  # of the distance to the neighbours: what a surface bends away from the map fitted to them
+KNOWN = 2.0  # a match of the first search had no rival in the whole image: it may cost so many times as much
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,7 @@ class Candidates:
         across: (E,) px, residual to the perspective matrix; to the affine one where there is no other.
         unlike: (E,) distance of the descriptors over their norm.
         ratio: (E,) that distance over the smallest to a rival at another place on the line.
+        known: (E,) whether the first search found it.
     """
 
     a: Int64Array
@@ -81,6 +84,7 @@ class Candidates:
     across: Float64Array
     unlike: Float64Array
     ratio: Float64Array
+    known: BoolArray
 
 
 def search_again(
@@ -105,7 +109,7 @@ def search_again(
     """
     points_a, points_b = (part.keypoints.astype(np.float64) for part in features)
     known = known_a.astype(np.float64), known_b.astype(np.float64)
-    along = candidates(features, points_a, points_b, lines, settings.ratio)
+    along = candidates(features, known, lines, settings.ratio)
     found: Found | None = None
     for _ in range(ROUNDS):
         if len(known[0]) < LEAST:
@@ -151,9 +155,10 @@ def places_among(
 
 
 def candidates(
-    features: tuple[Features, Features], points_a: Float64Array, points_b: Float64Array, lines: Lines, ratio: float
+    features: tuple[Features, Features], known: tuple[Float64Array, Float64Array], lines: Lines, ratio: float
 ) -> Candidates:
     """All pairs of features within the band of the lines whose descriptors pass the ratio test within it."""
+    points_a, points_b = (part.keypoints.astype(np.float64) for part in features)
     a, b, across = along_lines(points_a, points_b, lines.affine.f, lines.reach)
     if lines.perspective.found:
         across = fundamental_residuals(lines.perspective.F, joint_points(points_a[a], points_b[b]))
@@ -168,7 +173,9 @@ def candidates(
     np.minimum.at(second, a[rival], unlike[rival])
     ratios = unlike / second[a]
     kept = (ratios < ratio) | (ratio == 1)
-    return Candidates(a[kept], b[kept], across[kept], unlike[kept], ratios[kept])
+    a, b = a[kept], b[kept]
+    first = places_among(points_a[a], points_b[b], *known) >= 0
+    return Candidates(a, b, across[kept], unlike[kept], ratios[kept], first)
 
 
 def along_lines(
@@ -209,12 +216,14 @@ def _consistent(
     maps = local_affine_maps(points_a, *known, settings.neighbours)
     a, b = along.a, along.b
     off = np.linalg.norm(points_b[b] - maps.predicted[a], axis=1)
-    cost = (off / (ALONG * noise)) ** 2 + (along.across / (ACROSS * noise)) ** 2 + (along.unlike / UNLIKE) ** 2
+    sure = (ALONG * noise) ** 2 + (SPREAD * maps.reach[a]) ** 2
+    cost = off**2 / sure + (along.across / (ACROSS * noise)) ** 2 + (along.unlike / UNLIKE) ** 2
     angle = features[1].orientations[b] - maps.turned(features[0].orientations.astype(np.float64))[a]
     angle = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
     growth = np.log(features[1].scales[b] / features[0].scales[a]) - maps.log_scales()[a]
     alike = (angle < np.deg2rad(settings.max_turn_deg)) & (np.abs(growth) < np.log(settings.max_growth))
-    chosen = np.flatnonzero(alike & (cost < settings.max_cost))
+    limit = np.where(along.known, KNOWN, 1.0) * settings.max_cost
+    chosen = np.flatnonzero((alike | along.known) & (cost < limit))
     return chosen, cost[chosen]
 
 
