@@ -30,8 +30,8 @@ RIVAL_PX = 2.5  # a descriptor this near to the match is of the same place, so n
 # what one unit of cost is: away from where the neighbours lead and across the line, in thresholds of the perspective
 # matrix, and between descriptors in their norm; a logistic regression on true and false matches of rendered views
 ALONG, ACROSS, UNLIKE = 1.0, 0.42, 0.245
-SPREAD = 0.05  # of the distance to the neighbours: what a surface bends away from the map fitted to them
-KNOWN = 2.0  # a match of the first search had no rival in the whole image: it may cost so many times as much
+SPREAD = 0.03  # of the distance to the neighbours: what a surface bends away from the map fitted to them
+KNOWN = 1.5  # a match of the first search had no rival in the whole image: it may cost so many times as much
 
 
 @dataclass(frozen=True, eq=False)

