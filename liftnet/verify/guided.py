@@ -15,17 +15,18 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from liftnet.core.types import BoolArray, Float64Array, Int64Array, UInt8Array
+from liftnet.core.types import BoolArray, Float64Array, Int64Array
 from liftnet.data.features import Features
 from liftnet.geometry.affine import AffineFundamental, distinct_locations
 from liftnet.geometry.local_maps import local_affine_maps
-from liftnet.geometry.perspective import Fundamental, fundamental_residuals
+from liftnet.geometry.perspective import Fundamental
 from liftnet.geometry.subspaces import joint_points
 from liftnet.verify.fits import Fits
 from liftnet.verify.settings import GuidedSettings, VerifySettings
 
 ROUNDS = 3
 LEAST = 8  # matches that a round needs to predict others
+AT_ONCE = 32  # numbers of a descriptor, of which it has a multiple: a loop of fixed length uses the vector unit
 RIVAL_PX = 2.5  # a descriptor this near to the match is of the same place, so no rival of it
 # what one unit of cost is: away from where the neighbours lead and across the line, in thresholds of the perspective
 # matrix, and between descriptors in their norm; a logistic regression on true and false matches of rendered views
@@ -109,7 +110,7 @@ def search_again(
     """
     points_a, points_b = (part.keypoints.astype(np.float64) for part in features)
     known = known_a.astype(np.float64), known_b.astype(np.float64)
-    along = candidates(features, known, lines, settings.ratio)
+    along = candidates(features, known, lines, settings)
     found: Found | None = None
     for _ in range(ROUNDS):
         if len(known[0]) < LEAST:
@@ -155,33 +156,53 @@ def places_among(
 
 
 def candidates(
-    features: tuple[Features, Features], known: tuple[Float64Array, Float64Array], lines: Lines, ratio: float
+    features: tuple[Features, Features],
+    known: tuple[Float64Array, Float64Array],
+    lines: Lines,
+    settings: GuidedSettings,
 ) -> Candidates:
-    """All pairs of features within the band of the lines whose descriptors pass the ratio test within it."""
+    """All pairs of features within the band of the lines that are alike and pass the ratio test within it."""
     points_a, points_b = (part.keypoints.astype(np.float64) for part in features)
-    a, b, across = along_lines(points_a, points_b, lines.affine.f, lines.reach)
-    if lines.perspective.found:
-        across = fundamental_residuals(lines.perspective.F, joint_points(points_a[a], points_b[b]))
-        near = across < lines.noise
-        a, b, across = a[near], b[near], across[near]
-    squared = descriptor_distances(features[0].descriptors, features[1].descriptors, a, b)
     norms = np.linalg.norm(features[0].descriptors.astype(np.float32), axis=1)
-    unlike = np.sqrt(squared.astype(np.float64)) / max(float(norms.mean()) if len(norms) else 0.0, 1.0)
+    norm = max(float(norms.mean()) if len(norms) else 0.0, 1.0)
+    # a match of no more than the largest cost, and a rival that such a match can lose to
+    unlike_at_most = UNLIKE * np.sqrt(KNOWN * settings.max_cost) / settings.ratio
+    bands = bands_of(points_a, points_b, lines.affine.f, lines.reach)
+    a, b, squared = alike_within(bands, features, (unlike_at_most * norm) ** 2)
+    joint = joint_points(points_a[a], points_b[b])
+    model = lines.perspective if lines.perspective.found else lines.affine
+    across, unlike = model.residuals_of(joint), np.sqrt(squared.astype(np.float64)) / norm
+    if lines.perspective.found:
+        near = across < lines.noise
+        a, b, across, unlike = a[near], b[near], across[near], unlike[near]
     nearest, _ = _nearest_of(a, unlike, len(points_a))
     rival = np.linalg.norm(points_b[b] - points_b[b[nearest[a]]], axis=1) > RIVAL_PX
     second = np.full(len(points_a), np.inf)
     np.minimum.at(second, a[rival], unlike[rival])
     ratios = unlike / second[a]
-    kept = (ratios < ratio) | (ratio == 1)
+    kept = (ratios < settings.ratio) | (settings.ratio == 1)
     a, b = a[kept], b[kept]
     first = places_among(points_a[a], points_b[b], *known) >= 0
     return Candidates(a, b, across[kept], unlike[kept], ratios[kept], first)
 
 
-def along_lines(
-    points_a: Float64Array, points_b: Float64Array, f: Float64Array, reach: float
-) -> tuple[Int64Array, Int64Array, Float64Array]:
-    """All pairs of points within `reach` of an affine epipolar geometry.
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Which points of image b lie in the band of each point of image a.
+
+    Attributes:
+        order: (M,) indices of the points of image b, sorted across the lines.
+        low: (N,) the first place in `order` that lies in the band of each point of image a.
+        high: (N,) the place after the last one.
+    """
+
+    order: Int64Array
+    low: Int64Array
+    high: Int64Array
+
+
+def bands_of(points_a: Float64Array, points_b: Float64Array, f: Float64Array, reach: float) -> Bands:
+    """The bands of points within `reach` of an affine epipolar geometry.
 
     Affine epipolar lines are parallel, so the points of image b are sorted across them once.
 
@@ -190,17 +211,26 @@ def along_lines(
         points_b: (M, 2) px.
         f: (5,) as in `AffineFundamental`.
         reach: px.
-
-    Returns:
-        (E,) indices into a, rising, (E,) into b, and (E,) px, their residuals.
     """
     lines, places = -(points_a @ f[2:4] + f[4]), points_b @ f[:2]
     order = np.argsort(places, kind="stable")
     low, high = (np.searchsorted(places[order], lines + shift) for shift in (-reach, reach))
-    counts = np.maximum(high - low, 0)
-    a = np.repeat(np.arange(len(points_a)), counts)
-    b = order[np.arange(len(a)) - np.repeat(np.cumsum(counts) - counts - low, counts)]
-    return a, b, np.abs(places[b] - lines[a])
+    return Bands(order, low, high)
+
+
+def alike_within(
+    bands: Bands, features: tuple[Features, Features], limit: float
+) -> tuple[Int64Array, Int64Array, npt.NDArray[np.int32]]:
+    """The pairs of features within the bands whose squared descriptor distance is at most `limit`.
+
+    Returns:
+        (E,) indices into image a, rising, (E,) into image b, and (E,) their squared distances.
+    """
+    descriptors = features[0].descriptors, features[1].descriptors
+    found: tuple[Int64Array, Int64Array, npt.NDArray[np.int32]] = _alike(
+        bands.order, bands.low, bands.high, *descriptors, np.int64(min(limit, 2**31 - 1))
+    )
+    return found
 
 
 def _consistent(
@@ -213,14 +243,15 @@ def _consistent(
     settings: GuidedSettings,
 ) -> tuple[Int64Array, Float64Array]:
     """The candidates that move, turn and grow as the matches around them do, and what each costs."""
-    maps = local_affine_maps(points_a, *known, settings.neighbours)
+    asked, which = np.unique(along.a, return_inverse=True)
+    maps = local_affine_maps(points_a[asked], *known, settings.neighbours)
     a, b = along.a, along.b
-    off = np.linalg.norm(points_b[b] - maps.predicted[a], axis=1)
-    sure = (ALONG * noise) ** 2 + (SPREAD * maps.reach[a]) ** 2
+    off = np.linalg.norm(points_b[b] - maps.predicted[which], axis=1)
+    sure = (ALONG * noise) ** 2 + (SPREAD * maps.reach[which]) ** 2
     cost = off**2 / sure + (along.across / (ACROSS * noise)) ** 2 + (along.unlike / UNLIKE) ** 2
-    angle = features[1].orientations[b] - maps.turned(features[0].orientations.astype(np.float64))[a]
+    angle = features[1].orientations[b] - maps.turned(features[0].orientations[asked].astype(np.float64))[which]
     angle = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
-    growth = np.log(features[1].scales[b] / features[0].scales[a]) - maps.log_scales()[a]
+    growth = np.log(features[1].scales[b] / features[0].scales[a]) - maps.log_scales()[which]
     alike = (angle < np.deg2rad(settings.max_turn_deg)) & (np.abs(growth) < np.log(settings.max_growth))
     limit = np.where(along.known, KNOWN, 1.0) * settings.max_cost
     chosen = np.flatnonzero((alike | along.known) & (cost < limit))
@@ -247,22 +278,30 @@ def _nearest_of(owner: Int64Array, value: Float64Array, n: int) -> tuple[Int64Ar
     return entry, lowest
 
 
-def descriptor_distances(
-    descriptors_a: UInt8Array, descriptors_b: UInt8Array, a: Int64Array, b: Int64Array
-) -> npt.NDArray[np.int32]:
-    """(E,) squared distances between rows `a` (E,) of descriptors (N, D) and rows `b` (E,) of others (M, D)."""
-    squared: npt.NDArray[np.int32] = _distances(descriptors_a, descriptors_b, a, b)
-    return squared
-
-
 @numba.njit(nogil=True, cache=True)
-def _distances(descriptors_a, descriptors_b, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    squared = np.empty(len(a), np.int32)
-    for e in range(len(a)):
-        one, other = descriptors_a[a[e]], descriptors_b[b[e]]
-        total = np.int32(0)
-        for k in range(one.shape[0]):
-            difference = np.int32(one[k]) - np.int32(other[k])
-            total += difference * difference
-        squared[e] = total
-    return squared
+def _alike(order, low, high, descriptors_a, descriptors_b, limit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    room, n = 1024, 0
+    a, b, squared = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int32)
+    for i in range(len(low)):
+        one = descriptors_a[i]
+        for place in range(low[i], high[i]):
+            j = order[place]
+            other = descriptors_b[j]
+            total = np.int64(0)
+            for start in range(0, len(one), AT_ONCE):  # given up early where it is too much already
+                part = np.int32(0)
+                for k in range(AT_ONCE):
+                    difference = np.int32(one[start + k]) - np.int32(other[start + k])
+                    part += difference * difference
+                total += part
+                if total > limit:
+                    break
+            if total > limit:
+                continue
+            if n == room:
+                a, b = np.append(a, np.empty(room, np.int64)), np.append(b, np.empty(room, np.int64))
+                squared = np.append(squared, np.empty(room, np.int32))
+                room *= 2
+            a[n], b[n], squared[n] = i, j, total
+            n += 1
+    return a[:n], b[:n], squared[:n]

@@ -7,7 +7,7 @@ from liftnet.core.settings import changed
 from liftnet.data.features import Features, write_features
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.verify.fits import PairNumbers, View, fit_pair
-from liftnet.verify.guided import Lines, along_lines, descriptor_distances, places_among, search_again
+from liftnet.verify.guided import Lines, alike_within, bands_of, places_among, search_again
 from liftnet.verify.settings import VerifySettings
 from liftnet.verify.verify import verify_matches
 
@@ -98,24 +98,25 @@ def test_too_few_matches_lead_nowhere(scene):
     assert search_again((features[0], none), a[:120], b[:120], epipolar, SETTINGS.guided) is None
 
 
-def test_the_band_holds_what_brute_force_finds():
+@pytest.mark.parametrize("limit", [2**40, 1_350_000])
+def test_the_bands_hold_what_brute_force_finds(limit):
     rng = np.random.default_rng(2)
-    a, b = rng.uniform(0, 100, (30, 2)), rng.uniform(0, 100, (40, 2))
+    a, b = rng.uniform(0, 100, (60, 2)), rng.uniform(0, 100, (80, 2))
+    of_a, of_b = (rng.integers(0, 256, (n, 128)).astype(np.uint8) for n in (60, 80))
     f = rng.normal(size=5)
     f /= np.linalg.norm(f[:4])
-    i, j, residuals = along_lines(a, b, f, 8.0)
-    every = np.abs((b @ f[:2])[None] + (a @ f[2:4] + f[4])[:, None])
-    assert set(zip(i, j, strict=True)) == set(zip(*np.nonzero(every < 8.0), strict=True))
-    np.testing.assert_allclose(residuals, every[i, j], atol=1e-9)
+    i, j, squared = alike_within(bands_of(a, b, f, 30.0), (described(a, of_a), described(b, of_b)), limit)
+    residuals = np.abs((b @ f[:2])[None] + (a @ f[2:4] + f[4])[:, None])
+    distances = ((of_a[:, None].astype(int) - of_b[None]) ** 2).sum(axis=2)
+    wanted = (residuals < 30.0) & (distances <= limit)
+    assert 1000 < wanted.sum() < 4800 if limit > 2**31 else 10 < wanted.sum() < 4000
+    assert set(zip(i, j, strict=True)) == set(zip(*np.nonzero(wanted), strict=True))
+    assert squared.tolist() == distances[i, j].tolist()
     assert (np.diff(i) >= 0).all()
 
 
-def test_distances_and_places_are_exact():
+def test_places_among_others():
     rng = np.random.default_rng(3)
-    one, other = rng.integers(0, 256, (2, 20, 128)).astype(np.uint8)
-    i, j = rng.integers(0, 20, (2, 50))
-    wanted = ((one[i].astype(int) - other[j].astype(int)) ** 2).sum(axis=1)
-    assert descriptor_distances(one, other, i, j).tolist() == wanted.tolist()
     a, b = rng.uniform(0, 9, (2, 12, 2)).astype(np.float32)
     assert places_among(a[[3, 0, 5]], b[[3, 1, 5]], a[2:], b[2:]).tolist() == [1, -1, 3]
 
