@@ -168,13 +168,10 @@ def candidates(
     # a match of no more than the largest cost, and a rival that such a match can lose to
     unlike_at_most = UNLIKE * np.sqrt(KNOWN * settings.max_cost) / settings.ratio
     bands = bands_of(points_a, points_b, lines.affine.f, lines.reach)
-    a, b, squared = alike_within(bands, features, (unlike_at_most * norm) ** 2)
+    a, b, squared = alike_within(bands, features, (unlike_at_most * norm) ** 2, lines)
     joint = joint_points(points_a[a], points_b[b])
     model = lines.perspective if lines.perspective.found else lines.affine
     across, unlike = model.residuals_of(joint), np.sqrt(squared.astype(np.float64)) / norm
-    if lines.perspective.found:
-        near = across < lines.noise
-        a, b, across, unlike = a[near], b[near], across[near], unlike[near]
     nearest, _ = _nearest_of(a, unlike, len(points_a))
     rival = np.linalg.norm(points_b[b] - points_b[b[nearest[a]]], axis=1) > RIVAL_PX
     second = np.full(len(points_a), np.inf)
@@ -219,18 +216,26 @@ def bands_of(points_a: Float64Array, points_b: Float64Array, f: Float64Array, re
 
 
 def alike_within(
-    bands: Bands, features: tuple[Features, Features], limit: float
+    bands: Bands, features: tuple[Features, Features], limit: float, lines: Lines
 ) -> tuple[Int64Array, Int64Array, npt.NDArray[np.int32]]:
     """The pairs of features within the bands whose squared descriptor distance is at most `limit`.
+
+    Where there is a perspective matrix they also agree with it (`fundamental_residuals`, here without storing any).
 
     Returns:
         (E,) indices into image a, rising, (E,) into image b, and (E,) their squared distances.
     """
-    descriptors = features[0].descriptors, features[1].descriptors
-    found: tuple[Int64Array, Int64Array, npt.NDArray[np.int32]] = _alike(
-        bands.order, bands.low, bands.high, *descriptors, np.int64(min(limit, 2**31 - 1))
+    asked = lines.perspective.found
+    matrix, noise = (lines.perspective.F, lines.noise) if asked else (np.zeros((3, 3)), np.inf)
+    points_a, points_b = (
+        features[0].keypoints.astype(np.float64),
+        features[1].keypoints[bands.order].astype(np.float64),
     )
-    return found
+    descriptors = features[0].descriptors, features[1].descriptors[bands.order]
+    a, place, squared = _alike(
+        (bands.low, bands.high), (points_a, points_b), descriptors, np.int64(min(limit, 2**31 - 1)), matrix, noise**2
+    )
+    return a, bands.order[place], squared
 
 
 def _consistent(
@@ -279,13 +284,21 @@ def _nearest_of(owner: Int64Array, value: Float64Array, n: int) -> tuple[Int64Ar
 
 
 @numba.njit(nogil=True, cache=True)
-def _alike(order, low, high, descriptors_a, descriptors_b, limit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _alike(bounds, points, descriptors, limit, matrix, noise):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    (low, high), (points_a, points_b), (descriptors_a, descriptors_b) = bounds, points, descriptors
     room, n = 1024, 0
     a, b, squared = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int32)
     for i in range(len(low)):
-        one = descriptors_a[i]
-        for place in range(low[i], high[i]):
-            j = order[place]
+        one, x, y = descriptors_a[i], points_a[i, 0], points_a[i, 1]
+        u = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
+        v = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+        w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
+        for j in range(low[i], high[i]):
+            x, y = points_b[j, 0], points_b[j, 1]
+            s = matrix[0, 0] * x + matrix[1, 0] * y + matrix[2, 0]
+            t = matrix[0, 1] * x + matrix[1, 1] * y + matrix[2, 1]
+            if (u * x + v * y + w) ** 2 > noise * (u * u + v * v + s * s + t * t):
+                continue
             other = descriptors_b[j]
             total = np.int64(0)
             for start in range(0, len(one), AT_ONCE):  # given up early where it is too much already

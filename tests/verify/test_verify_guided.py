@@ -6,6 +6,9 @@ import pytest
 from liftnet.core.settings import changed
 from liftnet.data.features import Features, write_features
 from liftnet.data.schemas import PAIRS, read_table
+from liftnet.geometry.affine import AffineFundamental
+from liftnet.geometry.perspective import Fundamental, fundamental_residuals
+from liftnet.geometry.subspaces import joint_points
 from liftnet.verify.fits import PairNumbers, View, fit_pair
 from liftnet.verify.guided import Lines, alike_within, bands_of, places_among, search_again
 from liftnet.verify.settings import VerifySettings
@@ -99,17 +102,30 @@ def test_too_few_matches_lead_nowhere(scene):
 
 
 @pytest.mark.parametrize("limit", [2**40, 1_350_000])
-def test_the_bands_hold_what_brute_force_finds(limit):
+@pytest.mark.parametrize("perspective", [False, True])
+def test_the_bands_hold_what_brute_force_finds(limit, perspective):
     rng = np.random.default_rng(2)
     a, b = rng.uniform(0, 100, (60, 2)), rng.uniform(0, 100, (80, 2))
     of_a, of_b = (rng.integers(0, 256, (n, 128)).astype(np.uint8) for n in (60, 80))
     f = rng.normal(size=5)
     f /= np.linalg.norm(f[:4])
-    i, j, squared = alike_within(bands_of(a, b, f, 30.0), (described(a, of_a), described(b, of_b)), limit)
+    features = described(a, of_a), described(b, of_b)
+    a, b = (part.keypoints.astype(float) for part in features)
+    matrix = rng.normal(size=(3, 3)) * [[1e-4, 1e-4, 1], [1e-4, 1e-4, 1], [1, 1, 50]]
+    everything, none = np.ones(2, bool), np.full((3, 3), np.nan)
+    models = (
+        AffineFundamental(everything, np.zeros(2), 1, f),
+        Fundamental(everything, np.zeros(2), matrix if perspective else none),
+    )
+    lines = Lines(models[0], 30.0, models[1], 20.0)
+    i, j, squared = alike_within(bands_of(a, b, f, 30.0), features, limit, lines)
     residuals = np.abs((b @ f[:2])[None] + (a @ f[2:4] + f[4])[:, None])
     distances = ((of_a[:, None].astype(int) - of_b[None]) ** 2).sum(axis=2)
     wanted = (residuals < 30.0) & (distances <= limit)
-    assert 1000 < wanted.sum() < 4800 if limit > 2**31 else 10 < wanted.sum() < 4000
+    if perspective:
+        every = joint_points(np.repeat(a, 80, axis=0), np.tile(b, (60, 1)))
+        wanted &= (fundamental_residuals(matrix, every) < 20.0).reshape(60, 80)
+    assert 10 < wanted.sum() < 4000
     assert set(zip(i, j, strict=True)) == set(zip(*np.nonzero(wanted), strict=True))
     assert squared.tolist() == distances[i, j].tolist()
     assert (np.diff(i) >= 0).all()

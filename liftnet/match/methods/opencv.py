@@ -37,7 +37,7 @@ class OpencvSettings(Settings):
     min_side: int = Field(
         0, ge=0, le=16384, description="images whose longest side is shorter in px are enlarged to it; 0: none"
     )
-    octave_layers: int = Field(3, ge=1, le=10, description="scales sought in each octave; 5 finds more, in more time")
+    octave_layers: int = Field(5, ge=1, le=10, description="scales sought in each octave; 3 finds less, in less time")
     upright: bool = Field(
         False, description="do not turn descriptors with the image; more matches where all cameras stand upright"
     )
