@@ -165,7 +165,8 @@ class Remembered:
             schema: Of all settings.
 
         Returns:
-            The settings; None where the folder is no run, or one of the museum, as the call is.
+            The settings; None where the folder is no run, or one of the museum, as the call is, and of nothing else
+            that is the user's: meshes to score, weights.
 
         Raises:
             LiftnetError: It is the run of a source, and cannot be gone on with: its settings cannot be read or are of
@@ -174,7 +175,7 @@ class Remembered:
         if self.config is None:
             self._check_without_record()
             return None
-        if self.source is None or self.source.is_museum:
+        if self.source is None or (self.source.is_museum and not _names_own(self.config, with_defaults({}, schema))):
             return None
         runner = Runner.of(self.results)
         if runner is not None and runner.folder != working_folder(self.results):
@@ -198,6 +199,18 @@ class Remembered:
         known = self.source is not None and self.source.photos is not None
         again = f": --config photos={shlex.quote(printable(self.source.photos))}" if self.source and known else ""
         raise LiftnetError(self.record, reason, f"Name its source again, and settings that differ{again}")
+
+
+def _names_own(config: Tree, defaults: Tree) -> bool:
+    """Whether settings that are null by default, as paths to files of one's own are, say something."""
+    for name, value in config.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            if _names_own(value, default):
+                return True
+        elif name in defaults and default is None and isinstance(value, str):
+            return True
+    return False
 
 
 def _has_source(config: Tree) -> bool:

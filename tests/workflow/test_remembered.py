@@ -113,6 +113,14 @@ def test_a_run_that_has_collected_nothing_yet_gives_way():
     assert call({"photos": "busts"})[0]["photos"] == "busts"
 
 
+def test_a_run_of_the_museum_with_files_of_ones_own_goes_on():
+    ran("museum", "", seed=3, match={"ratio": 0.7, "weights": "mine.pth"})
+    settings, told = call(seed=5)
+    assert settings == with_defaults({"seed": 5, "match": {"ratio": 0.7, "weights": "mine.pth"}}, SCHEMA)
+    assert "match.weights=mine.pth" in told
+    assert call({"match": {"weights": "other.pth"}})[0]["match"] == {"ratio": 0.7, "weights": "other.pth"}
+
+
 def test_the_museum_is_what_the_configuration_says():
     ran("museum", seed=3)
     assert call() == (with_defaults({}, SCHEMA), "")
