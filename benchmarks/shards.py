@@ -28,7 +28,7 @@ from measuring import machine, measured, one_thread, shown, write_report
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import Pair, coordinate_scale, load_pair, open_shard, read_pairs
 from liftnet.data.schemas import COORDINATE_SCALE, PAIRS
-from liftnet.data.shards import Cutting, compact_table, write_shard
+from liftnet.data.shards import compact_table, write_shard
 
 SLICE = 1024  # pairs read at a time by a scan
 RANDOM_PAIRS = 200  # read in one run
@@ -89,7 +89,7 @@ def write_ours(folder: Path, pairs: Sequence[Points]) -> None:
     table = list_table(pairs)
     missing = {field.name: pa.nulls(len(table), field.type) for field in PAIRS if field.name not in table.column_names}
     rows = compact_table(pa.table({**{name: table.column(name) for name in table.column_names}, **missing}))
-    write_shard(folder / "train-00000-of-00001.parquet", "train", rows, Cutting(rows_per_group=SLICE))
+    write_shard(folder / "train-00000-of-00001.parquet", "train", rows, SLICE)
 
 
 def open_ours(folder: Path):

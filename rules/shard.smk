@@ -1,16 +1,43 @@
 """
-The dataset: Parquet shards split by artist, and the statistics counted from the shards alone.
+The dataset: tracks, Parquet shards split by artist, and the statistics counted from the shards alone.
 
 NEEDS   <results>/pairs/, manifest.parquet, images/, across/pairs.parquet
-GIVES   <results>/dataset/ (with its card, Croissant, attribution, checksums and mini/), <results>/tables/statistics.*,
+GIVES   <results>/tracks/, linked/, which `join_tracks` owns without declaring more than their list, so that it resumes;
+        <results>/dataset/ (with its card, Croissant, attribution, checksums and mini/), <results>/tables/statistics.*,
         split_sizes.*, sources.*, funnel_by_source.* and others, <results>/tables/figures/
 """
+
+
+rule join_tracks:
+    input:
+        manifest="<results>/manifest.parquet",
+        pairs=per_work("pairs"),
+        across="<results>/across/pairs.parquet",
+    output:
+        works="<results>/tracks/works.csv",
+    log:
+        "<logs>/join_tracks.log",
+    benchmark:
+        "<benchmarks>/join_tracks.tsv"
+    conda:
+        "../envs/vision.yaml"
+    threads: threads_across
+    resources:
+        mem_mb=8000,
+        runtime=minutes_across,
+    params:
+        root=subpath(input.manifest, parent=True),
+        settings=section("shard", "licences", "images", "tracks"),
+    shell:
+        "python -m liftnet shard tracks --root {params.root:q} --threads {threads} --settings {params.settings:q}"
+        " --log {log:q}"
 
 
 rule write_shards:
     input:
         manifest="<results>/manifest.parquet",
         pairs=per_work("pairs"),
+        tracks="<results>/tracks/works.csv",
         across="<results>/across/pairs.parquet",
     output:
         dataset=directory("<results>/dataset"),

@@ -136,6 +136,7 @@ class PairReason(Code):
     PROJECTIVE_HOMOGRAPHY = "projective_homography", "one projective homography explains the matches: a plane"
     NOT_COLLECTED = "not_collected", "an image of the pair is no longer collected"
     NOT_STATED = "not_stated", NOT_STATED
+    NOT_TRIED = "not_tried", "the pair was not tried"  # of LINKED alone
 
 
 _WORDS: dict[str, str] = {code: code.words for table in (ImageStatus, PairReason) for code in table}

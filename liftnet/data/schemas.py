@@ -272,6 +272,38 @@ DATASET = _schema(
     version="3",
 )
 
+TRACKS = _schema(
+    "tracks",  # one row per track: a work's, in tracks/<work_id>.parquet, and in dataset/tracks-<split>-*.parquet
+    ("track_id", pa.string()),  # the work's id and eight digits
+    ("work_id", pa.string()),
+    ("artist_id", pa.string()),
+    ("n", pa.int32()),  # images that show the point
+    ("links", pa.int32()),  # correspondences of kept pairs within the track
+    ("contradicted", pa.bool_()),  # cut out of correspondences that tied several points together
+    ("images", pa.list_(pa.string())),  # ascending, each once
+    ("x", _COORDINATES),  # 1/COORDINATE_SCALE px
+    ("y", _COORDINATES),
+)
+
+LINKED = _schema(
+    "linked",  # one row per pair that is not kept but linked by tracks: linked/<work_id>.parquet, dataset/linked-*
+    ("pair_id", pa.string()),
+    ("work_id", pa.string()),
+    ("artist_id", pa.string()),
+    ("image_a", pa.string()),
+    ("image_b", pa.string()),
+    ("width_a", pa.int32()),
+    ("height_a", pa.int32()),
+    ("width_b", pa.int32()),
+    ("height_b", pa.int32()),
+    ("reason", pa.string()),  # why the pair itself is not kept, or "not_tried"
+    ("n", pa.int32()),  # tracks that both images show
+    ("x1", _COORDINATES),  # 1/COORDINATE_SCALE px
+    ("y1", _COORDINATES),
+    ("x2", _COORDINATES),
+    ("y2", _COORDINATES),
+)
+
 TRIED = _schema(
     "tried",  # one row per image pair that was tried, kept or not, in dataset/tried.parquet: the funnel's source
     ("pair_id", pa.string()),

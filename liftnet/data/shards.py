@@ -35,7 +35,7 @@ TRIED_COLUMNS = (  # of PAIRS, that a row of TRIED is made of
     *("n_putative", "n_masked", "n_inliers", "n_guided", "x1"),
 )
 COORDINATES = {"x1": "width_a", "y1": "height_a", "x2": "width_b", "y2": "height_b"}
-LISTS = (*COORDINATES, "score")
+_REPEATED = ("work_id", "artist_id", "image_a", "image_b", "reason", "images")  # texts that stand in many rows
 ROW_BYTES = 200  # ids and counts of a pair, before compression
 POINT_BYTES = 4 * 2 + 1  # four uint16 coordinates and a uint8 score
 RUN_BYTES = 64_000_000  # rows held in memory before they are written as a run
@@ -94,7 +94,7 @@ def write_pairs(
             sorted_runs.flush()
         for split, sorted_runs in runs.items():
             for number, (path, _) in enumerate(shard_files(folder, split, plans[split].parts)):
-                write_shard(path, split, sorted_runs.shard(number), cutting)
+                write_shard(path, split, sorted_runs.shard(number), cutting.rows_per_group)
 
 
 @dataclass(frozen=True)
@@ -154,25 +154,37 @@ def _write_tried(path: Path, files: Sequence[Path], left_out: Lookup, sources: L
                 write(tried_rows(pa.concat_tables(batches), left_out, sources))
 
 
-def write_shard(path: Path, split: str, rows: pa.Table, cutting: Cutting) -> None:
-    """Write one shard of pairs.
+def write_shard(
+    path: Path,
+    split: str,
+    rows: pa.Table,
+    rows_per_group: int,
+    schema: pa.Schema = DATASET,
+    notes: Mapping[bytes, str] | None = None,
+) -> None:
+    """Write one shard, of pairs unless another table is named.
 
     Args:
         path: Its file.
         split: The split it belongs to, for its metadata.
-        rows: Of the schema DATASET, sorted by pair_id.
-        cutting: For the length of its row groups.
+        rows: Of the schema, sorted.
+        rows_per_group: The length of its row groups.
+        schema: DATASET, TRACKS or LINKED.
+        notes: More of its metadata.
     """
-    metadata = {**DATASET.metadata, SCALE_KEY: str(COORDINATE_SCALE), b"liftnet.split": split}
+    metadata = {**schema.metadata, SCALE_KEY: str(COORDINATE_SCALE), b"liftnet.split": split, **(notes or {})}
+    # encodings are per leaf; the name of the list itself would be ignored without a word
+    lists = {f.name: f"{f.name}.list.element" for f in schema if pa.types.is_list(f.type)}
+    repeated = [name for name in _REPEATED if name in schema.names]
+    numbers = [name for name in lists if pa.types.is_integer(schema.field(name).type.value_type)]
     pq.write_table(
-        rows.cast(DATASET.with_metadata(metadata)),
+        rows.cast(schema.with_metadata(metadata)),
         path,
-        row_group_size=cutting.rows_per_group,
+        row_group_size=rows_per_group,
         compression="zstd",
         compression_level=3,
-        use_dictionary=["work_id", "artist_id", "image_a", "image_b"],
-        # encodings are per leaf; the name of the list itself would be ignored without a word
-        column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in LISTS},
+        use_dictionary=[lists.get(name, name) for name in repeated],
+        column_encoding={lists[name]: "BYTE_STREAM_SPLIT" for name in numbers},
         write_page_index=True,
     )
 
@@ -229,9 +241,9 @@ def compact_table(pairs: pa.Table) -> pa.Table:
     columns = {name: pairs.column(name) for name in DATASET.names if name in pairs.schema.names}
     columns["n"] = pa.array(counts, pa.int32())
     for name, side in COORDINATES.items():
-        columns[name] = _as_lists(_fixed_point(pairs, name, side, counts), counts)
+        columns[name] = as_lists(_fixed_point(pairs, name, side, counts), counts)
     scores = np.rint(np.clip(np.nan_to_num(_values(pairs, "score", counts)), 0, 1) * 255).astype(np.uint8)
-    columns["score"] = _as_lists(scores, counts)
+    columns["score"] = as_lists(scores, counts)
     columns |= {field.name: pa.nulls(len(pairs), field.type) for field in DATASET if field.name not in columns}
     return pa.table([columns[name] for name in DATASET.names], schema=DATASET)
 
@@ -282,9 +294,10 @@ def _values(pairs: pa.Table, name: str, counts: npt.NDArray[np.int64]) -> npt.ND
     return np.asarray(flat, dtype=np.float64)
 
 
-def _as_lists(values: npt.NDArray[np.generic], counts: npt.NDArray[np.int64]) -> pa.ListArray:
+def as_lists(values: npt.NDArray[np.generic] | pa.Array, counts: npt.NDArray[np.int64]) -> pa.ListArray:
+    """(R,) lists of so many of the values each, one after the other."""
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, pa.array(values))
+    return pa.ListArray.from_arrays(offsets, values if isinstance(values, pa.Array) else pa.array(values))
 
 
 # Pairs that were tried

@@ -74,16 +74,23 @@ def load_truth(path: Path) -> TrueView:
         raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render` again") from error
 
 
-def load_rotation(path: Path) -> npt.NDArray[np.float64]:
-    """(3, 3) the rotation of a view's camera, world to camera; its depth is not read.
+def load_camera(path: Path) -> AnyCamera:
+    """The camera of a view; its depth is not read.
 
     Raises:
         LiftnetError: The file is missing or damaged.
     """
     try:
-        return np.asarray(read_arrays(path, ("rotation",))["rotation"], np.float64)
+        try:
+            return _camera(read_arrays(path, _PINHOLE))
+        except KeyError:
+            return _camera(read_arrays(path, _ORTHOGRAPHIC))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise LiftnetError(path, f"is not a readable truth file ({error})", "Run `render` again") from error
+
+
+_PINHOLE = ("intrinsics", "rotation", "translation")  # arrays of a camera
+_ORTHOGRAPHIC = ("scale", "centre", "rotation", "translation")
 
 
 def _camera(data: Any) -> AnyCamera:

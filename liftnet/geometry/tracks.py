@@ -177,6 +177,40 @@ def _stand_ins(image: Int64Array, points: Float64Array, weight: Int64Array, radi
     return chosen
 
 
+def shared_observations(tracks: Tracks, apart_from: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """All pairs of observations of one track, but those of some pairs of images.
+
+    Args:
+        tracks: Tracks of a work.
+        apart_from: (P, 2) numbers of the images of those pairs, the lower first.
+
+    Returns:
+        Two (S,) arrays of numbers of observations: the first in the image of the lower number.
+    """
+    stride = int(max(tracks.image.max(initial=0), apart_from.max(initial=0))) + 1
+    apart = np.sort(apart_from[:, 0] * stride + apart_from[:, 1])
+    first, second = [], []
+    left = np.arange(len(tracks.track))
+    step = 1
+    while len(left):  # the next observation but `step` of each: as many rounds as the longest track is long
+        left = left[left + step < len(tracks.track)]
+        left = left[tracks.track[left + step] == tracks.track[left]]
+        wanted = left[~_holds(apart, tracks.image[left] * stride + tracks.image[left + step])]
+        first.append(wanted)
+        second.append(wanted + step)
+        step += 1
+    nothing = np.empty(0, np.int64)
+    return np.concatenate([nothing, *first]), np.concatenate([nothing, *second])
+
+
+def _holds(ascending: Int64Array, values: Int64Array) -> BoolArray:
+    """(N,) whether each value is among the ascending ones."""
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.asarray(ascending[places] == values)
+
+
 def _graph(edges: Int64Array, size: int) -> coo_array:
     return coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(size, size))
 

@@ -32,6 +32,7 @@ DATASET = {
     "images_per_work": ("Images per artist and work", "shard statistics writes it"),
     "matches_per_pair": ("Matches and correspondences per pair", "no pair was kept"),
     "baseline_angles": ("Angles between the cameras", "no pair has two known focal lengths"),
+    "tracks": ("Tracks", "shard tracks joins the correspondences over images"),
 }  # of the section about the dataset
 KNOWN = {
     "depth_demo": ("Depth against the truth", "only the built-in museum has a true depth to compare with"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from liftnet.core.files import atomic_path, write_text
 from liftnet.core.tables import csv_text, markdown_table
 from liftnet.core.text import for_markdown, seen
 from liftnet.data.codes import LEFT_OUT, SPLITS, ImageStatus
-from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, TRIED, open_table
+from liftnet.data.dataset import PREFIXES
+from liftnet.data.parquet_limits import parquet_metadata
+from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, LINKED, TRACKS, TRIED, open_table
 from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import CAPTION, HUB_SPLITS, DatasetSummary, statistics_table, type_name
@@ -97,6 +99,23 @@ IMAGE_COLUMNS = {
     "group_id": "what must not be divided over splits",
     "image": "the JPEG: its bytes and its name",
 }
+TRACK_COLUMNS = {
+    "track_id": "`work_id` and eight digits; rows are sorted by work and number",
+    "work_id": "the sculpture",
+    "artist_id": "its artist",
+    "n": "number of images that show the point, at least two",
+    "links": "correspondences of the pairs within the track, at least `n` - 1",
+    "contradicted": "whether it was cut out of correspondences that tied several points together",
+    "images": "ids of the images, ascending",
+    "x": f"x in each of them, 1/{COORDINATE_SCALE} px",
+    "y": f"y in each of them, 1/{COORDINATE_SCALE} px",
+}
+LINKED_COLUMNS = {
+    **{name: meaning for name, meaning in PAIR_COLUMNS.items() if name in LINKED.names},
+    "pair_id": "`image_a` and `image_b`, joined by a hyphen; rows are sorted by work and id",
+    "reason": "why the pair itself was not kept, or `not_tried`",
+    "n": "number of tracks that both images show",
+}
 PROFILES = {
     "pd-only": "photographs and sculptures in the public domain, or dedicated to it",
     "open": "photographs that may be used commercially and changed, of sculptures not known to be protected",
@@ -170,13 +189,15 @@ def _content(folder: Path, summary: DatasetSummary, settings: ShardSettings, sma
         "opted_out": summary.statuses[ImageStatus.OPT_OUT_HEADER] + summary.statuses[ImageStatus.TDM_RESERVED],
         "rights_known": int(rights.sum()),
         "limits": limits_of(summary),
-        "front_matter": _front_matter(summary, settings, has_mini),
+        "front_matter": _front_matter(folder, summary, settings, has_mini),
         "table_version": DATASET.metadata[b"liftnet.schema_version"].decode(),
         "caption": CAPTION,
         "statistics": _statistics(summary),
-        "snippets": snippets(summary.with_images),
+        "snippets": snippets(summary.with_images, summary.with_tracks),
         "pair_columns": _columns(DATASET, PAIR_COLUMNS),
         "image_columns": _columns(IMAGES, IMAGE_COLUMNS),
+        "track_columns": _columns(TRACKS, TRACK_COLUMNS),
+        "linked_columns": _columns(LINKED, LINKED_COLUMNS),
         "scale": COORDINATE_SCALE,
         "status_table": _counts("what became of it", "addresses", summary.statuses),
         "source_table": _counts("source", "photographs", summary.sources),
@@ -189,17 +210,19 @@ def _content(folder: Path, summary: DatasetSummary, settings: ShardSettings, sma
     }
 
 
-def snippets(with_images: bool) -> str:
-    """How to read the dataset, as Markdown with blocks of Python; those that need images only where there are some."""
+_OF_TRACKS, _OF_IMAGES = ("read_tracks",), ("load_image", "images-train", '"images"')  # in snippets that need them
+
+
+def snippets(with_images: bool, with_tracks: bool) -> str:
+    """How to read the dataset, as Markdown with blocks of Python: those of what it holds."""
     text = files("liftnet.shard").joinpath("snippets.md").read_text(encoding="utf-8").rstrip("\n")
-    if with_images:
-        return text
     parts = ["With " + part for part in text.split("\nWith ")]
     parts[0] = parts[0].removeprefix("With ")
-    return "\n".join(part for part in parts if "image" not in part)
+    absent = (*(() if with_tracks else _OF_TRACKS), *(() if with_images else _OF_IMAGES))
+    return "\n".join(part for part in parts if not any(word in part for word in absent))
 
 
-def _front_matter(summary: DatasetSummary, settings: ShardSettings, has_mini: bool) -> str:
+def _front_matter(folder: Path, summary: DatasetSummary, settings: ShardSettings, has_mini: bool) -> str:
     """The YAML block; `dataset_info` holds the row counts that readers and `shard verify` compare with the files."""
     licences = list(summary.licences)
     known = _ONE_LICENCE.get(licences[0]) if len(licences) == 1 else None
@@ -220,9 +243,10 @@ def _front_matter(summary: DatasetSummary, settings: ShardSettings, has_mini: bo
             "unknown_licences": settings.licences.keep_unknown,
         },
         "configs": [
-            _config(table, prefix, below, table == "pairs" and not below)
+            _config(table, prefix, below, splits)
             for below, prefix in folders
             for table in summary.rows
+            if (splits := _filled_splits(folder / prefix, table))
         ],
         "dataset_info": [_counted(summary, table) for table in summary.rows],
     }
@@ -237,11 +261,19 @@ def _counted(summary: DatasetSummary, table: str) -> dict[str, Any]:
     return {"config_name": table, "splits": splits}
 
 
-def _config(table: str, prefix: str, below: str, default: bool) -> dict[str, Any]:
+def _config(table: str, prefix: str, below: str, splits: Sequence[str]) -> dict[str, Any]:
     name = table if not below else below if table == "pairs" else f"{below}-{table}"
-    start = prefix + ("images-" if table == "images" else "")
-    splits = [{"split": HUB_SPLITS[split], "path": f"{start}{split}-*.parquet"} for split in SPLITS]
-    return {"config_name": name, **({"default": True} if default else {}), "data_files": splits}
+    files = [{"split": HUB_SPLITS[split], "path": f"{prefix}{PREFIXES[table]}{split}-*.parquet"} for split in splits]
+    return {"config_name": name, **({"default": True} if name == "pairs" else {}), "data_files": files}
+
+
+def _filled_splits(folder: Path, table: str) -> list[str]:
+    """The splits that have a row of a table: hubs cannot read shards without any."""
+    return [
+        split
+        for split in SPLITS
+        if any(parquet_metadata(path).num_rows for path in folder.glob(f"{PREFIXES[table]}{split}-*.parquet"))
+    ]
 
 
 def limits_of(summary: DatasetSummary) -> list[str]:

@@ -1,4 +1,4 @@
-"""Checking a copy of a dataset against what it says of itself; here its rows, a row group at a time.
+"""Checking a copy of a dataset against what it says of itself; here its images, splits and licences.
 
 The checks are made in an order in which later ones may use what earlier ones found in order.
 """
@@ -7,26 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.core.opening import read_text
-from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
-from liftnet.data.dataset import coordinate_scale
 from liftnet.data.licences import PROFILES
-from liftnet.data.parquet_limits import open_parquet, parquet_metadata
 from liftnet.data.pictures import picture_size, read_image
-from liftnet.data.schemas import MANIFEST, read_table
-from liftnet.data.shards import COORDINATES, list_lengths
+from liftnet.data.schemas import MANIFEST
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.check_files import (
     Fault,
@@ -38,8 +31,10 @@ from liftnet.shard.check_files import (
     split_of,
     told_as_fault,
 )
+from liftnet.shard.check_groups import Known, check_groups, check_order, read_columns
+from liftnet.shard.check_pairs import check_linked, check_pairs, check_tracks
 from liftnet.shard.described import card_of
-from liftnet.shard.images import licence_reasons, stored_rows
+from liftnet.shard.images import licence_reasons
 from liftnet.shard.statistics import COLLECTED_FILE, UNDIVIDED
 
 _MOST_PIXELS = 89_000_000  # larger pictures are not decoded: a damaged header must not fill the memory
@@ -49,8 +44,8 @@ def verify_dataset(dataset: Path, threads: int = 1, quick: bool = False) -> Repo
     """Check a copy of a dataset against what it says of itself.
 
     Every file against its checksum; tables, versions and columns; numbers of rows against the card and croissant.json;
-    every image against its id and its size; every pair against its images; splits; licences; and the same of the small
-    dataset in mini/. A fault in one file does not hide those in others.
+    every image against its id and its size; every pair and every track against its images; splits; licences; and the
+    same of the small dataset in mini/. A fault in one file does not hide those in others.
 
     Args:
         dataset: The folder.
@@ -86,7 +81,15 @@ def _check_contents(dataset: Path, below: str, report: Report, threads: int, qui
     if tables["images"]:
         images = check_images(tables["images"], known, quick, threads)
         add("images", f"{sum(rows['images'].values()):,} images{' (not decoded)' if quick else ''}", images)
-    add("pairs", f"{sum(rows.get('pairs', {}).values()):,} pairs", check_pairs(tables["pairs"], known, threads))
+    pairs = check_pairs(tables["pairs"], known, threads) + check_order(tables["pairs"], ["pair_id"], "pair")
+    add("pairs", f"{sum(rows.get('pairs', {}).values()):,} pairs", pairs)
+    if tables["tracks"] or tables["linked"]:
+        tracks = check_tracks(tables["tracks"], known, threads)
+        tracks += check_order(tables["tracks"], ["work_id", "track_id"], "track")
+        add("tracks", f"{sum(rows.get('tracks', {}).values()):,} tracks", tracks)
+        linked = check_pairs(tables["linked"], known, threads) + check_linked(tables["linked"], tables["pairs"])
+        linked += check_order(tables["linked"], ["work_id", "pair_id"], "pair")
+        add("linked pairs", f"{sum(rows.get('linked', {}).values()):,} pairs", linked)
     add("splits", f"{len(known.rows):,} images", check_splits(dataset, known))
     add("licences", f"{len(known.rows):,} images", check_licences(dataset, known))
 
@@ -109,52 +112,6 @@ def check_licences(dataset: Path, known: Known) -> list[Fault]:
     return found
 
 
-@dataclass(frozen=True)
-class Known:
-    """The images of a dataset as collected.parquet lists them, sorted by image_id."""
-
-    rows: pa.Table
-
-    @classmethod
-    def of(cls, dataset: Path) -> Known:
-        """Those of a dataset.
-
-        Raises:
-            LiftnetError: collected.parquet cannot be read.
-        """
-        return cls(stored_rows(read_table(dataset / COLLECTED_FILE, MANIFEST)).combine_chunks())
-
-    def positions(self, ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """(N,) the row of each id, -1 where there is none."""
-        known = self.rows.column("image_id").combine_chunks()
-        return np.asarray(pc.fill_null(pc.index_in(ids.cast(pa.string()), value_set=known), -1), dtype=np.int64)
-
-    def values(self, name: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
-        """(N,) a column's values at some rows; position -1 gives that of the last row."""
-        return self.rows.column(name).to_numpy(zero_copy_only=False)[positions]
-
-
-def check_groups(
-    paths: list[Path], check: Callable[[pa.Table, Path], Iterator[Fault]], threads: int, doing: str
-) -> list[Fault]:
-    """Check all row groups of some files, in parallel."""
-
-    def checked(item: tuple[Path, int]) -> list[Fault]:
-        path, group = item
-        found: list[Fault] = []
-        with told_as_fault(found, path.name, f"row group {group}"), open_parquet(path) as file:
-            found += check(file.read_row_group(group, use_threads=False), path)
-        return found
-
-    groups = [(path, group) for path in paths for group in range(parquet_metadata(path).num_row_groups)]
-    return [fault for faults in map_threads(checked, groups, threads, "shard", doing) for fault in faults]
-
-
-def _column(path: Path, name: str) -> list[str]:
-    with open_parquet(path) as file:
-        return list(file.read(columns=[name]).column(name).to_pylist())
-
-
 def check_images(paths: list[Path], known: Known, quick: bool, threads: int) -> list[Fault]:
     """Check that every image hashes to its id and, unless `quick`, decodes to the size stated, and that they are all.
 
@@ -168,7 +125,7 @@ def check_images(paths: list[Path], known: Known, quick: bool, threads: int) -> 
     ids: list[str] = []
     for path in paths:
         with told_as_fault(found, path.name):
-            ids += _column(path, "image_id")
+            ids += read_columns(path, ["image_id"]).column("image_id").to_pylist()
     anywhere = "images-*.parquet"
     twice = sorted(image for image, count in Counter(ids).items() if count > 1)
     lost = sorted(set(known.rows.column("image_id").to_pylist()) - set(ids))
@@ -224,75 +181,6 @@ def _faults_of_picture(row: Mapping[str, object], quick: bool) -> Iterator[str]:
             read_image(data)
     except BadImageError as error:
         yield f"cannot be decoded ({error.reason})"
-
-
-def check_pairs(paths: list[Path], known: Known, threads: int) -> list[Fault]:
-    """Check that pairs are made of images of their split, with their sizes, and that coordinates lie inside them.
-
-    Args:
-        paths: The shards of pairs.
-        known: The images of the dataset.
-        threads: Worker threads.
-    """
-    found = check_groups(paths, lambda table, path: _pairs(table, path, known), threads, "checking pairs")
-    for split in SPLITS:
-        last = ""
-        for path in (path for path in paths if split_of(path) == split):
-            with told_as_fault(found, path.name):
-                ids = _column(path, "pair_id")
-                for before, pair in pairwise([last, *ids]):
-                    if before >= pair:
-                        reason = f"does not follow {before}: not sorted, or twice"
-                        found.append(Fault(path.name, f"pair {pair}", reason))
-                last = ids[-1] if ids else last
-    return found
-
-
-def _pairs(table: pa.Table, path: Path, known: Known) -> Iterator[Fault]:
-    ids = table.column("pair_id").to_pylist()
-
-    def each(wrong: npt.NDArray[np.bool_], reason: str) -> Iterator[Fault]:
-        return (Fault(path.name, f"pair {ids[row]}", reason) for row in np.flatnonzero(wrong))
-
-    first, second = (table.column(name).to_numpy(zero_copy_only=False) for name in ("image_a", "image_b"))
-    joined = np.array([f"{a}-{b}" for a, b in zip(first, second, strict=True)], dtype=object)
-    yield from each(joined != np.array(ids, dtype=object), "is not named after its images")
-    yield from each(first >= second, "its images are not in order")
-    for side in ("a", "b"):
-        positions = known.positions(table.column(f"image_{side}"))
-        yield from each(positions < 0, f"its image_{side} is not in the dataset")
-        there = positions >= 0
-        if not len(known.rows):
-            continue
-        stated = {"width": f"width_{side}", "height": f"height_{side}", "artist_id": "artist_id", "work_id": "work_id"}
-        for theirs, mine in stated.items():
-            values = table.column(mine).to_numpy(zero_copy_only=False)
-            unlike = there & (values != known.values(theirs, positions))
-            yield from each(unlike, f"its {mine} is not that of its image_{side}")
-        elsewhere = there & (known.values("split", positions) != split_of(path))
-        yield from each(elsewhere, f"its image_{side} is of another split")
-    yield from _coordinates(table, path, each)
-
-
-def _coordinates(
-    table: pa.Table, path: Path, each: Callable[[npt.NDArray[np.bool_], str], Iterator[Fault]]
-) -> Iterator[Fault]:
-    with open_parquet(path) as file:
-        scale = coordinate_scale(path, file)
-    counts = table.column("n").to_numpy(zero_copy_only=False)
-    for name in (*COORDINATES, "score"):
-        lengths = list_lengths(table.column(name))
-        yield from each(lengths != counts, f"has another number of {name} than n says")
-    stated = pc.is_valid(table.column("guided")).to_numpy()
-    unlike = stated & (list_lengths(table.column("guided")) != counts)
-    yield from each(unlike, "has another number of guided than n says")
-    for name, side in COORDINATES.items():
-        lengths = list_lengths(table.column(name))
-        values = pc.list_flatten(table.column(name)).to_numpy()
-        limits = np.repeat(table.column(side).to_numpy(zero_copy_only=False), lengths)
-        outside = values / scale > limits - 0.5  # to the edge of the last pixel
-        rows = np.repeat(np.arange(len(table)), lengths)[outside]
-        yield from each(np.isin(np.arange(len(table)), rows), f"has {name} outside its image")
 
 
 def check_splits(dataset: Path, known: Known) -> list[Fault]:

@@ -12,9 +12,9 @@ import pyarrow as pa
 from liftnet.core.errors import LiftnetError
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
-from liftnet.data.dataset import coordinate_scale, shard_paths
+from liftnet.data.dataset import PREFIXES, coordinate_scale, shard_paths
 from liftnet.data.parquet_limits import open_parquet, parquet_metadata
-from liftnet.data.schemas import DATASET, IMAGES, MANIFEST, TRIED, check_metadata
+from liftnet.data.schemas import DATASET, IMAGES, LINKED, MANIFEST, TRACKS, TRIED, check_metadata
 from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
@@ -22,7 +22,6 @@ from liftnet.shard.croissant import CROISSANT_FILE
 from liftnet.shard.described import Croissant, card_of, croissant_of
 from liftnet.shard.statistics import COLLECTED_FILE
 
-PREFIXES = {"pairs": "", "images": "images-"}
 _DAMAGE = (  # what reading a file that somebody has damaged on purpose may raise
     *(pa.ArrowException, OSError, ValueError, LookupError, TypeError),
     *(AttributeError, ArithmeticError, RecursionError, MemoryError),
@@ -115,21 +114,28 @@ def check_tables(dataset: Path) -> tuple[dict[str, list[Path]], list[Fault]]:
     """Check that all tables are there, in this version, with the columns they must have.
 
     Returns:
-        The readable files of each table, "pairs", "images", "collected" and "tried", and the faults.
+        The readable files of each table, "pairs", "images", "tracks", "linked", "collected" and "tried", and the
+        faults. Images, and what tracks say, may be missing as a whole.
     """
     found: list[Fault] = []
-    usable: dict[str, list[Path]] = {"pairs": [], "images": [], "collected": [], "tried": []}
-    with_images = any(dataset.glob("images-*.parquet"))
+    usable: dict[str, list[Path]] = {table: [] for table in (*PREFIXES, "collected", "tried")}
     for table, prefix in PREFIXES.items():
-        for split in SPLITS if table == "pairs" or with_images else ():
+        for split in SPLITS if table == "pairs" or _is_there(dataset, table) else ():
             with told_as_fault(found, f"{prefix}{split}-*.parquet"):
                 usable[table] += shard_paths(dataset, split, prefix)
     for table, name in (("collected", COLLECTED_FILE), ("tried", TRIED_FILE)):
         usable[table] = [dataset / name]
-    schemas = {"pairs": DATASET, "images": IMAGES, "collected": MANIFEST, "tried": TRIED}
+    schemas = {"pairs": DATASET, "images": IMAGES, "tracks": TRACKS, "linked": LINKED}
+    schemas |= {"collected": MANIFEST, "tried": TRIED}
     for table, paths in usable.items():
         usable[table] = [path for path in paths if _is_table(path, schemas[table], table, found)]
     return usable, found
+
+
+def _is_there(dataset: Path, table: str) -> bool:
+    """Whether a dataset has any shard of a table; tracks and the pairs that they link are there together."""
+    together = ("tracks", "linked") if table in ("tracks", "linked") else (table,)
+    return any(any(dataset.glob(f"{PREFIXES[name]}*.parquet")) for name in together)
 
 
 def _is_table(path: Path, schema: pa.Schema, table: str, found: list[Fault]) -> bool:
@@ -144,18 +150,19 @@ def _is_table(path: Path, schema: pa.Schema, table: str, found: list[Fault]) -> 
             elif columns[field.name] != field.type:
                 reason = f"its column {field.name} is of type {columns[field.name]}, not {field.type}"
                 found.append(Fault(path.name, "", reason))
-        if table == "pairs":
+        if table in ("pairs", "tracks", "linked"):
             coordinate_scale(path, file)
     return len(found) == before
 
 
 def split_of(path: Path) -> str:
     """The split a shard belongs to, from its name."""
-    return path.name.removeprefix(PREFIXES["images"]).split("-")[0]
+    prefix = next((prefix for prefix in PREFIXES.values() if prefix and path.name.startswith(prefix)), "")
+    return path.name.removeprefix(prefix).split("-")[0]
 
 
 def count_rows(tables: Mapping[str, list[Path]]) -> dict[str, dict[str, int]]:
-    """The rows of the shards of pairs and of images, by split."""
+    """The rows of the shards of each table, by split."""
     rows: dict[str, dict[str, int]] = {}
     for table in PREFIXES:
         if tables[table]:

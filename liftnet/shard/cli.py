@@ -1,19 +1,24 @@
-"""Commands `shard write`, `shard verify`, `shard checksums`, `shard leakage` and `shard statistics`."""
+"""Commands `shard tracks`, `write`, `verify`, `checksums`, `export`, `leakage` and `statistics`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage
+from liftnet.core.command import Subparsers, add_command, add_run_folder, add_stage, option_read_by
 from liftnet.core.settings import settings_from
 from liftnet.core.text import one_line
+from liftnet.data.codes import SPLIT_CHOICES, SPLITS, split_named
 from liftnet.shard.settings import ShardSettings
 
 
 def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
     commands = add_stage(stages, "shard", "Write the dataset of correspondences as Parquet shards, and its statistics")
+    tracks = add_command(
+        commands, "tracks", _tracks, "Join the correspondences of each work over its images", ShardSettings
+    )
+    tracks.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and pairs/")
     write = add_command(
         commands, "write", _write, "Write kept pairs, and the images, as shards of train, val and test", ShardSettings
     )
@@ -28,6 +33,22 @@ def add_commands(stages: Subparsers) -> None:
         commands, "checksums", _checksums, "Write checksums.sha256 of a dataset anew, after its card was edited"
     )
     checksums.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
+    export = add_command(
+        commands,
+        "export",
+        _export,
+        "Write works of a dataset as what COLMAP, hloc or kapture reads, a folder a work",
+    )
+    export.add_argument("--dataset", type=Path, required=True, help="folder of the dataset, with tracks")
+    export.add_argument("--to", choices=("colmap", "hloc", "kapture"), required=True, help="the program")
+    export.add_argument("--out", type=Path, required=True, help="folder of the works")
+    export.add_argument(
+        "--split", type=option_read_by(split_named), metavar=SPLIT_CHOICES, help="works of this split (default: all)"
+    )
+    export.add_argument("--work", nargs="+", default=[], metavar="ID", help="only these works")
+    export.add_argument(
+        "--linked", action="store_true", help="also the pairs that only tracks link, of which none was verified"
+    )
     leakage = add_command(
         commands, "leakage", _leakage, "Count what stands in two splits of a dataset; fails if anything does"
     )
@@ -43,8 +64,16 @@ def add_commands(stages: Subparsers) -> None:
     statistics.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     statistics.add_argument("--tables", type=Path, required=True, help="folder for the tables, and figures/ in it")
     statistics.add_argument(
-        "--museum", type=Path, help="museum with the true cameras, for the true angles of its pairs"
+        "--museum",
+        type=Path,
+        help="museum with the true cameras, for the true angles of its pairs and the residuals of its tracks",
     )
+
+
+def _tracks(arguments: argparse.Namespace) -> None:
+    from liftnet.shard.tracks import join_tracks
+
+    join_tracks(arguments.root, settings_from(arguments, ShardSettings), arguments.threads)
 
 
 def _write(arguments: argparse.Namespace) -> None:
@@ -68,6 +97,14 @@ def _checksums(arguments: argparse.Namespace) -> None:
     from liftnet.shard.checksums import sign_dataset
 
     sign_dataset(arguments.dataset)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from liftnet.shard.export import Wanted, export_dataset
+
+    splits = [arguments.split] if arguments.split else SPLITS
+    wanted = Wanted(arguments.to, splits, arguments.work, arguments.linked)
+    export_dataset(arguments.dataset, arguments.out, wanted)
 
 
 def _leakage(arguments: argparse.Namespace) -> int:

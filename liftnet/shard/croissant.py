@@ -18,9 +18,18 @@ from liftnet import __version__
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_json
 from liftnet.data.codes import NOT_STATED, SPLITS
+from liftnet.data.dataset import PREFIXES
 from liftnet.data.licences import PROFILES
-from liftnet.data.schemas import DATASET, IMAGES
-from liftnet.shard.card import CARD_FILE, CITATION, IMAGE_COLUMNS, PAIR_COLUMNS, limits_of
+from liftnet.data.schemas import DATASET, IMAGES, LINKED, TRACKS
+from liftnet.shard.card import (
+    CARD_FILE,
+    CITATION,
+    IMAGE_COLUMNS,
+    LINKED_COLUMNS,
+    PAIR_COLUMNS,
+    TRACK_COLUMNS,
+    limits_of,
+)
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
 from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of
 from liftnet.shard.settings import PublicationSettings, ShardSettings
@@ -68,9 +77,11 @@ _ENCODINGS = {
     ".html": "text/html",
     ".txt": "text/plain",
 }
-_TABLES: dict[str, tuple[str, pa.Schema, Mapping[str, str], str]] = {
-    "pairs": ("", DATASET, PAIR_COLUMNS, "pair_id"),
-    "images": ("images-", IMAGES, IMAGE_COLUMNS, "image_id"),
+_TABLES: dict[str, tuple[pa.Schema, Mapping[str, str], str]] = {
+    "pairs": (DATASET, PAIR_COLUMNS, "pair_id"),
+    "images": (IMAGES, IMAGE_COLUMNS, "image_id"),
+    "tracks": (TRACKS, TRACK_COLUMNS, "track_id"),
+    "linked": (LINKED, LINKED_COLUMNS, "pair_id"),
 }
 
 
@@ -218,7 +229,7 @@ def _file_object(folder: Path, path: Path) -> dict[str, Any]:
 
 
 def _file_set(table: str) -> dict[str, Any]:
-    prefix = _TABLES[table][0]
+    prefix = PREFIXES[table]
     return {
         "@type": "cr:FileSet",
         "@id": f"{table}-files",
@@ -246,7 +257,7 @@ def _splits() -> dict[str, Any]:
 
 
 def _record_set(table: str, rows: Mapping[str, int]) -> dict[str, Any]:
-    prefix, schema, meanings, key = _TABLES[table]
+    prefix, (schema, meanings, key) = PREFIXES[table], _TABLES[table]
     of_split = {
         "@type": "cr:Field",
         "@id": f"{table}/in_split",

@@ -14,7 +14,7 @@ from liftnet.core.files import atomic_path, write_text
 from liftnet.core.tables import csv_text
 from liftnet.data.codes import SPLITS
 from liftnet.shard.tables import ALL, funnel, licences, units
-from liftnet.shard.tally import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRUE_ANGLE, Tally
+from liftnet.shard.tally import ANGLE, LONG_SIDE, PER_PAIR, SCALES, SCORE, TRACK_LENGTH, TRUE_ANGLE, Tally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -179,6 +179,7 @@ FIGURES: dict[str, Drawing] = {
     "baseline_angles": _measured(
         ANGLE, lambda _, most: np.arange(0, 5 * (most // 5 + 1) + 1, 5.0), "{name}, degrees", "kept pairs"
     ),
+    "tracks": _measured(TRACK_LENGTH, lambda _, most: _edges(int(most)), "{name}", "tracks"),
     "resolution": _measured(
         LONG_SIDE,
         lambda least, most: np.linspace(64 * (least // 64), 64 * (most // 64 + 1), BINS + 1),

@@ -40,11 +40,29 @@ class FileSettings(Settings):
     images_per_group: int = Field(100, ge=10, le=1000, description="images in a row group of the images-* shards")
 
 
+class TrackSettings(Settings):
+    """How the correspondences of a work are joined over its images."""
+
+    merge_px: float = Field(
+        1.0, ge=0, le=16, description="keypoints of one image that are nearer than this are one, px"
+    )
+    tolerance: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="how far keypoints of a track may be from the model of their pair, as a multiple of its threshold",
+    )
+    min_linked: int = Field(
+        8, ge=1, description="min. tracks that two images share to be offered as a pair that only tracks link"
+    )
+
+
 class ShardSettings(Settings):
     """What the dataset holds, what it is called and how it is cut into files."""
 
     publication: PublicationSettings = Field(PublicationSettings(), description="name and publisher")
     licences: LicenceSettings = Field(LicenceSettings(), description="of the images")
+    tracks: TrackSettings = Field(TrackSettings(), description="correspondences joined over images")
     files: FileSettings = Field(FileSettings(), description="sizes of shards and row groups")
     images: bool = Field(
         True, description="also write images-* shards with the JPEG bytes, to share the dataset whole"

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,20 +15,22 @@ import pyarrow.parquet as pq
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import write_tables
 from liftnet.data.codes import LEFT_OUT, NOT_STATED, SPLITS, ImageStatus
-from liftnet.data.dataset import shard_paths
+from liftnet.data.dataset import LINKED_PREFIX, PREFIXES, TRACKS_PREFIX, shard_paths
 from liftnet.data.parquet_limits import parquet_metadata
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.data.shards import TRIED_FILE
-from liftnet.data.truth import load_rotation, truth_files
+from liftnet.data.truth import load_camera, truth_files
 from liftnet.shard.figures import write_figures
 from liftnet.shard.images import WITH_EXIF, WITH_POSITION, stored_rows
 from liftnet.shard.tables import TABLES, dataset_tables, funnel
 from liftnet.shard.tally import (
     COLLECTED_FILE,
-    Rotations,
+    Cameras,
     Tally,
     tally_collected,
+    tally_linked,
     tally_pairs,
+    tally_tracks,
     tally_tried,
     tally_works,
     total,
@@ -108,19 +108,20 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
     """Write all tables and figures of `dataset`, from its files alone, and return Table 1.
 
     Tables are `tables/<name>.{csv,md,tex}`: statistics (Table 1), split_sizes, images_per_work, matches_per_pair,
-    baseline_angles, resolution, licences, sources, funnel_by_source. Figures are `tables/figures/<name>.{svg,csv}`.
-    What the dataset has no files for (a rendered set has no list of images asked for) is left out; what an older
-    dataset left there is removed.
+    baseline_angles, tracks, resolution, licences, sources, funnel_by_source. Figures are
+    `tables/figures/<name>.{svg,csv}`. What the dataset has no files for (a rendered set has no list of images asked
+    for) is left out; what an older dataset left there is removed.
 
     Args:
         dataset: The folder that `shard write` made.
         tables: Where the tables are written.
-        museum: A museum whose true cameras give the true angles of its pairs as well.
+        museum: A museum, or a rendered set, whose true cameras give the true angles of its pairs and the residuals of
+            its tracks as well.
 
     Raises:
         LiftnetError: A file of the dataset is missing or unreadable.
     """
-    tally = tally_files(dataset, _true_rotations(dataset, museum) if museum else {})
+    tally = tally_files(dataset, _true_cameras(dataset, museum) if museum else {})
     frame = statistics_table(sizes_of(tally))
     write_tables(frame, tables / "statistics", CAPTION, decimals=1)
     written = dataset_tables(tally)
@@ -138,27 +139,31 @@ def write_statistics(dataset: Path, tables: Path, museum: Path | None = None) ->
     return frame
 
 
-def tally_files(dataset: Path, rotations: Rotations | None = None) -> Tally:
+def tally_files(dataset: Path, cameras: Cameras | None = None) -> Tally:
     """Count all files of a dataset, one in memory at a time.
 
     Args:
         dataset: The folder that `shard write` made.
-        rotations: True rotations of the cameras by image_id, where they are known.
+        cameras: True cameras by image_id, where they are known.
     """
     shards = [(path, split) for split in SPLITS for path in shard_paths(dataset, split)]
-    tallies = [tally_pairs(path, split, rotations) for path, split in progress(shards, "shard", "counting shards")]
+    tallies = [tally_pairs(path, split, cameras) for path, split in progress(shards, "shard", "counting shards")]
+    if any(dataset.glob(f"{TRACKS_PREFIX}*.parquet")):
+        for split in SPLITS:
+            tallies += [tally_tracks(path, split, cameras) for path in shard_paths(dataset, split, TRACKS_PREFIX)]
+            tallies += [tally_linked(path, split) for path in shard_paths(dataset, split, LINKED_PREFIX)]
     for name, count in ((COLLECTED_FILE, tally_collected), (TRIED_FILE, tally_tried)):
         if (dataset / name).exists():
             tallies.append(count(dataset / name))
     return total(tallies)
 
 
-def _true_rotations(dataset: Path, museum: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """The rotations of a museum's cameras, by image_id."""
+def _true_cameras(dataset: Path, museum: Path) -> Cameras:
+    """The cameras of a museum's views, by image_id."""
     columns = read_table(dataset / COLLECTED_FILE, MANIFEST).select(["image_id", "image_url", "status"]).to_pylist()
     files = truth_files(museum)
     known = {row["image_id"]: _truth_of(row["image_url"], files) for row in columns if row["status"] == "ok"}
-    return {image: load_rotation(path) for image, path in known.items() if path is not None}
+    return {image: load_camera(path) for image, path in known.items() if path is not None}
 
 
 def _truth_of(url: str | None, files: Mapping[str, Path]) -> Path | None:
@@ -175,7 +180,7 @@ class DatasetSummary:
     Attributes:
         splits: Artists, works, pairs and correspondences of each split and of `all`.
         sizes: Their bytes before compression, by split.
-        rows: Rows of the tables `pairs` and, if the images are in it, `images`, by split.
+        rows: Rows of the tables `pairs` and, as far as they are in it, `images`, `tracks` and `linked`, by split.
         images: One row an image of the dataset, the columns of MANIFEST.
         statuses: How many of the rows asked for had each status.
         with_exif: Stored files that carry EXIF.
@@ -196,6 +201,11 @@ class DatasetSummary:
     def with_images(self) -> bool:
         """Whether the images themselves are in the dataset."""
         return "images" in self.rows
+
+    @property
+    def with_tracks(self) -> bool:
+        """Whether tracks, and the pairs that only they link, are in the dataset."""
+        return "tracks" in self.rows
 
     @property
     def licences(self) -> Counter[str]:
@@ -236,7 +246,11 @@ def summarise_dataset(dataset: Path) -> DatasetSummary:
     """
     collected = read_table(dataset / COLLECTED_FILE, MANIFEST)
     images = stored_rows(collected).to_pandas()
-    prefixes = {"pairs": "", "images": "images-"} if any(dataset.glob("images-*.parquet")) else {"pairs": ""}
+    prefixes = {
+        table: prefix
+        for table, prefix in PREFIXES.items()
+        if table == "pairs" or any(dataset.glob(f"{prefix}*.parquet"))
+    }
     shards = {
         table: {split: [parquet_metadata(path) for path in shard_paths(dataset, split, prefix)] for split in SPLITS}
         for table, prefix in prefixes.items()

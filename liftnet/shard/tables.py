@@ -15,7 +15,23 @@ from liftnet.core.ids import stable_seed
 from liftnet.core.intervals import mean_interval
 from liftnet.data.codes import LEFT_OUT, SPLITS
 from liftnet.data.funnel import NOT_AGAIN, SECOND_SEARCH, Chain, funnel_table
-from liftnet.shard.tally import ANGLE, LONG_SIDE, PER_PAIR, PIXELS, SCALES, SCORE, SHORT_SIDE, TRUE_ANGLE, Tally
+from liftnet.shard.tally import (
+    ANGLE,
+    CUT,
+    LINKED_POINTS,
+    LONG_RESIDUAL,
+    LONG_SIDE,
+    PER_PAIR,
+    PIXELS,
+    RESIDUAL,
+    SCALES,
+    SCORE,
+    SHORT_SIDE,
+    TRACK_LENGTH,
+    TRACK_LINKS,
+    TRUE_ANGLE,
+    Tally,
+)
 
 IntArray = npt.NDArray[np.int64]
 QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
@@ -33,10 +49,14 @@ ANGLE_RULE = (
     "An angle is known where EXIF gives both focal lengths for 35 mm film, and the points determine it: affine "
     "views, and reliefs with two answers, have none."
 )
+CUT_RULE = (
+    "A contradiction is a set of joined correspondences with two places in one image, or with keypoints off each "
+    "other's epipolar lines."
+)
 TABLES = frozenset(  # all that there may be, beside Table 1
     [
-        *("split_sizes", "images_per_work", "matches_per_pair", "baseline_angles", "resolution", "licences"),
-        *("sources", "funnel_by_source"),
+        *("split_sizes", "images_per_work", "matches_per_pair", "baseline_angles", "tracks", "resolution"),
+        *("licences", "sources", "funnel_by_source"),
     ]
 )
 INTERVAL = "Mean with its 95 % interval by bootstrap over works"
@@ -84,6 +104,16 @@ def dataset_tables(tally: Tally) -> list[Table]:
             "Degrees between the two cameras of a kept pair, by split; n is the number of pairs whose angle is known. "
             f"{ANGLE_RULE} True angles are those of a museum's cameras. {INTERVAL}.",
             1,
+        ),
+        _measured(
+            tally,
+            "tracks",
+            [TRACK_LENGTH, TRACK_LINKS, CUT, RESIDUAL, LONG_RESIDUAL, LINKED_POINTS],
+            f"Tracks, points that several images show, and pairs that only tracks link, by split. {CUT_RULE} "
+            "The residual of a track is the root mean square distance between where its images show it and its "
+            "triangulated point, by a museum's true cameras; of two images it says less, since a point meets two rays "
+            f"more easily. {INTERVAL}.",
+            2,
         ),
         _measured(
             tally,

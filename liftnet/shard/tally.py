@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.data.codes import NOT_STATED
-from liftnet.data.dataset import open_shard
-from liftnet.data.schemas import MANIFEST, TRIED, read_batches
+from liftnet.data.dataset import coordinate_scale, open_shard
+from liftnet.data.schemas import LINKED, MANIFEST, TRACKS, TRIED, read_batches
+from liftnet.geometry.cameras import AnyCamera
+from liftnet.geometry.triangulation import triangulate
 
 IntArray = npt.NDArray[np.int64]
 NUMBERS = {  # of each part of a tally: keys, numbers
@@ -45,8 +47,21 @@ PER_PAIR = {
 SCORE = "score of a correspondence"
 ANGLE = "angle between the cameras"
 TRUE_ANGLE = "true angle between the cameras"
+TRACK_LENGTH = "images of a track"
+TRACK_LINKS = "correspondences of a track"
+CUT = "share of tracks cut out of a contradiction"
+RESIDUAL = "residual of a track, px"
+LONG_RESIDUAL = "residual of a track of three images or more, px"
+LINKED_POINTS = "tracks of a pair that only tracks link"
 LONG_SIDE, SHORT_SIDE, PIXELS = "long side", "short side", "megapixels"
-SCALES = {SCORE: 255, ANGLE: 1000, TRUE_ANGLE: 1000, PIXELS: 1_000_000}  # whole numbers of a tally in one unit
+SCALES = {
+    SCORE: 255,
+    ANGLE: 1000,
+    TRUE_ANGLE: 1000,
+    PIXELS: 1_000_000,
+    RESIDUAL: 1000,
+    LONG_RESIDUAL: 1000,
+}  # whole numbers of a tally in one unit
 NO_PLAIN_TEXT = r"[^\pL\pN.,+/():_-]+"  # in a name from the web
 ROWS = 65_536  # of a table, read at a time
 GROUPS = 16  # row groups of a shard, read at a time
@@ -57,7 +72,7 @@ _IMAGE_COLUMNS = [
 ]
 _TRIED_COUNTS = ("n_putative", "n_masked", "n_inliers", "n_guided", "n")
 _TRIED_COLUMNS = ["pair_id", "source_a", "source_b", "kept", "reason", *_TRIED_COUNTS]
-Rotations = Mapping[str, npt.NDArray[np.float64]]
+Cameras = Mapping[str, AnyCamera]  # by image_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,18 +180,18 @@ def _summed(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
     return grouped.sort_by([(key, "ascending") for key in keys]).combine_chunks()
 
 
-def tally_pairs(path: Path, split: str, rotations: Rotations | None = None) -> Tally:
+def tally_pairs(path: Path, split: str, cameras: Cameras | None = None) -> Tally:
     """Count a shard of pairs; of its points only the scores are read.
 
     Args:
         path: The shard.
         split: Its split.
-        rotations: True rotations (3, 3) of the cameras by image_id, where they are known.
+        cameras: True cameras by image_id, where they are known.
     """
     file = open_shard(path)
     parts = [range(file.num_row_groups)[k : k + GROUPS] for k in range(0, file.num_row_groups, GROUPS)]
     tables = (file.read_row_groups(list(part), columns=_PAIR_COLUMNS, use_threads=False) for part in parts)
-    return total(_pairs(table, split, rotations or {}) for table in tables)
+    return total(_pairs(table, split, cameras or {}) for table in tables)
 
 
 def tally_works(path: Path, split: str) -> Tally:
@@ -190,7 +205,7 @@ def _works(table: pa.Table, split: str) -> Tally:
     return Tally({"works": Sums.of("works", {"split": split, **ids, **counts})})
 
 
-def _pairs(table: pa.Table, split: str, rotations: Rotations) -> Tally:
+def _pairs(table: pa.Table, split: str, cameras: Cameras) -> Tally:
     works, ones = table.column("work_id"), np.ones(len(table), np.int64)
     tallies = [_works(table, split)]
     for image in ("image_a", "image_b"):
@@ -200,8 +215,8 @@ def _pairs(table: pa.Table, split: str, rotations: Rotations) -> Tally:
         tallies.append(_known(quantity, split, works, table.column(column)))
     angles = pc.round(pc.multiply(table.column("rotation_deg").cast(pa.float64()), SCALES[ANGLE]))
     tallies.append(_known(ANGLE, split, works, angles))
-    if rotations:
-        tallies.append(_known(TRUE_ANGLE, split, works, _true_angles(table, rotations)))
+    if cameras:
+        tallies.append(_known(TRUE_ANGLE, split, works, _true_angles(table, cameras)))
     return total([*tallies, _scores(table, split)])
 
 
@@ -225,8 +240,9 @@ def _scores(table: pa.Table, split: str) -> Tally:
     return Tally({"histogram": Sums.of("histogram", histogram), "clusters": Sums.of("clusters", clusters)})
 
 
-def _true_angles(table: pa.Table, rotations: Rotations) -> pa.ChunkedArray:
+def _true_angles(table: pa.Table, cameras: Cameras) -> pa.ChunkedArray:
     unknown = np.full((3, 3), np.nan)
+    rotations = {image: camera.rotation for image, camera in cameras.items()}
     first, second = (
         np.array([rotations.get(image, unknown) for image in table.column(name).to_pylist()]).reshape(-1, 3, 3)
         for name in ("image_a", "image_b")
@@ -234,6 +250,58 @@ def _true_angles(table: pa.Table, rotations: Rotations) -> pa.ChunkedArray:
     cosines = (np.einsum("pij,pij->p", first, second) - 1) / 2  # the trace of R_b R_a^T
     angles = np.degrees(np.arccos(np.clip(cosines, -1, 1))) * SCALES[TRUE_ANGLE]
     return pa.chunked_array([pa.array(np.rint(angles), from_pandas=True)])
+
+
+def tally_tracks(path: Path, split: str, cameras: Cameras | None = None) -> Tally:
+    """Count a shard of tracks: their lengths, and where the cameras are known how well their views meet.
+
+    Args:
+        path: The shard.
+        split: Its split.
+        cameras: True cameras by image_id, where they are known.
+    """
+    file = open_shard(path, TRACKS)
+    scale = coordinate_scale(path, file)
+    groups = (file.read_row_group(group, use_threads=False) for group in range(file.num_row_groups))
+    return total(_tracks(table, split, scale, cameras or {}) for table in groups)
+
+
+def _tracks(table: pa.Table, split: str, scale: float, cameras: Cameras) -> Tally:
+    works, lengths = table.column("work_id"), table.column("n").to_numpy().astype(np.int64)
+    tallies = [
+        measured(TRACK_LENGTH, split, works, lengths),
+        measured(TRACK_LINKS, split, works, table.column("links").to_numpy().astype(np.int64)),
+        measured(CUT, split, works, table.column("contradicted").to_numpy(zero_copy_only=False).astype(np.int64)),
+    ]
+    if cameras and len(table):
+        residuals = _residuals(table, scale, cameras)
+        for quantity, chosen in ((RESIDUAL, lengths >= 2), (LONG_RESIDUAL, lengths >= 3)):
+            known = np.isfinite(residuals) & chosen
+            thousandths = np.rint(residuals[known] * SCALES[quantity]).astype(np.int64)
+            tallies.append(measured(quantity, split, works.filter(pa.array(known)), thousandths))
+    return total(tallies)
+
+
+def _residuals(table: pa.Table, scale: float, cameras: Cameras) -> npt.NDArray[np.float64]:
+    """(T,) px, the residual of each track; NaN where a camera of it is not known."""
+    lengths = table.column("n").to_numpy().astype(np.int64)
+    names = pa.array(cameras.keys(), pa.string())
+    images = pc.list_flatten(table.column("images")).cast(pa.string())
+    camera = np.asarray(pc.fill_null(pc.index_in(images, value_set=names), -1), np.int64)
+    points = np.column_stack([pc.list_flatten(table.column(name)).to_numpy() / scale for name in ("x", "y")])
+    track = np.repeat(np.arange(len(table)), lengths)
+    known = np.bincount(track[camera < 0], minlength=len(table)) == 0
+    rows = known[track]
+    numbered = (np.cumsum(known) - 1)[track[rows]]
+    result = np.full(len(table), np.nan)
+    result[known] = triangulate(list(cameras.values()), numbered, camera[rows], points[rows])[1]
+    return result
+
+
+def tally_linked(path: Path, split: str) -> Tally:
+    """Count a shard of pairs that only tracks link."""
+    table = open_shard(path, LINKED).read(columns=["work_id", "n"])
+    return measured(LINKED_POINTS, split, table.column("work_id"), table.column("n").to_numpy().astype(np.int64))
 
 
 def tally_collected(path: Path) -> Tally:

@@ -36,6 +36,14 @@ from liftnet.shard.images import (
 from liftnet.shard.leakage import write_links, write_withheld
 from liftnet.shard.settings import ShardSettings
 from liftnet.shard.statistics import COLLECTED_FILE, DatasetSummary, summarise_dataset
+from liftnet.shard.track_shards import (
+    ROW_AND_POINT,
+    TABLES,
+    copy_tracks,
+    has_tracks,
+    usable_images,
+    write_track_shards,
+)
 
 LOG = get_logger("shard")
 
@@ -53,13 +61,14 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
     The same input gives the same bytes.
 
     Args:
-        root: Folder with manifest.parquet, images/ and pairs/; splits/ and across/pairs.parquet where they are there.
+        root: Folder with manifest.parquet, images/ and pairs/; splits/, tracks/, linked/ and across/pairs.parquet
+            where they are there.
         out: Folder of the dataset; an older dataset there is replaced once the new one is whole.
         settings: What it holds and how it is cut.
 
     Raises:
         LiftnetError: There are no tables of pairs, one is unreadable, a pair cannot be stored (too large an image,
-            a coordinate outside it), or `out` cannot be written.
+            a coordinate outside it), tracks are of other pairs, or `out` cannot be written.
     """
     manifest = read_table(root / "manifest.parquet", MANIFEST)
     files = sorted((root / "pairs").glob("*.parquet"))
@@ -73,15 +82,21 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
         reasons: dict[str, str] = dict.fromkeys(gone, PairReason.NOT_COLLECTED)
         reasons |= {image: refusal.status for image, refusal in refused.items()}
         write_pairs(folder, files, cutting, "shard", reasons, manifest)
+        if has_tracks(root):
+            write_track_shards(folder, root, usable_images(manifest, refused), settings)
         _write_tables(folder, root, collected, settings)
         if settings.mini_mb:
             stored = stored_rows(collected)
             works = draw_works(folder, stored, root / "images" if settings.images else None, settings.mini_mb)
             (folder / MINI).mkdir()
             copy_pairs(folder, folder / MINI, works, cutting)
+            if has_tracks(root):
+                copy_tracks(folder, folder / MINI, works, settings.files)
             _write_tables(folder / MINI, root, in_works(collected, works), settings)
             _describe(folder / MINI, settings, small=True)
         summary = _describe(folder, settings, small=False)
+    if not has_tracks(root):
+        LOG.info("without tracks: `shard tracks` joins them")
     if still := len([image for image in gone if image not in refused]):
         LOG.warning("pairs of %d images that are no longer collected are left out", still)
     _log(summary, out, unstated_terms(settings.publication))
@@ -179,17 +194,26 @@ def draw_works(dataset: Path, stored: pa.Table, images: Path | None, room_mb: in
 
 def _sizes(dataset: Path, stored: pa.Table, images: Path | None) -> pd.DataFrame:
     """Bytes and split of every work that has a pair; index work_id."""
-    parts = [
-        open_shard(path).read(columns=["work_id", "n"]).to_pandas().assign(split=split)
-        for split in SPLITS
-        for path in shard_paths(dataset, split)
-    ]
-    pairs = pd.concat(parts).astype({"work_id": object})
-    pairs["bytes"] = pairs["n"] * POINT_BYTES + ROW_BYTES
-    works = pairs.groupby("work_id").agg({"split": "first", "bytes": "sum"})
+    works = _bytes_of_rows(dataset, "", DATASET, (ROW_BYTES, POINT_BYTES))
+    for prefix, (_, schema) in TABLES.items():
+        if any(dataset.glob(f"{prefix}*.parquet")):
+            more = _bytes_of_rows(dataset, prefix, schema, ROW_AND_POINT[prefix])["bytes"]
+            works["bytes"] += more.reindex(works.index).fillna(0)
     views = stored.select(["work_id", "file"]).to_pandas()
     views["bytes"] = [OTHER_BYTES + ((images / name).stat().st_size if images else 0) for name in views["file"]]
     return works.assign(bytes=works["bytes"] + views.groupby("work_id")["bytes"].sum().reindex(works.index).fillna(0))
+
+
+def _bytes_of_rows(dataset: Path, prefix: str, schema: pa.Schema, taken: tuple[int, int]) -> pd.DataFrame:
+    """Columns split and bytes of every work in the shards of a table; a row and each of its points take so much."""
+    parts = [
+        open_shard(path, schema).read(columns=["work_id", "n"]).to_pandas().assign(split=split)
+        for split in SPLITS
+        for path in shard_paths(dataset, split, prefix)
+    ]
+    rows = pd.concat(parts).astype({"work_id": object})
+    rows["bytes"] = taken[0] + rows["n"] * taken[1]
+    return rows.groupby("work_id").agg({"split": "first", "bytes": "sum"})
 
 
 def copy_pairs(dataset: Path, folder: Path, works: set[str], cutting: Cutting) -> None:
@@ -197,6 +221,6 @@ def copy_pairs(dataset: Path, folder: Path, works: set[str], cutting: Cutting) -
     for split in SPLITS:
         parts = [in_works(open_shard(path).read(), works) for path in shard_paths(dataset, split)]
         rows = pa.concat_tables(parts).replace_schema_metadata(None)
-        write_shard(folder / f"{split}-00000-of-00001.parquet", split, rows.cast(DATASET), cutting)
+        write_shard(folder / f"{split}-00000-of-00001.parquet", split, rows.cast(DATASET), cutting.rows_per_group)
     with table_writer(folder / TRIED_FILE, TRIED) as write:
         write(in_works(read_table(dataset / TRIED_FILE, TRIED), works))

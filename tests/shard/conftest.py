@@ -11,6 +11,7 @@ from PIL import Image
 from liftnet.core.settings import changed
 from liftnet.data.schemas import MANIFEST, PAIRS, write_table
 from liftnet.shard.settings import ShardSettings
+from liftnet.shard.tracks import join_tracks
 from liftnet.shard.write import write_dataset
 
 WIDTH, HEIGHT = 64, 48
@@ -121,8 +122,17 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def published(run, tmp_path_factory):
+def joined(tmp_path_factory):
+    """The same run with its tracks; not to be changed."""
+    root = tmp_path_factory.mktemp("joined") / "results"
+    make_run(root)
+    join_tracks(root, ShardSettings())
+    return root
+
+
+@pytest.fixture(scope="session")
+def published(joined, tmp_path_factory):
     """A dataset written from it, in a folder named `dataset`; not to be changed."""
     out = tmp_path_factory.mktemp("published") / "dataset"
-    write_dataset(run, out, changed(ShardSettings(), **PUBLISHER))
+    write_dataset(joined, out, changed(ShardSettings(), **PUBLISHER))
     return out

@@ -288,7 +288,7 @@ def test_a_dataset_without_images_has_a_card_of_its_own(run, tmp_path):
     assert "pd.read_parquet" in text
     assert "mini-images" not in text
     assert verify_dataset(tmp_path / "dataset").count == 0
-    with pytest.raises(LiftnetError, match="holds no train shards"):
+    with pytest.raises(LiftnetError, match="holds no images-train shards"):
         load_image(tmp_path / "dataset", "0" * 16)
 
 
@@ -302,19 +302,19 @@ def test_checksums_are_those_of_sha256sum(published):
         assert len(done.stdout.splitlines()) == len(files) - 1
 
 
-def test_two_writes_give_the_same_bytes_and_a_date_only_where_it_is_set(run, published, tmp_path, monkeypatch):
+def test_two_writes_give_the_same_bytes_and_a_date_only_where_it_is_set(joined, published, tmp_path, monkeypatch):
     settings = changed(
         ShardSettings(), url="https://example.org/sculptures", creator="The Example Group", contact="data@example.org"
     )
-    write_dataset(run, tmp_path / "again", settings)
+    write_dataset(joined, tmp_path / "again", settings)
     assert bytes_of(tmp_path / "again") == bytes_of(published)
     assert b"datePublished" not in (published / "croissant.json").read_bytes()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    write_dataset(run, tmp_path / "dated", settings)
+    write_dataset(joined, tmp_path / "dated", settings)
     assert json.loads((tmp_path / "dated" / "croissant.json").read_text())["datePublished"] == "2023-11-14"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(LiftnetError, match="SOURCE_DATE_EPOCH: 'yesterday' is not a number of seconds"):
-        write_dataset(run, tmp_path / "dated", settings)
+        write_dataset(joined, tmp_path / "dated", settings)
 
 
 def test_images_and_pairs_are_read_by_their_ids(published):

@@ -41,9 +41,16 @@ print(json.dumps([counts, pixels, points]))
 def rows_of(dataset, prefix):
     """All rows with the split of their file, in the order of the file names."""
     for path in sorted(dataset.glob(f"{prefix}*-*-of-*.parquet")):
-        if prefix or not path.name.startswith("images-"):
+        if prefix or path.name.split("-")[0] in SPLITS:
             for row in pq.read_table(path).to_pylist():
                 yield split_of(path), row
+
+
+HUB = {"train": "train", "validation": "val", "test": "test"}
+
+
+def row_count(dataset, prefix):
+    return sum(pq.read_metadata(path).num_rows for path in dataset.glob(f"{prefix}*.parquet"))
 
 
 def run_python(code, folder, home):
@@ -62,8 +69,8 @@ def run_python(code, folder, home):
 def test_every_snippet_of_the_card_and_of_the_docs_runs(published, tmp_path):
     docs = Path(__file__).resolve().parents[2] / "docs" / "dataset.md"
     card, blocks = (BLOCK.findall(path.read_text()) for path in (published / "README.md", docs))
-    assert (len(card), len(blocks)) == (5, 6)
-    assert card == blocks[:5]
+    assert (len(card), len(blocks)) == (6, 7)
+    assert card == blocks[:6]
     marked = "".join(f"print('--- {number}')\n{block}" for number, block in enumerate(blocks))
     output = re.split(r"--- \d\n", run_python(marked, published.parent, tmp_path / "hub").stdout)[1:]
     train = [row for split, row in rows_of(published, "") if split == "train"]
@@ -71,15 +78,18 @@ def test_every_snippet_of_the_card_and_of_the_docs_runs(published, tmp_path):
     first = train[0]
     assert output[0].startswith(f"Pair({first['work_id']}: {first['n']} correspondences")
     assert output[0].endswith(f"({first['n']}, 2) (48, 64, 3)\n")
-    assert first["pair_id"] in output[1]
+    longest = max((row for split, row in rows_of(published, "tracks-") if split == "train"), key=lambda row: row["n"])
+    assert output[1].startswith(f"Track({longest['track_id']}: seen in {longest['n']} images")
+    assert output[1].endswith("0 correspondences that were not verified\n")
+    assert first["pair_id"] in output[2]
     shown = np.array2string(np.array(first["x1"][:3]) / 32)
-    assert shown in output[1]
-    assert "king-000002" in output[2]
-    assert "8.5" in output[2]
+    assert shown in output[2]
+    assert "king-000002" in output[3]
+    assert "8.5" in output[3]
     earliest = images[min(images)]
-    assert output[3] == f"(64, 48) {earliest['attribution']}\n"
-    assert output[4] == f"{first['pair_id']} (64, 48)\n"
-    assert output[5] == f"{next(row['n'] for split, row in rows_of(published, '') if split == 'test')}\n"
+    assert output[4] == f"(64, 48) {earliest['attribution']}\n"
+    assert output[5] == f"{first['pair_id']} (64, 48)\n"
+    assert output[6] == f"{next(row['n'] for split, row in rows_of(published, '') if split == 'test')}\n"
 
 
 def test_hugging_face_reads_all_configurations_and_decodes_the_images(published, tmp_path):
@@ -93,7 +103,13 @@ def test_hugging_face_reads_all_configurations_and_decodes_the_images(published,
         "images": {"train": 12, "validation": 8, "test": 4},
         "mini": {"train": 6, "validation": 6, "test": 6},
         "mini-images": {"train": 4, "validation": 4, "test": 4},
+        **{
+            f"{mini}tracks": {hub: row_count(published / folder, f"tracks-{split}-") for hub, split in HUB.items()}
+            for folder, mini in ((".", ""), ("mini", "mini-"))
+        },  # and no configuration of linked pairs, of which there are none
     }
+    assert counts["tracks"]["train"] > 50
+    assert row_count(published, "linked-") == 0
     for split, row in rows_of(published, "images-"):
         if split == "train":
             picture = Image.open(io.BytesIO(row["image"]["bytes"]))
@@ -110,12 +126,12 @@ def same(name, found, stored):
     if isinstance(stored, datetime):
         return found.to_pydatetime().astimezone(UTC) == stored
     if isinstance(stored, list):
-        return [int(value) for value in found] == stored
+        return [value.decode() if isinstance(value, bytes) else int(value) for value in found] == stored
     return found.decode() == stored if isinstance(stored, str) else found == stored
 
 
 @pytest.fixture(scope="module")
-def dated(run, tmp_path_factory):
+def dated(joined, tmp_path_factory):
     """The dataset with everything that Croissant asks for."""
     out = tmp_path_factory.mktemp("dated") / "dataset"
     settings = changed(
@@ -123,7 +139,7 @@ def dated(run, tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-        write_dataset(run, out, settings)
+        write_dataset(joined, out, settings)
     return out
 
 
@@ -135,10 +151,11 @@ def test_croissant_is_valid_and_gives_the_records_of_the_shards(dated, folder, c
     issues = dataset.metadata.ctx.issues
     assert (list(issues.errors), list(issues.warnings)) == ([], [])
     assert str(dataset.metadata.ctx.conforms_to.value).endswith("croissant/1.1")
-    for table, prefix in (("pairs", ""), ("images", "images-")):
+    for table, prefix in (("pairs", ""), ("images", "images-"), ("tracks", "tracks-"), ("linked", "linked-")):
         records = list(dataset.records(table))
         rows = list(rows_of(dated / folder, prefix))
-        assert len(records) == len(rows) > 0
+        assert len(records) == len(rows)
+        assert rows or table == "linked"
         for record, (split, row) in zip(records, rows, strict=True):
             assert record.pop(f"{table}/in_split").decode() == split
             assert {name.removeprefix(f"{table}/") for name in record} == set(row)

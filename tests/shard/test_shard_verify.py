@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from liftnet.core.errors import LiftnetError
+from liftnet.data.codes import SPLITS
 from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.shard.check import verify_dataset
 from liftnet.shard.check_files import MOST_SHOWN, Fault, Report
@@ -70,8 +71,9 @@ def test_an_untouched_copy_has_no_fault_with_any_number_of_threads(published):
     assert found(published) == found(published, quick=True) == found(published, threads=3) == {}
     report = verify_dataset(published)
     assert list(report.checked) == [
-        *("checksums", "tables", "row counts", "images", "pairs", "splits", "licences"),
-        *(f"mini/{name}" for name in ("tables", "row counts", "images", "pairs", "splits", "licences")),
+        *("checksums", "tables", "row counts", "images", "pairs", "tracks", "linked pairs", "splits", "licences"),
+        *(f"mini/{name}" for name in ("tables", "row counts", "images", "pairs")),
+        *(f"mini/{name}" for name in ("tracks", "linked pairs", "splits", "licences")),
     ]
     assert report.checked["images"] == "24 images"
     assert report.checked["pairs"] == "36 pairs"
@@ -217,7 +219,8 @@ def test_a_pair_whose_image_is_not_in_the_dataset(copy):
     faults = contents(copy)
     assert f"{TRAIN}, pair {first_pair(copy)}: its image_a is not in the dataset" in faults["pairs"]
     assert all(gone in fault for fault in faults["pairs"])
-    assert set(faults) == {"pairs", "row counts"}
+    assert all("an image of it is not in the dataset" in fault for fault in faults["tracks"])
+    assert set(faults) == {"pairs", "tracks", "row counts"}
 
 
 @pytest.mark.parametrize(
@@ -335,7 +338,7 @@ def test_the_command_says_what_it_found_and_fails(copy, capsys):
     quick = parser.parse_args(["shard", "verify", "--dataset", str(copy), "--quick"])
     assert quick.run(quick) == 1
     text = capsys.readouterr().out
-    assert "checksums: 39 files, 1 faults\n  ATTRIBUTION.html: is missing\n" in text
+    assert "checksums: 51 files, 1 faults\n  ATTRIBUTION.html: is missing\n" in text
     assert "images: 24 images (not decoded), ok" in text
     assert text.endswith("has 1 faults\n")
 
@@ -345,7 +348,11 @@ def test_croissant_and_card_agree_on_the_counts(published):
     counts = {
         s["@id"]: [part["value"] for part in s["annotation"]] for s in described["recordSet"] if "annotation" in s
     }
-    assert counts == {"pairs": [18, 12, 6], "images": [12, 8, 4]}
+    tracks, linked = (
+        [pq.read_metadata(published / f"{table}-{split}-00000-of-00001.parquet").num_rows for split in SPLITS]
+        for table in ("tracks", "linked")
+    )
+    assert counts == {"pairs": [18, 12, 6], "images": [12, 8, 4], "tracks": tracks, "linked": linked}
 
 
 CARDS = {

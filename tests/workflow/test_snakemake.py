@@ -109,6 +109,7 @@ TABLES = (
     "statistics",
     "split_sizes",
     "funnel_by_source",
+    "tracks",
     "segmentation",
     "segmentation_truth",
     "correspondences_truth",
