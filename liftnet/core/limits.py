@@ -30,6 +30,7 @@ CARD_BYTES = 2_000_000  # of the card of a dataset, as far as its block of YAML 
 # Lists and tables
 LIST_ROWS = 2_000_000  # of a list of images; the largest catalogues have a million with sculpture
 LIST_CHARACTERS = 1_000_000_000  # of a list, all cells together
+LOST_FILES = 20_000  # of a list, that are looked for by the other spellings of their paths
 CELL_CHARACTERS = 20_000  # of a cell of a list; an address has 2,000 at most, a credit line 500
 CSV_LINE_CHARACTERS = 1_000_000
 CSV_LINES_OF_A_RECORD = 1_000  # a cell in quotes may go over several

@@ -50,7 +50,11 @@ def spelt(path: object) -> str:
 
 def name(text: str | None) -> str | None:
     """One spelling of a name: single spaces, composed letters (macOS stores ä as a and two dots)."""
-    return unicodedata.normalize("NFC", " ".join(printable(text or "").split())) or None
+    if not text:
+        return None
+    if text.isascii():  # millions of cells are: nothing to compose, no byte that is no UTF-8
+        return " ".join(text.split()) or None
+    return unicodedata.normalize("NFC", " ".join(printable(text).split())) or None
 
 
 def one_line(text: object) -> str:

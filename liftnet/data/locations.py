@@ -8,7 +8,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -23,6 +24,8 @@ _HOST = re.compile(
 )
 _BENT_SCHEME = re.compile(r"\W*(?:https?|htp|htt)s?\s*[:;]?\s*/", re.I)
 _AROUND = " '\"<>\xa0\u200b\u200e\u200f\u202a\u202c\ufeff"  # of what is pasted; U+202A is put there by Windows
+_FOLDERS = 10_000  # whose real paths are remembered
+_PLAIN = re.compile(r"[A-Za-z0-9_./,()+=-]*")  # has one reading
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -65,7 +68,9 @@ class Location:
         }
 
 
-def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tuple[str, str] | None]:
+def place(
+    asked: str, folder: Path, strict: bool = False, literal: bool = False
+) -> tuple[Location, tuple[str, str] | None]:
     """A URL or path of a list, and what is wrong with it.
 
     A path that does not exist as it is written is read as people paste it (`file://`, `~`, `%20`, backslashes), where
@@ -75,9 +80,10 @@ def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tup
         asked: As the list says it.
         folder: What a relative path is relative to.
         strict: Refuse URLs and paths that lead out of `folder`.
+        literal: Read a path as it is written, there or not.
     """
-    path = PurePosixPath(asked)
     if strict:
+        path = PurePosixPath(asked)
         if path.is_absolute() or ".." in path.parts or SCHEME.match(asked) or "\\" in asked:
             problem = "the path must be relative and stay below the museum's folder"
             return Location(asked), ("path_refused", problem)
@@ -85,8 +91,16 @@ def place(asked: str, folder: Path, strict: bool = False) -> tuple[Location, tup
         return Location(asked), None
     if "\0" in asked:
         return Location(asked), ("bad_row", "the path has a NUL character")
-    readings = [] if strict else [folder / reading for reading in _readings(asked)]
-    return Location(asked, next(filter(_is_there, readings), folder / asked)), None
+    plain = folder / asked
+    if strict or literal or _is_there(plain):
+        return Location(asked, plain), None
+    readings = (folder / reading for reading in _readings(asked)[1:])
+    return Location(asked, next(filter(_is_there, readings), plain)), None
+
+
+def has_readings(asked: str) -> bool:
+    """Whether a path may mean something else than it says: it has other letters than plain ones."""
+    return _PLAIN.fullmatch(asked) is None
 
 
 @dataclass(frozen=True)
@@ -98,11 +112,17 @@ class Within:
     """
 
     folders: tuple[Path, ...]
+    _real: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # of the folders of files
 
     @classmethod
     def of(cls, *folders: Path) -> Within:
         """These folders, whatever links lead to them."""
         return cls(tuple(Path(os.path.realpath(folder.expanduser())) for folder in folders))
+
+    @cached_property
+    def _tops(self) -> list[tuple[Path, str]]:
+        """The folders, each with what the paths of its files begin with."""
+        return [(folder, f"{str(folder).rstrip('/')}/") for folder in self.folders]
 
     def placed(self, place: Location) -> tuple[Location, tuple[str, str] | None]:
         """A location with the folder that it must lie in, and why a local file is not read, if so.
@@ -111,15 +131,27 @@ class Within:
         """
         if place.path is None:
             return place, None
-        real = Path(os.path.realpath(place.path))
-        below = next((folder for folder in self.folders if real.is_relative_to(folder)), None)
-        if below is not None:
-            return replace(place, below=below), None
+        real = self._real_path(str(place.path))
+        for folder, top in self._tops:
+            if real.startswith(top) or real == top[:-1]:
+                return Location(place.given, place.path, folder), None
         reason = (
             "the file lies outside the folder of its list; if you trust the list, allow the file's folder with "
             "collect.permissions.allow_folder (--permissions.allow-folder)"
         )
         return place, ("path_refused", reason + _no_path(place.given))
+
+    def _real_path(self, path: str) -> str:
+        """As `os.path.realpath`, which asks for every folder on the way; most files of a list lie in a few."""
+        folder, _, file = path.rpartition("/")
+        if file in ("", ".", "..") or not folder or os.path.islink(path):
+            return os.path.realpath(path)
+        real = self._real.get(folder)
+        if real is None:
+            if len(self._real) >= _FOLDERS:  # as many as a list has rows, of one that wants it so
+                self._real.clear()
+            real = self._real[folder] = os.path.realpath(folder)
+        return f"{real.rstrip('/')}/{file}"
 
 
 def is_address(asked: str) -> bool:
@@ -133,7 +165,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _readings(asked: str) -> list[str]:
-    """What a path may mean besides what it says."""
+    """What a path may mean, first what it says."""
     plain = _unquoted(asked[7:]) if asked.lower().startswith("file://") else asked
     plain = plain.removeprefix("localhost") if asked.lower().startswith("file://localhost/") else plain
     home = os.path.expanduser(plain) if plain.startswith("~") else plain

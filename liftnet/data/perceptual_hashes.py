@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from liftnet.core.errors import LiftnetError
 from liftnet.core.parallel import map_threads
 
 ROWS, COLUMNS = 64, 4096  # of a tile of distances: 2 MB, which stays in a core's cache
@@ -25,6 +27,7 @@ SYMMETRIES = (  # of a square
     Image.Transpose.TRANSVERSE,
 )
 
+_HASH = re.compile("[0-9a-fA-F]{1,16}")
 Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
 
@@ -71,7 +74,14 @@ class NearPairs:
 
 
 def as_bits(hashes: Sequence[Sequence[str]]) -> Hashes:
-    """Hashes in hex, V variants for each of N images, as (N, V) uint64."""
+    """Hashes in hex, V variants for each of N images, as (N, V) uint64.
+
+    Raises:
+        LiftnetError: One is no hash.
+    """
+    odd = next((text for image in hashes for text in image if not _HASH.fullmatch(text)), None)
+    if odd is not None:
+        raise LiftnetError(repr(odd), "stands where the hash of a picture belongs", "Make the table anew")
     bits = np.array([[int(text, 16) for text in image] for image in hashes], np.uint64)
     return bits if len(hashes) else bits.reshape(0, 1)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from liftnet.core.files import atomic_path, read_json, write_text
+from liftnet.core.errors import LiftnetError
+from liftnet.core.files import atomic_path, write_text
 from liftnet.core.opening import read_text
-from liftnet.core.stored_arrays import read_arrays
 from liftnet.core.tables import markdown_table
 from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
+from liftnet.data.predictions import listed_predictions, read_prediction
 from liftnet.experiments.criteria import DepthResults, criteria_table, find_depth, find_drkfs, read_table_of
 from liftnet.experiments.depth.tables import read_scores
 from liftnet.experiments.plan import DepthPlan, DrkfsPlan, read_plan
@@ -117,15 +118,22 @@ def draw_result(results: Path, out: Path) -> None:
     Args:
         results: Folder of the results.
         out: JPEG to write.
+
+    Raises:
+        LiftnetError: There are no predictions, or one cannot be read.
     """
     from matplotlib.figure import Figure
 
-    rows = read_json(results / "predictions" / "index.json")
-    chosen = list({row["work_id"]: row for row in reversed(rows)}.values())[-ROWS:]
+    rows = listed_predictions(results)
+    chosen = list({row.get("work_id"): row for row in reversed(rows)}.values())[-ROWS:]
     figure = Figure(figsize=(2.2 * len(TITLES), 2.2 * ROWS + 0.3), layout="constrained")
     axes = figure.subplots(ROWS, len(TITLES))
     for line, row in zip(axes, reversed(chosen), strict=True):
-        arrays = read_arrays(results / "predictions" / row["npz"])
+        arrays = read_prediction(results, row["npz"])
+        if "truth" not in arrays:
+            raise LiftnetError(
+                results / "predictions" / str(row["npz"]), "has no true depth", "Evaluate with --museum"
+            )
         rgb, depth, mask, truth = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool), arrays["truth"]
         surface = with_scale(depth, mask)
         coloured = [depth_colours(depth, mask), depth_colours(truth, mask & np.isfinite(truth))]

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.errors import BadImageError
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
-from liftnet.core.stored_arrays import read_arrays
 from liftnet.core.types import BoolArray, UInt8Array
 from liftnet.data.codes import words_of
 from liftnet.data.drawing import STEEPEST, data_uri, depth_colours, enlarged, new_view, resampled, shrunk, with_scale
 from liftnet.data.masks import read_mask
+from liftnet.data.predictions import read_prediction
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.report.results import Photograph, RunResults, ordered, photograph_of, photograph_pixels
 from liftnet.report.settings import ReportSettings
@@ -274,7 +272,7 @@ def depth_figures(run: RunResults, settings: ReportSettings, seed: int) -> list[
 
 
 def _depth_figure(run: RunResults, row: Mapping[Any, Any], with_surface: bool) -> DepthFigure:
-    arrays = _prediction(run.root / "predictions" / str(row["npz"]))
+    arrays = read_prediction(run.root, row["npz"])
     rgb, depth, mask = arrays["rgb"], arrays["depth"], arrays["mask"].astype(bool)
     errors = _errors(row.get("metrics"))
     rgb = _photograph(run, str(row["image_id"]), arrays.get("box"), rgb)
@@ -326,16 +324,6 @@ def _labelled(label: str, errors: Mapping[str, float] | None) -> str:
 
 def _coloured(depth: FloatArray, mask: BoolArray) -> str:
     return data_uri(depth_colours(*resampled(depth, mask, DEPTH_PX)))
-
-
-def _prediction(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        arrays = read_arrays(path)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise LiftnetError(path, f"is not a readable prediction ({error})", "Run `depth evaluate` again") from error
-    if not {"rgb", "depth", "mask"} <= set(arrays):
-        raise LiftnetError(path, "lacks rgb, depth or mask", "Run `depth evaluate` again")
-    return arrays
 
 
 def mesh(rgb: UInt8Array, depth: FloatArray, mask: BoolArray, side: int = MESH_SIDE) -> dict[str, Any]:

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.core.files import read_json
 from liftnet.core.ids import stable_seed
 from liftnet.data.codes import NOT_STATED, SPLITS
 from liftnet.data.dataset import open_shard, shard_paths
 from liftnet.data.pictures import read_image
+from liftnet.data.predictions import listed_predictions
 from liftnet.data.schemas import MANIFEST, MASKS, PAIRS, TRIED, open_table, read_table
 
 PAIR_COLUMNS = [
@@ -66,11 +66,7 @@ class RunResults:
     @cached_property
     def predictions(self) -> list[dict[str, Any]]:
         """Rows of predictions/index.json: image_id, npz, work_id, split, truth, metrics; empty without predictions."""
-        index = self.root / "predictions" / "index.json"
-        rows = read_json(index) if index.exists() else []
-        if not isinstance(rows, list) or not all(isinstance(r, dict) and {"image_id", "npz"} <= set(r) for r in rows):
-            raise LiftnetError(index, "is not a list of predictions", "Run `depth evaluate` again")
-        return rows
+        return listed_predictions(self.root) if (self.root / "predictions" / "index.json").exists() else []
 
     @cached_property
     def tried(self) -> pd.DataFrame | None:

@@ -122,3 +122,32 @@ def test_a_picture_that_hangs_the_decoder_costs_its_row_alone(stranger, tmp_path
     found = read_table(tmp_path / "out" / "manifest.parquet", MANIFEST).to_pylist()
     assert [row["status"] for row in found] == ["too_slow", "ok", "ok"]
     assert "the limit is decode_s" in found[0]["reason"]
+
+
+def test_only_so_many_lost_files_are_looked_for_by_other_spellings(stranger, monkeypatch):
+    """Each of two million could be looked for eight times."""
+    monkeypatch.setattr("liftnet.collect.sources.records.LOST_FILES", 3)
+    looked = []
+    monkeypatch.setattr("liftnet.data.locations._is_there", lambda path: looked.append(path))
+    rows = [["A", f"W{number}", f"lost%20{number}\\.jpg", "", "", ""] for number in range(50)]
+    read = read_csv(write(stranger, rows)).rows
+    assert len({str(path) for path in looked}) <= 3 * 8
+    assert [row.image.path for row in read] == [stranger / row[2] for row in rows]
+
+
+def test_links_are_followed_wherever_they_stand_in_a_path(stranger, tmp_path):
+    """The folders of files are asked for once; a link among the files, or to a folder, is found all the same."""
+    (stranger / "photos" / "out.jpg").symlink_to(tmp_path / "private" / "passport.jpg")
+    (stranger / "photos" / "in.jpg").symlink_to(stranger / "photos" / "2.jpg")
+    paths = [
+        "photos/2.jpg",
+        "photos/in.jpg",
+        "photos/out.jpg",
+        "deep/key",
+        "photos/..",
+        "photos/../..",
+        "photos/3.jpg",
+    ]
+    rows = read_csv(write(stranger, [["A", "W", path, "", "", ""] for path in paths])).rows
+    assert [row.problem is None for row in rows] == [True, True, False, False, True, False, True]
+    assert rows[0].image.below == stranger.resolve()

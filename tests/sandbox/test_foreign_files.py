@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hostile
 import pytest
+from command_lines import NOT_RUN, hostile_lines, leaves
 
 import liftnet
 
@@ -51,7 +52,7 @@ def commands(box, out):
     for name, words in read.items():
         line = [str(box / word) if word.startswith(places) else word for word in words.split()]
         lines[name] = line if name in ("a dataset", "meshes") else [*line, "--out", str(out / name)]
-    return lines
+    return lines | hostile_lines(box, out)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,12 @@ def watched(tmp_path_factory):
     hostile.models(box / "models")
     hostile.dataset(box / "dataset")
     hostile.annotations(box)
+    hostile.run(box / "out" / "run")
+    hostile.shape_set(box / "out" / "shapes")
+    hostile.classes(box / "classes")
+    hostile.recordings(box / "recordings")
+    hostile.study(box / "study")
+    hostile.dumps(box / "dumps")
     for name in ("programs", "here/.venv-blender/bin", "home"):
         (box / name).mkdir(parents=True)
     for folder in ("programs", "here/.venv-blender/bin", "here"):
@@ -102,6 +109,15 @@ def files_of(box):
     return {str(path.relative_to(box)) for path in box.rglob("*")}
 
 
+def test_every_command_is_run_or_says_why_not(watched):
+    """The commands are those of the command line itself: a new one fails here until it is run."""
+    results, _, _, _ = watched
+    every = leaves()
+    run = {leaf for leaf in every for one in results.values() if one["command"][: len(leaf.split())] == leaf.split()}
+    assert every - run == set(NOT_RUN)
+    assert "collect fetch" in run
+
+
 def test_no_command_starts_a_program_reaches_an_address_or_writes_elsewhere(watched):
     results, _, _, _ = watched
     assert {name: result["seen"] for name, result in results.items() if result["seen"]} == {}
@@ -133,7 +149,8 @@ def test_nothing_lies_elsewhere_afterwards_and_no_program_has_run(watched):
 def test_nothing_that_is_no_picture_is_stored_as_one(watched):
     """Neither a private file that a list names, nor a drawing that is called photo.jpg."""
     _, _, box, _ = watched
-    stored = [path for path in (box / "out").rglob("images/*") if path.is_file()]
+    folders = [folder for folder in (box / "out").iterdir() if not folder.name.startswith("run")]
+    stored = [path for folder in folders for path in folder.rglob("images/*") if path.is_file()]
     assert stored
     assert all(path.read_bytes()[:4] in (b"\xff\xd8\xff\xe0", b"\x89PNG") for path in stored)
 

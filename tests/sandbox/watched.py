@@ -18,6 +18,7 @@ PROGRAMS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.sys
 ADDRESSES = {f"socket.{name}" for name in ("connect", "getaddrinfo", "gethostbyname", "sendto")}
 CHANGES = {f"os.{name}" for name in ("rename", "remove", "mkdir", "rmdir", "symlink", "link", "truncate", "chmod")}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+DECODER = "watched_decoder:answer"
 OURS = ("/dev/null", "/dev/tty", "/proc/self/")
 
 
@@ -27,6 +28,8 @@ class Watch:
         self.seen = []
 
     def __call__(self, event, arguments):
+        if event == "subprocess.Popen" and is_decoder(arguments[1]):
+            return
         if event in PROGRAMS:
             self.seen.append(f"{event} {arguments[0]}")
         elif event in ADDRESSES:
@@ -43,7 +46,10 @@ class Watch:
         """What is changed: of a link the new name, of a renaming both."""
         if event in ("os.symlink", "os.link"):
             return arguments[1:2]
-        return arguments[:2] if event == "os.rename" else arguments[:1]
+        if event == "os.rename":
+            return arguments[:2]
+        folder = arguments[-1] if event in ("os.remove", "os.rmdir", "os.mkdir") else -1
+        return [os.path.join(f"/proc/self/fd/{folder}", os.fsdecode(arguments[0]))] if folder >= 0 else arguments[:1]
 
     def is_outside(self, path):
         if isinstance(path, int) or path is None:
@@ -51,6 +57,13 @@ class Watch:
         real = os.path.realpath(os.path.abspath(os.fsdecode(path)))
         inside = any(real == folder or real.startswith(folder + os.sep) for folder in self.allowed)
         return not inside and not real.startswith(OURS)
+
+
+def is_decoder(words):
+    """Whether a program is a decoder of ours, which is watched as this process is."""
+    from liftnet.core.killable import CHILD
+
+    return list(words[:4]) == [sys.executable, "-P", "-c", CHILD] and words[5] == DECODER
 
 
 def read_meshes(folder):
@@ -66,10 +79,13 @@ def read_meshes(folder):
 
 
 def main(commands, watched, *allowed):
+    import matplotlib.font_manager  # noqa: F401
     import torch  # noqa: F401  # what libraries do when they are loaded is theirs
 
     import liftnet.__main__
+    from liftnet.collect import decoding
 
+    decoding.TARGET = DECODER
     watch = Watch(allowed)
     sys.addaudithook(watch)
     results = []

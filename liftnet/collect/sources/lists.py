@@ -202,13 +202,14 @@ def _bounded(path: Path, given: Iterable[dict[str, str]]) -> list[dict[str, str]
     rows: list[dict[str, str]] = []
     characters = 0
     for row in given:
-        long = next((column for column, cell in row.items() if len(cell) > CELL_CHARACTERS), None)
-        if long is not None:
+        size = sum(map(len, row.values()))
+        if size > CELL_CHARACTERS and any(len(cell) > CELL_CHARACTERS for cell in row.values()):
+            long = next(column for column, cell in row.items() if len(cell) > CELL_CHARACTERS)
             reason = f"its cell {long} has {len(row[long]):,} characters, more than {CELL_CHARACTERS:,}"
             row = {column: cell for column, cell in row.items() if len(cell) <= CELL_CHARACTERS}
             row |= {"problem": "bad_row", "problem_reason": reason}
         rows.append(row)
-        characters += sum(map(len, row.values()))
+        characters += size
         if len(rows) > LIST_ROWS or characters > LIST_CHARACTERS:
             reason = f"has more than {LIST_ROWS:,} rows, or {LIST_CHARACTERS:,} characters in all"
             raise LiftnetError(path, reason, "Divide it into several lists")

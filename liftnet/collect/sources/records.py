@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from liftnet.core.limits import LOST_FILES
 from liftnet.core.log import get_logger
 from liftnet.core.text import name
 from liftnet.data.codes import OF_LISTS, ImageStatus
-from liftnet.data.locations import Location, Within, place
+from liftnet.data.locations import Location, Within, has_readings, place
 
 _WIKIDATA = re.compile(r"(?:https?://(?:www\.)?wikidata\.org/(?:wiki|entity)/)?(Q[1-9][0-9]*)/?")
 _YEAR = re.compile(r"(-?[0-9]{1,4})(?:-[0-9]{2}(?:-[0-9]{2})?)?")
@@ -43,7 +47,7 @@ TEXT = (
 NUMBERS = ("artist_died", "expected_bytes")
 COLUMNS = frozenset((*TEXT, *NUMBERS))
 _LONGEST_REASON = 500  # characters that a list may say of a row
-_AS_GIVEN = ("page_url", "license", "license_url", "attribution", "source_id", "credit", "work_rights")
+_AS_GIVEN = frozenset({"page_url", "license", "license_url", "attribution", "source_id", "credit", "work_rights"})
 LOG = get_logger("collect")
 
 
@@ -208,9 +212,10 @@ def rows_of(
         kind: Of the list; the source of rows that name none.
         allowed: Folders beside the list's own that its files may lie in; `/` allows all.
     """
-    within = Within.of(path.parent, *allowed)
-    odd: Counter[str] = Counter()
-    records = tuple(_record(row, folder, kind, odd, within) for row in rows)
+    reader = _Reader(folder, kind, Within.of(path.parent, *allowed))
+    with _without_collection():
+        records = tuple(map(reader.record, rows))
+    odd = reader.odd
     for column, count in sorted(odd.items()):
         what = "a Wikidata id" if column.endswith("wikidata") else "a whole number"
         LOG.warning("%s: %d cells of the column %s are not %s and are left empty", path, count, column, what)
@@ -226,32 +231,59 @@ def _problem_of_list(status: str, reason: str) -> tuple[str, str]:
     return ImageStatus.SET_ASIDE, f"{told}: {reason}" if reason else told
 
 
-def _record(row: Mapping[str, str], folder: Path, kind: str, odd: Counter[str], within: Within) -> SourceRecord:
-    strict = kind == "museum"
-    image, image_problem = place(row.get("url") or row.get("image") or "", folder, strict)
-    mask, mask_problem = place(row["mask"], folder, strict) if row.get("mask") else (None, None)
-    image, outside = within.placed(image)
-    image_problem = image_problem or outside
-    if mask is not None:
-        mask, outside = within.placed(mask)
-        mask_problem = mask_problem or outside
-    artist, work = name(row.get("artist")), name(row.get("work"))
-    if row.get("problem"):
-        image_problem = _problem_of_list(row["problem"], row.get("problem_reason") or "")
-    elif artist is None or work is None or not image.given:
-        missing = "artist" if artist is None else "work" if work is None else "url or image path"
-        image_problem = "bad_row", f"the row has no {missing}"
-    given: dict[str, Any] = {column: name(row.get(column)) for column in _AS_GIVEN}
-    checked: dict[str, Any] = {column: check(row.get(column)) for column, check in _CHECKED.items()}
-    odd.update(column for column, value in checked.items() if value is None and row.get(column))
-    return SourceRecord(
-        artist,
-        work,
-        image,
-        mask,
-        source=row.get("source") or kind,
-        problem=image_problem,
-        mask_problem=mask_problem,
-        **given,
-        **checked,
-    )
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for cycles: millions of rows have none, and each search walks through all that are there."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@dataclass
+class _Reader:
+    """What turns cells into rows, and counts what it met: cells that are none, files that are nowhere."""
+
+    folder: Path
+    kind: str
+    within: Within
+    odd: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+
+    def record(self, row: Mapping[str, str]) -> SourceRecord:
+        """The row of a list from its cells."""
+        image, image_problem = self._place(row.get("url") or row.get("image") or "")
+        mask, mask_problem = self._place(row["mask"]) if row.get("mask") else (None, None)
+        artist, work = name(row.get("artist")), name(row.get("work"))
+        if row.get("problem"):
+            image_problem = _problem_of_list(row["problem"], row.get("problem_reason") or "")
+        elif artist is None or work is None or not image.given:
+            missing = "artist" if artist is None else "work" if work is None else "url or image path"
+            image_problem = "bad_row", f"the row has no {missing}"
+        given: dict[str, Any] = {column: name(row[column]) for column in row if column in _AS_GIVEN}
+        checked: dict[str, Any] = {column: _CHECKED[column](row[column]) for column in row if column in _CHECKED}
+        if checked:
+            self.odd.update(column for column, value in checked.items() if value is None and row[column])
+        return SourceRecord(
+            artist,
+            work,
+            image,
+            mask,
+            source=row.get("source") or self.kind,
+            problem=image_problem,
+            mask_problem=mask_problem,
+            **given,
+            **checked,
+        )
+
+    def _place(self, asked: str) -> tuple[Location, tuple[str, str] | None]:
+        """Where a file is, and why it is not read, if so."""
+        literal = self.lost >= LOST_FILES or not has_readings(asked)
+        found, problem = place(asked, self.folder, self.kind == "museum", literal)
+        found, outside = self.within.placed(found)
+        if not literal and found.path is not None:
+            self.lost += not os.path.lexists(found.path)
+        return found, problem or outside
