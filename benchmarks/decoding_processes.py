@@ -23,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from liftnet.collect import decoding
+from liftnet.collect import decoding, decoding_process
 from liftnet.collect.fetch.fetch import fetch_jobs
 from liftnet.collect.fetch.plan import plan
 from liftnet.collect.settings import FetchSettings
@@ -76,7 +76,7 @@ def fetched(address: str, count: int, threads: int) -> tuple[float, float]:
 
 def in_threads(self: decoding.Decoders, about: dict[str, object], data: bytes, what: str) -> object:
     """`Decoders._ask` without a process."""
-    answered, rest = decoding.answer(about, data)
+    answered, rest = decoding_process.answer(about, data)
     return dict(answered), rest
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from liftnet.collect.normalise import Picture, normalise
+from liftnet.collect.normalise import Picture
 from liftnet.collect.settings import PictureSettings
 from liftnet.core.errors import BadImageError
-from liftnet.core.killable import Answer, DiedError, Killables, TookTooLongError
+from liftnet.core.killable import DiedError, Killables, TookTooLongError
 from liftnet.data.picture_formats import bad_image
 from liftnet.data.picture_metadata import Exif
-from liftnet.data.pictures import open_picture
 
-TARGET = "liftnet.collect.decoding:answer"
+TARGET = "liftnet.collect.decoding_process:answer"
 
 
 class Decoders:
@@ -66,19 +64,3 @@ class Decoders:
         if "fault" in answered:
             raise RuntimeError(answered["fault"])
         return dict(answered), rest
-
-
-def answer(about: Mapping[str, Any], data: bytes) -> Answer:
-    """What is asked of a process: a picture as it will be stored, its bytes only where they are others; or nothing."""
-    try:
-        if "limits" not in about:
-            open_picture(data, "", about["max_pixels"])
-            return {}, b""
-        picture = normalise(data, "", *about["limits"])
-    except BadImageError as error:
-        return {"status": error.status, "reason": error.reason, "remedy": error.remedy}, b""
-    except Exception as error:  # told to the job, whose log has it
-        return {"fault": f"{type(error).__name__}: {error}"}, b""
-    exif = {name: value for name, value in asdict(picture.exif).items() if name != "tags"}
-    told = {name: getattr(picture, name) for name in ("suffix", "mime", "size", "shown_size", "phashes")}
-    return told | {"exif": exif}, b"" if picture.data is data else picture.data

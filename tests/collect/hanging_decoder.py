@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from liftnet.collect import decoding
+from liftnet.collect import decoding_process as decoding
 
 
 def answer(about, data):

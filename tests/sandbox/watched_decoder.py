@@ -4,7 +4,7 @@ import sys
 
 from watched import Watch
 
-from liftnet.collect import decoding
+from liftnet.collect import decoding_process as decoding
 
 watch = Watch([])
 
