@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EPERM: ("no permission to write", "Change the folder's permissions or write somewhere else"),
     errno.EROFS: ("the file system is read-only", "Write somewhere else with `--config results=DIR`"),
     errno.ENOTDIR: ("a file stands where a folder is needed", "Remove the file or write somewhere else"),
+    errno.EMLINK: ("the file has a second name elsewhere (a hard link)", "Put a copy of the file in its place"),
     errno.ELOOP: ("a link stands where a file of our own is needed", "Remove the link"),
     errno.EEXIST: ("a file stands where a folder is needed", "Remove the file or write somewhere else"),
 }

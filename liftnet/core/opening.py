@@ -51,12 +51,24 @@ def _check_mode(path: str, mode: int) -> None:
 
 
 def no_links(path: str | os.PathLike[str], flags: int) -> int:
-    """An `opener` of `open` for files of a run that are changed where they lie: a link to another file is an error.
+    """An `opener` of `open` for files of a run that are changed where they lie: one that is another file is an error.
 
     Raises:
-        OSError: It is a link, or cannot be opened.
+        OSError: It is a link, has a second name elsewhere (a hard link), is a pipe or a device, or cannot be opened.
     """
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    # emptied only when it is known to be ours
+    descriptor = os.open(path, flags & ~os.O_TRUNC | _PLAIN, 0o644)
+    try:
+        state = os.fstat(descriptor)
+        _check_mode(os.fspath(path), state.st_mode)
+        if state.st_nlink > 1:
+            raise OSError(errno.EMLINK, "it has a second name elsewhere (a hard link)", os.fspath(path))
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def open_file(path: str | os.PathLike[str]) -> BufferedReader:

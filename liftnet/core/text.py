@@ -6,6 +6,7 @@ One function for each target: none of what it escapes means anything there, and 
 from __future__ import annotations
 
 import html
+import json
 import re
 import unicodedata
 
@@ -14,17 +15,19 @@ _UNSEEN = {
     **{ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"},
     # separators of lines, and what turns the direction of writing
     **{code: f"\\u{code:04x}" for code in (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))},
-    0xFEFF: "\\ufeff",
+    # what is nowhere seen at all: letters without width, and a second alphabet that only programs read
+    **{code: f"\\u{code:04x}" for code in (0x200B, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF)},
+    **{code: f"\\U{code:08x}" for code in range(0xE0000, 0xE0080)},
 }
 _UNSEEN_BUT_LINES = {code: text for code, text in _UNSEEN.items() if code not in (0x09, 0x0A)}
-_JSON = {code: f"\\u{code:04x}" for code in (*_UNSEEN_BUT_LINES, *map(ord, "<>"))}
+_JSON = {code: json.dumps(chr(code))[1:-1] for code in _UNSEEN_BUT_LINES} | {ord("<"): "\\u003c", ord(">"): "\\u003e"}
 _MARKDOWN = re.compile(r"[\\`*|~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=[(\[:])")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {c: f"\\{c}" for c in "&%$#_{}"}
 _BYTE = re.compile("[\udc80-\udcff]")  # that is no UTF-8, as Python holds it in names of files
-_FORMULA = re.compile(r"[=+\-@\t\r\n]")
-_NUMBER = re.compile(r"[+-]?[\d.,\s]*(?:[eE][+-]?\d+)?\s*%?")
+_FORMULA = re.compile(r"[\s\x00\u200b\ufeff]*+[=+\-@＝＋－＠]|[\t\r\n]")
+_NUMBER = re.compile(r"[+-]?[\d.,\s]*+(?:[eE][+-]?\d++)?\s*+%?")  # possessive: a cell of spaces would take seconds
 
 
 class Lines(str):

@@ -24,9 +24,10 @@ _KEPT = """
 _NAMES = frozenset(_KEPT.split())
 _LONGEST = 200  # characters of a value that is kept
 _LOCAL = re.compile(r"file:|~|/(?!/)|\\\\|[A-Za-z]:[/\\]")
-_PARTS = re.compile(r"([A-Za-z][\w+.-]*:)?(//(?:[^/?#]*@)?([^/?#]*))?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
-_TOKEN = re.compile(r"(?i)eyJ[\w-]+\.|[0-9a-f]{32,}|[\w+/=-]{48,}")  # a JWT, a digest, 48 letters without a word's end
-_ADDRESS = r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s()<>\"',]+"
+_PARTS = re.compile(r"([A-Za-z][\w+.-]*:)?((?://|\\\\)(?:[^/\\?#]*@)?([^/\\?#]*))?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
+_TOKEN = re.compile(r"(?i)eyJ[\w-]+\.|\bbearer\b|[0-9a-f]{32,}|[\w+/=-]{48,}")  # a JWT, a digest, one long word
+_IN_PATH = re.compile(r"eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?")  # a JWT; a digest in a path is the name of a picture
+_ADDRESS = r"(?:[A-Za-z][A-Za-z0-9+.-]{0,20}:)?(?://|\\\\)[^\s()<>\"',]+"
 _PATH = r"(?:~|[A-Za-z]:\\|/)[^\s()<>\"',:;]*[/\\][^\s()<>\"',:;/\\]+"
 _IN_TEXT = re.compile(rf"(?<![\w/.:])(?:{_ADDRESS}|{_PATH})")
 
@@ -43,10 +44,11 @@ def public_address(address: str) -> str:
     if _LOCAL.match(address):
         return re.split(r"[/\\]", address)[-1]
     parts = _PARTS.fullmatch(address)
-    if parts is None or not any(sign in address for sign in "?#;@"):
+    if parts is None or not (any(sign in address for sign in "?#;@") or _IN_PATH.search(address)):
         return address
     scheme, authority, host, path, query, _ = parts.groups()
     where = f"//{host}" if authority else ""
+    path = _IN_PATH.sub(MASKED, path)
     path = re.sub(r";([^=;/]*)=?[^;/]*", rf";\1={MASKED}", path)
     return f"{scheme or ''}{where}{path}{_query(query or '')}"
 

@@ -333,6 +333,8 @@ def test_a_host_may_be_allowed_with_one_port_only(httpserver):
         ("3fff::1", False),
         ("5f00::1", False),
         ("fe80::1%eth0", False),
+        ("168.63.129.16", False),
+        ("2001:20::1", False),
     ],
 )
 def test_public_addresses(address, public):

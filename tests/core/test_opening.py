@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -131,6 +132,28 @@ def test_links_of_a_results_folder_are_not_written_through(precious, tmp_path):
         print("a line")
     write_text(run / "downloads" / "page.html", "a page")
     assert not (run / "downloads" / "page.html").is_symlink()
+
+
+def test_hard_links_and_pipes_of_a_results_folder_are_not_written_to(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "kept").write_text("precious")
+    for name in ("journal.jsonl", "other.lock"):
+        os.link(tmp_path / "home" / "kept", tmp_path / name)
+    with pytest.raises(LiftnetError, match="second name elsewhere"):
+        append_entry(tmp_path / "journal.jsonl", {"a": 1})
+    with pytest.raises(LiftnetError, match="second name elsewhere"), Journal(tmp_path / "other.jsonl"):
+        pass
+    assert (tmp_path / "home" / "kept").read_text() == "precious"
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (said,) = refused(lambda path: append_entry(path, {"a": 1}), tmp_path / "pipe.jsonl")
+    assert "cannot be written" in said
+
+
+def test_a_socket_is_no_file(tmp_path):
+    with socket.socket(socket.AF_UNIX) as held:
+        held.bind(str(tmp_path / "a.csv"))
+        (said,) = refused(read_csv, tmp_path / "a.csv")
+    assert "cannot be read" in said
 
 
 def test_links_of_a_results_folder_are_not_emptied(precious, tmp_path):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -32,6 +33,10 @@ HOSTILE = [
     "@SUM(1)",
     "-2+3",
     "\t=1",
+    " =1+1",
+    "\u200b\ufeff=1",
+    "\uff1d1+1",
+    "safe\U000e0041\U000e0042\u2060\u200b",
     "\udcff\udc80",
     "\0",
 ]
@@ -107,9 +112,17 @@ def test_no_cell_is_a_formula_and_every_cell_comes_back(text):
     written = for_csv(text)
     assert from_csv(written) == text
     assert written == text or not written.startswith(("=", "+", "-", "@", "\t", "\r"))
+    bare = re.sub(r"[\s\x00\u200b\ufeff]", "", written)
+    assert not bare.startswith(("=", "@", "\uff1d")), "what a spreadsheet strips off makes it a formula"
     table = csv_text(pd.DataFrame({"a": ["x"], "b": [printable(text)]})).split("\n", 1)[1]
     assert next(csv.reader(io.StringIO(table, newline="")))[1] == printable(written)
     assert for_csv(-3) == -3
+
+
+def test_a_cell_of_spaces_is_looked_through_once():
+    """In the square of its length it would take an hour."""
+    for cell in ("-" + " " * 1_000_000 + "x", "+" + "1." * 500_000 + "x", " " * 1_000_000 + "=1"):
+        assert for_csv(cell) == "'" + cell
 
 
 @pytest.mark.parametrize("text", HOSTILE[:-2])

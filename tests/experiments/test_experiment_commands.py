@@ -68,7 +68,7 @@ def test_the_result_picture_shows_held_out_predictions(tmp_path):
         mask[8:24, 8:24] = True
         rgb = rng.integers(0, 256, (32, 32, 3), np.uint8)
         np.savez(folder / f"{k}.npz", rgb=rgb, depth=depth, mask=mask, truth=np.where(mask, depth, np.nan))
-        rows.append({"work_id": f"w{k % 3}", "npz": f"{k}.npz"})
+        rows.append({"image_id": f"i{k}", "work_id": f"w{k % 3}", "npz": f"{k}.npz"})
     (folder / "index.json").write_text(json.dumps(rows))
     out = tmp_path / "result.jpg"
     assert main(["experiments", "picture", str(tmp_path), "--out", str(out)]) == 0

@@ -16,6 +16,7 @@ _PRIVATE_4 = tuple(
             "10.0.0.0/8",
             "100.64.0.0/10",  # between a provider and its customers
             "127.0.0.0/8",
+            "168.63.129.16/32",  # what Azure's machines ask about themselves
             "169.254.0.0/16",  # link-local, and the metadata services of clouds
             "172.16.0.0/12",
             "192.0.0.0/24",  # protocol assignments
