@@ -79,6 +79,21 @@ def csv_list(share: float) -> bytes:
     return b"artist,work,url\n" + b"A,W,u\n" * int(share * limits.LIST_ROWS)
 
 
+def lost_list(share: float) -> bytes:
+    """As many rows as may be, whose paths may each mean eight things and are nowhere."""
+    return b"artist,work,image\n" + "A,W,~x%20y\\\u00e9 \n".encode() * int(share * limits.LIST_ROWS)
+
+
+def footer(share: float) -> bytes:
+    """A Parquet file of as many columns of row groups as may be."""
+    table = pa.table({f"c{number}": ["x"] for number in range(1000)})
+    written = io.BytesIO()
+    with pq.ParquetWriter(written, table.schema) as writer:
+        for _ in range(max(1, int(share * limits.GROUPS_AND_COLUMNS / 1000))):
+            writer.write_table(table)
+    return written.getvalue()
+
+
 def repeated(value: str | bytes, rows: int) -> pa.Array:
     """A column that names one value over and over."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value]))
@@ -136,11 +151,13 @@ CASES: dict[str, tuple[str, Callable[[float], bytes], str]] = {
     "png16": ("image: PNG, RGBA of 16 bits", lambda share: png(share, 16, 6, 4), "x.png"),
     "chunks": ("image: PNG of 100,000 chunks", many_chunks, "x.png"),
     "csv": ("list: CSV of 2,000,000 rows", csv_list, "x.csv"),
+    "lost": ("list: CSV of 2,000,000 rows, files nowhere", lost_list, "x.csv"),
     "parquet": ("list: Parquet, 1,000 million characters", parquet_list, "x.parquet"),
     "mesh": ("mesh: PLY of 10,000,000 triangles", mesh, "x.ply"),
     "config": ("model: config.json of 32 MB", document, "config.json"),
     "absurd": ("model: a network of 900 million weights, the file has none", lambda share: b"", "model.safetensors"),
     "group": ("dataset: a row group of 2 GB of zeros", group_of_zeros, "x.parquet"),
+    "footer": ("dataset: Parquet, 100 row groups of 1,000 columns", footer, "x.parquet"),
     "card": ("dataset: a card of 200 kB of YAML", card, "README.md"),
     "html": ("catalogue: 100 kB of HTML", lambda share: b"<p>" * int(share * 33_000), "x.html"),
 }
@@ -153,7 +170,7 @@ def reader(name: str, path: Path) -> Callable[[], object]:
 
         normalise(jpeg(100), "x", 1600, 64, MAX_PIXELS)
         return lambda: normalise(path.read_bytes(), path, 1600, 64, MAX_PIXELS)
-    if name in ("csv", "parquet"):
+    if name in ("csv", "lost", "parquet"):
         from liftnet.collect.sources.lists import read_list
 
         return lambda: read_list(path)
@@ -165,6 +182,10 @@ def reader(name: str, path: Path) -> Callable[[], object]:
         from liftnet.models.liftnet import load_model
 
         return lambda: load_model(path.parent)
+    if name == "footer":
+        from liftnet.data.parquet_limits import check_parquet
+
+        return lambda: check_parquet(path)
     if name == "group":
         from liftnet.data.parquet_limits import open_parquet
 

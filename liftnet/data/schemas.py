@@ -41,6 +41,7 @@ REQUESTS = _schema(
     ("below", pa.binary()),  # the folder that it must lie in
     ("version", pa.string()),  # changes when a local file changes
     ("expected_bytes", pa.int64()),
+    version="2",
 )
 
 FETCHED = _schema(
@@ -100,6 +101,7 @@ WANTED = _schema(
     ("work_wikidata", pa.string()),
     ("work_rights", pa.string()),
     ("expected_bytes", pa.int64()),
+    version="2",
 )
 
 MANIFEST = _schema(
