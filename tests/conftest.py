@@ -9,13 +9,39 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from io import BytesIO
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 from pillow_heif import register_heif_opener
 
+from liftnet.core.killable import Killables
+
 register_heif_opener()
+
+
+class LastingDecoders(Killables):
+    """Processes that decode, kept from test to test: hundreds fetch a few pictures, and each start takes a while."""
+
+    made = {}
+
+    @classmethod
+    def of(cls, *given):
+        if given not in cls.made:
+            cls.made[given] = cls(*given)
+        return cls.made[given]
+
+    def close(self):
+        """Not yet."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _decoders_last():
+    with patch("liftnet.collect.decoding.Killables", LastingDecoders.of):
+        yield
+    for processes in LastingDecoders.made.values():
+        Killables.close(processes)
 
 
 @pytest.fixture(scope="session", autouse=True)
