@@ -80,6 +80,11 @@ def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     return open(path, "rb", opener=only_files)
 
 
+def at_most(file: BufferedReader, most: int) -> bytes:
+    """The bytes of an open file, one more than `most` where there are more; memory is taken for what is there."""
+    return file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+
+
 def read_bytes(path: str | os.PathLike[str], most: int = FILE_BYTES) -> bytes:
     """The bytes of a file, no more than `most`.
 
@@ -87,7 +92,7 @@ def read_bytes(path: str | os.PathLike[str], most: int = FILE_BYTES) -> bytes:
         OSError: It is no regular file, cannot be read, or is longer (EFBIG).
     """
     with open_file(path) as file:
-        data = file.read(most + 1)
+        data = at_most(file, most)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", os.fspath(path))
     return data

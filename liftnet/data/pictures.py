@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 from liftnet.core.errors import BadImageError
 from liftnet.core.files import write_bytes
 from liftnet.core.limits import PICTURE_BYTES
-from liftnet.core.opening import only_files
+from liftnet.core.opening import at_most, only_files
 from liftnet.core.types import UInt8Array
 from liftnet.data.colour_profiles import of_media_file, of_png
 from liftnet.data.picture_colour import in_srgb, is_transparent, to_rgb
@@ -150,7 +150,7 @@ def load(source: Source) -> tuple[bytes, object]:
         return source, "the picture"
     try:
         with open(source, "rb", opener=only_files) as file:
-            data = file.read(PICTURE_BYTES + 1)
+            data = at_most(file, PICTURE_BYTES)
         if len(data) > PICTURE_BYTES:
             raise bad_image(source, "bomb", f"is longer than {PICTURE_BYTES:,} bytes")
         return data, source

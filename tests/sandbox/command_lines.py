@@ -40,10 +40,12 @@ match --root {run} --cross-split --out {out}/m.parquet
 verify run --root {run} --matches {run}/matches/v.parquet --out {out}/p.parquet
 verify evaluate --root {run} --museum {run}
 verify cuts --root {run}
+shard tracks --root {run}
 shard write --root {run} --out {out}/dataset
 shard checksums --dataset {run}/dataset
 shard leakage --root {run}
 shard statistics --dataset {run}/dataset --tables {out}
+shard export --dataset {run}/dataset --to colmap --out {out}/exported
 depth train --root {run} --iterations 1 --batch-size 1 --no-compile
 depth evaluate --root {run} --model {box}/models/depth
 depth score --root {run} --model {box}/models/depth --out {out}/s.parquet

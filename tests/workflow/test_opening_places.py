@@ -38,7 +38,7 @@ READERS = {  # calls of others that open a path, and the modules that may: they 
     "io.open": (),
     "os.open": ("core/opening", "workflow/results_folder"),
     "FileIO": ("collect/fetch/journal", "workflow/results_folder"),  # locks, that are made
-    "sqlite3.connect": (),
+    "sqlite3.connect": ("shard/exports/colmap",),  # of a database that is made
     "etree.parse": (),
     "ElementTree.parse": (),
     "trimesh.load": (),
