@@ -105,7 +105,7 @@ def test_nothing_but_the_declared_error_leaves_the_reader(tmp_path, little_memor
     while time.monotonic() < until:
         inside = path.suffix == ".3mf" and generator.random() < 0.9
         path.write_bytes(damaged_inside(whole, generator) if inside else damaged(whole, generator, PUT_IN))
-        start = time.monotonic()
+        start = time.process_time()
         try:
             mesh = read_mesh(path, settings=LIMITS).mesh
         except BadMeshError as error:
@@ -114,6 +114,6 @@ def test_nothing_but_the_declared_error_leaves_the_reader(tmp_path, little_memor
             kinds.add("read")
             assert np.isfinite(mesh.vertices).all()
             assert 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices)
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, time.process_time() - start)
     assert {"read", "unreadable"} <= kinds <= STATUSES, "some are still whole, some are not, all are named"
     assert slowest < SLOWEST
