@@ -248,8 +248,7 @@ PAIRS = _schema(
 )
 
 _COORDINATES = pa.list_(pa.uint16())
-DATASET = _schema(
-    "dataset",  # one row per kept pair, in dataset/<split>-00000-of-000NN.parquet
+_IMAGES_OF_A_PAIR = (
     ("pair_id", pa.string()),
     ("work_id", pa.string()),
     ("artist_id", pa.string()),
@@ -259,6 +258,10 @@ DATASET = _schema(
     ("height_a", pa.int32()),
     ("width_b", pa.int32()),
     ("height_b", pa.int32()),
+)
+DATASET = _schema(
+    "dataset",  # one row per kept pair, in dataset/<split>-00000-of-000NN.parquet
+    *_IMAGES_OF_A_PAIR,
     ("n", pa.int32()),
     ("x1", _COORDINATES),  # 1/COORDINATE_SCALE px
     ("y1", _COORDINATES),
@@ -289,15 +292,7 @@ TRACKS = _schema(
 
 LINKED = _schema(
     "linked",  # one row per pair that is not kept but linked by tracks: linked/<work_id>.parquet, dataset/linked-*
-    ("pair_id", pa.string()),
-    ("work_id", pa.string()),
-    ("artist_id", pa.string()),
-    ("image_a", pa.string()),
-    ("image_b", pa.string()),
-    ("width_a", pa.int32()),
-    ("height_a", pa.int32()),
-    ("width_b", pa.int32()),
-    ("height_b", pa.int32()),
+    *_IMAGES_OF_A_PAIR,
     ("reason", pa.string()),  # why the pair itself is not kept, or "not_tried"
     ("n", pa.int32()),  # tracks that both images show
     ("x1", _COORDINATES),  # 1/COORDINATE_SCALE px

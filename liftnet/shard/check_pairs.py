@@ -30,12 +30,18 @@ def check_pairs(paths: list[Path], known: Known, threads: int) -> list[Fault]:
     return check_groups(paths, lambda table, path: _pairs(table, path, known), threads, "checking pairs")
 
 
-def _pairs(table: pa.Table, path: Path, known: Known) -> Iterator[Fault]:
-    ids = table.column("pair_id").to_pylist()
+def _faults_of(path: Path, kind: str, ids: list[str | None]) -> Each:
+    """What makes the faults of some rows of a shard, which are named by their kind and id."""
 
     def each(wrong: npt.NDArray[np.bool_], reason: str) -> Iterator[Fault]:
-        return (Fault(path.name, f"pair {ids[row]}", reason) for row in np.flatnonzero(wrong))
+        return (Fault(path.name, f"{kind} {ids[row]}", reason) for row in np.flatnonzero(wrong))
 
+    return each
+
+
+def _pairs(table: pa.Table, path: Path, known: Known) -> Iterator[Fault]:
+    ids = table.column("pair_id").to_pylist()
+    each = _faults_of(path, "pair", ids)
     first, second = (table.column(name).to_numpy(zero_copy_only=False) for name in ("image_a", "image_b"))
     joined = np.array([f"{a}-{b}" for a, b in zip(first, second, strict=True)], dtype=object)
     yield from each(joined != np.array(ids, dtype=object), "is not named after its images")
@@ -110,10 +116,7 @@ def check_tracks(paths: list[Path], known: Known, threads: int) -> list[Fault]:
 
 def _tracks(table: pa.Table, path: Path, known: Known) -> Iterator[Fault]:
     ids = table.column("track_id").to_pylist()
-
-    def each(wrong: npt.NDArray[np.bool_], reason: str) -> Iterator[Fault]:
-        return (Fault(path.name, f"track {ids[row]}", reason) for row in np.flatnonzero(wrong))
-
+    each = _faults_of(path, "track", ids)
     works = pc.fill_null(table.column("work_id"), "").to_pylist()
     named = [str(name).startswith(f"{work}-") for name, work in zip(ids, works, strict=True)]
     yield from each(~np.array(named, np.bool_), "is not named after its work")

@@ -79,7 +79,8 @@ def test_a_call_with_its_source_says_all_its_settings(here):
 )
 def test_a_source_may_be_extended(held, asked):
     ran(**held)
-    call(asked)
+    settings, _ = call(asked)
+    assert settings["sources"] == asked.get("sources", []), "taken, not refused"
 
 
 @pytest.mark.parametrize(
