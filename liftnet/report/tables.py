@@ -118,7 +118,7 @@ def _view(path: Path) -> TableView:
     title = (DATASET | KNOWN).get(path.stem, (path.stem.replace("_", " ").capitalize(),))[0]
     cells = frame.to_numpy().tolist()
     numeric = [all(_is_number(row[k]) or row[k] == "" for row in cells) for k in range(len(frame.columns))]
-    rows = [[_shown(cell) for cell in row] for row in cells]
+    rows = [_shown_row(row) for row in cells]
     columns = [str(name).replace("_", " ") for name in frame.columns]
     caption, picture = _caption(path.with_suffix(".md")), _picture(path.parent / "figures" / f"{path.stem}.svg")
     folded = picture is not None and len(rows) > SHORT
@@ -143,6 +143,16 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _shown_row(cells: list[str]) -> list[str]:
+    """Cells as `_shown`; where all numbers of a row are whole, as counts in a column of means are, without decimals.
+
+    >>> _shown_row(["works", "50.0", "5.0"]), _shown_row(["a pair", "50.0", "5.25"])
+    (['works', '50', '5'], ['a pair', '50.0', '5.250'])
+    """
+    whole = all(float(cell).is_integer() for cell in cells if _is_number(cell))
+    return [_shown(f"{float(cell):.0f}" if whole and _is_number(cell) else cell) for cell in cells]
 
 
 def _shown(cell: str) -> str:

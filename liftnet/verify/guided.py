@@ -59,7 +59,7 @@ class Found:
     Attributes:
         a: (M,) indices of features of image a.
         b: (M,) of image b.
-        score: (M,) 1 - distance ratio along the line, in [0, 1].
+        score: (M,) 1 - distance ratio along the line, in [0, 1]; at least that where nothing rivals the match.
     """
 
     a: Int64Array
@@ -76,7 +76,8 @@ class Candidates:
         b: (E,) of image b.
         across: (E,) px, residual to the perspective matrix; to the affine one where there is no other.
         unlike: (E,) distance of the descriptors over their norm.
-        ratio: (E,) that distance over the smallest to a rival at another place on the line.
+        ratio: (E,) that distance over the smallest to a rival at another place on the line; where there is none, over
+            the largest that was sought.
         known: (E,) whether the first search found it.
     """
 
@@ -174,7 +175,7 @@ def candidates(
     across, unlike = model.residuals_of(joint), np.sqrt(squared.astype(np.float64)) / norm
     nearest, _ = _nearest_of(a, unlike, len(points_a))
     rival = np.linalg.norm(points_b[b] - points_b[b[nearest[a]]], axis=1) > RIVAL_PX
-    second = np.full(len(points_a), np.inf)
+    second = np.full(len(points_a), unlike_at_most)  # where none was found, a rival is no nearer than was sought
     np.minimum.at(second, a[rival], unlike[rival])
     ratios = unlike / second[a]
     kept = (ratios < settings.ratio) | (settings.ratio == 1)

@@ -63,6 +63,7 @@ def test_what_the_first_search_missed_is_found(scene):
     assert np.mean(found.a == found.b) > 0.99
     assert len(set(found.a)) == len(set(found.b)) == len(found.a)
     assert 0 <= found.score.min() <= found.score.max() <= 1
+    assert found.score.max() < 1, "what nothing rivals is no perfect match"
 
 
 def test_a_double_elsewhere_on_the_line_misleads_nobody(scene):
