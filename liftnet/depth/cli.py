@@ -27,6 +27,11 @@ def add_commands(stages: Subparsers) -> None:
     commands = add_stage(
         stages, "depth", "Train LiftNet on correspondences, evaluate it, predict depth of photographs"
     )
+    for add in (_add_train, _add_evaluate, _add_sfm, _add_score, _add_predict, _add_export, _add_card):
+        add(commands)
+
+
+def _add_train(commands: Subparsers) -> None:
     train = add_command(
         commands, "train", _train, "Train LiftNet on the dataset; a stopped run resumes", TrainSettings
     )
@@ -35,6 +40,8 @@ def add_commands(stages: Subparsers) -> None:
     add_run_folder(train, "--model", "models/liftnet", "folder of the model to write")
     train.add_argument("--targets", type=Path, help="folder with truth.parquet, for methods that learn from depth")
 
+
+def _add_evaluate(commands: Subparsers) -> None:
     evaluate = add_command(
         commands, "evaluate", _evaluate, "Measure a model on held-out pairs and true depth", EvaluateSettings
     )
@@ -44,6 +51,8 @@ def add_commands(stages: Subparsers) -> None:
     add_run_folder(evaluate, "--tables", "tables", "folder for depth_pairs.* and depth_demo.*")
     evaluate.add_argument("--museum", type=Path, help="folder of the museum, for true depth")
 
+
+def _add_sfm(commands: Subparsers) -> None:
     sfm = add_command(commands, "sfm", _sfm, "Reconstruct works with COLMAP: depth to regress", SfmSettings)
     sfm.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     add_run_folder(sfm, "--out", "sfm", "folder for truth.parquet, truth/ and works.parquet")
@@ -58,6 +67,8 @@ def add_commands(stages: Subparsers) -> None:
     )
     sfm.add_argument("--truth", type=Path, help="museum or rendered set with true depth, to measure it")
 
+
+def _add_score(commands: Subparsers) -> None:
     score = add_command(
         commands,
         "score",
@@ -80,11 +91,15 @@ def add_commands(stages: Subparsers) -> None:
     )
     score.add_argument("--out", type=Path, required=True, help="Parquet file to write")
 
+
+def _add_predict(commands: Subparsers) -> None:
     predict = add_command(commands, "predict", _predict, "Predict depth and a mesh of images and folders of images")
     add_photographs(predict)
     predict.add_argument("--format", default=FORMATS, help=f"formats to write, by commas (default: {FORMATS})")
     predict.add_argument("--batch-size", type=int, default=8, help="images in one pass (default: 8)")
 
+
+def _add_export(commands: Subparsers) -> None:
     export = add_command(
         commands, "export", _export, "Write a model as ONNX or as one safetensors file, and check that it is equal"
     )
@@ -100,6 +115,8 @@ def add_commands(stages: Subparsers) -> None:
         "--images", type=Path, nargs="+", default=[], help="images and folders to compare on, beside random ones"
     )
 
+
+def _add_card(commands: Subparsers) -> None:
     card = add_command(commands, "card", _card, "Write a model's card: README.md and training.png in its folder")
     card.add_argument("--model", type=Path, required=True, help="folder of the model")
     card.add_argument("--tables", type=Path, help="folder of the tables that `depth evaluate` wrote for it")
