@@ -94,7 +94,6 @@ rule fetch_host:
 checkpoint collect_images:
     input:
         fetched=all_fetched,
-        wanted="<results>/downloads/wanted.parquet",
         splits=sources.split_lists(config["collect"]["splits"]["lists"]),
     output:
         manifest="<results>/manifest.parquet",
@@ -112,6 +111,7 @@ checkpoint collect_images:
         runtime=720,
     params:
         settings=section("collect", "pictures", "duplicates", "splits"),
+        state=lambda wildcards: state_of("collect", "splits"),
         results=subpath(output.manifest, parent=True),
     shell:
         "python -m liftnet collect manifest --out {params.results:q} --threads {threads}"

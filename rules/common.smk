@@ -83,9 +83,21 @@ def reported(path, caption, category, **labels):
 
 def section(path, *groups):
     """A subtree of the configuration as JSON, for `--settings`; of it only `groups`, if some are named."""
-    tree = lookup(dpath=path.replace(".", "/"), within=config)
-    chosen = {group: tree[group] for group in groups} if groups else tree
+    chosen, _ = subtrees(path, *groups)
     return user_paths.json_without_braces(json.dumps(chosen, sort_keys=True))
+
+
+def subtrees(path, *groups):
+    """A subtree of the configuration and of its schema; of both only `groups`, if some are named."""
+    tree, schema = config, SCHEMA
+    for name in path.split("."):
+        tree, schema = tree[name], schema["properties"][name]
+    return {group: tree[group] for group in groups} if groups else tree, schema
+
+
+def state_of(path, *groups):
+    """What changes when a user's file or folder that these settings name does; beside `options` of the same."""
+    return sources.state_of_settings(*subtrees(path, *groups), RESULTS)
 
 
 def list_inputs(wildcards):
@@ -117,8 +129,8 @@ def planned_jobs():
 
 
 def all_fetched(wildcards):
-    """The tables of all jobs of the plan."""
-    return [f"{RESULTS}/fetched/{job}.parquet" for job in planned_jobs()]
+    """What is wanted, and the tables of all jobs of the plan."""
+    return [f"{RESULTS}/downloads/wanted.parquet", *(f"{RESULTS}/fetched/{job}.parquet" for job in planned_jobs())]
 
 
 def memory_of_job(wildcards):

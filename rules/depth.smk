@@ -30,6 +30,7 @@ rule train_liftnet:
     params:
         root=subpath(input.dataset, parent=True),
         options=options("depth.train"),
+        state=lambda wildcards: state_of("depth.train"),
     shell:
         "python -m liftnet depth train --root {params.root:q} --threads {threads} {params.options} --log {log:q}"
 

@@ -98,6 +98,7 @@ rule train_mvcnn:
     params:
         model=subpath(output.model, parent=True),
         options=options("drkfs.mvcnn"),
+        state=lambda wildcards: state_of("drkfs.mvcnn"),
     shell:
         "python -m liftnet drkfs train mvcnn --meshes {input.shapes:q} --model {params.model:q}"
         " --threads {threads} {params.options} --log {log:q}"
@@ -123,7 +124,7 @@ rule score_shapes:
     params:
         pictures=f"{RESULTS}/figures/drkfs_scores",
         folders=lambda wildcards: scored_folders(),
-        state=lambda wildcards: sources.state_of_files(*scored_folders()),
+        state=lambda wildcards: sources.state_of_files(*scored_folders()) + state_of("drkfs", "metric", "score"),
         options=f"--up {config['drkfs']['shapes_up']} {options('drkfs', 'metric', 'score')}",
     shell:
         "python -m liftnet drkfs score {params.folders:q} --out {output.table:q} --lenient"

@@ -30,6 +30,7 @@ rule train_run:
     params:
         model=subpath(output.model, parent=True),
         settings=lambda wildcards: DEPTH_EXPERIMENTS.training_settings(wildcards.run),
+        state=lambda wildcards: state_of("depth.train"),
         sources=lambda wildcards: DEPTH_EXPERIMENTS.training_options(wildcards.run),
     shell:
         "python -m liftnet depth train {params.sources} --model {params.model:q} --threads {threads}"
@@ -125,11 +126,11 @@ rule run_drkfs_experiment:
         runtime=240,
     params:
         out=subpath(output.table, ancestor=2),
-        metric=section("drkfs", "metric"),
-        options=options("experiments", "drkfs"),
+        options=f"--settings {shlex.quote(section('drkfs', 'metric'))} {options('experiments', 'drkfs')}",
+        state=lambda wildcards: state_of("drkfs", "metric") + state_of("experiments", "drkfs"),
     shell:
         "python -m liftnet experiments drkfs {wildcards.name} --plan {input.plan:q} --out {params.out:q}"
-        " --threads {threads} --settings {params.metric:q} {params.options} --log {log:q}"
+        " --threads {threads} {params.options} --log {log:q}"
 
 
 rule render_shapes_of_demo:
@@ -175,6 +176,7 @@ rule describe_true_shapes:
         root=subpath(output.done, parent=True),
         seed=config["seed"],
         settings=lambda wildcards: RECONSTRUCTIONS[wildcards.place].evaluation_settings(),
+        state=lambda wildcards: state_of("reconstruct.evaluate"),
     shell:
         "python -m liftnet reconstruct describe --root {params.root:q} --threads {threads} --seed {params.seed}"
         " --settings {params.settings:q} --log {log:q}"
@@ -199,6 +201,7 @@ rule train_reconstruction_run:
     params:
         model=subpath(output.model, parent=True),
         settings=lambda wildcards: RECONSTRUCTIONS[wildcards.place].training_settings(wildcards.run, wildcards.seed),
+        state=lambda wildcards: state_of("reconstruct.train"),
         sources=lambda wildcards: RECONSTRUCTIONS[wildcards.place].training_options(wildcards.run, wildcards.seed),
     shell:
         "python -m liftnet reconstruct train {params.sources} --model {params.model:q} --threads {threads}"
@@ -224,6 +227,7 @@ rule evaluate_reconstruction_run:
         options=lambda wildcards: RECONSTRUCTIONS[wildcards.place].score_options(wildcards.run, wildcards.seed),
         seed=config["seed"],
         settings=lambda wildcards: RECONSTRUCTIONS[wildcards.place].evaluation_settings(),
+        state=lambda wildcards: state_of("reconstruct.evaluate"),
     shell:
         "python -m liftnet reconstruct evaluate {params.options} --out {output.scores:q} --threads {threads}"
         " --seed {params.seed} --settings {params.settings:q} --log {log:q}"

@@ -26,6 +26,7 @@ rule match_work:
     params:
         root=subpath(input.manifest, parent=True),
         options=options("match", "features", "search", "pairs", "openmvg"),
+        state=lambda wildcards: state_of("match"),
     shell:
         "python -m liftnet match --root {params.root:q} --work {wildcards.work:q} --out {output.matches:q}"
         " --threads {threads} {params.options} --log {log:q}"
@@ -52,6 +53,7 @@ rule match_across:
     params:
         root=subpath(input.manifest, parent=True),
         options=options("match"),
+        state=lambda wildcards: state_of("match"),
     shell:
         "python -m liftnet match --cross-split --root {params.root:q} --out {output.matches:q} --threads {threads}"
         " {params.options} --log {log:q}"

@@ -9,7 +9,6 @@ GIVES   <results>/models/reconstruction/ with its card
 rule train_reconstruction:
     input:
         shapes="<results>/renders/reconstruction/shapes.parquet",
-        views="<results>/renders/reconstruction/views.parquet",
     output:
         model="<results>/models/reconstruction/model.safetensors",
         card="<results>/models/reconstruction/README.md",
@@ -28,6 +27,7 @@ rule train_reconstruction:
         root=subpath(input.shapes, parent=True),
         model=subpath(output.model, parent=True),
         options=options("reconstruct.train"),
+        state=lambda wildcards: state_of("reconstruct.train"),
     shell:
         "python -m liftnet reconstruct train --root {params.root:q} --model {params.model:q} --threads {threads}"
         " {params.options} --log {log:q}"

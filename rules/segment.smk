@@ -27,6 +27,7 @@ rule train_segmenter:
     params:
         root=subpath(input.manifest, parent=True),
         options=options("segment", "weights", "network", "data", "augmentation", "train", "predict"),
+        state=lambda wildcards: state_of("segment", "weights", "network", "data", "train"),
     shell:
         "python -m liftnet segment train --root {params.root:q} --threads {threads} {params.options} --log {log:q}"
 
@@ -99,6 +100,7 @@ rule crossvalidate_masks:
     params:
         root=subpath(input.manifest, parent=True),
         options=options("segment"),
+        state=lambda wildcards: state_of("segment"),
     shell:
         "python -m liftnet segment crossvalidate --root {params.root:q} --threads {threads} {params.options}"
         " --log {log:q}"

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import Settings, UserPath
 
 
 class PolitenessSettings(Settings):
@@ -98,7 +98,7 @@ class DuplicateSettings(Settings):
 class SplitSettings(Settings):
     """Division of the artists into train, val and test."""
 
-    lists: str = Field(
+    lists: UserPath = Field(
         default="", description="folder of lists of artists and works by split to obey (docs/splits.md); empty: none"
     )
     val_fraction: float = Field(

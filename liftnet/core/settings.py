@@ -17,9 +17,9 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
@@ -60,6 +60,9 @@ class Settings(BaseModel):
                 cls.model_fields[name].default = value
             cls.model_rebuild(force=True)
 
+
+# of a file or folder of the user: replacing it runs again what depends on it (`workflow.sources.state_of_settings`)
+UserPath = Annotated[str, WithJsonSchema({"type": "string", "format": "path"})]
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import Settings, UserPath
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.shape.settings import STANDARD_METRICS, ComparisonSettings, Metric, MvcnnSettings, ShapeGoogleSettings
 
@@ -29,11 +29,11 @@ class MetricSettings(Settings):
     gamma: float = Field(1e-4, gt=0, le=1, description="softness of depth, fraction of the distance from near to far")
     stride: int = Field(16, ge=1, le=32, description="distance of neighbouring patches of 32 px, px (paper: 16)")
     neighbourhood: int = Field(1, ge=0, le=32, description="rows and columns of patches that a match may lie away")
-    detector: str | None = Field(
+    detector: UserPath | None = Field(
         None, description="weights of the detector of points (.safetensors, .pth); null: those of the package"
     )
     descriptor: Literal["hardnet", "hardtfeat"] = Field("hardnet", description="what describes patches")
-    descriptor_weights: str | None = Field(
+    descriptor_weights: UserPath | None = Field(
         None, description="its weights (.safetensors, .pth); null: HardNet's of the package"
     )
     descriptor_sha256: str | None = Field(
@@ -125,8 +125,8 @@ class DescriptorSettings(Settings):
 class DrkfsSettings(Settings):
     """Everything about DR-KFS."""
 
-    shapes: str | None = Field(None, description="meshes to score: a file or a folder; null: none are")
-    shape_targets: str | None = Field(
+    shapes: UserPath | None = Field(None, description="meshes to score: a file or a folder; null: none are")
+    shape_targets: UserPath | None = Field(
         None, description="what they should look like: a file, or a folder of their names"
     )
     shapes_up: Literal["y", "z"] = Field("y", description="the axis that points up in both")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from liftnet.core.settings import OneOf, Settings
+from liftnet.core.settings import OneOf, Settings, UserPath
 from liftnet.drkfs.settings import MetricSettings
 from liftnet.shape.settings import METRIC_NAMES
 
@@ -20,7 +20,7 @@ class DepthExperimentSettings(Settings):
         description="settings of `depth.train` that differ, by training set or run: {sketchfab: {optimiser: "
         "{learning_rate: 0.001}}}",
     )
-    scans: str | None = Field(
+    scans: UserPath | None = Field(
         None, description="folder of a rendered set of real meshes on which Table 4 is measured as well"
     )
 
@@ -41,7 +41,7 @@ class EditSettings(Settings):
 class TargetSettings(Settings):
     """What meshes are fitted to."""
 
-    path: str | None = Field(None, description="a mesh, or a folder of meshes; null: generated shapes")
+    path: UserPath | None = Field(None, description="a mesh, or a folder of meshes; null: generated shapes")
     up: Literal["y", "z"] = Field("y", description="the axis that points up in them")
     count: int = Field(3, ge=1, le=1000, description="max. number of targets")
 

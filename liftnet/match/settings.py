@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from liftnet.core.settings import OneOf, Settings
+from liftnet.core.settings import OneOf, Settings, UserPath
 from liftnet.match.registry import Extractor, Matcher, extractors, matchers
 
 
@@ -103,7 +103,7 @@ class CrossSplitSettings(Settings):
 class OpenmvgSettings(Settings):
     """Where OpenMVG's programs are; nothing here changes what they find."""
 
-    bin: str = Field("", description="folder of the openMVG_main_* programs; empty: they are found on PATH")
+    bin: UserPath = Field("", description="folder of the openMVG_main_* programs; empty: they are found on PATH")
     timeout_minutes: float = Field(240, gt=0, description="minutes after which one OpenMVG program is stopped")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from liftnet.core.devices import Precision
-from liftnet.core.settings import OneOf, Settings, module_names
+from liftnet.core.settings import OneOf, Settings, UserPath, module_names
 from liftnet.drkfs import MetricSettings
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.reconstruction_networks import NetworkSettings
@@ -58,7 +58,7 @@ class TrainSettings(TrainingSettings, defaults={"iterations": 2000, "validate_ev
     optimiser: ReconstructionOptimiserSettings = Field(
         ReconstructionOptimiserSettings(), description="how the weights follow the gradient"
     )
-    init_from: str | None = Field(
+    init_from: UserPath | None = Field(
         None, description="folder of a model of the same network to go on from (DR-KFS needs it); null: random weights"
     )
     freeze_statistics: bool = Field(

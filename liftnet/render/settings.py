@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from liftnet.core.settings import Settings, group_of
+from liftnet.core.settings import Settings, UserPath, group_of
 
 
 class MuseumSettings(Settings):
@@ -53,7 +53,7 @@ class OrthographicSettings(Settings):
 class SketchfabSettings(Settings):
     """The set sketchfab."""
 
-    folder: str | None = Field(default=None, description="folder of meshes; null renders generated sculptures")
+    folder: UserPath | None = Field(default=None, description="folder of meshes; null renders generated sculptures")
     sculptures: int = Field(default=425, ge=1, le=10_000, description="generated sculptures")
     resolution: int = Field(
         default=96, ge=16, le=512, description="grid cells along a generated sculpture's longest side"
@@ -65,7 +65,7 @@ class SketchfabSettings(Settings):
 class ShapenetSettings(Settings):
     """The set shapenet."""
 
-    folder: str | None = Field(
+    folder: UserPath | None = Field(
         default=None, description="folder in ShapeNetCore's layout; null renders generated shapes"
     )
     shapes_per_class: int = Field(default=60, ge=1, le=100_000, description="shapes of each class, at most")
@@ -74,7 +74,7 @@ class ShapenetSettings(Settings):
 class ScannedSettings(Settings):
     """The set scanned."""
 
-    folder: str | None = Field(
+    folder: UserPath | None = Field(
         default=None, description="folder of RGB-D recordings or of meshes; null photographs generated sculptures"
     )
     max_objects: int = Field(default=11, ge=1, le=1000, description="objects")
@@ -90,7 +90,7 @@ class ScannedSettings(Settings):
 class PicturedShapeSettings(Settings):
     """What is made of each shape of the set reconstruction."""
 
-    folder: str | None = Field(
+    folder: UserPath | None = Field(
         default=None, description="folder in ShapeNetCore's layout; null makes shapes of the same classes"
     )
     held_out: float = Field(

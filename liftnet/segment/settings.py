@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from liftnet.core.settings import Settings
+from liftnet.core.settings import Settings, UserPath
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
 from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
 
@@ -12,10 +12,10 @@ from liftnet.models.segmentation_networks import NetworkSettings, PredictionSett
 class DataSettings(Settings):
     """Which masked images train, and which are held out."""
 
-    extra_roots: list[str] = Field(
+    extra_roots: list[UserPath] = Field(
         [], description="more results folders (manifest.parquet, images/, hand_masks/) whose masked images train too"
     )
-    corrections: str | None = Field(
+    corrections: UserPath | None = Field(
         None,
         description="folder of corrected masks, named <image_id>.png or as the image's file, that train before manual "
         "masks; `segment correct` checks them",
@@ -71,7 +71,7 @@ class SegmentTrainingSettings(TrainingSettings, defaults={"iterations": 250, "va
     optimiser: SegmentOptimiserSettings = Field(
         SegmentOptimiserSettings(), description="how the weights follow the gradient"
     )
-    init_from: str | None = Field(
+    init_from: UserPath | None = Field(
         None,
         description="folder of a trained segmenter that the training starts from, of the same network: quick after "
         "corrections; it must not have seen a work that is held out",
@@ -81,7 +81,7 @@ class SegmentTrainingSettings(TrainingSettings, defaults={"iterations": 250, "va
 class SegmenterSettings(Settings):
     """How a segmenter is built, trained and applied."""
 
-    weights: str | None = Field(
+    weights: UserPath | None = Field(
         None, description="folder of a trained segmenter (model.safetensors, config.json) to use without training"
     )
     network: NetworkSettings = Field(NetworkSettings(), description="what the network is")
@@ -107,7 +107,7 @@ class FoldSettings(Settings):
 class ProposalSettings(Settings):
     """Proposing masks by a segmenter that others trained."""
 
-    reference_segmenter_onnx: str | None = Field(
+    reference_segmenter_onnx: UserPath | None = Field(
         None,
         description="ONNX file of a general background remover with U2-Net's inputs: `segment crossvalidate` compares "
         "with it, `segment propose` masks with it",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from liftnet.core.settings import OneOf, Settings, names_given_to
+from liftnet.core.settings import OneOf, Settings, UserPath, names_given_to
 
 STANDARD_METRICS = ("chamfer_l1", "chamfer_l2", "f_score", "normal_consistency", "iou", "lfd")
 """What is measured where nobody chooses."""
@@ -32,10 +32,10 @@ class ComparisonSettings(Settings):
         0.01, gt=0, description="distance below which a point is right, after placing; f_score_2: twice this"
     )
     voxels: int = Field(32, ge=1, le=512, description="voxels a side of the cube for intersection over union")
-    vocabulary: str | None = Field(
+    vocabulary: UserPath | None = Field(
         None, description="geometric words of Shape Google (vocabulary.safetensors); null: those of the package"
     )
-    mvcnn: str | None = Field(None, description="trained MVCNN, its folder or file; null leaves the metric out")
+    mvcnn: UserPath | None = Field(None, description="trained MVCNN, its folder or file; null leaves the metric out")
 
 
 class ViewSettings(Settings):
@@ -58,7 +58,7 @@ class MvcnnNetworkSettings(ViewSettings):
 class MvcnnSettings(ViewSettings):
     """Which network sees which views, and how it is trained."""
 
-    init_from: list[str] = Field(
+    init_from: list[UserPath] = Field(
         ["imagenet"],
         description="weights that the network starts from, the first that can be had: imagenet, or a file; [] is "
         "random",

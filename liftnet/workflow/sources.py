@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,14 +168,17 @@ def settings_of_entry(entry: Mapping[str, Any]) -> str:
 
 
 def state_of_entry(entry: Mapping[str, Any]) -> str:
-    """Changes when a file in the folder that an entry of `sources:` names, or one that its table names, does.
+    """Changes when a file that an entry of `sources:` names does, or one that its table names or its folder holds.
 
-    Empty for a catalogue. The files that an entry names itself are inputs of its rule, see `files_of_entry`.
+    Empty for a catalogue.
     """
+    files = [Path(path) for path in files_of_entry(entry)]
     if entry.get("folder"):
-        return state_of_files(entry["folder"])
+        files += files_below(entry["folder"])
     columns = dict(pair.split("=", 1) for pair in entry.get("columns", ()) if "=" in pair)
-    return _digest(local_files(Path(entry["file"]), columns)) if entry.get("file") and columns else ""
+    if entry.get("file") and columns:
+        files += local_files(Path(entry["file"]), columns)
+    return _digest(files) if files else ""
 
 
 def files_below(path: str | Path) -> list[Path]:
@@ -208,6 +211,45 @@ def state_of_set(name: str, folder: str | None) -> str:
     return _digest(sorted(files))
 
 
+def state_of_settings(settings: Mapping[str, Any], schema: Mapping[str, Any], results: str) -> str:
+    """As `state_of_files`, of the files and folders that settings name; empty where they name none.
+
+    What lies in the folder of results is made by other rules, whose outputs Snakemake follows itself.
+
+    Args:
+        settings: A subtree of the configuration.
+        schema: Its schema, in which paths have the format `path`.
+        results: Folder of all outputs.
+    """
+    own = Path(results).resolve()
+    named = (Path(word).expanduser() for word in _paths(settings, schema) if word)
+    files = [file for path in named if own not in path.resolve().parents for file in _files_that_count(path)]
+    return _digest(files) if files else ""
+
+
+def _paths(settings: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    """The words of settings that are paths of the user."""
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            yield from _paths(value, schema.get("properties", {}).get(name, {}))
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from _paths(value, schema.get("items", {}))
+    elif isinstance(settings, str) and any(
+        kind.get("format") == "path" for kind in (schema, *schema.get("anyOf", ()))
+    ):
+        yield settings
+
+
+def _files_that_count(path: Path) -> list[Path]:
+    """The files below a path; of another run its manifest and manual masks, which change when its images do."""
+    if not path.exists():
+        return []
+    if (path / "manifest.parquet").is_file():
+        return [path / "manifest.parquet", *files_below(path / "hand_masks")]
+    return files_below(path)
+
+
 def _digest(files: Iterable[Path]) -> str:
     """A digest of the names, sizes and times of files; what cannot be looked at counts by its name."""
     total = hashlib.sha256()
@@ -222,5 +264,17 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def split_lists(folder: str | None) -> list[str]:
-    """The files of the lists of splits in a folder; none without a folder."""
-    return [without_braces(str(path)) for path in sorted(Path(folder).glob("*"))] if folder else []
+    """The files of the lists of splits in a folder; none without a folder.
+
+    Raises:
+        LiftnetError: It is named, and not there.
+    """
+    if not folder:
+        return []
+    if not Path(folder).is_dir():
+        raise LiftnetError(
+            "collect.splits.lists",
+            f"{printable(folder)} is no folder",
+            "Name the folder of the lists, or leave it empty",
+        )
+    return [without_braces(str(path)) for path in sorted(Path(folder).glob("*"))]

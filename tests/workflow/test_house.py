@@ -11,6 +11,7 @@ from liftnet import config as configuration
 from liftnet.__main__ import STAGES, build_parser
 
 ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 RULES = sorted((ROOT / "rules").glob("*.smk"))
 
 
@@ -71,7 +72,7 @@ def test_every_environment_of_the_rules_exists_with_its_post_deploy_script():
 
 
 def test_the_committed_schema_is_the_settings():
-    assert (ROOT / "workflow/schemas/config.schema.yaml").read_text() == configuration.schema_text(), (
+    assert SCHEMA.read_text() == configuration.schema_text(), (
         "run `python -m liftnet.config schema > workflow/schemas/config.schema.yaml`"
     )
 
@@ -89,6 +90,29 @@ def test_config_yaml_states_every_setting_with_its_default():
 def test_shipped_configurations_are_valid(path):
     changed = configuration.Config(**yaml.safe_load(path.read_text()))
     assert changed.photos == "photos" or (path.name == "refresh.yaml" and changed.collect.politeness.refresh)
+
+
+@pytest.fixture(scope="module")
+def schema_of_configuration():
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def names_paths(schema):
+    kinds = (schema, *schema.get("anyOf", ()), schema.get("items", {}))
+    return any(kind.get("format") == "path" for kind in kinds) or any(
+        names_paths(inner) for inner in schema.get("properties", {}).values()
+    )
+
+
+@pytest.mark.parametrize("block", list(rule_blocks()))
+def test_a_rule_whose_settings_name_files_of_the_user_follows_them(block, schema_of_configuration):
+    for call in re.findall(r"(?<!_)(?:options|section)\(([^)*]+)\)", block.partition("params:")[2]):
+        path, *groups = (word.strip(" \"'") for word in call.split(","))
+        schema = schema_of_configuration
+        for name in path.split("."):
+            schema = schema["properties"][name]
+        if any(names_paths(schema["properties"][group]) for group in groups) or (not groups and names_paths(schema)):
+            assert "state=" in block, f"state=lambda wildcards: state_of({call}) is missing"
 
 
 @pytest.mark.parametrize("block", list(rule_blocks()))

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,49 @@ def test_an_entry_depends_on_the_files_it_names(tmp_path):
 
 def test_the_settings_of_an_entry_are_all_it_says_but_its_name_and_kind():
     assert sources.settings_of_entry(MET | {"none_of": []}) == '{"departments": [12], "none_of": []}'
+
+
+SEGMENT = {"weights": None, "data": {"extra_roots": [], "corrections": None}, "network": {"encoder": "imagenet"}}
+
+
+@cache
+def schema_of_segment():
+    return yaml.safe_load(SCHEMA.read_text())["properties"]["segment"]
+
+
+def state(segment, results="out"):
+    return sources.state_of_settings(segment, schema_of_segment(), str(results))
+
+
+def test_what_settings_name_is_seen_when_it_comes_goes_or_is_replaced_by_an_older_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("imagenet").touch()  # a word that is no path, even where a file has its name
+    assert state(SEGMENT) == state(SEGMENT | {"weights": "not/yet"}) == ""
+    mine = SEGMENT | {"weights": "model", "data": {"extra_roots": ["other"], "corrections": "mended"}}
+    seen = [state(mine)]
+    for name in ("model/model.safetensors", "other/manifest.parquet", "other/hand_masks/a.png", "mended/a.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+        seen.append(state(mine))
+    os.utime("mended/a.png", ns=(1, 1))
+    seen.append(state(mine))
+    assert len(set(seen)) == len(seen)
+    Path("other/report.html").touch()  # of another run what trains counts
+    assert state(mine) == seen[-1]
+
+
+def test_what_other_rules_make_is_left_to_snakemake(tmp_path):
+    model = tmp_path / "out/models/segmenter"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").touch()
+    named = SEGMENT | {"weights": str(model)}
+    assert state(named, tmp_path / "out") == ""
+    assert state(named, tmp_path / "elsewhere")
+
+
+def test_a_folder_of_split_lists_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(LiftnetError, match=r"collect.splits.lists: .*gone is no folder"):
+        sources.split_lists(str(tmp_path / "gone"))
 
 
 def test_split_lists_are_the_files_of_their_folder(tmp_path):

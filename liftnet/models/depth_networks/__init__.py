@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from liftnet.core.settings import OneOf, Settings, module_names
+from liftnet.core.settings import OneOf, Settings, UserPath, module_names
 
 ARCHITECTURES = module_names(Path(__file__).parent)
 
@@ -39,7 +39,7 @@ class NetworkSettings(Settings):
     encoder: str = Field(
         "tu-tf_efficientnet_lite0", min_length=1, description="encoder_unet: name in segmentation-models-pytorch"
     )
-    encoder_weights: list[str] = Field(
+    encoder_weights: list[UserPath] = Field(
         ["imagenet"],
         description="encoder_unet: where the encoder starts from, tried in this order: imagenet, or the path of a "
         ".safetensors or .pth file; with an empty list, or if none can be had, it starts from random weights",
