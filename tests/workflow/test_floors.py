@@ -26,6 +26,7 @@ KNOWS = {
     "shape": BELOW_STAGES - {"shape"},
     **dict.fromkeys(STAGES, BELOW_STAGES),
     "experiments": BELOW_STAGES | STAGES,
+    "api": BELOW_STAGES | STAGES,
     "workflow": {"core", "data"},
 }
 FORBIDDEN_NAMES = {"run", "state", "parts", "facts", "rows", "work", "tried", "cut", "knobs", "received"}
