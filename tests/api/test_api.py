@@ -1,13 +1,11 @@
 """The four names for notebooks, on two views of a textured thing, a small dataset, a small model and boxes."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 import trimesh
 from PIL import Image
-from run_folder import run_folder, run_views
+from run_folder import run_folder, run_views, with_images
 from torch.utils.data import DataLoader
 
 import liftnet.api
@@ -15,7 +13,6 @@ from liftnet.api import PairDataset, collate_pairs, drkfs, match_images, predict
 from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.data.codes import PairReason
 from liftnet.data.dataset import read_pairs
-from liftnet.data.schemas import IMAGES
 from liftnet.drkfs import MetricSettings
 from liftnet.mesh.mesh import BadMeshError
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
@@ -91,13 +88,7 @@ def test_a_dataset_gives_pairs_with_images_by_index(run_folder):
 
 
 def test_images_come_with_the_pairs(run_folder, tmp_path):
-    dataset = tmp_path / "dataset"
-    dataset.mkdir()
-    for shard in (run_folder / "dataset").glob("*.parquet"):
-        (dataset / shard.name).symlink_to(shard)
-    files = sorted((run_folder / "images").glob("*.png"))
-    rows = [{"image_id": f.stem, "image": {"bytes": f.read_bytes(), "path": f.name}} for f in files]
-    pq.write_table(pa.Table.from_pylist(rows, schema=IMAGES), dataset / "images-test-00000-of-00001.parquet")
+    dataset = with_images(run_folder, tmp_path / "dataset")
     item = PairDataset(dataset, "test")[0]
     assert item.image_a.shape == item.image_b.shape == (3, 96, 96)
     shown = np.asarray(Image.open(run_folder / "images" / f"{item.pair.image_b}.png"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from run_folder import run_folder, run_views
+from run_folder import run_folder, run_views, with_images
 
 from liftnet.data.masks import write_mask
 from liftnet.models.depth_networks import InputSettings, NetworkSettings
@@ -27,7 +27,7 @@ def desk(tmp_path_factory, run_folder):
     mask = np.zeros((200, 308), bool)
     mask[50:150, 100:200] = True
     write_mask(folder / "photo.mask.png", mask)
-    (folder / "dataset").symlink_to(run_folder / "dataset")
+    with_images(run_folder, folder / "dataset")
     model = DepthModel(initial_network(NetworkSettings(levels=3, width=4), 0), InputSettings(image_size=32))
     save_model(folder / "results/models/liftnet", model)
     trimesh.creation.box().export(folder / "chair.obj")
@@ -38,9 +38,6 @@ def desk(tmp_path_factory, run_folder):
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example_runs(desk, monkeypatch, capsys, example):
     monkeypatch.chdir(desk)
-    without_images = example.replace(
-        'PairDataset("dataset", "train")', 'PairDataset("dataset", "train", images=False)'
-    )
-    exec(without_images.replace("batch.items[0].image_a.shape, ", ""), {})
+    exec(example, {})
     assert capsys.readouterr().out
     assert len(EXAMPLES) == 4

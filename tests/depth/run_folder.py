@@ -14,7 +14,7 @@ import pytest
 from liftnet.data.dataset import SCALE_KEY
 from liftnet.data.masks import write_mask
 from liftnet.data.pictures import write_image
-from liftnet.data.schemas import COORDINATE_SCALE, DATASET, MANIFEST, TRUTH, write_table
+from liftnet.data.schemas import COORDINATE_SCALE, DATASET, IMAGES, MANIFEST, TRUTH, read_table, write_table
 from liftnet.data.truth import TrueView, save_truth
 from liftnet.geometry.cameras import Camera
 
@@ -115,6 +115,19 @@ def write_dataset(folder: Path, views: list[View], count: int = 80, row_group: i
     for split, members in rows.items():
         table = pa.Table.from_pylist(members, schema=schema)
         pq.write_table(table, folder / f"{split}-00000-of-00001.parquet", row_group_size=row_group)
+
+
+def with_images(root: Path, dataset: Path) -> Path:
+    """The dataset of a run folder with shards of its images, in another folder."""
+    dataset.mkdir(parents=True)
+    for shard in (root / "dataset").glob("*.parquet"):
+        (dataset / shard.name).symlink_to(shard)
+    splits = {row["image_id"]: row["split"] for row in read_table(root / "manifest.parquet", MANIFEST).to_pylist()}
+    for split in ("train", "val", "test"):
+        files = [f for f in sorted((root / "images").glob("*.png")) if splits[f.stem] == split]
+        rows = [{"image_id": f.stem, "image": {"bytes": f.read_bytes(), "path": f.name}} for f in files]
+        pq.write_table(pa.Table.from_pylist(rows, schema=IMAGES), dataset / f"images-{split}-00000-of-00001.parquet")
+    return dataset
 
 
 def write_run(root: Path, views: list[View]) -> None:
