@@ -1,4 +1,4 @@
-"""The command line: `python -m liftnet <stage> ...`, one command a stage."""
+"""From photographs of sculptures to depth: the whole line by `run`, and a command for each of its stages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ STAGES = (
 
 
 def build_parser() -> CommandParser:
-    """The parser of all stages; each stage's `cli` module adds its own commands."""
-    parser = CommandParser(prog="python -m liftnet", description=__doc__)
+    """The parser of all commands; the `cli` module of each stage, and that of the whole line, adds its own."""
+    name = "liftnet" if Path(sys.argv[0]).name == "liftnet" else "python -m liftnet"
+    parser = CommandParser(prog=name, description=__doc__)
+    parser.set_defaults(top=parser)
     parser.add_argument("--version", action="version", version=f"liftnet {__version__}")
-    stages = parser.add_subparsers(title="stages, in the order of the line", metavar="STAGE", required=True)
-    for stage in STAGES:
+    title = "commands: the whole line, then its stages in their order"
+    stages = parser.add_subparsers(title=title, metavar="COMMAND", required=True)
+    for stage in ("launch", *STAGES):
         importlib.import_module(f"liftnet.{stage}.cli").add_commands(stages)
     return parser
 
@@ -57,7 +60,7 @@ def _main(argv: list[str]) -> int:
     # waiting asleep costs an eighth on an idle machine. OpenMP reads this when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = build_parser().parse_command(argv)
-    set_up_logging(arguments.verbose)
+    set_up_logging(arguments.verbose, arguments.quiet)
     try:
         return arguments.run(arguments) or 0
     except LiftnetError as error:

@@ -12,21 +12,28 @@ from functools import wraps
 from pathlib import Path
 
 from snakemake.exceptions import IncompleteCheckpointException
+from snakemake.logging import logger
 
-# The folder of the Snakefile, wherever Snakemake runs: that of this workflow, not of one that uses it as a module.
-HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
-sys.path.insert(0, str(HOME))
+# The folder of this Snakefile, not of one that uses it as a module: a checkout, in which its own liftnet is imported, or
+# what an installed liftnet brings along. Where Snakemake fetches single files (`github(...)`), it is no folder at all.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+IS_CHECKOUT = (HERE / "liftnet").is_dir()
+if IS_CHECKOUT:
+    sys.path.insert(0, str(HERE))
+
+from liftnet.workflow import configuration, events, experiments, home, jobs, outputs, reconstruction, remembered
+from liftnet.workflow import results_folder, sources, user_paths
+
+HOME = HERE if HERE.is_dir() else home.workflow_home()
+CODE = HERE if IS_CHECKOUT else home.CODE
 
 # Jobs find the interpreter that runs Snakemake even where its environment is not activated, and this liftnet; with
-# --use-conda the job's own environment comes before it, in which envs/*.post-deploy.sh put LIFTNET_HOME.
+# --use-conda the job's own environment comes before it, in which envs/*.post-deploy.sh put the one of LIFTNET_HOME.
 os.environ.update(
-    LIFTNET_HOME=str(HOME),
+    LIFTNET_HOME=str(CODE),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-    PYTHONPATH=os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")])),
+    PYTHONPATH=os.pathsep.join(filter(None, [str(HERE) if IS_CHECKOUT else "", os.environ.get("PYTHONPATH")])),
 )
-
-from liftnet.workflow import configuration, experiments, jobs, outputs, reconstruction, remembered, results_folder
-from liftnet.workflow import sources, user_paths
 
 SCHEMA_FILE = HOME / "workflow" / "schemas" / "config.schema.yaml"
 SCHEMA = configuration.read_schema(SCHEMA_FILE)
@@ -46,7 +53,8 @@ if not IS_UNLOCKING:
         asked = sources.Sources.of(config)
         results_folder.check_results(asked.results, asked.folders(), HOME)
         user_paths.tell("" if IS_UNLOCKED else results_folder.told_of_locks(asked.results))
-        user_paths.tell(asked.layout())
+        user_paths.tell("" if events.is_started_by_us() else asked.layout())
+        events.attach(logger)
 
 RESULTS = user_paths.without_braces(config["results"], is_folder=True)
 SOURCES = sources.Sources.of({**config, "results": RESULTS})

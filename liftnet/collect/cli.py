@@ -35,19 +35,47 @@ def add_commands(stages: Subparsers) -> None:
     """Add the commands of this stage."""
     commands = add_stage(stages, "collect", "fetch photographs from the web, a folder or the museum")
     _add_lists(commands)
-    parser = add_command(commands, "plan", _plan, "divide what is to be fetched into jobs by host", FetchSettings)
+    parser = add_command(
+        commands,
+        "plan",
+        _plan,
+        "divide what is to be fetched into jobs by host",
+        FetchSettings,
+        example="liftnet collect plan --directory photos --out results",
+    )
     add_sources(parser)
     parser.add_argument("--out", type=Path, required=True, help=_OUT)
     parser.add_argument(
         "--dry-run", action="store_true", help="only show who would be asked for what, and write downloads/plan.csv"
     )
-    parser = add_command(commands, "fetch", _fetch, "fetch what the jobs of a plan ask for", FetchSettings)
+    parser = add_command(
+        commands,
+        "fetch",
+        _fetch,
+        "fetch what the jobs of a plan ask for",
+        FetchSettings,
+        example="liftnet collect fetch --out results --job local",
+    )
     parser.add_argument("--out", type=Path, required=True, help=_OUT)
     parser.add_argument("--job", nargs="+", default=[], metavar="NAME", help="jobs of the plan (default: all)")
     text = "write manifest and splits of what was fetched"
-    parser = add_command(commands, "manifest", _manifest, text, ManifestSettings)
+    parser = add_command(
+        commands,
+        "manifest",
+        _manifest,
+        text,
+        ManifestSettings,
+        example="liftnet collect manifest --out results --threads 8",
+    )
     parser.add_argument("--out", type=Path, required=True, help=_OUT)
-    parser = add_command(commands, "run", _run, "plan, fetch and manifest in one process", CollectSettings)
+    parser = add_command(
+        commands,
+        "run",
+        _run,
+        "plan, fetch and manifest in one process",
+        CollectSettings,
+        example="liftnet collect run --directory photos --out results",
+    )
     add_sources(parser)
     parser.add_argument("--out", type=Path, required=True, help=_OUT)
 
@@ -60,7 +88,8 @@ def _add_lists(commands: Subparsers) -> None:
     for name, catalogue in CATALOGUES.items():
         settings = _with_query_settings(catalogue.settings_type)
         text = (settings.__doc__ or name).strip().splitlines()[0]
-        kind = add_command(kinds, name, partial(_list, settings), text, settings)
+        example = f"liftnet collect list {name} {catalogue.example} --out lists/{name}.parquet"
+        kind = add_command(kinds, name, partial(_list, settings), text, settings, example=example)
         kind.add_argument("--out", type=Path, required=True, metavar="FILE", help="the list, a .parquet or .csv file")
         kind.add_argument(
             "--host-leases", type=Path, metavar="FOLDER", help="share hosts with other jobs through this folder"

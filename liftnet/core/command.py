@@ -18,6 +18,7 @@ from liftnet.core.settings import ListOption, Settings, add_settings_arguments, 
 Subparsers = Any  # argparse keeps the type of add_subparsers() private
 Run = Callable[[argparse.Namespace], int | None]
 Read = TypeVar("Read")
+_EXAMPLE = "example:\n  "
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,28 @@ class BelowRoot:
     folder: str
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """Help in which an example stays on its line, from which it is copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(_EXAMPLE) else super()._fill_text(text, width, indent)
+
+
 class CommandParser(argparse.ArgumentParser):
-    """A parser that names the option most like one it does not know. Options are never abbreviated."""
+    """A parser that names the command or option most like one it does not know. Options are never abbreviated."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **options})
+        super().__init__(**{"allow_abbrev": False, "formatter_class": _HelpFormatter, **options})
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As in argparse, but what is not among the choices gets the nearest of them."""
+        if action.choices is None or value in action.choices:
+            return
+        is_command = isinstance(action, argparse._SubParsersAction)
+        hint = nearest(str(value), map(str, action.choices))
+        known = ", ".join(map(str, action.choices))
+        what = f"unknown {'command' if is_command else 'value'} {value!r}{hint} (known: {known})"
+        raise argparse.ArgumentError(None if is_command else action, what)
 
     def parse_command(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """Parse a whole command line; what is wrong with it ends the program with exit status 2."""
@@ -58,11 +76,18 @@ class CommandParser(argparse.ArgumentParser):
         at = 0
         while at < len(words) and words[at] != "--":
             action = self._option_string_actions.get(words[at])
+            if action is None and _is_option(words[at]) and not self._knows(words[at]):
+                self.refuse(words[at : at + 1])
             end = at + 1 + (_count_words(action, words[at + 1 :]) if action else 0)
             (options if _is_option(words[at]) else positionals).extend(words[at:end])
             at = end
         positionals += words[at + 1 :]
         return [*options, "--", *positionals] if positionals else options
+
+    def _knows(self, word: str) -> bool:
+        """Whether a word is an option with its value in it, or several of one letter."""
+        known = self._option_string_actions
+        return word.partition("=")[0] in known or (word[:2] in known and word[1] != "-")
 
     def format_usage(self) -> str:
         """The usage without the settings, which `--help` explains below: with them it fills a screen."""
@@ -106,18 +131,27 @@ def add_command(
     help: str,
     settings: type[Settings] | None = None,
     short: Collection[str] = (),
+    example: str = "",
+    computes: bool = True,
 ) -> argparse.ArgumentParser:
     """Add `python -m liftnet ... <name>` that calls `run(arguments)`.
 
     `run` imports what it needs itself, so that `--help` and light commands do not load torch. It returns the exit
     status, None for 0. Settings are read with `settings_from(arguments, settings)`; those whose dotted names are in
-    `short` have an option of their last name too.
+    `short` have an option of their last name too. `example` is a whole command line; a command that `computes` nothing
+    itself has neither seed nor threads.
     """
-    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=help, description=help)
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, help=help, description=help, epilog=f"{_EXAMPLE}{example}" if example else None
+    )
     parser.set_defaults(run=run, parser=parser)
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
-    parser.add_argument("--threads", type=int, default=default_workers(), help="worker threads (default: all cores)")
-    parser.add_argument("--verbose", action="store_true", help="log details")
+    if computes:
+        threads = default_workers()
+        parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+        parser.add_argument("--threads", type=int, default=threads, help="worker threads (default: all cores)")
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", help="log details")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="log warnings and errors alone")
     parser.add_argument("--log", metavar="FILE", help="write what is printed to this file too")
     if settings is not None:
         add_settings_arguments(parser, settings, short)

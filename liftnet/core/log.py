@@ -71,11 +71,17 @@ def _shown(argument: object) -> object:
     return one_line(argument) if isinstance(argument, str | PurePath) and not isinstance(argument, Lines) else argument
 
 
-def set_up_logging(verbose: bool = False) -> None:
-    """Send log lines to stderr, as `time stage: message`; warnings of libraries pass, their chatter does not."""
+def set_up_logging(verbose: bool = False, quiet: bool = False) -> None:
+    """Send log lines to stderr, as `time stage: message`; warnings of libraries pass, their chatter does not.
+
+    Args:
+        verbose: Details too.
+        quiet: Warnings and errors alone, and no bars.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
+    level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -133,7 +139,7 @@ def progress(items: Iterable[Item], stage: str, doing: str, total: int | None = 
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    if sys.stderr.isatty():
+    if _has_bar(stage):
         from rich.progress import track
 
         yield from track(items, description=f"{stage}: {doing}", total=total)
@@ -144,13 +150,18 @@ def progress(items: Iterable[Item], stage: str, doing: str, total: int | None = 
         meter.advance()
 
 
+def _has_bar(stage: str) -> bool:
+    """Whether somebody sees a bar, and has not asked for quiet."""
+    return sys.stderr.isatty() and get_logger(stage).isEnabledFor(logging.INFO)
+
+
 @contextmanager
 def meter(stage: str, doing: str, total: int) -> Iterator[Callable[[str], None]]:
     """Progress of a loop without a list of items: yields a function to call after each, with a text to append.
 
     A bar on a terminal, else at most a line a minute with the time left.
     """
-    if not sys.stderr.isatty():
+    if not _has_bar(stage):
         yield LineMeter(stage, doing, total).advance
         return
     from rich.progress import Progress

@@ -33,7 +33,12 @@ def add_commands(stages: Subparsers) -> None:
 
 def _add_train(commands: Subparsers) -> None:
     train = add_command(
-        commands, "train", _train, "Train LiftNet on the dataset; a stopped run resumes", TrainSettings
+        commands,
+        "train",
+        _train,
+        "Train LiftNet on the dataset; a stopped run resumes",
+        TrainSettings,
+        example="liftnet depth train --root results --iterations 5000",
     )
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     add_run_folder(train, "--dataset", "dataset", "folder of the dataset")
@@ -43,7 +48,12 @@ def _add_train(commands: Subparsers) -> None:
 
 def _add_evaluate(commands: Subparsers) -> None:
     evaluate = add_command(
-        commands, "evaluate", _evaluate, "Measure a model on held-out pairs and true depth", EvaluateSettings
+        commands,
+        "evaluate",
+        _evaluate,
+        "Measure a model on held-out pairs and true depth",
+        EvaluateSettings,
+        example="liftnet depth evaluate --root results",
     )
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     add_run_folder(evaluate, "--dataset", "dataset", "folder of the dataset")
@@ -53,7 +63,14 @@ def _add_evaluate(commands: Subparsers) -> None:
 
 
 def _add_sfm(commands: Subparsers) -> None:
-    sfm = add_command(commands, "sfm", _sfm, "Reconstruct works with COLMAP: depth to regress", SfmSettings)
+    sfm = add_command(
+        commands,
+        "sfm",
+        _sfm,
+        "Reconstruct works with COLMAP: depth to regress",
+        SfmSettings,
+        example="liftnet depth sfm --root results",
+    )
     sfm.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and masks/")
     add_run_folder(sfm, "--out", "sfm", "folder for truth.parquet, truth/ and works.parquet")
     add_run_folder(sfm, "--tables", "tables", "folder for sfm.*")
@@ -75,6 +92,7 @@ def _add_score(commands: Subparsers) -> None:
         _score,
         "Measure a model or a prior where depth is known, one row per image",
         InputSettings,
+        example="liftnet depth score --model results/models/liftnet --root renders/sketchfab --out scores.parquet",
     )
     what = score.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", type=Path, help="folder of the model")
@@ -93,7 +111,13 @@ def _add_score(commands: Subparsers) -> None:
 
 
 def _add_predict(commands: Subparsers) -> None:
-    predict = add_command(commands, "predict", _predict, "Predict depth and a mesh of images and folders of images")
+    predict = add_command(
+        commands,
+        "predict",
+        _predict,
+        "Predict depth and a mesh of images and folders of images",
+        example="liftnet depth predict photo.jpg --model results/models/liftnet --out depth",
+    )
     add_photographs(predict)
     predict.add_argument("--format", default=FORMATS, help=f"formats to write, by commas (default: {FORMATS})")
     predict.add_argument("--batch-size", type=int, default=8, help="images in one pass (default: 8)")
@@ -101,7 +125,11 @@ def _add_predict(commands: Subparsers) -> None:
 
 def _add_export(commands: Subparsers) -> None:
     export = add_command(
-        commands, "export", _export, "Write a model as ONNX or as one safetensors file, and check that it is equal"
+        commands,
+        "export",
+        _export,
+        "Write a model as ONNX or as one safetensors file, and check that it is equal",
+        example="liftnet depth export --model results/models/liftnet --out liftnet.onnx",
     )
     export.add_argument("--model", type=Path, required=True, help="folder of the model")
     export.add_argument("--out", type=Path, required=True, help="file to write: .onnx or .safetensors")
@@ -117,7 +145,13 @@ def _add_export(commands: Subparsers) -> None:
 
 
 def _add_card(commands: Subparsers) -> None:
-    card = add_command(commands, "card", _card, "Write a model's card: README.md and training.png in its folder")
+    card = add_command(
+        commands,
+        "card",
+        _card,
+        "Write a model's card: README.md and training.png in its folder",
+        example="liftnet depth card --model results/models/liftnet --tables results/tables",
+    )
     card.add_argument("--model", type=Path, required=True, help="folder of the model")
     card.add_argument("--tables", type=Path, help="folder of the tables that `depth evaluate` wrote for it")
     card.add_argument(

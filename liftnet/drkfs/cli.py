@@ -26,7 +26,15 @@ def add_commands(stages: Subparsers) -> None:
 
 def _add_score(commands: Subparsers) -> None:
     what = "Compare a shape with its target, or a folder with a folder"
-    score = add_command(commands, "score", _score, what, ScoreCommandSettings, short=["score.metrics"])
+    score = add_command(
+        commands,
+        "score",
+        _score,
+        what,
+        ScoreCommandSettings,
+        short=["score.metrics"],
+        example="liftnet drkfs score chair.obj truth.glb --pictures differences.png",
+    )
     score.add_argument("shape", type=Path, metavar="SHAPE", help="mesh, or folder of meshes")
     score.add_argument(
         "target", type=Path, metavar="TARGET", help="what it should look like: a mesh, or a folder of the same names"
@@ -43,9 +51,18 @@ def _add_score(commands: Subparsers) -> None:
 def _add_points(trainings: Subparsers) -> None:
     """`detector` and `descriptor`: what DR-KFS sees images with."""
     what = "Train the detector of points of interest on the dataset; a stopped run resumes"
-    detector = add_command(trainings, "detector", _detector, what, DetectorSettings)
+    detector = add_command(
+        trainings, "detector", _detector, what, DetectorSettings, example="liftnet drkfs train detector --root results"
+    )
     what = "Train HardNet on patches of the dataset's points; a stopped run resumes"
-    descriptor = add_command(trainings, "descriptor", _descriptor, what, DescriptorSettings)
+    descriptor = add_command(
+        trainings,
+        "descriptor",
+        _descriptor,
+        what,
+        DescriptorSettings,
+        example="liftnet drkfs train descriptor --root results",
+    )
     for command, folder in ((detector, "models/points"), (descriptor, "models/hardnet")):
         command.add_argument("--root", type=Path, required=True, help="folder with images/, features/ and masks/")
         add_run_folder(command, "--dataset", "dataset", "folder of the dataset")
@@ -60,9 +77,23 @@ def _add_points(trainings: Subparsers) -> None:
 def _add_shapes(trainings: Subparsers) -> None:
     """`vocabulary` and `mvcnn`: descriptors of whole shapes."""
     what = "the geometric words of Shape Google, from meshes"
-    vocabulary = add_command(trainings, "vocabulary", _vocabulary, what, ShapeGoogleSettings)
+    vocabulary = add_command(
+        trainings,
+        "vocabulary",
+        _vocabulary,
+        what,
+        ShapeGoogleSettings,
+        example="liftnet drkfs train vocabulary --meshes shapes --model models/vocabulary",
+    )
     what = "MVCNN, from meshes in classes"
-    mvcnn = add_command(trainings, "mvcnn", _mvcnn, what, MvcnnSettings)
+    mvcnn = add_command(
+        trainings,
+        "mvcnn",
+        _mvcnn,
+        what,
+        MvcnnSettings,
+        example="liftnet drkfs train mvcnn --meshes shapes --model models/mvcnn",
+    )
     what = "folder of <class>/<name>.ply, as `render shapes` writes it"
     for command in (vocabulary, mvcnn):
         command.add_argument("--meshes", type=Path, required=True, metavar="DIR", help=what)

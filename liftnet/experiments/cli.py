@@ -17,14 +17,26 @@ PLANS = Path("workflow/experiments")
 def add_commands(stages: Subparsers) -> None:
     """Add the commands of the experiments to the command line."""
     commands = add_stage(stages, "experiments", "Compile the tables and draw the figures of the papers")
-    table = add_command(commands, "table", _table, "Compile a table of the LiftNet paper from score files")
+    table = add_command(
+        commands,
+        "table",
+        _table,
+        "Compile a table of the LiftNet paper from score files",
+        example="liftnet experiments table --table 4 --plan workflow/experiments/depth.yaml --scores "
+        "scores/*.parquet --out tables/depth_table4",
+    )
     table.add_argument("--table", required=True, help="its name in the plan: 2, 3, 4, 5, ...")
     table.add_argument("--plan", type=Path, required=True, help="plan of the experiments (YAML)")
     table.add_argument("--scores", type=Path, nargs="+", required=True, help="score files")
     table.add_argument("--out", type=Path, required=True, help="path of the table without suffix")
 
     figure = add_command(
-        commands, "figure", _figure, "Draw Figure 4 or 5 of the LiftNet paper as a page and a picture"
+        commands,
+        "figure",
+        _figure,
+        "Draw Figure 4 or 5 of the LiftNet paper as a page and a picture",
+        example="liftnet experiments figure --figure 5 --models models/liftnet --roots renders/scanned "
+        "--out figures/depth_figure5",
     )
     figure.add_argument("--figure", choices=("4", "5"), required=True, help="4: one model; 5: methods side by side")
     figure.add_argument("--models", type=Path, nargs="+", required=True, help="folders of the models, best first")
@@ -40,6 +52,7 @@ def add_commands(stages: Subparsers) -> None:
         _drkfs,
         "Run an experiment of the DR-KFS paper that needs no reconstruction network; a stopped run resumes",
         DrkfsCommandSettings,
+        example="liftnet experiments drkfs legs --plan workflow/experiments/drkfs.yaml --out results",
     )
     drkfs.add_argument(
         "name", choices=DRKFS_EXPERIMENTS, help="legs: Figure 2; bars: Table 5; shading: Table 4; sphere: a fit"
@@ -52,24 +65,45 @@ def add_commands(stages: Subparsers) -> None:
         "reconstruction-table",
         _reconstruction_table,
         "Compile a table of reconstruction networks from score files",
+        example="liftnet experiments reconstruction-table --table reconstruction --plan "
+        "workflow/experiments/reconstruction.yaml --scores scores/*.parquet --out "
+        "tables/reconstruction",
     )
     compared.add_argument("--table", required=True, help="its name in the plan: reconstruction, ...")
     _add_scores(compared)
     compared.add_argument("--seeds", type=int, nargs="+", default=[], help="of the trainings that there should be")
 
     shown = add_command(
-        commands, "reconstruction-figure", _reconstruction_figure, "Draw Figure 5 or 7 of the DR-KFS paper"
+        commands,
+        "reconstruction-figure",
+        _reconstruction_figure,
+        "Draw Figure 5 or 7 of the DR-KFS paper",
+        example="liftnet experiments reconstruction-figure --figure 5 --plan "
+        "workflow/experiments/reconstruction.yaml --root renders/reconstruction --scores "
+        "scores/*.parquet --out figures/reconstruction_figure5",
     )
     shown.add_argument("--figure", required=True, help="its number in the plan: 5, 7")
     shown.add_argument("--root", type=Path, required=True, help="folder of the set of shapes")
     _add_scores(shown)
 
-    page = add_command(commands, "reproduction", _reproduction, "Write the verdicts of docs/reproduction.md")
+    page = add_command(
+        commands,
+        "reproduction",
+        _reproduction,
+        "Write the verdicts of docs/reproduction.md",
+        example="liftnet experiments reproduction results",
+    )
     page.add_argument("results", type=Path, help="folder of the results")
     page.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="page to fill in")
     page.add_argument("--plans", type=Path, default=PLANS, help=f"folder of the plans (default: {PLANS})")
 
-    picture = add_command(commands, "picture", _picture, "Draw held-out predictions beside their truth")
+    picture = add_command(
+        commands,
+        "picture",
+        _picture,
+        "Draw held-out predictions beside their truth",
+        example="liftnet experiments picture results --out result.jpg",
+    )
     picture.add_argument("results", type=Path, help="folder of the results")
     picture.add_argument("--out", type=Path, default=Path("docs/result.jpg"), help="picture to write")
 

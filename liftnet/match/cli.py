@@ -13,7 +13,14 @@ from liftnet.match.settings import MatchSettings
 def add_commands(stages: Subparsers) -> None:
     """Register `match`."""
     help = "Find putative correspondences between all image pairs of one work, or between images of different splits."
-    parser = add_command(stages, "match", _run, help, MatchSettings)
+    parser = add_command(
+        stages,
+        "match",
+        _run,
+        help,
+        MatchSettings,
+        example="liftnet match --root results --work the-thinker --out results/matches/the-thinker.parquet",
+    )
     parser.add_argument(
         "--root", type=Path, required=True, help="folder of manifest.parquet and images/ (and masks/, for mask_first)"
     )

@@ -15,7 +15,14 @@ from liftnet.reconstruct.study.commands import add_study
 def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
     commands = add_stage(stages, "reconstruct", "Train networks for 3D shape from one image, with DR-KFS or without")
-    train = add_command(commands, "train", _train, "Train a network; a stopped run resumes", TrainSettings)
+    train = add_command(
+        commands,
+        "train",
+        _train,
+        "Train a network; a stopped run resumes",
+        TrainSettings,
+        example="liftnet reconstruct train --root renders/reconstruction --model models/reconstruction",
+    )
     train.add_argument("--root", type=Path, required=True, help="folder of `render set --set reconstruction`")
     train.add_argument("--model", type=Path, required=True, help="folder of the model to write")
     add_run_folder(train, "--targets", "targets", "folder in which what losses compare with is kept")
@@ -25,11 +32,23 @@ def add_commands(stages: Subparsers) -> None:
     train.add_argument("--paced-by", type=Path, metavar="MODEL", help="model whose steps say how long one takes")
     train.add_argument("--device", default="auto", help="where to compute: auto (a GPU if there is one), cpu, cuda")
 
-    predict = add_command(commands, "predict", _predict, "Predict the shapes of images and folders of images")
+    predict = add_command(
+        commands,
+        "predict",
+        _predict,
+        "Predict the shapes of images and folders of images",
+        example="liftnet reconstruct predict photo.jpg --model models/reconstruction --out meshes",
+    )
     add_photographs(predict)
 
     evaluate = add_command(
-        commands, "evaluate", _evaluate, "Measure reconstructions of held-out shapes", EvaluateSettings
+        commands,
+        "evaluate",
+        _evaluate,
+        "Measure reconstructions of held-out shapes",
+        EvaluateSettings,
+        example="liftnet reconstruct evaluate --root renders/reconstruction --model models/reconstruction "
+        "--out scores.parquet",
     )
     evaluate.add_argument("--root", type=Path, required=True, help="folder of `render set --set reconstruction`")
     what = evaluate.add_mutually_exclusive_group(required=True)
@@ -48,6 +67,7 @@ def add_commands(stages: Subparsers) -> None:
         _describe,
         "Compute what evaluations need of the true shapes, once for all of them",
         EvaluateSettings,
+        example="liftnet reconstruct describe --root renders/reconstruction",
     )
     describe.add_argument("--root", type=Path, required=True, help="folder of `render set --set reconstruction`")
     add_split(describe, "shapes")

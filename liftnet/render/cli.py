@@ -17,15 +17,26 @@ def add_commands(stages: Subparsers) -> None:
         stages, "render", "render the synthetic museum, and sets of shapes with exact correspondences"
     )
     what = "photographs of procedural sculptures, with their true depth"
-    museum = add_command(commands, "museum", _museum, what, MuseumSettings)
+    museum = add_command(
+        commands, "museum", _museum, what, MuseumSettings, example="liftnet render museum --out museum"
+    )
     museum.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the museum")
     what = "views of shapes with depth, masks and exact correspondences, by the paper's protocols"
-    rendered = add_command(commands, "set", _set, what, SetSettings)
+    rendered = add_command(
+        commands,
+        "set",
+        _set,
+        what,
+        SetSettings,
+        example="liftnet render set --set sketchfab --sketchfab.folder models --out renders/sketchfab",
+    )
     rendered.add_argument("--set", required=True, choices=SET_NAMES, help="whose protocol")
     rendered.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the set")
     rendered.add_argument("--lenient", action="store_true", help="exit 0 though some shapes were set aside")
     what = "meshes of the generated classes as <class>/<name>.ply, y up, with a table shapes.csv"
-    shapes = add_command(commands, "shapes", _shapes, what, ShapeFileSettings)
+    shapes = add_command(
+        commands, "shapes", _shapes, what, ShapeFileSettings, example="liftnet render shapes --out shapes"
+    )
     shapes.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the meshes")
     shapes.add_argument("--classes", nargs="*", default=[], metavar="CLASS", help="classes (default: all 17)")
 

@@ -24,30 +24,58 @@ def add_commands(stages: Subparsers) -> None:
 
 
 def _add_training(commands: Subparsers) -> None:
-    train = add_command(commands, "train", run_train, "train the segmenter from manual masks", SegmenterSettings)
+    train = add_command(
+        commands,
+        "train",
+        run_train,
+        "train the segmenter from manual masks",
+        SegmenterSettings,
+        example="liftnet segment train --root results --train.iterations 400",
+    )
     train.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
     add_run_folder(train, "--model", "models/segmenter", "folder for the trained segmenter")
     add_run_folder(train, "--tables", "tables", "folder for segmentation.{csv,md,tex}")
     folds = add_command(
         commands, "crossvalidate", run_crossvalidate, "mask each work by a segmenter that has not seen it",
-        SegmentSettings,
+        SegmentSettings, example="liftnet segment crossvalidate --root results --folds.count 5"
     )  # fmt: skip
     folds.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
     add_run_folder(folds, "--out", "models/segmenter_folds", "folder of the folds' segmenters")
     add_run_folder(folds, "--tables", "tables", "folder for segmentation_folds.* and others")
-    evaluate = add_command(commands, "evaluate", run_evaluate, "compare masks with the museum's truth")
+    evaluate = add_command(
+        commands,
+        "evaluate",
+        run_evaluate,
+        "compare masks with the museum's truth",
+        example="liftnet segment evaluate --root results --museum museum",
+    )
     evaluate.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and masks/")
     evaluate.add_argument("--museum", type=Path, required=True, help="folder that `render museum` wrote")
     add_run_folder(evaluate, "--tables", "tables", "folder for segmentation_truth.{csv,md,tex}")
 
 
 def _add_prediction(commands: Subparsers) -> None:
-    predict = add_command(commands, "predict", run_predict, "mask the images of an artist", PredictionSettings)
+    predict = add_command(
+        commands,
+        "predict",
+        run_predict,
+        "mask the images of an artist",
+        PredictionSettings,
+        example="liftnet segment predict --root results --model results/models/segmenter --artist rodin "
+        "--out results/masks/rodin.parquet",
+    )
     predict.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and images/")
     add_run_folder(predict, "--model", "models/segmenter", "folder of the trained segmenter")
     predict.add_argument("--artist", required=True, help="artist_id as in the manifest")
     predict.add_argument("--out", type=Path, required=True, help="the table; the masks are written beside it")
-    images = add_command(commands, "images", run_images, "mask images and folders of images", PredictionSettings)
+    images = add_command(
+        commands,
+        "images",
+        run_images,
+        "mask images and folders of images",
+        PredictionSettings,
+        example="liftnet segment images photos --model results/models/segmenter --out masks",
+    )
     images.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
     images.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
     images.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
@@ -59,21 +87,41 @@ def _add_correction(commands: Subparsers) -> None:
     propose = add_command(
         commands, "propose", run_propose, "mask the images without a manual mask by a general background remover",
         ProposalSettings,
+        example="liftnet segment propose --root results --reference-segmenter-onnx u2netp.onnx --out proposed",
     )  # fmt: skip
     propose.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and images/")
     propose.add_argument("--out", type=Path, required=True, help="folder of the proposed masks and their table")
-    sheet = add_command(commands, "sheet", run_sheet, "draw the masks of lowest confidence for a person to look at")
+    sheet = add_command(
+        commands,
+        "sheet",
+        run_sheet,
+        "draw the masks of lowest confidence for a person to look at",
+        example="liftnet segment sheet --root results --out sheet",
+    )
     sheet.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet and images/")
     sheet.add_argument("--masks", type=Path, help="folder of the masks and their tables (default: masks/ in --root)")
     sheet.add_argument("--out", type=Path, required=True, help="folder of the sheet, the overlays and the masks")
     sheet.add_argument("--count", type=int, default=60, help="most images (default: 60)")
     sheet.add_argument("--work", help="only the images of this work_id")
-    imports = add_command(commands, "import", run_import, "masks out of an export of COCO, Label Studio or CVAT")
+    imports = add_command(
+        commands,
+        "import",
+        run_import,
+        "masks out of an export of COCO, Label Studio or CVAT",
+        example="liftnet segment import annotations.json --images photos --out masks",
+    )
     imports.add_argument("export", type=Path, metavar="EXPORT", help="COCO or Label Studio (.json), CVAT (.xml)")
     imports.add_argument("--images", type=Path, required=True, help="folder of the annotated pictures")
     imports.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
     imports.add_argument("--boxes", action="store_true", help="fill upright boxes, which are no outlines of objects")
-    correct = add_command(commands, "correct", run_correct, "check a folder of corrected masks", PredictionSettings)
+    correct = add_command(
+        commands,
+        "correct",
+        run_correct,
+        "check a folder of corrected masks",
+        PredictionSettings,
+        example="liftnet segment correct --root results --masks corrected",
+    )
     correct.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet")
     correct.add_argument("--masks", type=Path, required=True, help="folder of the corrected masks")
     add_run_folder(correct, "--tables", "tables", "folder for corrections.{csv,md,tex}")

@@ -16,21 +16,39 @@ def add_commands(stages: Subparsers) -> None:
     """Add the stage's commands to the command line."""
     commands = add_stage(stages, "shard", "Write the dataset of correspondences as Parquet shards, and its statistics")
     tracks = add_command(
-        commands, "tracks", _tracks, "Join the correspondences of each work over its images", ShardSettings
+        commands,
+        "tracks",
+        _tracks,
+        "Join the correspondences of each work over its images",
+        ShardSettings,
+        example="liftnet shard tracks --root results",
     )
     tracks.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and pairs/")
     write = add_command(
-        commands, "write", _write, "Write kept pairs, and the images, as shards of train, val and test", ShardSettings
+        commands,
+        "write",
+        _write,
+        "Write kept pairs, and the images, as shards of train, val and test",
+        ShardSettings,
+        example="liftnet shard write --root results --out results/dataset",
     )
     write.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/ and pairs/")
     add_run_folder(write, "--out", "dataset", "folder of the dataset; an older dataset is replaced")
     verify = add_command(
-        commands, "verify", _verify, "Check a copy of a dataset: files, images, pairs, splits, licences"
+        commands,
+        "verify",
+        _verify,
+        "Check a copy of a dataset: files, images, pairs, splits, licences",
+        example="liftnet shard verify --dataset results/dataset",
     )
     verify.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     verify.add_argument("--quick", action="store_true", help="do not decode the images; they are hashed all the same")
     checksums = add_command(
-        commands, "checksums", _checksums, "Write checksums.sha256 of a dataset anew, after its card was edited"
+        commands,
+        "checksums",
+        _checksums,
+        "Write checksums.sha256 of a dataset anew, after its card was edited",
+        example="liftnet shard checksums --dataset results/dataset",
     )
     checksums.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     export = add_command(
@@ -38,6 +56,7 @@ def add_commands(stages: Subparsers) -> None:
         "export",
         _export,
         "Write works of a dataset as what COLMAP, hloc or kapture reads, a folder a work",
+        example="liftnet shard export --dataset results/dataset --to colmap --out colmap",
     )
     export.add_argument("--dataset", type=Path, required=True, help="folder of the dataset, with tracks")
     export.add_argument("--to", choices=("colmap", "hloc", "kapture"), required=True, help="the program")
@@ -50,7 +69,11 @@ def add_commands(stages: Subparsers) -> None:
         "--linked", action="store_true", help="also the pairs that only tracks link, of which none was verified"
     )
     leakage = add_command(
-        commands, "leakage", _leakage, "Count what stands in two splits of a dataset; fails if anything does"
+        commands,
+        "leakage",
+        _leakage,
+        "Count what stands in two splits of a dataset; fails if anything does",
+        example="liftnet shard leakage --root results",
     )
     add_run_folder(leakage, "--dataset", "dataset", "folder of the dataset")
     leakage.add_argument("--root", type=Path, required=True, help="folder of the run, with across/pairs.parquet")
@@ -59,7 +82,11 @@ def add_commands(stages: Subparsers) -> None:
         "--near-bits", type=int, default=6, help="distance of perceptual hashes that counts (default: 6)"
     )
     statistics = add_command(
-        commands, "statistics", _statistics, "Write the tables and figures of a dataset, from its files alone"
+        commands,
+        "statistics",
+        _statistics,
+        "Write the tables and figures of a dataset, from its files alone",
+        example="liftnet shard statistics --dataset results/dataset --tables results/tables",
     )
     statistics.add_argument("--dataset", type=Path, required=True, help="folder of the dataset")
     statistics.add_argument("--tables", type=Path, required=True, help="folder for the tables, and figures/ in it")

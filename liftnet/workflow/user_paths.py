@@ -64,8 +64,8 @@ def tell(line: str) -> None:
 def words_as_written(given: Mapping[str, Any], schema: Mapping[str, Any], argv: Sequence[str]) -> dict[str, Any]:
     """A configuration in which what the command line says is of the types that the schema asks for.
 
-    Snakemake reads `--config photos=007` as the number 7, `photos=` as if it had no value, `take_over=true` and the
-    number in `match={search: {ratio: 0.7}}` as texts.
+    Snakemake reads `--config photos=007` as the number 7, `photos=[a] b` as a list, `photos=` as if it had no value,
+    `take_over=true` and the number in `match={search: {ratio: 0.7}}` as texts.
 
     Args:
         given: The configuration as Snakemake has read it.
@@ -73,10 +73,11 @@ def words_as_written(given: Mapping[str, Any], schema: Mapping[str, Any], argv: 
         argv: The words of the command line.
     """
     plain = [_decoded(word) for word in argv]
-    words = dict(word.split("=", 1) for word in plain if "=" in word and not word.startswith("-"))
+    pairs = (word.split("=", 1) for word in plain if "=" in word and not word.startswith("-"))
+    words = {name: text.strip("'\"") for name, text in pairs}  # of which Snakemake strips quotes too
     texts = {name for name, entry in schema.get("properties", {}).items() if _is_text(entry)}
     misread = {name for name in texts & given.keys() if isinstance(given[name], bool | int | float)}
-    misread |= {name for name in texts & given.keys() if given[name] is None and words.get(name) == ""}
+    misread |= {name for name in texts & given.keys() & words.keys() if given[name] is not None or not words[name]}
     written = {name: words.get(name, str(given[name])) if name in misread else given[name] for name in given}
     typed: dict[str, Any] = _typed(written, schema)
     return typed

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -120,6 +121,43 @@ def test_no_command_has_a_list_that_could_swallow_a_positional_argument():
         if not isinstance(action, ListOption) or action.is_item("a/path")
     }
     assert greedy == set()
+
+
+def test_every_command_has_an_example_that_it_takes(capsys):
+    without, refused, top = [], [], build_parser()
+    for name, parser in every_command(top):
+        head, _, line = (parser.epilog or "").partition("\n  ")
+        if head != "example:" or not line.startswith(f"liftnet {name}"):
+            without.append(name)
+            continue
+        try:
+            top.parse_command(shlex.split(line.partition(" > ")[0])[1:])
+        except SystemExit:
+            refused.append(f"{line}: {capsys.readouterr().err}")
+    assert (without, refused) == ([], [])
+
+
+def test_an_example_stays_on_one_line_of_the_help(capsys):
+    for words in (["segment", "propose"], ["verify", "run"]):
+        with pytest.raises(SystemExit):
+            build_parser().parse_command([*words, "--help"])
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  liftnet")]
+        assert len(line) > 80
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["depht"], "unknown command 'depht'; did you mean 'depth'? (known: run, "),
+        (["depth", "trian"], "unknown command 'trian'; did you mean 'train'?"),
+        (["drkfs", "score", "--up", "Y", "a", "b"], "argument --up: unknown value 'Y' (known: y, z)"),
+    ],
+)
+def test_a_misspelt_command_or_choice_gets_the_nearest(words, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_command(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_metrics_stand_before_the_meshes_and_help_shows_them(capsys):

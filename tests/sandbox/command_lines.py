@@ -79,6 +79,9 @@ experiments picture {run} --out {out}/result.jpg
 """
 
 NOT_RUN = {  # command: why it reads nothing of others, or where it is tried instead
+    "run": "it starts Snakemake, whose jobs are the commands above",
+    "resume": "it starts Snakemake, whose jobs are the commands above",
+    "completion": "it reads nothing",
     "render museum": "it reads nothing",
     "render shapes": "it reads nothing",
     "collect list commons": "it reads answers of its interface alone: tests/collect/test_collect_sources_catalogues",

@@ -15,7 +15,7 @@ ROOT = LIBRARY.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^ {4}\S.*(?:\n {4,}.*)*", re.MULTILINE)
 _FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`((?:python -m liftnet|snakemake) [^`]+)`")
+_INLINE = re.compile(r"`((?:python -m liftnet|liftnet|snakemake) [^`]+)`")
 PROFILES = ("profiles/slurm", "profiles/generic")
 
 
@@ -24,9 +24,10 @@ def commands(page: Path) -> list[str]:
     text = page.read_text()
     blocks = [match[0] for match in _BLOCK.finditer(text)] + [match[1] for match in _FENCED.finditer(text)]
     lines = [line.strip() for block in blocks for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
-    found = [line for line in lines if line.startswith(("python -m liftnet", "snakemake "))]
+    found = [line for line in lines if line.startswith(("python -m liftnet", "liftnet ", "snakemake "))]
     found += [" ".join(match[1].split()) for match in _INLINE.finditer(text)]
-    return [re.sub(r"\s+#\s.*", "", line) for line in dict.fromkeys(found)]
+    whole = [re.sub("^liftnet ", "python -m liftnet ", re.sub(r"\s+#\s.*", "", line)) for line in found]
+    return list(dict.fromkeys(whole))
 
 
 ALL = [(page.name, line) for page in PAGES for line in commands(page)]

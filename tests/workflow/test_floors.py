@@ -28,6 +28,7 @@ KNOWS = {
     "experiments": BELOW_STAGES | STAGES,
     "api": BELOW_STAGES | STAGES,
     "workflow": {"core", "data"},
+    "launch": {"core", "data", "workflow"},
 }
 FORBIDDEN_NAMES = {"run", "state", "parts", "facts", "rows", "work", "tried", "cut", "knobs", "received"}
 LIGHT = {

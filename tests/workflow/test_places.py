@@ -1,13 +1,17 @@
 """The workflow wherever it is run: in its own folder, from another one by --snakefile, as a module of a workflow."""
 
+import os
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from workflow_tools import ROOT, snakemake
+from workflow_tools import ROOT, scheduled, snakemake
 
 from liftnet.collect.sources.lists import read_list
+from liftnet.config import Config
 
 pytestmark = pytest.mark.workflow
 ENTRY = {"name": "mine", "kind": "table", "file": "theirs.csv", "columns": ["artist=maker", "work=no", "image=pic"]}
@@ -68,6 +72,37 @@ def test_as_a_module_with_names_of_its_own_everything_is_planned(elsewhere):
     assert "sculptures_write_report" in told
     assert "python -m liftnet report --root" in told
     assert "run_config.yaml" not in told  # which a module does not record
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    """The checkout over HTTP, file by file, as a hosting site gives it."""
+
+    def __init__(self, *given):
+        super().__init__(*given, directory=str(ROOT))
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+def test_a_module_that_is_fetched_file_by_file_uses_what_is_installed(elsewhere):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        fetched = MODULE.replace(str(ROOT), f"http://127.0.0.1:{server.server_port}/workflow")
+        (elsewhere / "Snakefile").write_text(fetched)
+        run = snakemake(elsewhere, "--cores", "1", "--dry-run", environment={**os.environ, "PYTHONPATH": str(ROOT)})
+        server.shutdown()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert scheduled(run)["everything"] == 1  # the default target of a workflow that catalogues deploy
+
+
+def test_the_repository_has_what_the_workflow_catalogue_asks_for():
+    shown = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert shown["software-stack-deployment"]["conda"] is True
+    assert (ROOT / "config" / "README.md").is_file()
+    assert Config(**yaml.safe_load((ROOT / "config" / "config.yaml").read_text())).photos == "photos"
+    text = (ROOT / "README.md").read_text().lower()
+    assert "snakemake" in text
+    assert "workflow" in text
 
 
 def test_a_fault_in_a_modules_configuration_is_named(elsewhere):

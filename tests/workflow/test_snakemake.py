@@ -19,6 +19,7 @@ from liftnet.data.schemas import MANIFEST, PAIRS, read_table
 from liftnet.data.truth import truth_files
 
 pytestmark = pytest.mark.workflow
+LIFTNET = (sys.executable, "-m", "liftnet")
 
 
 def test_lint_finds_nothing():
@@ -59,8 +60,10 @@ def test_missing_conda_is_only_needed_when_asked_for(workflow):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The whole line on a tiny museum with --use-conda (through a stand-in), killed once on the way."""
-    workflow = copy_workflow(tmp_path_factory.mktemp("line"))
+    """The whole line on a tiny museum with --use-conda (through a stand-in), killed once, resumed from elsewhere."""
+    folder = tmp_path_factory.mktemp("somewhere") / "line"
+    folder.mkdir()
+    workflow = copy_workflow(folder)
     stand_in = Path(__file__).parent / "conda" / "bin"
     environment = workflow.environment(
         {
@@ -77,9 +80,12 @@ def finished(tmp_path_factory):
         wait_for(lambda: list(workflow.folder.glob("results/matches/*.parquet")), first, 300)
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-    subprocess.run([*command, "--unlock"], cwd=workflow.folder, env=environment, check=True, capture_output=True)
-    second = subprocess.run(command, cwd=workflow.folder, env=environment, capture_output=True, text=True, check=False)
+    resume = [*LIFTNET, "resume", "line/results", "--unlock", "--cores", "2", "--snakemake=--use-conda"]
+    second = subprocess.run(
+        resume, cwd=workflow.folder.parent, env=environment, capture_output=True, text=True, check=False
+    )
     assert second.returncode == 0, second.stdout[-4000:] + second.stderr[-4000:]
+    assert f"done: {workflow.folder}/results/report.html" in second.stderr
     return workflow, environment
 
 
@@ -124,7 +130,7 @@ def test_conda_environments_were_made_and_used(finished):
     workflow, _ = finished
     calls = (workflow.folder / "conda_calls.txt").read_text()
     assert calls.count("create") >= 4
-    links = list((workflow.folder / ".snakemake" / "conda").glob("*/lib/python3*/site-packages/liftnet.pth"))
+    links = list((workflow.folder / ".snakemake" / "conda").glob("*/lib/python3*/site-packages/liftnet"))
     assert len(links) >= 4, "the post-deploy scripts did not run"
 
 
@@ -209,13 +215,14 @@ def test_troublesome_photographs_stop_nothing_and_are_all_counted(finished, tmp_
     photograph_folder(tmp_path / "photographs", done.folder / "results" / "museum")
     workflow.configure(
         segment={"weights": str(done.folder / "results/models/segmenter")},
-        photos=str(tmp_path / "photographs"),
         # so few photographs: every split has pairs by the first search alone
         verify={"guided": {"search": False}, "fit": {"perspective_check": False}},
         match={"features": {"opencv": {"octave_layers": 3}}},
     )
-    run = workflow.run()
+    words = ["run", "../photographs", "--configfile", "config.yaml", "--cores", "2"]
+    run = subprocess.run([*LIFTNET, *words], cwd=workflow.folder, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    assert "photographs: taken as artist/work/*" in run.stderr
     results = workflow.folder / "results"
     manifest = read_table(results / "manifest.parquet", MANIFEST).to_pandas()
     files = [path for path in (tmp_path / "photographs").glob("*/*/*") if path.is_file()]

@@ -58,6 +58,7 @@ class Artic(MuseumCatalogue):
 
     name = "artic"
     settings_type = ArticSettings
+    example = "--politeness.contact you@example.org"
 
     def records(self, client: Client) -> Iterator[Any]:
         """The records, with the year of the artist's death as `artist_died`."""

@@ -52,12 +52,14 @@ class Catalogue(ABC):
     Attributes:
         name: What it is called in `collect list NAME`, in config.yaml and in the column `source`.
         settings_type: Its settings; the first line of their docstring is its help.
+        example: Options of `collect list NAME` as somebody may give them.
         local: Whether it is read from files on this machine alone; the others ask servers.
         folder: What its paths are relative to; None if all its images are on the web.
     """
 
     name: ClassVar[str] = ""
     settings_type: ClassVar[type[ListSettings]] = ListSettings
+    example: ClassVar[str] = ""
     local: ClassVar[bool] = False
     known: ClassVar[dict[str, type[Catalogue]]] = {}
     folder: Path | None = None

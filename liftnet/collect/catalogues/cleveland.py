@@ -46,6 +46,7 @@ class Cleveland(MuseumCatalogue):
 
     name = "cleveland"
     settings_type = ClevelandSettings
+    example = "--dump data.json"
 
     def records(self, client: Client) -> Iterator[Any]:
         """The records; the interface gives a thousand at a time."""

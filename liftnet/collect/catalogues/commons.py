@@ -81,6 +81,7 @@ class Commons(Catalogue):
 
     name = "commons"
     settings_type = CommonsSettings
+    example = "--categories 'Sculptures by Auguste Rodin' --politeness.contact you@example.org"
 
     def __init__(self, settings: CommonsSettings) -> None:
         if not settings.categories:

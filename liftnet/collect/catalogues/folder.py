@@ -28,6 +28,7 @@ class Folder(Catalogue):
 
     name = "folder"
     settings_type = FolderSettings
+    example = "--folder photographs"
     local = True
     folder: Path
 

@@ -42,6 +42,7 @@ class Met(MuseumCatalogue):
 
     name = "met"
     settings_type = MetSettings
+    example = "--limit 100 --politeness.contact you@example.org"
 
     def records(self, client: Client) -> Iterator[Any]:
         """The records; each is one request."""

@@ -141,6 +141,7 @@ class Sculptures6k(LocalSet):
 
     name = "sculptures6k"
     settings_type = Sculptures6kSettings
+    example = "--folder sculptures6k"
     expected = "train/ and test/ with files such as Henry_Moore_Arch_Leg_0000.jpg and Rodin_Thinker_0001.jpg"
 
     def rows(self, client: Client) -> Iterator[SourceRecord]:
@@ -193,6 +194,7 @@ class NameThatSculpture(NamedSet):
 
     name = "name_that_sculpture"
     settings_type = NameThatSculptureSettings
+    example = "--folder nts --works nts.csv"
 
 
 class ShapeAttributes(NamedSet):
@@ -200,6 +202,7 @@ class ShapeAttributes(NamedSet):
 
     name = "shape_attributes"
     settings_type = ShapeAttributesSettings
+    example = "--folder sculptures --works works.csv"
 
 
 class TanksAndTemples(LocalSet):
@@ -207,6 +210,7 @@ class TanksAndTemples(LocalSet):
 
     name = "tanks_and_temples"
     settings_type = TanksAndTemplesSettings
+    example = "--folder tanks --scenes Ignatius Horse"
     expected = "<scene>/*.jpg or <scene>/images/*.jpg, as its archives of images unpack"
 
     def __init__(self, settings: TanksAndTemplesSettings) -> None:

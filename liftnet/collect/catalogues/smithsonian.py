@@ -64,6 +64,7 @@ class Smithsonian(MuseumCatalogue):
 
     name = "smithsonian"
     settings_type = SmithsonianSettings
+    example = "--units SAAM HMSG --politeness.contact you@example.org"
 
     def records(self, client: Client) -> Iterator[Any]:
         """The records."""

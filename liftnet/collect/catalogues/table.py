@@ -39,6 +39,7 @@ class Table(Catalogue):
 
     name = "table"
     settings_type = TableSettings
+    example = "--file theirs.csv --columns artist=maker work=title url=image"
     local = True
     folder: Path
 

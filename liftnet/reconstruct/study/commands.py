@@ -19,9 +19,23 @@ def add_study(commands: Subparsers) -> None:
     """Add `study` to the commands of the stage."""
     studies = add_stage(commands, "study", "ask people which reconstruction looks more alike")
     _add_build(studies)
-    analyse = add_command(studies, "analyse", _analyse, "the share of votes for DR-KFS, with its interval")
+    analyse = add_command(
+        studies,
+        "analyse",
+        _analyse,
+        "the share of votes for DR-KFS, with its interval",
+        example="liftnet reconstruct study analyse --plan study/ps1-plan.json --key study/ps1-key.json "
+        "--answers answers --out tables/study_ps1",
+    )
     what = "answers of simulated voters, to try a study and its analysis before anybody is asked"
-    simulate = add_command(studies, "simulate", _simulate, what, VoterSettings)
+    simulate = add_command(
+        studies,
+        "simulate",
+        _simulate,
+        what,
+        VoterSettings,
+        example="liftnet reconstruct study simulate --plan study/ps1-plan.json --key study/ps1-key.json --out answers",
+    )
     for command in (analyse, simulate):
         command.add_argument("--plan", type=Path, required=True, metavar="FILE", help="the study's plan")
         command.add_argument("--key", type=Path, required=True, metavar="FILE", help="the study's key")
@@ -33,7 +47,15 @@ def add_study(commands: Subparsers) -> None:
 
 def _add_build(studies: Subparsers) -> None:
     what = "a page that asks people, its plan and its key"
-    build = add_command(studies, "build", _build, what, StudySettings)
+    build = add_command(
+        studies,
+        "build",
+        _build,
+        what,
+        StudySettings,
+        example="liftnet reconstruct study build --root renders/reconstruction --models "
+        "pix3d=scores/original,scores/drkfs --out study",
+    )
     build.add_argument("--root", type=Path, metavar="DIR", help="folder of `render set --set reconstruction`")
     what = "tables of `reconstruct evaluate`, by a network's own loss and by DR-KFS: NETWORK=ORIGINAL,DRKFS"
     build.add_argument("--models", nargs="+", default=[], metavar="PAIR", help=what)

@@ -1,0 +1,1 @@
+"""`liftnet run`: the whole line by one command, from any folder, with Snakemake underneath."""
