@@ -20,6 +20,7 @@ from liftnet.core.text import Lines, lines, one_line
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 60.0
+SECONDS_TO_ESTIMATE = 5.0  # after which it is said how long work of minutes is going to take
 CHATTY = [
     "PIL",
     "faiss",
@@ -172,7 +173,10 @@ def meter(stage: str, doing: str, total: int) -> Iterator[Callable[[str], None]]
 
 
 class LineMeter:
-    """At most one progress line a minute, for logs; the first after a minute, so short work stays silent."""
+    """At most one progress line a minute, for logs; the first after some seconds if minutes are left, else after one.
+
+    So short work stays silent.
+    """
 
     def __init__(self, stage: str, doing: str, total: int | None) -> None:
         self.logger, self.doing, self.total = get_logger(stage), doing, total
@@ -183,15 +187,14 @@ class LineMeter:
         """Count one item as done and print a line if a minute has passed. `extra` is appended to the line."""
         self.done += 1
         now = time.monotonic()
-        if now - self.last < SECONDS_BETWEEN_LINES:
+        spent = now - self.start
+        left = spent / self.done * (self.total - self.done) if self.total else 0.0
+        is_estimate = self.last == self.start and spent >= SECONDS_TO_ESTIMATE and left >= SECONDS_BETWEEN_LINES
+        if now - self.last < SECONDS_BETWEEN_LINES and not is_estimate:
             return
         self.last = now
-        spent = now - self.start
-        of = left = ""
-        if self.total:
-            of = f" of {self.total}"
-            left = f", about {duration(spent / self.done * (self.total - self.done))} left"
-        self.logger.info("%s: %d%s after %s%s%s", self.doing, self.done, of, duration(spent), left, extra)
+        of, still = (f" of {self.total}", f", about {duration(left)} left") if self.total else ("", "")
+        self.logger.info("%s: %d%s after %s%s%s", self.doing, self.done, of, duration(spent), still, extra)
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ from liftnet.core.devices import choose_device
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import atomic_path, write_text
 from liftnet.core.journal import append_entry, read_entries
-from liftnet.core.log import get_logger, progress
+from liftnet.core.log import get_logger, meter
 from liftnet.core.opening import open_file
 from liftnet.core.settings import fingerprint
 from liftnet.core.tables import csv_text, markdown_table
@@ -84,7 +84,11 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
     couples = find_couples(request.shape, request.target)
     one = request.shape.is_file()
     measure = ShapeMeasure(settings, request, one)
-    scores = score_couples(couples, measure, measure.recipe(), request.out, request.up, measure.has_picture)
+    with meter("drkfs", "comparing shapes", len(couples) * measure.steps) as advance:
+        measure.told = Steps(advance, measure.steps)
+        scores = score_couples(
+            couples, measure, measure.recipe(), request.out, request.up, measure.has_picture, measure.told.end
+        )
     if request.out:
         write_scores(scores, request.out)
         LOG.info("%d scores in %s", len(scores), request.out)
@@ -95,6 +99,29 @@ def score(request: ScoreRequest, settings: ScoreCommandSettings) -> int:
         LOG.warning("%d of %d could not be compared; the table says why", failed, len(scores))
     compared = any(score.status == OK for score in scores)
     return 0 if compared and (request.lenient or not failed) else 1
+
+
+class Steps:
+    """The steps of one couple after another: a metric is one, and so is each view of a shape or its target.
+
+    Args:
+        advance: Called for each step, with what to say of it.
+        each: Steps of a couple.
+    """
+
+    def __init__(self, advance: Callable[[str], object], each: int) -> None:
+        self.advance, self.each, self.left = advance, each, each
+
+    def take(self, name: str, count: int = 1) -> None:
+        """Count steps, of which a couple has no more than it has."""
+        for _ in range(min(count, self.left)):
+            self.left -= 1
+            self.advance(f" ({name})")
+
+    def end(self) -> None:
+        """Count those that a couple did not need: its score was known, or it could not be compared."""
+        self.take("done", self.left)
+        self.left = self.each
 
 
 class ShapeMeasure:
@@ -108,8 +135,18 @@ class ShapeMeasure:
 
     def __init__(self, settings: ScoreCommandSettings, request: ScoreRequest, one: bool = False) -> None:
         self.settings, self.request, self.one = settings, request, one
+        self.told = Steps(lambda extra: None, self.steps)
         self._metric: DRKFS | None = None
         self._target: tuple[str, Target] | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many steps a couple takes."""
+        others = [name for name in self.settings.score.metrics if name != "drkfs"]
+        return len(others) + (2 * self.settings.metric.views if self._sees() else 0)
+
+    def _sees(self) -> bool:
+        return "drkfs" in self.settings.score.metrics or self.request.pictures is not None
 
     def recipe(self) -> str:
         """What the values depend on besides the files: settings, seed, contents of the weights, version."""
@@ -126,9 +163,9 @@ class ShapeMeasure:
         """Values of the metrics in the order asked for, and why some have none."""
         chosen, seed = self.settings.score, self.request.seed
         others = [metric for metric in chosen.metrics if metric != "drkfs"]
-        compared = compare(shape, target, others, chosen, seed)
+        compared = compare(shape, target, others, chosen, seed, self.told.take)
         values, reasons, remarks = dict(compared.values), dict(compared.reasons), list(compared.remarks)
-        if "drkfs" in chosen.metrics or self.request.pictures:
+        if self._sees():
             placed = align(shape, target, chosen.align, chosen.size, chosen.turns, seed)
             try:
                 values["drkfs"], seen = self._drkfs(*placed, name)
@@ -148,6 +185,7 @@ class ShapeMeasure:
         torch.set_num_threads(self.request.threads)  # the rasteriser takes as many
         if self._metric is None:
             self._metric = DRKFS(self.settings.metric).to(device)
+            self._metric.detector.register_forward_hook(lambda _, views, __: self.told.take("drkfs", len(views[0])))
         metric = self._metric
         key = hashlib.sha256(target.vertices.tobytes() + target.faces.tobytes()).hexdigest()
         if self._target is None or self._target[0] != key:  # many shapes may have one target
@@ -268,6 +306,7 @@ def score_couples(
     out: Path | None = None,
     up: Literal["y", "z"] = "y",
     holds: Callable[[str], bool] = lambda name: True,
+    after: Callable[[], object] = lambda: None,
 ) -> list[Score]:
     """Score every couple; one that cannot be read is a row with its reason.
 
@@ -281,6 +320,7 @@ def score_couples(
         out: The CSV that is going to be written.
         up: The axis that points up in the files.
         holds: Whether an earlier score of a couple of this name still holds; False where its picture is gone.
+        after: Called after each couple.
 
     Returns:
         A score a couple, in the same order.
@@ -291,7 +331,7 @@ def score_couples(
     journal = out.with_name(out.name + ".journal.jsonl") if out else None
     known = _read_journal(journal) if journal else {}
     scores = []
-    for couple in progress(couples, "drkfs", "comparing shapes"):
+    for couple in couples:
         key = _recipe_of(couple, recipe)
         score = known.get((couple.name, key))
         if score is None or not (holds(couple.name) or score.status != OK):
@@ -299,6 +339,7 @@ def score_couples(
             if journal:
                 append_entry(journal, asdict(score))
         scores.append(score)
+        after()
     return scores
 
 

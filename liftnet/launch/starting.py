@@ -64,8 +64,10 @@ def run(call: SnakemakeCall, how: Telling) -> Ended:
         pass_fds=(writing,),
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
         text=True,
         errors="replace",
+        process_group=0,
     )
     os.close(writing)
     tell = tell_plainly if how == "plain" else follow
@@ -110,17 +112,18 @@ def _status(code: int) -> int:
 
 @contextmanager
 def _signals_passed_on(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Leave it to Snakemake how to end: it gets what this process gets.
+    """Leave it to Snakemake how to end: it and its jobs, a group of processes, get once what this process gets.
 
-    Ctrl-C on a terminal reaches every process of a command by itself.
+    Were they in the group of this one, Ctrl-C on a terminal would reach them by itself, and a signal from elsewhere
+    would not, or twice.
     """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGINT or not os.isatty(0):
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, pass_on) for number in asked}
     try:
         yield
     finally:

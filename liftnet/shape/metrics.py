@@ -276,6 +276,7 @@ def compare(
     names: Sequence[str] = STANDARD_METRICS,
     settings: ComparisonSettings | None = None,
     seed: int = 0,
+    after: Callable[[str], object] = lambda name: None,
 ) -> Comparison:
     """Align a mesh to its target and apply metrics; points are drawn and matched once for all of them.
 
@@ -285,6 +286,7 @@ def compare(
         names: Keys of `METRICS`.
         settings: How they are placed, sampled and compared; distances are in units after that placing.
         seed: Of the points that are drawn.
+        after: Called after each metric with its name.
 
     Returns:
         The values. A metric that fails on these meshes is NaN with a reason; the others go on.
@@ -311,6 +313,7 @@ def compare(
         else:
             if math.isnan(values[name]):
                 reasons[name] = "it is not defined for these meshes"
+        after(name)
     if math.isfinite(values.get("iou", math.nan)) and all(face_areas(one.mesh).any() for one in pair.shapes):
         remarks += remarks_on_voxels(pair)
     return Comparison(values, reasons, tuple(remarks))

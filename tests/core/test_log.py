@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from liftnet.core.log import copied_to
+from liftnet.core.log import LineMeter, copied_to
 
 PRINTING = """
 import os, subprocess, sys, warnings
@@ -129,3 +129,31 @@ def test_commands_write_their_errors_to_the_file_too(tmp_path, words, status, to
     assert done.returncode == status
     assert told in done.stdout
     assert (tmp_path / "log.txt").read_text() == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "total", "told"),
+    [
+        (range(1, 60), 1000, ["working: 5 of 1000 after 5 s, about 16 min 35 s left"]),
+        (range(1, 60), 40, []),  # no minute is left after five seconds
+        (range(1, 60), None, []),
+        ([4, 70, 90, 131], 10, ["working: 2 of 10 after 1 min 10 s, about 4 min 40 s left", "working: 4 of 10 after"]),
+    ],
+)
+def test_work_of_minutes_is_told_early_how_long_it_takes(seconds, total, told, caplog, monkeypatch):
+    clock = iter([0, *seconds])
+    monkeypatch.setattr("liftnet.core.log.time.monotonic", lambda: float(next(clock)))
+    with caplog.at_level("INFO"):
+        meter = LineMeter("core", "working", total)
+        for _ in seconds:
+            meter.advance()
+    assert len(caplog.messages) == len(told)
+    assert all(line.startswith(start) for line, start in zip(caplog.messages, told, strict=True))
+
+
+def test_quiet_keeps_warnings_alone(capfd):
+    command = "from liftnet.core.log import get_logger, set_up_logging; set_up_logging(quiet=True); "
+    command += "get_logger('a').info('told'); get_logger('a').warning('warned')"
+    subprocess.run([sys.executable, "-c", command], check=True)
+    said = capfd.readouterr().err
+    assert ("told" in said, "warned" in said) == (False, True)

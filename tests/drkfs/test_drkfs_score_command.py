@@ -1,6 +1,8 @@
 """`drkfs score` from files to a table and pictures, with the weights of the package."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +125,23 @@ def test_two_files_of_one_name_are_refused_before_anything_is_compared(shapes: P
     assert not (shapes / "scores.csv").exists()
     said = capsys.readouterr()
     assert "same.obj and same.ply" in said.out + said.err
+
+
+def test_progress_moves_within_a_couple_and_ends_where_it_said(
+    shapes: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def counted(stage: str, doing: str, total: int) -> Iterator[Callable[[str], None]]:
+        told.append(f"{total}")
+        yield told.append
+
+    monkeypatch.setattr("liftnet.drkfs.score.meter", counted)
+    words = ["drkfs", "score", str(shapes / "given"), str(shapes / "wanted"), *SMALL]
+    assert main([*words, "--score.metrics", "chamfer_l1", "drkfs", "--lenient"]) == 0
+    couples = capsys.readouterr().out.count("\n") - 2
+    total, *steps = told
+    assert len(steps) == int(total) == couples * (1 + 2 * 3)
+    assert steps.count(" (drkfs)") == 3 * 2 * 3  # three couples can be compared
+    assert steps.count(" (chamfer_l1)") == 3
