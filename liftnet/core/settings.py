@@ -214,6 +214,12 @@ def is_setting(action: argparse.Action) -> bool:
     return action.dest.startswith(_ONE)
 
 
+def offered(action: argparse.Action) -> tuple[str, ...]:
+    """What the option of a setting may be, where that is one of some names, as its help shows them."""
+    shown = action.metavar if isinstance(action.metavar, str) else ""
+    return tuple(shown[1:-1].split(",")) if shown.startswith("{") else ()
+
+
 def settings_from(arguments: argparse.Namespace, settings: type[SettingsType]) -> SettingsType:
     """Build `settings` from parsed options.
 

@@ -10,6 +10,7 @@ import trimesh
 
 from liftnet import shape
 from liftnet.core.errors import LiftnetError
+from liftnet.core.settings import UserPath
 from liftnet.mesh.mesh import TriangleMesh, sample_surface
 from liftnet.shape import metrics
 from liftnet.shape.described import Described
@@ -121,7 +122,7 @@ def test_every_metric_says_what_it_is_called_and_which_way_is_better():
 
 
 def test_every_setting_that_names_a_file_is_of_a_metric():
-    files = {name for name, field in ComparisonSettings.model_fields.items() if field.annotation == str | None}
+    files = {name for name, field in ComparisonSettings.model_fields.items() if field.annotation == UserPath | None}
     assert files == {name for metric in METRICS.values() for name in metric.weights}
 
 

@@ -124,3 +124,11 @@ def test_a_rule_is_read_in_one_glance(block):
             break
         own.append(line)
     assert len(own) <= 25
+
+
+def test_on_a_cluster_every_rule_that_asks_for_a_graphics_card_is_sent_where_there_are_some():
+    blocks = [parameter.values[0] for parameter in rule_blocks()]
+    asking = {re.match(r"\w+ (\w+)", block)[1] for block in blocks if re.search(r"^\s+gpu=", block, re.MULTILINE)}
+    sent = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())["set-resources"]
+    assert len(asking) > 5
+    assert sent == {rule: {"slurm_partition": "gpu"} for rule in asking}
