@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,16 @@ def machine(*packages: str) -> str:
             absent.append(package)
     text = f"{os.cpu_count()} cores {names[0] if names else platform.processor()}, {', '.join(found)}"
     return text + (f"; absent and left out: {', '.join(absent)}" if absent else "")
+
+
+def commit() -> str:
+    """The commit of the code that is measured, "and changes" where some are not committed; "unknown" without git."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty= and changes", "--abbrev=7"]
+    try:
+        run = subprocess.run([*words, "--exclude=*"], capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return run.stdout.strip() or "unknown"
 
 
 def line_distances(fundamental: np.ndarray, points_a: np.ndarray, points_b: np.ndarray) -> np.ndarray:

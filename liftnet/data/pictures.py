@@ -123,6 +123,22 @@ def read_small_grey(source: Source, side: int) -> Image.Image:
         return picture.shown().convert("L").resize((side, side), Image.Resampling.LANCZOS)
 
 
+def read_grey(source: Source) -> UInt8Array:
+    """A picture in grey; of a JPEG only its brightness is decoded.
+
+    Returns:
+        (H, W) uint8, upright.
+
+    Raises:
+        BadImageError: It is missing or cannot be used.
+    """
+    picture = open_picture(*load(source))
+    picture.draft("L", picture.size)
+    picture.decode()
+    with declared(picture.what, picture.kind):
+        return np.asarray(picture.shown().convert("L"))
+
+
 def picture_size(source: Source) -> Size:
     """(width, height) in px as displayed, from the header alone.
 

@@ -219,7 +219,9 @@ PAIRS = _schema(
     ("median_residual_p", pa.float32()),
     ("n_agreed", pa.int32()),  # used matches that agree with both; with the affine one where there is no other
     ("n_inliers", pa.int32()),  # n_agreed, or without the perspective check n_f or n_p, by `model`
-    ("second_search", pa.string()),  # "done"; "nothing_found", "no_features"; null where it was not asked for
+    # "done"; "not_aligned": without pictures; "nothing_found", "too_few", "no_features": the pair keeps its inliers;
+    # null where it was not asked for
+    ("second_search", pa.string()),
     ("n_correspondences", pa.int32()),  # those below: of a second search, else the inliers
     ("n_guided", pa.int32()),  # of these, found by the second search alone; the others are inliers it found again
     ("n_h", pa.int32()),  # correspondences that one affine homography explains
@@ -240,11 +242,14 @@ PAIRS = _schema(
     ("residual", FLOATS),  # px, distance to the model in the four coordinates: see liftnet.geometry
     ("residual_p", FLOATS),  # the same to the perspective matrix; infinite where there is none
     ("guided", pa.list_(pa.bool_())),  # whether the second search alone found it
+    ("shift_x", FLOATS),  # px, how far alignment moved it in image b: its keypoint is (x2, y2) less these
+    ("shift_y", FLOATS),
+    ("misfit", FLOATS),  # once aligned, the sum of squares that verify.guided.align bounds; NaN where it was not
     ("rejected_x1", FLOATS),  # a sample of at most 200 putative matches that were not kept, for the report
     ("rejected_y1", FLOATS),
     ("rejected_x2", FLOATS),
     ("rejected_y2", FLOATS),
-    version="4",
+    version="5",
 )
 
 _COORDINATES = pa.list_(pa.uint16())

@@ -1,4 +1,4 @@
-"""What `verify` reads: the manifest, putative matches and masks."""
+"""What `verify` reads: putative matches, masks, and for the second search features and pictures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from liftnet.core.errors import BadImageError, LiftnetError
 from liftnet.data.features import Features, read_features
 from liftnet.data.manifest import StoredImage
 from liftnet.data.masks import read_mask
+from liftnet.data.pictures import read_grey, times
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, open_table, read_batches
+from liftnet.geometry.alignment import Pyramid
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 OUTERMOST = 0.01  # share of a mask that may lie outside the object's box, on each side
 FEATURES_IN_MEMORY = 256  # about 1 MB each, as masks
+PICTURES_IN_MEMORY = 128  # 2.6 MB each at 1600 x 1200 px, the largest that `collect` stores
 MASKS_IN_MEMORY = 256  # about 1 MB each; pairs come sorted by their first image
 
 
@@ -194,6 +197,37 @@ class FeatureFolder:
             return features
         mask = self.masks.mask(image_id, width, height)
         return None if mask is None else features[points_on_mask(mask, features.keypoints)]
+
+
+class PictureFolder:
+    """The pictures of a run in grey, read when needed; the last ones stay in memory.
+
+    Attributes:
+        problems: By image id, why its picture cannot be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: dict[str, str] = {}
+        self._read = lru_cache(PICTURES_IN_MEMORY)(self._read_uncached)
+
+    def of_pair(self, a: StoredImage, b: StoredImage) -> tuple[Pyramid, Pyramid] | None:
+        """The pictures of both images of a pair; None where one is missing, unreadable or of another size."""
+        found = [self._read(image) for image in (a, b)]
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+    def _read_uncached(self, image: StoredImage) -> Pyramid | None:
+        path = self.folder / (image.file or f"{image.image_id}.jpg")
+        try:
+            grey = read_grey(path)
+        except BadImageError as error:
+            self.problems[image.image_id] = str(error)
+            return None
+        if grey.shape != (image.height, image.width):
+            said = f"{times(grey.shape[::-1])} px, not {image.width}x{image.height} as the manifest says"
+            self.problems[image.image_id] = f"{path} has {said}"
+            return None
+        return Pyramid.of(grey)
 
 
 def mask_long_side(mask: BoolArray) -> float | None:

@@ -46,6 +46,27 @@ class FitSettings(Settings):
     )
 
 
+class AlignSettings(Settings):
+    """How the pictures around a match of the second search are laid on each other, to tell and to mend it."""
+
+    pictures: bool = Field(
+        True, description="align the pictures around each match: one that disagrees goes, the others move"
+    )
+    candidate_cost: float = Field(
+        8.0,
+        gt=0,
+        le=1000,
+        description="takes the place of max_cost where matches are aligned, since false ones are told by it",
+    )
+    max_misfit: float = Field(
+        2.0,
+        gt=0,
+        le=1000,
+        description="max. sum of four squares once a match is aligned: how far it is from where its neighbours lead "
+        "(in .67 min_threshold_px), from its line (in .42), how far it moved (in 1), and 1 - correlation (in .4)",
+    )
+
+
 class GuidedSettings(Settings):
     """The second search of an accepted pair, along its epipolar lines."""
 
@@ -75,6 +96,7 @@ class GuidedSettings(Settings):
         30.0, gt=0, le=180, description="max. angle between a keypoint's orientation and that its neighbours lead to"
     )
     max_growth: float = Field(1.65, ge=1, le=10, description="max. factor between the scales of keypoints, likewise")
+    align: AlignSettings = Field(AlignSettings(), description="matches of the second search against the pictures")
 
 
 class ThresholdSettings(Settings):

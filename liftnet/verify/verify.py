@@ -17,20 +17,23 @@ import numpy.typing as npt
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
+from liftnet.core.settings import changed
 from liftnet.data.codes import PairReason
 from liftnet.data.features import Features
 from liftnet.data.manifest import StoredImage, stored_images
 from liftnet.data.schemas import PAIRS, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.geometry.affine import distinct_locations
+from liftnet.geometry.alignment import Pyramid
 from liftnet.geometry.subspaces import joint_points
+from liftnet.verify.aligned import Fitting, fitting_matches
 from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, count_explained, fit_pair
 from liftnet.verify.guided import lines_of, places_among, search_again
-from liftnet.verify.inputs import FeatureFolder, MaskFolder, Matches, MatchTable
+from liftnet.verify.inputs import FeatureFolder, MaskFolder, Matches, MatchTable, PictureFolder
 from liftnet.verify.settings import ThresholdSettings, VerifySettings
 
 Row = dict[str, Any]
 LOG = get_logger("verify")
-LISTS = ("x1", "y1", "x2", "y2", "score", "residual", "residual_p", "guided")
+LISTS = ("x1", "y1", "x2", "y2", "score", "residual", "residual_p", "guided", "shift_x", "shift_y", "misfit")
 # the columns of PAIRS from which a decision can be taken again
 DECIDING = (
     "n_putative",
@@ -56,7 +59,7 @@ def verify_matches(
     """Decide on every pair in a table of matches and write them all, kept or not, to a table of pairs.
 
     Args:
-        root: Folder with manifest.parquet and masks/.
+        root: Folder with manifest.parquet, masks/, features/ and images/.
         matches: Table MATCHES of one work.
         out: Table PAIRS to write.
         settings: Thresholds.
@@ -72,10 +75,10 @@ def verify_matches(
     pairs = MatchTable(matches)
     images = stored_images(root, pairs.image_ids())
     masks = MaskFolder(root / "masks") if settings.foreground else None
-    features = FeatureFolder(root / "features", masks)
+    folders = _Folders(masks, FeatureFolder(root / "features", masks), PictureFolder(root / "images"))
 
     def decide(pair: Matches) -> Row:
-        return _row(pair, images, masks, features, settings, seed)
+        return _row(pair, images, folders, settings, seed)
 
     counts: Counter[str] = Counter()
     correspondences = 0
@@ -84,20 +87,28 @@ def verify_matches(
             write(rows)
             counts.update(row["reason"] for row in rows)
             correspondences += sum(row["n_correspondences"] for row in rows if row["kept"])
-    _tell(out, counts, correspondences, masks, features)
+    _tell(out, counts, correspondences, folders)
     return counts
+
+
+@dataclass(frozen=True, eq=False)
+class _Folders:
+    """What is read of the images of a run."""
+
+    masks: MaskFolder | None
+    features: FeatureFolder
+    pictures: PictureFolder
 
 
 def _row(
     pair: Matches,
     images: dict[str, StoredImage],
-    masks: MaskFolder | None,
-    features: FeatureFolder,
+    folders: _Folders,
     settings: VerifySettings,
     seed: int,
 ) -> Row:
     a, b = images.get(pair.image_a), images.get(pair.image_b)
-    decision = _decide(pair, a, b, masks, features, settings, seed)
+    decision = _decide(pair, a, b, folders, settings, seed)
     known = a or b
     return {
         "pair_id": pair.pair_id,
@@ -119,12 +130,11 @@ def _decide(
     pair: Matches,
     a: StoredImage | None,
     b: StoredImage | None,
-    masks: MaskFolder | None,
-    features: FeatureFolder,
+    folders: _Folders,
     settings: VerifySettings,
     seed: int,
 ) -> PairDecision:
-    n = len(pair.score)
+    n, masks = len(pair.score), folders.masks
     if pair.status != "ok":
         return PairDecision(pair.status, PairNumbers(n))
     if a is None or b is None:
@@ -135,7 +145,13 @@ def _decide(
     views = _view(a, masks), _view(b, masks)
     rng = np.random.default_rng(stable_seed(seed, "verify", pair.pair_id))
     putative = PutativePair(
-        pair.points_a, pair.points_b, pair.score, on_foreground, views, lambda: features.of_pair(pair, a, b)
+        pair.points_a,
+        pair.points_b,
+        pair.score,
+        on_foreground,
+        views,
+        lambda: folders.features.of_pair(pair, a, b),
+        lambda: folders.pictures.of_pair(a, b),
     )
     return verify_pair(putative, rng, settings)
 
@@ -162,8 +178,8 @@ def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySett
         rng = np.random.default_rng(stable_seed(seed, "verify rejected", pair.pair_id))
         rest = np.sort(rng.choice(rest, settings.rejected_sample, replace=False))
     kept = decision.correspondences
-    row: Row = {name: getattr(kept, name).astype(np.float32) for name in ("score", "residual", "residual_p")}
-    row["guided"] = kept.guided
+    row: Row = {name: getattr(kept, name).astype(np.float32) for name in ("score", "residual", "residual_p", "misfit")}
+    row |= {"guided": kept.guided, "shift_x": kept.shift[:, 0], "shift_y": kept.shift[:, 1]}
     rejected = pair.points_a[rest], pair.points_b[rest]
     for prefix, (points_a, points_b) in (("", (kept.points_a, kept.points_b)), ("rejected_", rejected)):
         row |= {f"{prefix}x1": points_a[:, 0], f"{prefix}y1": points_a[:, 1]}
@@ -171,19 +187,15 @@ def _correspondences(pair: Matches, decision: PairDecision, settings: VerifySett
     return row
 
 
-def _tell(
-    out: Path, counts: Counter[str], correspondences: int, masks: MaskFolder | None, features: FeatureFolder
-) -> None:
-    if features.problems:
-        first = next(iter(sorted(features.problems.items())))[1]
-        LOG.warning(
-            "pairs of %d images were not searched again, their features are not to be had, the first: %s",
-            len(features.problems),
-            first,
-        )
-    if masks and masks.problems:
-        first = next(iter(sorted(masks.problems.items())))[1]
-        LOG.warning("%d images have no usable mask, the first: %s", len(masks.problems), first)
+def _tell(out: Path, counts: Counter[str], correspondences: int, folders: _Folders) -> None:
+    masks, features, pictures = folders.masks, folders.features, folders.pictures
+    for words, problems in (
+        ("pairs of %d images were not searched again, their features are not to be had", features.problems),
+        ("matches of %d images were not aligned, their pictures are not to be had", pictures.problems),
+        ("%d images have no usable mask", masks.problems if masks else {}),
+    ):
+        if problems:
+            LOG.warning(f"{words}, the first: %s", len(problems), min(problems.items())[1])
     rejected = ", ".join(f"{n} {reason}" for reason, n in counts.most_common() if reason != PairReason.KEPT)
     LOG.info(
         "%d pairs: %d kept with %d correspondences%s; written to %s",
@@ -206,6 +218,8 @@ class Correspondences:
         residual: (M,) px, to the chosen fundamental matrix.
         residual_p: (M,) px, to the perspective one, infinite without one.
         guided: (M,) whether the second search alone found it.
+        shift: (M, 2) px, how far alignment moved it in image b; 0 where it was not aligned.
+        misfit: (M,) what was left once it was aligned; NaN where it was not.
     """
 
     points_a: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
@@ -214,6 +228,8 @@ class Correspondences:
     residual: FloatArray = field(default_factory=lambda: np.empty(0))
     residual_p: FloatArray = field(default_factory=lambda: np.empty(0))
     guided: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    shift: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
+    misfit: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -260,6 +276,7 @@ class PutativePair:
         views: The images: their sizes and the object's.
         features: Gives the features of both images that may be matched, for a second search; None where they are not
             to be had.
+        pictures: Gives both images in grey, to align the matches of a second search; None likewise.
     """
 
     points_a: FloatArray
@@ -268,6 +285,7 @@ class PutativePair:
     on_foreground: npt.NDArray[np.bool_] | None
     views: tuple[View, View]
     features: Callable[[], tuple[Features, Features] | None] = lambda: None
+    pictures: Callable[[], tuple[Pyramid, Pyramid] | None] = lambda: None
 
 
 def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySettings) -> PairDecision:
@@ -302,6 +320,8 @@ def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySe
         fits.residuals[fits.inliers],
         fits.perspective.residuals[fits.inliers],
         np.zeros(len(inliers), np.bool_),
+        np.zeros((len(inliers), 2)),
+        np.full(len(inliers), np.nan),
     )
     reason = _reason(fits.numbers, settings.thresholds)
     if reason != PairReason.KEPT or not settings.guided.search:
@@ -313,29 +333,53 @@ def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySe
 def _search_again(
     pair: PutativePair, fits: Fits, first: Correspondences, rng: np.random.Generator, settings: VerifySettings
 ) -> tuple[PairNumbers, Correspondences]:
-    """The numbers and correspondences of a pair after its second search; the first ones where it finds nothing."""
-    features = pair.features()
+    """The numbers and correspondences of a pair after its second search; the first ones where it confirms too few."""
+    features, guided = pair.features(), settings.guided
     if features is None:
         return replace(fits.numbers, second_search="no_features"), first
-    found = search_again(features, first.points_a, first.points_b, lines_of(fits, settings), settings.guided)
+    pictures = pair.pictures() if guided.align.pictures else None
+    if pictures is not None:
+        guided = changed(guided, max_cost=guided.align.candidate_cost)
+    lines = lines_of(fits, settings)
+    found = search_again(features, first.points_a, first.points_b, lines, guided)
     if found is None:
         return replace(fits.numbers, second_search="nothing_found"), first
-    points_a, points_b = features[0].keypoints[found.a], features[1].keypoints[found.b]
-    known = places_among(points_a, points_b, first.points_a, first.points_b)
-    joint = joint_points(points_a, points_b)
+    keypoints_a, keypoints_b = features[0].keypoints[found.a], features[1].keypoints[found.b]
+    if pictures is None:
+        fitting = Fitting(np.arange(len(found.a)), np.zeros((len(found.a), 2)), np.full(len(found.a), np.nan))
+    else:
+        places = keypoints_a.astype(np.float64), keypoints_b.astype(np.float64)
+        fitting = fitting_matches(pictures, *places, features[0].scales[found.a], lines, guided)
+    chosen = fitting.chosen
+    if len(chosen) < settings.thresholds.min_inliers:
+        return replace(fits.numbers, second_search="too_few"), first
+    keypoints_a, keypoints_b = keypoints_a[chosen], keypoints_b[chosen]
+    known = places_among(keypoints_a, keypoints_b, first.points_a, first.points_b)
+    points_b = (keypoints_b + fitting.shift).astype(np.float32)
+    joint = joint_points(keypoints_a, points_b)
     residuals = {"affine": fits.affine.residuals_of(joint), "perspective": fits.perspective.residuals_of(joint)}
-    chosen = residuals[settings.fit.model]
     final = Correspondences(
-        points_a,
+        keypoints_a,
         points_b,
-        np.where(known >= 0, first.score[known], found.score),
-        chosen,
+        np.where(known >= 0, first.score[known], found.score[chosen]),
+        residuals[settings.fit.model],
         residuals["perspective"],
         known < 0,
+        fitting.shift,
+        fitting.misfit,
     )
-    _, explained = count_explained(points_a, points_b, chosen, pair.views, rng.spawn(3), settings)
-    numbers = replace(fits.numbers, second_search="done", n_guided=int(final.guided.sum()), **explained)
-    return numbers, final
+    numbers = _numbers_of(final, fits, pair, rng, settings)
+    return replace(
+        numbers, second_search="not_aligned" if guided.align.pictures and pictures is None else "done"
+    ), final
+
+
+def _numbers_of(
+    final: Correspondences, fits: Fits, pair: PutativePair, rng: np.random.Generator, settings: VerifySettings
+) -> PairNumbers:
+    """The numbers of a pair, those that depend on its correspondences counted anew."""
+    _, explained = count_explained(final.points_a, final.points_b, final.residual, pair.views, rng.spawn(3), settings)
+    return replace(fits.numbers, n_guided=int(final.guided.sum()), **explained)
 
 
 def reasons(numbers: Mapping[str, npt.ArrayLike], thresholds: ThresholdSettings) -> npt.NDArray[np.str_]:
