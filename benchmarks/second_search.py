@@ -5,17 +5,19 @@
 `--museum-run` is the results folder of a run of the built-in museum (manifest, images, masks, museum), where the true
 position of every point is known; `--head-run` one of the calibrated photographs and `--cameras` the folder of their
 projection matrices (<image>.txt). The works of each of `--splits` are matched and verified anew with each variant: CPU
-seconds of one thread of the features, the search, the fits and the second search, and what is kept. Settings are chosen
-on the splits train and val; on the others and on the head a few variants are measured once. Writes
+seconds of one thread of the features, the search, the fits and the second search, and what is kept. Settings are
+chosen on the splits train and val; on the others and on the head a few variants are measured once. Writes
 benchmarks/second_search.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,36 +43,27 @@ MASKED = {**FIVE, "mask_first": True}
 UNALIGNED = {"guided.align.pictures": False}
 VARIANTS: dict[str, tuple[dict, dict]] = {  # settings of `match` and of `verify`, beside FIRST and the defaults
     "one search, affine alone": ({}, BEFORE),
-    "with the perspective check": ({}, ONCE),
-    "second search, not aligned": ({}, UNALIGNED),
     "second search": ({}, {}),
     "octave_layers 5, one search": (FIVE, ONCE),
     "octave_layers 5, not aligned": (FIVE, UNALIGNED),
     "octave_layers 5 (the defaults)": (FIVE, {}),
     "..., not aligned, max_cost 5": (FIVE, {**UNALIGNED, "max_cost": 5.0}),
-    "..., candidate_cost 5": (FIVE, {"candidate_cost": 5.0}),
     "..., candidate_cost 12": (FIVE, {"candidate_cost": 12.0}),
     "..., max_misfit 1.5": (FIVE, {"max_misfit": 1.5}),
     "..., max_misfit 2.5": (FIVE, {"max_misfit": 2.5}),
     "..., band 1 (the affine matrix decides)": (FIVE, {"band": 1.0}),
-    "..., ratio along the line .8": (FIVE, {"guided.ratio": 0.8}),
     "..., ratio along the line 1": (FIVE, {"guided.ratio": 1.0}),
     "..., perspective model": (FIVE, {"model": "perspective"}),
     "..., ratio .75": ({**FIVE, "ratio": 0.75}, {}),
     "..., ratio .85": ({**FIVE, "ratio": 0.85}, {}),
-    "..., contrast_threshold .0025": ({**FIVE, "features.opencv.contrast_threshold": 0.0025}, {}),
-    "..., contrast_threshold .01": ({**FIVE, "features.opencv.contrast_threshold": 0.01}, {}),
     "octave_layers 5, mask_first, one search": (MASKED, ONCE),
-    "octave_layers 5, mask_first, not aligned": (MASKED, UNALIGNED),
     "octave_layers 5, mask_first": (MASKED, {}),
 }
 QUICK = ("one search, affine alone", "octave_layers 5 (the defaults)")
 FINAL = (  # what works are asked that no setting was chosen on
     "one search, affine alone",
-    "octave_layers 5, one search",
     "octave_layers 5, not aligned",
     "octave_layers 5 (the defaults)",
-    "octave_layers 5, mask_first",
 )
 STEPS = ("features", "search", "fits", "second search")
 
@@ -143,24 +136,34 @@ def points_of(row: dict) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([row["x1"], row["y1"]]), np.column_stack([row["x2"], row["y2"]])
 
 
-def measure(run: Path, works: list[str], match: dict, verify: dict, grade: Grade, root: Path) -> dict[str, float]:
-    """What a variant keeps of some works and the CPU seconds of each step; features are found once in `root`."""
+class Steps:
+    """Steps that variants share, each done once, and the CPU seconds that it took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, ...], float] = {}
+
+    def __call__(self, key: tuple[str, ...], step: Callable[[], object]) -> float:
+        """Do what is not done yet; its seconds."""
+        if key not in self.seconds:
+            start = spent()
+            step()
+            self.seconds[key] = spent() - start
+        return self.seconds[key]
+
+
+def measure(works: list[str], match: dict, verify: dict, grade: Grade, root: Path, once: Steps) -> dict[str, float]:
+    """What a variant keeps of some works and the CPU seconds of each step; what it shares with others is in `root`."""
     settings, verification = changed(MatchSettings(), **FIRST | match), changed(VerifySettings(), **verify)
     counts, cpu = Counts(), dict.fromkeys(STEPS, 0.0)
+    first = changed(verification, **ONCE)
     for work in works:
-        start = spent()
         images = work_images(root, work, settings.search.mask_first)
-        cache = root / "features" / recipe(settings)
-        known = cache.is_dir() and all((cache / f"{image.image_id}.safetensors").is_file() for image in images)
-        work_features(images, cache, settings)
-        cpu["features"] += float("nan") if known else spent() - start
-        matches, pairs, once = (root / f"{name}.parquet" for name in ("matches", "pairs", "once"))
-        start = spent()
-        match_work(root, work, matches, settings)
-        cpu["search"] += spent() - start
-        start = spent()
-        verify_matches(root, matches, once, changed(verification, **ONCE))
-        fits = spent() - start
+        key = recipe(settings)
+        cpu["features"] += once((work, key), partial(work_features, images, root / "features" / key, settings))
+        key = hashlib.sha256(str(settings).encode()).hexdigest()[:16]
+        matches, pairs = root / f"{work}-{key}.parquet", root / "pairs.parquet"
+        cpu["search"] += once((work, key), partial(match_work, root, work, matches, settings))
+        fits = once((work, key, str(first)), partial(verify_matches, root, matches, pairs, first))
         start = spent()
         verify_matches(root, matches, pairs, verification)
         cpu["fits"] += fits
@@ -177,20 +180,15 @@ def measure(run: Path, works: list[str], match: dict, verify: dict, grade: Grade
 
 def compare(run: Path, works: list[str], grade: Grade, names: list[str]) -> pd.DataFrame:
     """A row for each variant."""
-    rows, features = [], {}
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        for entry in ("manifest.parquet", "images", "masks"):
-            (root / entry).symlink_to((run / entry).resolve())
-        measure(run, works[:1], MASKED, {}, lambda row, counts: None, root)  # compiles and loads
-        for folder in (root / "features").iterdir():
-            folder.rename(root / f"unmeasured-{folder.name}")
-        for name in names:
-            match, verify = VARIANTS[name]
-            row = measure(run, works, match, verify, grade, root)
-            key = recipe(changed(MatchSettings(), **FIRST | match))
-            row["features s"] = features.setdefault(key, row["features s"])
-            rows.append({"variant": name, **row})
+    rows, once = [], Steps()
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as unmeasured:
+        for root in (Path(name), Path(unmeasured)):
+            for entry in ("manifest.parquet", "images", "masks"):
+                (root / entry).symlink_to((run / entry).resolve())
+        measure(works[:1], MASKED, {}, lambda row, counts: None, Path(unmeasured), Steps())  # compiles and loads
+        for variant in names:
+            row = measure(works, *VARIANTS[variant], grade, Path(name), once)
+            rows.append({"variant": variant, **row})
             print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
@@ -237,7 +235,7 @@ def main() -> None:
         f"`python benchmarks/{Path(__file__).name}`, commit {commit()}; all pairs of images of a work, "
         f"{arguments.masks_are}. {machine('numpy', 'opencv-python')}. CPU seconds of one thread; those of the second "
         "search with the reading and aligning of pictures. A variant that begins with dots is the defaults and one "
-        "change. Features that a variant shares are found once.",
+        "change. What variants share is done once.",
     ]
     for title, frame in tables.items():
         shaped = {name: form for name, form in formats.items() if name in frame}
