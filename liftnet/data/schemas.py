@@ -244,7 +244,7 @@ PAIRS = _schema(
     ("guided", pa.list_(pa.bool_())),  # whether the second search alone found it
     ("shift_x", FLOATS),  # px, how far alignment moved it in image b: its keypoint is (x2, y2) less these
     ("shift_y", FLOATS),
-    ("misfit", FLOATS),  # once aligned, the sum of squares that verify.guided.align bounds; NaN where it was not
+    ("misfit", FLOATS),  # once aligned, the sum of squares that verify.guided.align bounds; infinite where it was not
     ("rejected_x1", FLOATS),  # a sample of at most 200 putative matches that were not kept, for the report
     ("rejected_y1", FLOATS),
     ("rejected_x2", FLOATS),

@@ -219,7 +219,7 @@ class Correspondences:
         residual_p: (M,) px, to the perspective one, infinite without one.
         guided: (M,) whether the second search alone found it.
         shift: (M, 2) px, how far alignment moved it in image b; 0 where it was not aligned.
-        misfit: (M,) what was left once it was aligned; NaN where it was not.
+        misfit: (M,) what was left once it was aligned; infinite where it was not.
     """
 
     points_a: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
@@ -321,7 +321,7 @@ def verify_pair(pair: PutativePair, rng: np.random.Generator, settings: VerifySe
         fits.perspective.residuals[fits.inliers],
         np.zeros(len(inliers), np.bool_),
         np.zeros((len(inliers), 2)),
-        np.full(len(inliers), np.nan),
+        np.full(len(inliers), np.inf),
     )
     reason = _reason(fits.numbers, settings.thresholds)
     if reason != PairReason.KEPT or not settings.guided.search:
@@ -346,7 +346,7 @@ def _search_again(
         return replace(fits.numbers, second_search="nothing_found"), first
     keypoints_a, keypoints_b = features[0].keypoints[found.a], features[1].keypoints[found.b]
     if pictures is None:
-        fitting = Fitting(np.arange(len(found.a)), np.zeros((len(found.a), 2)), np.full(len(found.a), np.nan))
+        fitting = Fitting(np.arange(len(found.a)), np.zeros((len(found.a), 2)), np.full(len(found.a), np.inf))
     else:
         places = keypoints_a.astype(np.float64), keypoints_b.astype(np.float64)
         fitting = fitting_matches(pictures, *places, features[0].scales[found.a], lines, guided)
