@@ -51,6 +51,14 @@ def own_entries(root: Path, folder: str, pattern: str = "*") -> list[Path]:
     return sorted(place.parent.glob(pattern)) if place is not None else []
 
 
+def finished(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder, in the order of their paths, without those that are still being written.
+
+    What `atomic_path` has not yet renamed is hidden, and a pattern of `Path.glob` matches hidden names.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def remove(path: Path) -> None:
     """Remove a file, a folder with all that is in it, or a link, but not what the link leads to; if it is there."""
     if path.is_dir() and not path.is_symlink():

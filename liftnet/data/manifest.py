@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from liftnet.core.files import finished
 from liftnet.data.schemas import MANIFEST, open_table, read_rows, read_table
 from liftnet.data.truth import truth_files
 
@@ -53,7 +54,7 @@ def tables_of_works(root: Path, folder: str) -> list[Path]:
     Raises:
         LiftnetError: The manifest is missing or unreadable.
     """
-    files = sorted((root / folder).glob("*.parquet"))
+    files = finished(root / folder, "*.parquet")
     if not files:
         return []
     with open_table(root / "manifest.parquet", MANIFEST) as file:

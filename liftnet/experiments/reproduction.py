@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import atomic_path, write_text
+from liftnet.core.files import atomic_path, finished, write_text
 from liftnet.core.opening import read_text
 from liftnet.core.tables import markdown_table
 from liftnet.data.drawing import depth_colours, enlarged, new_view, with_scale
@@ -46,14 +46,14 @@ def write_reproduction(page_file: Path, plans: Path, folder: Path) -> None:
         LiftnetError: A plan or a score file cannot be read.
     """
     page = read_text(page_file)
-    files = sorted(folder.glob("scores/*/*.parquet"))
+    files = finished(folder, "scores/*/*.parquet")
     if files:
         results = DepthResults(folder, read_plan(plans / "depth.yaml", DepthPlan), read_scores(files))
         page = replaced(page, "claims", depth_verdicts(results))
         page = replaced(page, "errors", errors_table(results))
     if any(folder.glob("tables/drkfs_*.csv")):
         page = replaced(page, "drkfs", drkfs_verdicts(read_plan(plans / "drkfs.yaml", DrkfsPlan), folder))
-    files = sorted(folder.glob("reconstruct/scores/*.parquet"))
+    files = finished(folder, "reconstruct/scores/*.parquet")
     if files:
         plan = read_plan(plans / "reconstruction.yaml", ReconstructionPlan)
         found = ReconstructionResults(plan, reconstruction_tables.read_scores(files))

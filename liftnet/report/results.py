@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.core.errors import BadImageError, LiftnetError
+from liftnet.core.files import finished
 from liftnet.core.ids import stable_seed
 from liftnet.data.codes import NOT_STATED, SPLITS
 from liftnet.data.dataset import open_shard, shard_paths
@@ -51,7 +52,7 @@ class RunResults:
     @cached_property
     def masks(self) -> pd.DataFrame | None:
         """One row per image that was segmented; None before the masks were predicted."""
-        files = sorted((self.root / "masks").glob("*.parquet"))
+        files = finished(self.root / "masks", "*.parquet")
         if not files:
             return None
         return pa.concat_tables([read_table(path, MASKS) for path in files]).to_pandas().drop_duplicates("image_id")
@@ -59,7 +60,7 @@ class RunResults:
     @cached_property
     def pairs(self) -> pd.DataFrame | None:
         """One row per candidate pair without its points, `n_kept` of them and the file it stands in; None if none."""
-        files = sorted((self.root / "pairs").glob("*.parquet"))
+        files = finished(self.root / "pairs", "*.parquet")
         frames = [_pairs_without_points(path) for path in files]
         return pd.concat(frames, ignore_index=True) if frames else None
 

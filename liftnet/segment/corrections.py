@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from liftnet.core.errors import BadImageError, LiftnetError
-from liftnet.core.files import write_text
+from liftnet.core.files import finished, write_text
 from liftnet.core.log import get_logger, progress
 from liftnet.core.tables import csv_text, write_tables
 from liftnet.core.text import for_html
@@ -180,7 +180,7 @@ def worst_masks(root: Path, masks: Path, work: str | None = None) -> pd.DataFram
     Raises:
         LiftnetError: There is no table of masks, or a file cannot be read.
     """
-    tables = sorted(masks.glob("*.parquet"))
+    tables = finished(masks, "*.parquet")
     if not tables:
         raise LiftnetError(masks, "holds no table of masks", "Run `segment predict` or `segment propose`")
     found = pd.concat([read_table(path, MASKS).to_pandas() for path in tables]).drop_duplicates("image_id")

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.files import finished
 from liftnet.core.settings import fingerprint
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import LINKED_PREFIX, TRACKS_PREFIX, open_shard, shard_paths
@@ -121,7 +122,7 @@ def write_track_shards(folder: Path, root: Path, usable: Usable, settings: Shard
     Raises:
         LiftnetError: A work's tables are missing, or of other pairs than the dataset holds.
     """
-    works = [_up_to_date(root, path, usable, settings.tracks) for path in sorted((root / "pairs").glob("*.parquet"))]
+    works = [_up_to_date(root, path, usable, settings.tracks) for path in finished(root / "pairs", "*.parquet")]
     for prefix, (tables, schema) in TABLES.items():
         for split in SPLITS:
             own = [work for work in works if work.split == split]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import write_text
+from liftnet.core.files import finished, write_text
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
 from liftnet.core.tables import csv_text
@@ -80,7 +80,7 @@ def join_tracks(root: Path, settings: ShardSettings, threads: int = 1) -> list[J
         LiftnetError: There are no tables of pairs, one is unreadable or cannot be stored, a work is of two splits, or
             nothing can be written.
     """
-    files = sorted((root / "pairs").glob("*.parquet"))
+    files = finished(root / "pairs", "*.parquet")
     if not files:
         raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
     manifest = read_table(root / "manifest.parquet", MANIFEST)
@@ -89,7 +89,7 @@ def join_tracks(root: Path, settings: ShardSettings, threads: int = 1) -> list[J
         map_threads(lambda path: _work(root, path, usable, settings.tracks), files, threads, "shard", "joining tracks")
     )
     for folder, _ in TABLES.values():
-        for stale in (root / folder).glob("*.parquet"):
+        for stale in finished(root / folder, "*.parquet"):
             if stale.stem not in {work.work_id for work in done}:
                 stale.unlink()
     write_text(root / FOLDER / WORKS_FILE, csv_text(pd.DataFrame([vars(work) for work in done])))

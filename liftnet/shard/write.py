@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from liftnet.core.errors import LiftnetError
-from liftnet.core.files import write_text
+from liftnet.core.files import finished, write_text
 from liftnet.core.ids import stable_fraction
 from liftnet.core.log import get_logger
 from liftnet.data.codes import SPLITS, PairReason
@@ -71,7 +71,7 @@ def write_dataset(root: Path, out: Path, settings: ShardSettings) -> None:
             a coordinate outside it), tracks are of other pairs, or `out` cannot be written.
     """
     manifest = read_table(root / "manifest.parquet", MANIFEST)
-    files = sorted((root / "pairs").glob("*.parquet"))
+    files = finished(root / "pairs", "*.parquet")
     if not files:
         raise LiftnetError(root / "pairs", "holds no tables of pairs", "Run `verify run` for each work first")
     refused = left_out_images(manifest, root, settings)
