@@ -39,18 +39,18 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
 def test_a_file_that_is_being_written_is_none_of_the_folder(tmp_path):
     for name in ("b.parquet", "a.parquet", "c.csv"):
         (tmp_path / name).touch()
-    with atomic_path(tmp_path / "d.parquet") as temporary:
+    with files.atomic_path(tmp_path / "d.parquet") as temporary:
         temporary.touch()
         assert temporary in list(tmp_path.glob("*.parquet"))
-        assert [path.name for path in finished(tmp_path, "*.parquet")] == ["a.parquet", "b.parquet"]
-    assert finished(tmp_path, "*.parquet")[-1].name == "d.parquet"
+        assert [path.name for path in files.finished(tmp_path, "*.parquet")] == ["a.parquet", "b.parquet"]
+    assert files.finished(tmp_path, "*.parquet")[-1].name == "d.parquet"
 
 
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
     target = tmp_path / "table.csv"
     files.write_text(target, "old")
     code = (
-        "import os, signal, sys; from liftnet.core.files import atomic_path, atomic_path\n", finished
+        "import os, signal, sys; from liftnet.core.files import atomic_path\n"
         "with atomic_path(sys.argv[1]) as t:\n"
         "    t.write_text('half a'); os.kill(os.getpid(), signal.SIGKILL)"
     )
