@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,6 +33,7 @@ from liftnet.learn.hold_out import hold_out
 GRID = 32  # coordinates of the dataset are whole multiples of 1/32 px
 FIXED_SCALE = 1.6  # px, where no cache of features says better: the blur that SIFT takes a camera's image to have
 HELD_OUT_FRACTION = 0.15  # of the works
+MOVED_PX = 2.2  # how far alignment moves a correspondence from its keypoint at most, in `verify`
 MOST_AT_A_PLACE = 4  # features of one keypoint, one for each dominant direction
 
 
@@ -153,7 +155,7 @@ class ImageFeatures:
     def at(cls, points: Float32Array) -> ImageFeatures:
         """Upright features of one scale, one at each of the places (N, 2) px."""
         keys = np.unique(_key(points))
-        xy = (np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1) / GRID).astype(np.float32)
+        xy = _points_of(keys)
         count = len(keys)
         scale, angle = np.full(count, FIXED_SCALE, np.float32), np.zeros(count, np.float32)
         return cls(xy, scale, angle, None, np.arange(count), keys)
@@ -170,12 +172,11 @@ class ImageFeatures:
         return features
 
     def places_of(self, points: Float32Array) -> Int64Array:
-        """(N,) the place of each of the points (N, 2) px, -1 for a point without a feature."""
-        keys = _key(points)
-        if not len(self.keys):
-            return np.full(len(keys), -1, np.int64)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1)
+        """(N,) the place nearest to each of the points (N, 2) px, -1 for a point without one within MOVED_PX."""
+        if not len(self.keys) or not len(points):
+            return np.full(len(points), -1, np.int64)
+        distance, place = KDTree(_points_of(self.keys)).query(points, distance_upper_bound=MOVED_PX)
+        return np.where(np.isfinite(distance), place, -1).astype(np.int64)
 
 
 def load_points(root: Path, dataset: Path, split: str) -> PointSet:
@@ -237,6 +238,11 @@ def find_features(root: Path, images: Iterable[str]) -> Path | None:
 def _key(points: Float32Array) -> Int64Array:
     x, y = np.rint(points.astype(np.float64) * GRID).astype(np.int64).T
     return (x << 32) + y
+
+
+def _points_of(keys: Int64Array) -> Float32Array:
+    """(N, 2) px, what `_key` was made of."""
+    return (np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1) / GRID).astype(np.float32)
 
 
 def _features_of(image: str, pairs: list[Pair], cache: Path | None) -> ImageFeatures:

@@ -35,7 +35,7 @@ from liftnet.drkfs.hardnet import (
     train_descriptor,
 )
 from liftnet.drkfs.patches import sample_patches
-from liftnet.drkfs.points import PointSet, Tracks, load_division, load_points, photo_tour_patches
+from liftnet.drkfs.points import ImageFeatures, PointSet, Tracks, load_division, load_points, photo_tour_patches
 from liftnet.drkfs.quadruplets import CLEAR, _empty_places, draw_quadruplets, load_pool, render_pool
 from liftnet.drkfs.settings import (
     DescriptorOptimiserSettings,
@@ -215,6 +215,18 @@ def test_without_features_points_are_upright_and_the_same(
     assert plain.tracks == train_points.tracks
     assert (plain.angle == 0).all()
     assert set(map(tuple, plain.xy.tolist())) == set(map(tuple, train_points.xy.tolist()))
+
+
+def test_a_correspondence_that_alignment_moved_belongs_to_its_keypoint() -> None:
+    points = np.array([[10, 10], [10, 10], [40, 12], [25, 60]], np.float32)
+    ones = np.ones(4, np.float32)
+    features = ImageFeatures.of(Features(points, ones, ones, np.zeros((4, 128), np.uint8)))
+    places = features.places_of(points)
+    assert len(set(places[1:])) == 3
+    assert places[0] == places[1]
+    assert features.places_of(points + np.float32([0.9, -1.1])).tolist() == places.tolist()
+    assert (features.places_of(points + np.float32([0, 3])) == -1).all()
+    assert ImageFeatures.of(Features.empty()).places_of(points).tolist() == [-1] * 4
 
 
 def test_points_of_an_empty_split_are_refused_and_works_are_held_out(
