@@ -1,7 +1,7 @@
 """
 Verified pairs: foreground, fundamental matrix under RANSAC; chance, copies, watermarks and planes thrown out.
 
-NEEDS   <results>/matches/, masks/, manifest.parquet (and the museum's truth to measure precision)
+NEEDS   <results>/matches/, masks/, manifest.parquet, features/, images/ (and the museum's truth to measure precision)
 GIVES   <results>/pairs/<work>.parquet, across/pairs.parquet, <results>/tables/pairs_by_reason.*, correspondences_truth.* and cuts.*
 """
 
