@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from liftnet.api.pictures import as_mask, as_picture
 from liftnet.core.ids import stable_seed
 from liftnet.core.types import Float32Array, UInt8Array
+from liftnet.geometry.alignment import Pyramid
 from liftnet.match.descriptors import match_with_ratios
 from liftnet.match.methods.opencv import OpencvSettings, extract_sift, one_opencv_thread
 from liftnet.match.settings import SearchSettings
@@ -99,7 +101,8 @@ def match_images(
 ) -> ImageMatches:
     """Find correspondences of two photographs of one thing, and verify them as those of the dataset.
 
-    SIFT features, exact nearest neighbours, then the affine epipolar geometry and the second search along it.
+    SIFT features, exact nearest neighbours, then the affine epipolar geometry, the second search along it, and the
+    pictures around each match aligned.
 
     Args:
         a: A photograph, see `liftnet.api.pictures.as_picture`.
@@ -133,8 +136,19 @@ def match_images(
         views = [View(m.shape[1], m.shape[0], mask_long_side(m)) for m in known]
         on_foreground = points_on_mask(known[0], points[0]) & points_on_mask(known[1], points[1])
         found = [one[points_on_mask(mask, one.keypoints)] for one, mask in zip(found, known, strict=True)]
-    putative = PutativePair(*points, scores, on_foreground, (views[0], views[1]), lambda: (found[0], found[1]))
+    putative = PutativePair(
+        *points,
+        scores,
+        on_foreground,
+        (views[0], views[1]),
+        lambda: (found[0], found[1]),
+        lambda: (_pyramid(pictures[0]), _pyramid(pictures[1])),
+    )
     decision = verify_pair(putative, np.random.default_rng(stable_seed(seed, "match_images")), verify)
     final = decision.correspondences
     points_a, points_b, certain = (np.asarray(v, np.float32) for v in (final.points_a, final.points_b, final.score))
     return ImageMatches(points_a, points_b, certain, decision, *pictures)
+
+
+def _pyramid(picture: UInt8Array) -> Pyramid:
+    return Pyramid.of(np.asarray(Image.fromarray(picture).convert("L")))

@@ -42,7 +42,8 @@ def test_two_photographs_are_matched_and_verified(two_views):
     assert len(found) > 100
     x, y = np.rint(found.points_b).astype(int).T
     truth = found.points_b[:, 0] + height[y.clip(0, 319), x.clip(0, 399)]
-    assert np.median(np.abs(found.points_a[:, 0] - truth)) < 0.5
+    assert np.median(np.abs(found.points_a[:, 0] - truth)) < 0.15
+    assert found.decision.numbers.second_search == "done"
     assert found.points_a.dtype == found.scores.dtype == np.float32
     again = match_images(torch.from_numpy(a.copy()), Image.fromarray(b))
     assert np.array_equal(found.points_a, again.points_a)
