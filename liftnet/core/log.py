@@ -20,7 +20,7 @@ from liftnet.core.text import Lines, lines, one_line
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 60.0
-SECONDS_TO_ESTIMATE = 5.0  # after which it is said how long work of minutes is going to take
+SECONDS_TO_ESTIMATE, ITEMS_TO_ESTIMATE = 5.0, 3  # after which it is said how long work of minutes is going to take
 CHATTY = [
     "PIL",
     "faiss",
@@ -175,21 +175,24 @@ def meter(stage: str, doing: str, total: int) -> Iterator[Callable[[str], None]]
 class LineMeter:
     """At most one progress line a minute, for logs; the first after some seconds if minutes are left, else after one.
 
-    So short work stays silent.
+    So short work stays silent. What is left is reckoned without the first item, which loads and compiles for all.
     """
 
     def __init__(self, stage: str, doing: str, total: int | None) -> None:
         self.logger, self.doing, self.total = get_logger(stage), doing, total
         self.done, self.start = 0, time.monotonic()
-        self.last = self.start
+        self.last = self.first = self.start
 
     def advance(self, extra: str = "") -> None:
         """Count one item as done and print a line if a minute has passed. `extra` is appended to the line."""
         self.done += 1
         now = time.monotonic()
+        self.first = now if self.done == 1 else self.first
         spent = now - self.start
-        left = spent / self.done * (self.total - self.done) if self.total else 0.0
-        is_estimate = self.last == self.start and spent >= SECONDS_TO_ESTIMATE and left >= SECONDS_BETWEEN_LINES
+        each = (now - self.first) / (self.done - 1) if self.done > 1 else spent
+        left = each * (self.total - self.done) if self.total else 0.0
+        is_known = self.done >= ITEMS_TO_ESTIMATE and spent >= SECONDS_TO_ESTIMATE and left >= SECONDS_BETWEEN_LINES
+        is_estimate = is_known and self.last == self.start
         if now - self.last < SECONDS_BETWEEN_LINES and not is_estimate:
             return
         self.last = now

@@ -137,7 +137,13 @@ def test_commands_write_their_errors_to_the_file_too(tmp_path, words, status, to
         (range(1, 60), 1000, ["working: 5 of 1000 after 5 s, about 16 min 35 s left"]),
         (range(1, 60), 40, []),  # no minute is left after five seconds
         (range(1, 60), None, []),
-        ([4, 70, 90, 131], 10, ["working: 2 of 10 after 1 min 10 s, about 4 min 40 s left", "working: 4 of 10 after"]),
+        ([4, 70, 90, 131], 10, ["working: 2 of 10 after 1 min 10 s, about 8 min 48 s left", "working: 4 of 10 after"]),
+        (
+            [40, 40.1, 40.2, 40.3, 45],
+            100,
+            ["working: 5 of 100 after 45 s, about 1 min 59 s left"],
+        ),  # the first compiles
+        ([40, 40.1, 40.2, 40.3, 40.4], 100, []),
     ],
 )
 def test_work_of_minutes_is_told_early_how_long_it_takes(seconds, total, told, caplog, monkeypatch):
