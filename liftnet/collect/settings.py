@@ -25,10 +25,10 @@ class PolitenessSettings(Settings):
         default=3, ge=0, le=10, description="further attempts after a passing fault (429, 5xx, time-out)"
     )
     backoff_s: float = Field(
-        default=1.0, ge=0, le=60, description="wait before the first retry; doubled for each further one"
+        default=1.0, ge=0, le=60, description="seconds before the first retry; doubled for each further one"
     )
     max_wait_s: float = Field(
-        default=60.0, ge=0, le=3600, description="a server that asks for a longer wait is given up"
+        default=60.0, ge=0, le=3600, description="a server that asks for a longer wait, in seconds, is given up"
     )
     max_redirects: int = Field(default=5, ge=0, le=20, description="redirects followed for one URL")
     per_host: int = Field(default=2, ge=1, le=16, description="connections to one host at a time")

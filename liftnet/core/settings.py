@@ -12,6 +12,7 @@ import ast
 import hashlib
 import json
 import pkgutil
+import shlex
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -196,7 +197,7 @@ def add_settings_arguments(
     )
     for path, field in leaves(settings):
         # ArgumentParser formats help with %, so a literal % must be doubled
-        text = f"{field.description or ''} (default: {field.default})".replace("%", "%%")
+        text = f"{field.description or ''} (default: {_default_as_typed(field.default)})".replace("%", "%%")
         options: dict[str, Any] = {"dest": _ONE + ".".join(path), "default": argparse.SUPPRESS, "help": text}
         kind = _plain_type(field.annotation)
         if kind is bool:
@@ -283,6 +284,13 @@ def _from_text(value: Any, field: FieldInfo) -> Any:
     if isinstance(value, str) and typing.get_origin(_plain_type(field.annotation)) is dict:
         return _json_object(value)
     return value
+
+
+def _default_as_typed(value: Any) -> str:
+    """A default as it is written on a command line and in config.yaml."""
+    if isinstance(value, list):
+        return shlex.join(map(str, value)) or "none of them"
+    return "null" if value is None else str(value)
 
 
 def _flag(path: tuple[str, ...]) -> str:

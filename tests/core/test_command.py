@@ -31,6 +31,8 @@ class Whole(Settings):
     network: Network = Field(Network(), description="the network")
     steps: int = Field(10, description="steps")
     names: list[str] = Field([], description="names")
+    kinds: list[str] = Field(["one", "two words"], description="kinds")
+    start: str | None = Field(None, description="model; null: none")
 
 
 @pytest.fixture
@@ -200,7 +202,11 @@ def test_the_help_explains_every_setting_below_a_short_usage(parser, capsys):
     usage, _, rest = said.partition("Train.")
     assert "--network.width" not in usage
     assert "--network.width WIDTH" in rest
-    assert "channels, 100 % of them (default: 16)" in " ".join(rest.split())
+    said = " ".join(rest.split())
+    assert "channels, 100 % of them (default: 16)" in said
+    assert "names (default: none of them)" in said
+    assert "kinds (default: one 'two words')" in said
+    assert "model; null: none (default: null)" in said
 
 
 def test_an_unknown_option_ends_with_the_one_most_like_it(parser, capsys):

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from pydantic import ValidationError
 
+from liftnet.__main__ import main
 from liftnet.core.errors import LiftnetError
 from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.report.figures import chosen_kept, chosen_rejected
@@ -211,3 +212,23 @@ def test_command_and_its_settings(made_run, tmp_path, caplog):
     assert "from 15 manifest rows" in caplog.text
     with pytest.raises(ValidationError):
         ReportSettings(depths={"surfaces": 5})
+
+
+def test_the_page_of_a_run_is_made_once_named_and_opened(own_run, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    page = own_run.root / "report.html"
+    page.unlink(missing_ok=True)
+    words = ["report", str(own_run.root), "--depths.surfaces", "0"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == f"{page}\n"
+    page.write_text("kept")
+    assert main([*words, "--open"]) == 0
+    assert (page.read_text(), opened) == ("kept", [page.as_uri()])
+    assert main(["report", "--root", str(own_run.root), "--depths.surfaces", "0"]) == 0
+    assert page.read_text() != "kept"
+
+
+def test_a_folder_without_a_run_has_no_page(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 1
+    assert "holds no run that has collected anything" in capsys.readouterr().err
