@@ -7,13 +7,15 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from liftnet.core.command import Subparsers, add_command
 from liftnet.core.log import get_logger
 from liftnet.core.settings import ListOption
 from liftnet.core.text import one_line
-from liftnet.launch.planning import Options, Planned
+
+if TYPE_CHECKING:
+    from liftnet.launch.planning import Options, Planned
 
 LOG = get_logger("run")
 
@@ -125,6 +127,8 @@ def _resume(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
+    from liftnet.launch.planning import Options
+
     return Options(
         tuple(arguments.config), arguments.cores, arguments.profile, tuple(arguments.target), arguments.snakemake
     )

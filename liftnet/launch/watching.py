@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from threading import Lock
 from typing import IO, Any
 
 from liftnet.core.log import SECONDS_BETWEEN_LINES, duration, get_logger
@@ -17,36 +17,40 @@ LOG = get_logger("run")
 _NAMED = 3  # rules that a line names
 
 
-@dataclass
 class Progress:
-    """How far a run is.
+    """How far a run is: one thread may count events while another reads the line.
+
+    Args:
+        clock: Seconds.
 
     Attributes:
         done: Jobs that are done.
         total: Jobs that are known of; a checkpoint may add more.
+        seen: The rules that have begun, in their order.
         failed: Of each job that failed the rule and its logs.
     """
 
-    clock: Callable[[], float] = time.monotonic
-    done: int = 0
-    total: int = 0
-    failed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.began = self.clock()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.done, self.total = 0, 0
+        self.seen: list[str] = []
+        self.failed: list[tuple[str, tuple[str, ...]]] = []
+        self._clock, self._began, self._lock = clock, clock(), Lock()
         self._running: dict[int, tuple[str, float]] = {}
         self._finished: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self.seen: list[str] = []
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Count an event of Snakemake's."""
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Mapping[str, Any]) -> None:
         kind = event.get("event")
         if kind == "run_info":
             self.total = int(event["stats"].get("total", 0))
         elif kind == "job_info":
             rule = str(event["rule_name"])
-            self._running[event["jobid"]] = rule, self.clock()
+            self._running[event["jobid"]] = rule, self._clock()
             if rule not in self.seen:
                 self.seen.append(rule)
         elif kind == "job_finished":
@@ -61,26 +65,29 @@ class Progress:
         rule, began = self._running.pop(job, ("", 0.0))
         if rule and is_done:
             self._finished[rule] += 1
-            self._seconds[rule] += self.clock() - began
+            self._seconds[rule] += self._clock() - began
 
     def running(self) -> list[str]:
         """The rules at work, each with how many of its jobs are, are done, and how long one takes."""
-        now, counts = Counter(rule for rule, _ in self._running.values()), []
-        for rule, at_work in now.items():
-            done = self._finished[rule]
-            several = f" {done} done, {at_work} at work" if done or at_work > 1 else ""
-            each = f", {duration(self._seconds[rule] / done)} each" if done else ""
-            began = min(start for name, start in self._running.values() if name == rule)
-            since = "" if done else f" for {duration(self.clock() - began)}"
-            counts.append(f"{rule.replace('_', ' ')}{several}{each}{since}")
-        return counts
+        with self._lock:
+            began: dict[str, list[float]] = defaultdict(list)
+            for rule, start in self._running.values():
+                began[rule].append(start)
+            return [self._told(rule, starts) for rule, starts in began.items()]
+
+    def _told(self, rule: str, starts: list[float]) -> str:
+        done, name = self._finished[rule], rule.replace("_", " ")
+        if done:
+            return f"{name} {done} done, {len(starts)} at work, {duration(self._seconds[rule] / done)} each"
+        several = f" 0 done, {len(starts)} at work" if len(starts) > 1 else ""
+        return f"{name}{several} for {duration(self._clock() - min(starts))}"
 
     def line(self) -> str:
         """Where the run is, in a line."""
         at = self.running()
         named = "; ".join(at[:_NAMED]) + (f" and {len(at) - _NAMED} more" if len(at) > _NAMED else "")
         left = f"{self.done} of {self.total} jobs" if self.total else "planning"
-        return f"{left}, {duration(self.clock() - self.began)}" + (f": {named}" if named else "")
+        return f"{left}, {duration(self._clock() - self._began)}" + (f": {named}" if named else "")
 
 
 def read_events(lines: IO[str]) -> Iterator[Mapping[str, Any]]:
@@ -94,15 +101,14 @@ def read_events(lines: IO[str]) -> Iterator[Mapping[str, Any]]:
             yield event
 
 
-def tell_plainly(lines: IO[str], progress: Progress) -> None:
+def tell_plainly(lines: IO[str], progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
     """Follow the events to their end, with a line for each rule that begins, and at most one a minute besides."""
-    last, named = progress.clock(), 0
+    last, named = clock(), 0
     for event in read_events(lines):
         progress.take(event)
-        is_new = len(progress.seen) > named
-        if is_new or progress.clock() - last > SECONDS_BETWEEN_LINES:
+        if len(progress.seen) > named or clock() - last > SECONDS_BETWEEN_LINES:
             LOG.info("%s", progress.line())
-            last, named = progress.clock(), len(progress.seen)
+            last, named = clock(), len(progress.seen)
 
 
 def follow(lines: IO[str], progress: Progress) -> None:

@@ -76,7 +76,7 @@ def test_elsewhere_than_on_a_terminal_each_rule_is_told_once_and_then_a_line_a_m
             yield json.dumps(event)
 
     with caplog.at_level("INFO"):
-        tell_plainly(happening(), progress)
+        tell_plainly(happening(), progress, clock)
     assert [line.partition(", ")[0] for line in caplog.messages] == ["planning", "planning", "1 of 9 jobs"]
 
 
