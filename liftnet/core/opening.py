@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -78,6 +79,16 @@ def open_file(path: str | os.PathLike[str]) -> BufferedReader:
         OSError: It is no regular file, or cannot be opened.
     """
     return open(path, "rb", opener=only_files)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file in hexadecimal digits, read piece by piece.
+
+    Raises:
+        OSError: It is no regular file, or cannot be opened.
+    """
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def at_most(file: BufferedReader, most: int) -> bytes:

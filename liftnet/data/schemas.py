@@ -219,7 +219,8 @@ PAIRS = _schema(
     ("median_residual_p", pa.float32()),
     ("n_agreed", pa.int32()),  # used matches that agree with both; with the affine one where there is no other
     ("n_inliers", pa.int32()),  # n_agreed, or without the perspective check n_f or n_p, by `model`
-    # "done"; "not_aligned": without pictures; "nothing_found", "too_few", "no_features": the pair keeps its inliers;
+    # "done"; "not_aligned": without pictures; "nothing_found", "too_few", "no_features", "other_features": the
+    # pair keeps its inliers;
     # null where it was not asked for
     ("second_search", pa.string()),
     ("n_correspondences", pa.int32()),  # those below: of a second search, else the inliers

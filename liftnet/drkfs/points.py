@@ -25,6 +25,7 @@ from liftnet.core.log import get_logger, progress
 from liftnet.core.types import BoolArray, Float32Array, Int64Array, UInt8Array
 from liftnet.data.dataset import Pair, count_pairs, read_pairs
 from liftnet.data.empty_splits import warn_of_empty_splits
+from liftnet.data.feature_kinds import SIFT
 from liftnet.data.features import Features, read_features
 from liftnet.data.pictures import read_image
 from liftnet.drkfs.patches import sample_patches
@@ -146,9 +147,9 @@ class ImageFeatures:
 
     @classmethod
     def of(cls, features: Features) -> ImageFeatures:
-        """Features from the cache of the stage `match`."""
+        """Features from the cache of the stage `match`, with scales and orientations."""
         keys, place = np.unique(_key(features.keypoints), return_inverse=True)
-        columns = (features.keypoints, features.scales, features.orientations, features.descriptors)
+        columns = (features.keypoints, *features.frames, features.bytes)
         return cls(*columns, place.astype(np.int64), keys)
 
     @classmethod
@@ -199,7 +200,7 @@ def load_points(root: Path, dataset: Path, split: str) -> PointSet:
     images = sorted(known)
     cache = find_features(root, images)
     if cache is None:
-        get_logger("drkfs").info("%s holds no features of these images: points are upright, of one scale", root)
+        get_logger("drkfs").info("%s holds no SIFT features of these images: points are upright, of one scale", root)
     features = {image: _features_of(image, pairs, cache) for image in images}
     return _points(pairs, features, known)
 
@@ -226,11 +227,12 @@ def load_division(root: Path, dataset: Path) -> tuple[PointSet, PointSet]:
 
 
 def find_features(root: Path, images: Iterable[str]) -> Path | None:
-    """The newest folder below `root`/features that holds the features of all `images`; None if there is none."""
+    """The newest folder below `root`/features that holds SIFT features of all `images`; None if there is none."""
     folders = [folder for folder in (root / "features").glob("*") if folder.is_dir()]
     needed = [f"{image}.safetensors" for image in images]
     for folder in sorted(folders, key=lambda path: (path.stat().st_mtime, path.name), reverse=True):
-        if all((folder / name).exists() for name in needed):
+        there = all((folder / name).exists() for name in needed)
+        if there and all(read_features(folder / name).kind == SIFT for name in needed[:1]):
             return folder
     return None
 

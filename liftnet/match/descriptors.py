@@ -37,7 +37,7 @@ from liftnet.match.kernels import (
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-Descriptors = npt.NDArray[np.uint8] | npt.NDArray[np.floating] | npt.NDArray[np.number]
+Descriptors = npt.NDArray[np.uint8] | npt.NDArray[np.floating] | npt.NDArray[np.uint8 | np.float16]
 
 _BYTES_PER_TILE = 2**19  # of distances: half of a core's second-level cache
 _ROWS_PER_TILE = 128  # a tile of 128 x 8000 similarities stays in the cache between the GEMM and the pass over it

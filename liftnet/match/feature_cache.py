@@ -8,8 +8,10 @@ from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
+from liftnet.core.opening import sha256_of
 from liftnet.core.parallel import map_threads
-from liftnet.core.settings import fingerprint
+from liftnet.core.settings import changed, fingerprint
+from liftnet.data.feature_kinds import FeatureKind
 from liftnet.data.features import read_features, write_features
 from liftnet.data.schemas import MANIFEST, read_table
 from liftnet.match.settings import MatchSettings
@@ -19,9 +21,24 @@ LOG = get_logger("match")
 
 
 def recipe(settings: MatchSettings) -> str:
-    """The folder name of features found with these settings: the extractor and a fingerprint of its settings."""
-    version = "" if settings.extractor.version == 1 else f"{settings.extractor.version}"
-    return f"{settings.features.extractor}{version}-{fingerprint(settings.of_extractor)}"
+    """The folder name of features found with these settings: the extractor and a fingerprint of its settings.
+
+    Of a file that they name the content counts, not the name.
+
+    Raises:
+        LiftnetError: There is no such file.
+    """
+    extractor, own = settings.extractor, settings.of_extractor
+    version = "" if extractor.version == 1 else f"{extractor.version}"
+    contents = {name: _content_of(Path(path)) for name in extractor.files if (path := getattr(own, name))}
+    return f"{extractor.name}{version}-{fingerprint(changed(own, **contents) if contents else own)}"
+
+
+def _content_of(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise LiftnetError(path, f"cannot be read ({error.strerror})", "Correct the setting that names it") from error
 
 
 def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSettings, threads: int = 1) -> WorkFeatures:
@@ -44,7 +61,8 @@ def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSetti
             work.sizes[image.image_id] = size
             work.files[image.image_id] = cache / f"{image.image_id}.safetensors"
     good = [image for image in images if image.image_id in work.files]
-    missing = [image for image in good if not _is_cached(work.files[image.image_id])]
+    kind = settings.extractor.kind
+    missing = [image for image in good if not _is_cached(work.files[image.image_id], kind)]
     if missing:
         about = {"features": settings.features.extractor, **settings.of_extractor.model_dump()}
         for image, found in settings.extractor.find(missing, settings, threads):
@@ -57,16 +75,15 @@ def work_features(images: Sequence[WorkImage], cache: Path, settings: MatchSetti
     return work
 
 
-def _is_cached(path: Path) -> bool:
-    """Whether the file holds features; one that is damaged does not."""
+def _is_cached(path: Path, kind: FeatureKind) -> bool:
+    """Whether the file holds features of a kind; one that is damaged does not."""
     if not path.exists():
         return False
     try:
-        read_features(path)
+        return read_features(path).kind == kind
     except LiftnetError as error:
         LOG.warning("%s; its image is looked at again", error)
         return False
-    return True
 
 
 def count_keypoints(work: WorkFeatures, threads: int) -> None:

@@ -15,7 +15,7 @@ from liftnet.core.log import get_logger
 from liftnet.core.settings import changed
 from liftnet.data.schemas import MATCHES, ROWS_PER_GROUP, in_groups, table_writer
 from liftnet.match.feature_cache import masked_features, recipe, split_images, work_features
-from liftnet.match.registry import matchers
+from liftnet.match.registry import matchers, partners
 from liftnet.match.settings import MatchSettings
 from liftnet.match.work_features import PairMatches, WorkFeatures, work_images
 
@@ -100,7 +100,14 @@ def check_settings(settings: MatchSettings) -> None:
     Raises:
         LiftnetError: Says which.
     """
-    device = settings.search.device
+    matcher, extractor, device = settings.matcher, settings.extractor, settings.search.device
+    if not matcher.takes(extractor.kind):
+        reason = f"does not compare features of {extractor.name}, but those of {', '.join(partners(matcher))}"
+        able = [name for name, other in matchers().items() if other.takes(extractor.kind)]
+        raise LiftnetError(f"matcher {matcher.name}", reason, f"With {extractor.name} go {' and '.join(able)}")
+    if device in matcher.byte_devices and extractor.kind.dtype != "uint8":
+        reason = f"compares bytes on {device}, and descriptors of {extractor.name} are none"
+        raise LiftnetError(f"matcher {matcher.name}", reason, f"Set device to {matcher.devices[0]}")
     if device not in settings.matcher.devices:
         able = [name for name, matcher in matchers().items() if device in matcher.devices]
         reason = f"{device} is not offered by the matcher {settings.matcher.name}"

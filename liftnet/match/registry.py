@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from liftnet.core.settings import Settings, module_names
+from liftnet.data.feature_kinds import SIFT, FeatureKind
 
 if TYPE_CHECKING:
     from liftnet.data.features import Features
@@ -57,6 +58,9 @@ class Extractor:
             none.
         environment: The conda environment it needs, a file of `envs/`.
         version: Raised when its features change with the same settings.
+        kind: What its features are.
+        files: Names of its settings that name a file on whose content the features depend; empty names none.
+        megabytes: Memory that each worker needs beyond a picture.
     """
 
     name: str
@@ -64,6 +68,9 @@ class Extractor:
     settings: type[Settings] | None = None
     environment: str = "vision"
     version: int = 1
+    kind: FeatureKind = SIFT
+    files: tuple[str, ...] = ()
+    megabytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,10 @@ class Matcher:
         environment: The conda environment it needs, a file of `envs/`.
         draws: Whether its result depends on the seed.
         devices: Where it can run, as the setting `search.device` calls it.
+        kinds: The kinds of features that it compares, by name; empty for all.
+        byte_devices: Of its devices those that compare bytes alone.
+        seconds: Of a processor, that a pair may take.
+        megabytes: Memory that each worker needs.
     """
 
     name: str
@@ -85,6 +96,14 @@ class Matcher:
     environment: str = "vision"
     draws: bool = False
     devices: tuple[str, ...] = ("cpu",)
+    kinds: tuple[str, ...] = ()
+    byte_devices: tuple[str, ...] = ()
+    seconds: int = 3
+    megabytes: int = 0
+
+    def takes(self, kind: FeatureKind) -> bool:
+        """Whether it compares features of a kind."""
+        return not self.kinds or kind.name in self.kinds
 
 
 @cache
@@ -97,6 +116,11 @@ def extractors() -> dict[str, Extractor]:
 def matchers() -> dict[str, Matcher]:
     """All matchers by name."""
     return {found.name: found for found in _declared("MATCHER") if isinstance(found, Matcher)}
+
+
+def partners(matcher: Matcher) -> list[str]:
+    """The names of the extractors whose features a matcher compares."""
+    return [name for name, extractor in extractors().items() if matcher.takes(extractor.kind)]
 
 
 def _declared(name: str) -> Iterator[object]:

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from liftnet.core.ids import stable_seed
 from liftnet.core.log import get_logger
 from liftnet.core.parallel import map_threads
-from liftnet.core.types import UInt8Array
-from liftnet.data.features import Features, Floats
+from liftnet.data.features import Descriptors, Features, Floats
 from liftnet.match.descriptors import match_descriptors
 from liftnet.match.feature_cache import count_keypoints
 from liftnet.match.settings import MatchSettings
@@ -59,7 +58,7 @@ def similar_pairs(work: WorkFeatures, neighbours: int, threads: int = 1, seed: i
         return sorted(unusable)
     centres = vocabulary([sample(work, image_id, len(ids), seed) for image_id in ids], seed)
 
-    def describe(image_id: str) -> tuple[Floats, UInt8Array]:
+    def describe(image_id: str) -> tuple[Floats, Descriptors]:
         features = work.load(image_id)
         return vlad(features.descriptors, centres), coarsest(features)
 
@@ -138,16 +137,16 @@ def best_partners(
     return pairs[chosen]
 
 
-def sample(work: WorkFeatures, image_id: str, images: int, seed: int) -> UInt8Array:
-    """The share of an image in the descriptors of which the vocabulary is learnt, (n, 128) uint8."""
+def sample(work: WorkFeatures, image_id: str, images: int, seed: int) -> Descriptors:
+    """The share of an image in the descriptors of which the vocabulary is learnt, (n, D)."""
     descriptors = work.load(image_id).descriptors
     count = min(-(-VOCABULARY_SAMPLE // images), len(descriptors))
     rng = np.random.default_rng(stable_seed(seed, "vocabulary", image_id))
     return descriptors[np.sort(rng.choice(len(descriptors), count, replace=False))]
 
 
-def vocabulary(samples: list[UInt8Array], seed: int = 0) -> Floats:
-    """Centres of the descriptors, (WORDS, 128) float32; fewer where there are fewer descriptors."""
+def vocabulary(samples: list[Descriptors], seed: int = 0) -> Floats:
+    """Centres of the descriptors, (WORDS, D) float32; fewer where there are fewer descriptors."""
     descriptors = np.concatenate(samples).astype(np.float32)
     words = min(WORDS, len(descriptors))
     kmeans = faiss.Kmeans(
@@ -163,15 +162,15 @@ def vocabulary(samples: list[UInt8Array], seed: int = 0) -> Floats:
     return np.asarray(kmeans.centroids, np.float32)
 
 
-def vlad(descriptors: UInt8Array, centres: Floats) -> Floats:
+def vlad(descriptors: Descriptors, centres: Floats) -> Floats:
     """The aggregated descriptor of an image.
 
     Args:
-        descriptors: (N, 128) uint8, N at least 1.
-        centres: (K, 128).
+        descriptors: (N, D), N at least 1.
+        centres: (K, D).
 
     Returns:
-        (K * 128,) float32 of length 1.
+        (K * D,) float32 of length 1.
     """
     values = descriptors.astype(np.float32)
     word = (values @ centres.T - 0.5 * np.einsum("kd,kd->k", centres, centres)).argmax(axis=1)
@@ -190,8 +189,10 @@ def most_similar(vectors: Floats, neighbours: int) -> npt.NDArray[np.int64]:
         return np.asarray(index.search(vectors, min(neighbours + 1, len(vectors)))[1])
 
 
-def coarsest(features: Features) -> UInt8Array:
-    """The descriptors of the COARSE_FEATURES coarsest features of an image."""
+def coarsest(features: Features) -> Descriptors:
+    """The descriptors of the COARSE_FEATURES coarsest features of an image; of those without scales the strongest."""
+    if features.scales is None:
+        return features.descriptors[:COARSE_FEATURES]
     return features.descriptors[np.argsort(-features.scales, kind="stable")[:COARSE_FEATURES]]
 
 

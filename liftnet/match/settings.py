@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from liftnet.core.settings import OneOf, Settings, UserPath
-from liftnet.match.registry import Extractor, Matcher, extractors, matchers
+from liftnet.match.registry import Extractor, Matcher, extractors, matchers, partners
 
 
 def _choice(kind: str, known: dict[str, Any], default: str, description: str) -> dict[str, Any]:
-    """The field that names a method, and a group for each method that has settings."""
-    environments = {name: method.environment for name, method in known.items()}
-    chosen = Field(default, description=description, json_schema_extra={"environments": environments})
+    """The field that names a method, and a group for each method that has settings.
+
+    What a run is planned by stands beside the field in the schema: `environments`, `megabytes`, and of matchers
+    `seconds` and `takes`, the extractors whose features they compare.
+    """
+    about: dict[str, Any] = {
+        "environments": {name: method.environment for name, method in known.items()},
+        "megabytes": {name: method.megabytes for name, method in known.items()},
+    }
+    compared = {name: method for name, method in known.items() if isinstance(method, Matcher)}
+    if compared:
+        about["takes"] = {name: partners(method) for name, method in compared.items()}
+        about["seconds"] = {name: method.seconds for name, method in compared.items()}
+    chosen = Field(default, description=description, json_schema_extra=about)
     groups = {
         name: (method.settings, Field(method.settings(), description=f"of {name}"))
         for name, method in known.items()
@@ -63,7 +74,7 @@ else:
             "extractor",
             extractors(),
             "opencv",
-            "whose SIFT finds and describes keypoints: OpenCV's, COLMAP's or OpenMVG's",
+            "who finds and describes keypoints: SIFT of OpenCV, COLMAP or OpenMVG; the network ALIKED, DISK or XFeat",
         ),
     )
     SearchSettings = create_model(
@@ -73,7 +84,7 @@ else:
             "matcher",
             matchers(),
             "exact",
-            "who compares them: the built-in exact search, COLMAP or OpenMVG; all take any features",
+            "who compares them: the exact search takes any, COLMAP and OpenMVG SIFT, LightGlue what networks found",
         ),
     )
 

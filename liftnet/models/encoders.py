@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
-from liftnet.core.opening import open_file
+from liftnet.core.opening import open_file, sha256_of
 from liftnet.core.stored_arrays import open_tensors
 
 MIN_FIT = 0.9  # below this share of matching tensors the file is of another network
@@ -130,12 +129,6 @@ def imagenet_weights(name: str) -> tuple[Path, str] | None:
     return path_or_none, f"imagenet ({repository[0]}, sha256 {sha256_of(path_or_none)})"
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_sha256(path: Path, expected: str | None) -> None:
     """Refuse a file of another SHA-256 than expected; None expects nothing.
 
@@ -190,7 +183,8 @@ def read_state_dict(path: Path) -> StateDict:
             data = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
         raise LiftnetError(path, f"cannot be read as weights ({error})", "Fetch the file again") from error
-    data = data.get("state_dict", data) if isinstance(data, Mapping) else data
+    if isinstance(data, Mapping):
+        data = next((data[key] for key in ("state_dict", "extractor") if key in data), data)
     if not isinstance(data, Mapping) or not any(isinstance(value, Tensor) for value in data.values()):
         raise LiftnetError(path, "holds no state dict", "Save `model.state_dict()` there")
     return {key: value for key, value in data.items() if isinstance(value, Tensor)}

@@ -27,10 +27,11 @@ from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import read_json, write_bytes, write_json, write_text
+from liftnet.core.opening import sha256_of
 from liftnet.core.settings import Settings, SettingsType
 from liftnet.core.stored_arrays import open_tensors
 from liftnet.core.tables import markdown_table
-from liftnet.models.encoders import check_sha256, read_state_dict, sha256_of
+from liftnet.models.encoders import check_sha256, read_state_dict
 
 FORMAT = 3
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

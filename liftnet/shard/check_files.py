@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from liftnet.core.errors import LiftnetError
+from liftnet.core.opening import sha256_of
 from liftnet.core.parallel import map_threads
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import PREFIXES, coordinate_scale, shard_paths
@@ -17,7 +18,7 @@ from liftnet.data.parquet_limits import open_parquet, parquet_metadata
 from liftnet.data.schemas import DATASET, IMAGES, LINKED, MANIFEST, TRACKS, TRIED, check_metadata
 from liftnet.data.shards import TRIED_FILE
 from liftnet.shard.card import CARD_FILE
-from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums, sha256_of
+from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, read_checksums
 from liftnet.shard.croissant import CROISSANT_FILE
 from liftnet.shard.described import Croissant, card_of, croissant_of
 from liftnet.shard.statistics import COLLECTED_FILE

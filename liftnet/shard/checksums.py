@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_text
-from liftnet.core.opening import open_file, read_text
+from liftnet.core.opening import read_text, sha256_of
 
 CHECKSUMS_FILE = "checksums.sha256"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
@@ -18,12 +17,6 @@ def dataset_files(folder: Path) -> list[Path]:
     """Every file below a dataset, sorted; not what begins with a dot, where tools of hubs keep their notes."""
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal, read piece by piece."""
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_checksums(folder: Path) -> None:

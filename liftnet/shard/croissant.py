@@ -17,6 +17,7 @@ import pyarrow as pa
 from liftnet import __version__
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_json
+from liftnet.core.opening import sha256_of
 from liftnet.data.codes import NOT_STATED, SPLITS
 from liftnet.data.dataset import PREFIXES
 from liftnet.data.licences import PROFILES
@@ -31,7 +32,7 @@ from liftnet.shard.card import (
     limits_of,
 )
 from liftnet.shard.card import PROFILES as PROFILE_MEANING
-from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files, sha256_of
+from liftnet.shard.checksums import CHECKSUMS_FILE, dataset_files
 from liftnet.shard.settings import PublicationSettings, ShardSettings
 from liftnet.shard.statistics import DatasetSummary
 

@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import finished
+from liftnet.core.opening import sha256_of
 from liftnet.core.settings import fingerprint
 from liftnet.data.codes import SPLITS
 from liftnet.data.dataset import LINKED_PREFIX, TRACKS_PREFIX, open_shard, shard_paths
 from liftnet.data.schemas import LINKED, PAIRS, TRACKS, open_table, read_batches, read_table
 from liftnet.data.shards import ROW_BYTES, cut, shard_files, write_shard
-from liftnet.shard.checksums import sha256_of
 from liftnet.shard.images import Refusal, in_works
 from liftnet.shard.settings import FileSettings, ShardSettings, TrackSettings
 

@@ -35,6 +35,12 @@ SPREAD = 0.03  # of the distance to the neighbours: what a surface bends away fr
 KNOWN = 1.5  # a match of the first search had no rival in the whole image: it may cost so many times as much
 
 
+def can_search(features: tuple[Features, Features]) -> bool:
+    """Whether features can be searched again: of one kind, of bytes, with scales and orientations."""
+    a, b = (part.kind for part in features)
+    return a == b and a.oriented and a.dtype == "uint8" and a.length % AT_ONCE == 0
+
+
 @dataclass(frozen=True, eq=False)
 class Lines:
     """Where matches may lie: within the band of the models that hold.
@@ -99,7 +105,7 @@ def search_again(
     """Search the features of two images again along the epipolar lines.
 
     Args:
-        features: Of image a and b, those that may be matched.
+        features: Of image a and b, those that may be matched; of a kind that `can_search` allows.
         known_a: (N, 2) px, matches of the first search that agree with the models.
         known_b: (N, 2) px in image b.
         lines: Where matches may lie.
@@ -255,9 +261,10 @@ def _consistent(
     off = np.linalg.norm(points_b[b] - maps.predicted[which], axis=1)
     sure = (ALONG * noise) ** 2 + (SPREAD * maps.reach[which]) ** 2
     cost = off**2 / sure + (along.across / (ACROSS * noise)) ** 2 + (along.unlike / UNLIKE) ** 2
-    angle = features[1].orientations[b] - maps.turned(features[0].orientations[asked].astype(np.float64))[which]
+    (scales_a, angles_a), (scales_b, angles_b) = (part.frames for part in features)
+    angle = angles_b[b] - maps.turned(angles_a[asked].astype(np.float64))[which]
     angle = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
-    growth = np.log(features[1].scales[b] / features[0].scales[a]) - maps.log_scales()[which]
+    growth = np.log(scales_b[b] / scales_a[a]) - maps.log_scales()[which]
     alike = (angle < np.deg2rad(settings.max_turn_deg)) & (np.abs(growth) < np.log(settings.max_growth))
     limit = np.where(along.known, KNOWN, 1.0) * settings.max_cost
     chosen = np.flatnonzero((alike | along.known) & (cost < limit))

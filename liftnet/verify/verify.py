@@ -27,12 +27,13 @@ from liftnet.geometry.alignment import Pyramid
 from liftnet.geometry.subspaces import joint_points
 from liftnet.verify.aligned import Fitting, fitting_matches
 from liftnet.verify.fits import MIN_USED, Fits, PairNumbers, View, count_explained, fit_pair
-from liftnet.verify.guided import lines_of, places_among, search_again
+from liftnet.verify.guided import can_search, lines_of, places_among, search_again
 from liftnet.verify.inputs import FeatureFolder, MaskFolder, Matches, MatchTable, PictureFolder
 from liftnet.verify.settings import ThresholdSettings, VerifySettings
 
 Row = dict[str, Any]
 LOG = get_logger("verify")
+OTHER_FEATURES = "other_features"  # second_search of a pair whose features have no scales and orientations
 LISTS = ("x1", "y1", "x2", "y2", "score", "residual", "residual_p", "guided", "shift_x", "shift_y", "misfit")
 # the columns of PAIRS from which a decision can be taken again
 DECIDING = (
@@ -81,12 +82,16 @@ def verify_matches(
         return _row(pair, images, folders, settings, seed)
 
     counts: Counter[str] = Counter()
-    correspondences = 0
+    correspondences = unsearched = 0
     with table_writer(out, PAIRS) as write:
         for rows in in_groups(map_threads(decide, pairs, threads, "verify", "deciding on pairs"), ROWS_PER_GROUP):
             write(rows)
             counts.update(row["reason"] for row in rows)
+            unsearched += sum(row["second_search"] == OTHER_FEATURES for row in rows)
             correspondences += sum(row["n_correspondences"] for row in rows if row["kept"])
+    if unsearched:
+        reason = "the second search needs scales and orientations, which these features do not have"
+        LOG.info("%s: %d accepted pairs keep the matches of the first", reason, unsearched)
     _tell(out, counts, correspondences, folders)
     return counts
 
@@ -337,6 +342,8 @@ def _search_again(
     features, guided = pair.features(), settings.guided
     if features is None:
         return replace(fits.numbers, second_search="no_features"), first
+    if not can_search(features):
+        return replace(fits.numbers, second_search=OTHER_FEATURES), first
     pictures = pair.pictures() if guided.align.pictures else None
     if pictures is not None:
         guided = changed(guided, max_cost=guided.align.candidate_cost)
@@ -349,7 +356,7 @@ def _search_again(
         fitting = Fitting(np.arange(len(found.a)), np.zeros((len(found.a), 2)), np.full(len(found.a), np.inf))
     else:
         places = keypoints_a.astype(np.float64), keypoints_b.astype(np.float64)
-        fitting = fitting_matches(pictures, *places, features[0].scales[found.a], lines, guided)
+        fitting = fitting_matches(pictures, *places, features[0].frames[0][found.a], lines, guided)
     chosen = fitting.chosen
     if len(chosen) < settings.thresholds.min_inliers:
         return replace(fits.numbers, second_search="too_few"), first

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from liftnet.core.errors import LiftnetError
 from liftnet.core.opening import only_files
 
 _MANY_PAIRS = 2000  # image pairs of a work that one thread would take an hour for
@@ -75,9 +76,9 @@ def threads_of_work(pairs: int) -> int:
     return 1 if pairs < _MANY_PAIRS else 8
 
 
-def minutes_of_work(pairs: int) -> int:
-    """An hour, and three seconds of a thread for every pair."""
-    return 60 + pairs // (20 * threads_of_work(pairs))
+def minutes_of_work(pairs: int, seconds: int = 3) -> int:
+    """An hour, and some seconds of a thread for every pair."""
+    return 60 + pairs * seconds // (60 * threads_of_work(pairs))
 
 
 def threads_of_collection(images: int) -> int:
@@ -85,14 +86,52 @@ def threads_of_collection(images: int) -> int:
     return 1 if images < _MANY_IMAGES else 8
 
 
-def minutes_of_collection(images: int) -> int:
-    """An hour, and a second of a thread for every image."""
-    return 60 + images // (60 * threads_of_collection(images))
+def minutes_of_collection(images: int, seconds: int = 1) -> int:
+    """An hour, and some seconds of a thread for every image."""
+    return 60 + images * seconds // (60 * threads_of_collection(images))
 
 
 def minutes_of_set(name: str, renderer: str) -> int:
     """An hour, and for Blender, which takes seconds a view, a day."""
     return 1440 if renderer == "blender" and name != "scanned" else 60
+
+
+def check_match(match: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Refuse a matcher that does not compare the features of the extractor.
+
+    Args:
+        match: The section of the configuration.
+        schema: Its schema, which says what each matcher takes.
+
+    Raises:
+        LiftnetError: It does not; says what goes together.
+    """
+    extractor, matcher = match["features"]["extractor"], match["search"]["matcher"]
+    takes: dict[str, list[str]] = schema["properties"]["search"]["properties"]["matcher"]["takes"]
+    if extractor in takes[matcher]:
+        return
+    able = " and ".join(name for name, extractors in takes.items() if extractor in extractors)
+    raise LiftnetError(
+        f"match.search.matcher {matcher}",
+        f"does not compare features of {extractor}, but those of {', '.join(takes[matcher])}",
+        f"With match.features.extractor {extractor} go {able}",
+    )
+
+
+def seconds_of_match(match: Mapping[str, Any], schema: Mapping[str, Any]) -> int:
+    """How long a pair may take its matcher; arguments as of `check_match`."""
+    return int(_of_method(match, schema, "search", "matcher", "seconds"))
+
+
+def memory_of_match(match: Mapping[str, Any], schema: Mapping[str, Any], threads: int) -> int:
+    """Four gigabytes, and what extractor or matcher need in each thread; `match` and `schema` as of `check_match`."""
+    chosen = (("features", "extractor"), ("search", "matcher"))
+    return 4000 + threads * max(_of_method(match, schema, *names, "megabytes") for names in chosen)
+
+
+def _of_method(match: Mapping[str, Any], schema: Mapping[str, Any], group: str, key: str, about: str) -> Any:
+    """What the schema says about the extractor or the matcher that is chosen."""
+    return schema["properties"][group]["properties"][key][about][match[group][key]]
 
 
 def environment_of_match(match: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
@@ -103,8 +142,6 @@ def environment_of_match(match: Mapping[str, Any], schema: Mapping[str, Any]) ->
         schema: Its schema, which says what environment each extractor and matcher needs.
     """
     chosen = (("features", "extractor"), ("search", "matcher"))
-    needed = {
-        schema["properties"][group]["properties"][key]["environments"][match[group][key]] for group, key in chosen
-    }
+    needed = {_of_method(match, schema, *names, "environments") for names in chosen}
     own = sorted(needed - {PLAIN})
     return own[0] if own else "torch" if match["search"]["device"] == "cuda" else PLAIN

@@ -1,9 +1,12 @@
 """The second search along the epipolar lines finds more, keeps out what its neighbours contradict, and is recorded."""
 
+import logging
+
 import numpy as np
 import pytest
 
 from liftnet.core.settings import changed
+from liftnet.data.feature_kinds import FeatureKind
 from liftnet.data.features import Features, write_features
 from liftnet.data.schemas import PAIRS, read_table
 from liftnet.geometry.affine import AffineFundamental
@@ -173,6 +176,19 @@ def test_without_features_a_pair_keeps_its_first_matches(run, tools, scene, capl
     assert (row["kept"], row["second_search"], row["n_guided"]) == (True, "no_features", 0)
     assert row["n_correspondences"] == row["n_inliers"] == len(row["x1"])
     assert "not searched again" in caplog.text
+
+
+def test_features_without_orientations_are_searched_once_and_the_log_says_so(run, tools, scene, caplog):
+    a, b, _, _ = scene
+    kind = FeatureKind("learned", 4, "float16", oriented=False)
+    for name, points in (("v0", a), ("v1", b)):
+        features = Features(points.astype(np.float32), None, None, np.full((len(points), 4), 0.5, np.float16), kind)
+        write_features(run.root / f"features/{RECIPE}/{name}.safetensors", features, {})
+    caplog.set_level(logging.INFO)
+    row = verified(run, tools, scene, write=False)
+    assert (row["kept"], row["second_search"], row["n_guided"]) == (True, "other_features", 0)
+    assert row["n_correspondences"] == row["n_inliers"] == len(row["x1"])
+    assert "these features do not have: 1 accepted pairs keep the matches of the first" in caplog.text
 
 
 def test_a_pair_that_the_second_search_shows_to_be_flat_is_refused(run, tools, scene):

@@ -23,7 +23,10 @@ def versions():
 def asked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    groups = [project["dependencies"], *(extras[name] for name in ("colmap", "hloc", "export", "cluster", "dev"))]
+    groups = [
+        project["dependencies"],
+        *(extras[name] for name in ("colmap", "learned", "hloc", "export", "cluster", "dev")),
+    ]
     return [Requirement(text) for group in groups for text in group if not text.startswith("liftnet[")]
 
 

@@ -364,3 +364,25 @@ def test_the_state_of_a_folder_of_shapenet_follows_its_meshes_and_its_table(tmp_
     mesh.with_name("picture.png").touch()
     assert len(set(states)) == 4
     assert sources.state_of_set(name, str(tmp_path)) == states[-1]
+
+
+def test_a_matcher_that_was_not_made_for_the_features_is_refused_when_the_run_is_planned():
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))["properties"]["match"]
+
+    def chosen(extractor, matcher):
+        return {"features": {"extractor": extractor}, "search": {"matcher": matcher, "device": "cpu"}}
+
+    for extractor, matcher in (("opencv", "exact"), ("xfeat", "exact"), ("disk", "lightglue"), ("colmap", "openmvg")):
+        jobs.check_match(chosen(extractor, matcher), schema)
+    said = (
+        r"lightglue: does not compare features of opencv, but those of aliked, disk, xfeat\. With .*opencv go .*exact"
+    )
+    with pytest.raises(LiftnetError, match=said):
+        jobs.check_match(chosen("opencv", "lightglue"), schema)
+    asked = [jobs.memory_of_match(chosen("disk", matcher), schema, 2) for matcher in ("exact", "lightglue")]
+    assert asked[1] >= asked[0] > jobs.memory_of_match(chosen("opencv", "exact"), schema, 2) == 4000
+    seconds = [jobs.seconds_of_match(chosen("disk", matcher), schema) for matcher in ("exact", "lightglue")]
+    assert (
+        jobs.minutes_of_work(2000, seconds[1]) > jobs.minutes_of_work(2000, seconds[0]) == jobs.minutes_of_work(2000)
+    )
+    assert jobs.environment_of_match(chosen("disk", "lightglue"), schema) == "learned"

@@ -17,6 +17,7 @@ from liftnet.core.errors import LiftnetError
 from liftnet.core.log import progress
 from liftnet.core.parallel import map_threads
 from liftnet.core.settings import Settings
+from liftnet.data.feature_kinds import SIFT
 from liftnet.data.schemas import in_groups
 from liftnet.match.registry import Extractor, Matcher
 
@@ -226,4 +227,4 @@ def _pair_matches(
 
 
 EXTRACTOR = Extractor("colmap", extract_colmap, ColmapSettings, environment="colmap")
-MATCHER = Matcher("colmap", match_colmap, environment="colmap", draws=True)
+MATCHER = Matcher("colmap", match_colmap, environment="colmap", draws=True, kinds=(SIFT.name,))

@@ -44,7 +44,7 @@ def _match_on_device(
     from liftnet.match.batched import match_pairs_with_ratios
 
     device = choose_device(settings.search.device)
-    descriptors = ((work.load(a).descriptors, work.load(b).descriptors) for a, b in pairs)
+    descriptors = ((work.load(a).bytes, work.load(b).bytes) for a, b in pairs)
     found = match_pairs_with_ratios(descriptors, settings.search.ratio, settings.search.mutual, device)
     for pair, (matches, ratios) in zip(pairs, progress(found, "match", "matching pairs", len(pairs)), strict=True):
         yield work.matched(*pair, matches, 1 - ratios, one_to_one=settings.search.mutual)
@@ -58,4 +58,4 @@ def _tell_duration(work: WorkFeatures, pairs: Sequence[tuple[str, str]], threads
         LOG.info("matching %d pairs, about %s", len(pairs), duration(seconds))
 
 
-MATCHER = Matcher("exact", match_exact, devices=("cpu", "cuda"))
+MATCHER = Matcher("exact", match_exact, devices=("cpu", "cuda"), byte_devices=("cuda",))

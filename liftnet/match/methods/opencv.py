@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -74,9 +73,10 @@ def extract_sift(image: UInt8Array, settings: OpencvSettings) -> Features:
     import cv2
 
     from liftnet.data.features import Features
+    from liftnet.match.sizes import resized
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) if image.ndim == 3 else image
-    small, scale = _resized(grey, settings)
+    small, scale = resized(grey, settings.min_side, settings.max_side)
     sift = cv2.SIFT.create(
         nfeatures=settings.max_keypoints,
         nOctaveLayers=settings.octave_layers,
@@ -134,21 +134,6 @@ def _upright(found: Sequence[cv2.KeyPoint]) -> list[cv2.KeyPoint]:
     for point in one_each.values():
         point.angle = 0.0
     return list(one_each.values())
-
-
-def _resized(grey: UInt8Array, settings: OpencvSettings) -> tuple[UInt8Array, npt.NDArray[np.float64]]:
-    """The image `min_side` to `max_side` long, and the factors (x, y) back to the given size."""
-    import cv2
-
-    height, width = grey.shape
-    side = max(height, width)
-    factor = min(max(side, settings.min_side), settings.max_side) / side
-    if factor == 1:
-        return grey, np.ones(2)
-    size = max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    small = cv2.resize(grey, size, interpolation=how).astype(np.uint8, copy=False)
-    return small, np.array([width / size[0], height / size[1]])
 
 
 EXTRACTOR = Extractor("opencv", extract_opencv, OpencvSettings)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from liftnet.core.settings import Settings
+from liftnet.data.feature_kinds import SIFT
 from liftnet.match.registry import Extractor, Matcher
 
 if TYPE_CHECKING:
@@ -61,4 +62,4 @@ def _match(
 
 
 EXTRACTOR = Extractor("openmvg", _extract, OpenmvgFeatureSettings)
-MATCHER = Matcher("openmvg", _match, OpenmvgMatchSettings)
+MATCHER = Matcher("openmvg", _match, OpenmvgMatchSettings, kinds=(SIFT.name,))

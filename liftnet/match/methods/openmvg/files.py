@@ -273,10 +273,10 @@ def _malformed(path: Path | str, reason: str) -> LiftnetError:
 def write_features(folder: Path, stem: str, features: Features) -> None:
     """Write `<stem>.feat` and `<stem>.desc`, as `read_features` and `read_descriptors` read them."""
     text = io.StringIO()
-    rows = np.column_stack([features.keypoints, features.scales, features.orientations])
+    rows = np.column_stack([features.keypoints, *features.frames])
     np.savetxt(text, rows, fmt="%.9g")
     write_file(folder / f"{stem}.feat", text.getvalue().encode("ascii"))
-    write_file(folder / f"{stem}.desc", struct.pack("<Q", len(features)) + features.descriptors.tobytes())
+    write_file(folder / f"{stem}.desc", struct.pack("<Q", len(features)) + features.bytes.tobytes())
 
 
 def write_describer(path: Path) -> None:
