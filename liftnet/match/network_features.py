@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from liftnet.core.parallel import map_threads
-from liftnet.core.settings import Settings
+from liftnet.core.settings import Settings, UserPath
 from liftnet.data.feature_kinds import FeatureKind
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class NetworkSettings(Settings):
     min_side: int = Field(
         0, ge=0, le=4096, description="images whose longest side is shorter in px are enlarged to it; 0: none"
     )
-    weights: str = Field(
+    weights: UserPath = Field(
         "", description="file of weights (.pth, .pt, .safetensors); empty: those of the package (docs/matching.md)"
     )
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from liftnet.core.parallel import map_threads
-from liftnet.core.settings import Settings
+from liftnet.core.settings import Settings, UserPath
 from liftnet.match.methods.aliked import ALIKED
 from liftnet.match.methods.disk import DISK
 from liftnet.match.methods.xfeat import XFEAT
@@ -26,7 +26,7 @@ class LightglueSettings(Settings):
     """How LightGlue compares features."""
 
     min_confidence: float = Field(0.1, ge=0, lt=1, description="min. confidence of a match, which is its score")
-    weights: str = Field(
+    weights: UserPath = Field(
         "", description="file of weights (.pth, .pt, .safetensors); empty: those of the package (docs/matching.md)"
     )
 
