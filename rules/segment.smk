@@ -3,7 +3,8 @@ Foreground masks: a network trained from the manual masks, then run on every ima
 
 NEEDS   <results>/manifest.parquet, images/, hand_masks/
 GIVES   <results>/models/segmenter/, <results>/masks/, <results>/tables/segmentation.* and segmentation_truth.*;
-        on demand <results>/tables/segmentation_folds.* (target masks_table) and <results>/sheets/masks/ (masks_sheet)
+        on demand <results>/tables/segmentation_folds.* (target masks_table), <results>/sheets/masks/ (masks_sheet) and
+        <results>/release/segmenter/, the model as it ships (release_segmenter)
 """
 
 
@@ -104,6 +105,30 @@ rule crossvalidate_masks:
     shell:
         "python -m liftnet segment crossvalidate --root {params.root:q} --threads {threads} {params.options}"
         " --log {log:q}"
+
+
+rule release_segmenter:
+    input:
+        manifest="<results>/manifest.parquet",
+        model="<results>/models/segmenter/model.safetensors",
+    output:
+        release=directory("<results>/release/segmenter"),
+    log:
+        "<logs>/release_segmenter.log",
+    benchmark:
+        "<benchmarks>/release_segmenter.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        root=subpath(input.manifest, parent=True),
+        model=subpath(input.model, parent=True),
+        seed=config["seed"],
+    shell:
+        "python -m liftnet segment release --root {params.root:q} --model {params.model:q} --out {output.release:q}"
+        " --seed {params.seed} --log {log:q}"
 
 
 rule draw_mask_sheet:

@@ -187,7 +187,9 @@ def add_photographs(parser: argparse.ArgumentParser) -> None:
         "images, .png (default: auto)",
     )
     parser.add_argument(
-        "--segmenter", type=Path, help="folder of the segmenter for --mask auto (default: beside the model)"
+        "--segmenter",
+        type=Path,
+        help="folder of the segmenter for --mask auto (default: beside the model, else that of the package)",
     )
     parser.add_argument("--force", action="store_true", help="predict again what is there already")
     parser.add_argument(

@@ -20,6 +20,7 @@ from liftnet.workflow.results_folder import check_results
 from liftnet.workflow.sources import Sources
 
 SPLITS = 3  # train, val and test: each wants an artist of its own
+WITHOUT_MASKS = "no masks: the segmenter that comes with liftnet masks the photographs; look at them (docs/masks.md)"
 _MATCHERS = (("features", "extractor"), ("search", "matcher"))
 
 
@@ -51,7 +52,7 @@ def check_run(config: Mapping[str, Any], home: Path) -> Iterator[str]:
         What the user should know: what his photographs are taken for, and what will be missing at the end.
 
     Raises:
-        LiftnetError: Photographs, masks, a program or a place for the results are missing.
+        LiftnetError: Photographs, a program or a place for the results are missing.
     """
     asked = Sources.of(config)
     asked.check()
@@ -62,7 +63,8 @@ def check_run(config: Mapping[str, Any], home: Path) -> Iterator[str]:
         return
     yield found.told
     if not asked.entries:
-        check_masks(asked, found, config["segment"]["weights"])
+        if not found.masks and not config["segment"]["weights"]:
+            yield WITHOUT_MASKS
         yield from _told_of_splits(found)
     yield from _told_of_room(asked.results, found)
 
@@ -100,23 +102,6 @@ def _read_csv(file: Path) -> Photographs:
             masks += bool(cells.get("mask"))
     told = f"{printable(file)}: {rows} images by {len(artists)} artists, {masks} masks"
     return Photographs(told, len(artists), masks, 0)
-
-
-def check_masks(asked: Sources, found: Photographs, weights: str | None) -> None:
-    """Refuse a run that has nothing to tell sculptures from their background by.
-
-    Raises:
-        LiftnetError: There is neither a mask nor a trained segmenter.
-    """
-    if found.masks or weights:
-        return
-    remedy = (
-        "Put masks of some twenty photographs beside them, in a folder masks/ beside the pictures, with their names "
-        "(docs/masks.md), or name the folder of a trained segmenter: --config segment.weights=FOLDER. One is trained "
-        "on the built-in museum by: liftnet run --demo --results demo --target demo/models/segmenter/model.safetensors"
-    )
-    reason = "holds no masks, and no trained segmenter is named, so sculptures could not be told from what is behind"
-    raise LiftnetError(printable(asked.photos), reason, remedy)
 
 
 def check_matcher(match: Mapping[str, Any]) -> None:

@@ -43,6 +43,7 @@ PACKAGE = Path(__file__).parents[1]
 SHIPPED_SHA256 = {  # of all weights that come with the package, by their places in it
     "models/shipped/detector/model.safetensors": "cc7dfa06e8a0debbac56fb3a3dcf32e92146e1c60acccf481b59cdb8cd18d8c4",
     "models/shipped/hardnet/model.safetensors": "9793b1fe6598c80478b580d924b832e5627cec45750e0dfacd6538e52b8ae194",
+    "models/shipped/segmenter/model.safetensors": "8e11c04e4fc1be361a8cdf2622170700dfe1944f9a06cd97121ba265ba2055de",
     "shape/vocabulary.safetensors": "27b95142dd8b8c9f13539ea685beb77eaabc4ef88037d78eae9fe34465aadb82",
 }
 CARD = "README.md"

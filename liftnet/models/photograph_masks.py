@@ -18,7 +18,7 @@ from liftnet.data.folders import InputImage, has_picture_suffix, masks_among, pi
 from liftnet.data.mask_folders import MaskFinder, mask_folders
 from liftnet.data.mask_names import MaskIndex, near_miss
 from liftnet.data.masks import read_mask, write_mask
-from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmentation_networks import SHIPPED_SEGMENTER, PredictionSettings
 from liftnet.models.segmenter import Segmenter, mask_image, shows_foreground
 
 LOG = get_logger("models")
@@ -46,10 +46,12 @@ class PhotographMasks:
     def open(
         cls, source: str, out: Path, segmenter: Path | None, model_folder: Path, device: str, force: bool = False
     ) -> Self:
-        """Load the segmenter where one is asked for: `segmenter`, or that of the run that trained the model.
+        """Load the segmenter where one is asked for.
+
+        That is `segmenter`; else that of the run that trained the model, or where it lies alone the shipped one.
 
         Raises:
-            LiftnetError: There is none, or it cannot be read; or the folder of masks does not exist.
+            LiftnetError: It cannot be read; or the folder of masks does not exist.
         """
         if source == NONE:
             return cls(source, out, force=force)
@@ -59,11 +61,11 @@ class PhotographMasks:
                 reason = "is no folder" + nearest(Path(source).name, known)
                 raise LiftnetError(f"--mask {source}", reason, "Name the folder of the masks, `auto` or `none`")
             return cls(str(Path(source).expanduser()), out, force=force)
-        folder = segmenter or model_folder.resolve().parent / "segmenter"
-        if not (folder / "model.safetensors").exists():
-            remedy = "Name one with `--segmenter`, or give `--mask FOLDER` or `--mask none`"
-            raise LiftnetError(folder, "holds no segmenter for `--mask auto`", remedy)
-        return cls(source, out, Segmenter.load(folder, device), force)
+        beside = model_folder.resolve().parent / "segmenter"
+        if segmenter is None and not (beside / "model.safetensors").exists():
+            LOG.info("masks by the segmenter that comes with liftnet; --mask and --segmenter name others")
+            return cls(source, out, Segmenter.load(SHIPPED_SEGMENTER, device), force)
+        return cls(source, out, Segmenter.load(segmenter or beside, device), force)
 
     def mask_of(self, place: InputImage, image: UInt8Array) -> tuple[Path | None, BoolArray | None]:
         """The mask of a photograph and its file; None, with a word in the log, if there is none.

@@ -16,9 +16,20 @@ from torch import nn
 from liftnet.core.devices import choose_device
 from liftnet.core.types import BoolArray, Float32Array, UInt8Array
 from liftnet.models import segmentation_networks
-from liftnet.models.folder import ModelKind, SavedModel, build_architecture, load_model, save_model
-from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
+from liftnet.models.folder import (
+    SHIPPED,
+    ModelKind,
+    SavedModel,
+    build_architecture,
+    load_model,
+    read_config,
+    save_model,
+)
+from liftnet.models.guided_filter import guided_filter
+from liftnet.models.segmentation_networks import SHIPPED_SEGMENTER, NetworkSettings, PredictionSettings
 
+SURE = 6.0  # logits beyond it say no more
+EVEN = 1e-4  # variance of grey values in [0, 1] below which there is no edge: noise of .01
 STRIDE = 32  # of an encoder's deepest level: sides of an input are multiples of it
 
 
@@ -68,17 +79,24 @@ class Segmenter:
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Self:
-        """Read a folder that `save` wrote.
+        """Read a folder that `save` wrote; `shipped` is the segmenter that comes with the package.
 
         Raises:
             LiftnetError: A file is missing or damaged, or the two do not belong together.
         """
-        saved = load_model(path, SEGMENTER, str(choose_device(device)))
+        folder = SHIPPED / "segmenter" if str(path) == SHIPPED_SEGMENTER else path
+        saved = load_model(folder, SEGMENTER, str(choose_device(device)))
         return cls(saved.network, saved.settings, saved.notes)
 
-    def save(self, path: Path) -> None:
+    @staticmethod
+    def shipped_config() -> tuple[NetworkSettings, set[str]]:
+        """Of the segmenter that comes with the package: what its network is, and the ids of the works it has seen."""
+        config = read_config(SHIPPED / "segmenter", SEGMENTER.name, "Install liftnet again")
+        return NetworkSettings.model_validate(config["network"]), set(config["training"]["seen_works"])
+
+    def save(self, path: Path, half: bool = False) -> None:
         """Write model.safetensors and config.json into the folder `path`, atomically file by file."""
-        save_model(path, SEGMENTER, SavedModel(self.network, self.settings, self.notes))
+        save_model(path, SEGMENTER, SavedModel(self.network, self.settings, self.notes), half)
 
     def predict(self, image: UInt8Array, settings: PredictionSettings) -> Float32Array:
         """Foreground probability of every pixel.
@@ -91,12 +109,16 @@ class Segmenter:
             (H, W) float32 in [0, 1].
         """
         # logits are smooth across an edge where probabilities are a step: upsample them, so that edges stay straight
-        size = (image.shape[1], image.shape[0])
-        maps = [
-            cv2.resize(self._at_scale(image, scale, settings.test_time_flip), size, interpolation=cv2.INTER_LINEAR)
-            for scale in settings.test_time_scales
-        ]
-        full = np.mean(maps, axis=0) if len(maps) > 1 else maps[0]
+        maps = [self._at_scale(image, scale, settings.test_time_flip) for scale in settings.test_time_scales]
+        height, width = max(maps, key=np.size).shape
+        alike = [cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) for found in maps]
+        logits: Float32Array = np.mean(alike, axis=0, dtype=np.float32)
+        if settings.outline_radius:
+            grey = np.multiply(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 1 / 255, dtype=np.float32)
+            # what is sure is cut off: else a map far from the outline decides where it is
+            full: Float32Array = guided_filter(grey, np.clip(logits, -SURE, SURE), settings.outline_radius, EVEN)
+        else:
+            full = np.asarray(cv2.resize(logits, (image.shape[1], image.shape[0])), np.float32)
         return (1 / (1 + np.exp(-np.clip(full, -30, 30)))).astype(np.float32)
 
     def _at_scale(self, image: UInt8Array, scale: float, flip: bool) -> Float32Array:

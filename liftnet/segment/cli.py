@@ -9,7 +9,7 @@ from liftnet.core.command import Subparsers, add_command, add_run_folder, add_st
 from liftnet.core.errors import LiftnetError
 from liftnet.core.log import get_logger
 from liftnet.core.settings import settings_from
-from liftnet.models.segmentation_networks import PredictionSettings
+from liftnet.models.segmentation_networks import SHIPPED_SEGMENTER, PredictionSettings
 from liftnet.segment.settings import ProposalSettings, SegmenterSettings, SegmentSettings
 
 LOG = get_logger("segment")
@@ -42,6 +42,16 @@ def _add_training(commands: Subparsers) -> None:
     folds.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet, images/, hand_masks/")
     add_run_folder(folds, "--out", "models/segmenter_folds", "folder of the folds' segmenters")
     add_run_folder(folds, "--tables", "tables", "folder for segmentation_folds.* and others")
+    release = add_command(
+        commands,
+        "release",
+        run_release,
+        "write a trained segmenter as it ships with the package",
+        example="liftnet segment release --root results --model results/models/segmenter --out shipped/segmenter",
+    )
+    release.add_argument("--root", type=Path, required=True, help="folder with manifest.parquet that it learnt from")
+    release.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
+    release.add_argument("--out", type=Path, required=True, help="folder of what ships, its card and its table")
     evaluate = add_command(
         commands,
         "evaluate",
@@ -77,7 +87,9 @@ def _add_prediction(commands: Subparsers) -> None:
         example="liftnet segment images photos --model results/models/segmenter --out masks",
     )
     images.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image, or folder of images")
-    images.add_argument("--model", type=Path, required=True, help="folder of the trained segmenter")
+    images.add_argument(
+        "--model", default=SHIPPED_SEGMENTER, help="folder of a trained segmenter (default: that of the package)"
+    )
     images.add_argument("--out", type=Path, required=True, help="folder of the masks; folders are mirrored in it")
     images.add_argument("--ending", default="png", help="the masks are <name>.ENDING, e.g. mask.png (default: png)")
     images.add_argument("--force", action="store_true", help="mask again what is there already")
@@ -151,6 +163,13 @@ def run_crossvalidate(arguments: argparse.Namespace) -> None:
         "%d works not seen: mean IoU %.3f (%.3f to %.3f), accuracy %.3f; tables in %s",
         mean.n, mean.iou, mean.iou_low, mean.iou_high, mean.accuracy, arguments.tables,
     )  # fmt: skip
+
+
+def run_release(arguments: argparse.Namespace) -> None:
+    """Write the weights in half of the bits, and a card with what they were measured on."""
+    from liftnet.segment.release import release_segmenter
+
+    release_segmenter(arguments.root, arguments.model, arguments.out, arguments.seed)
 
 
 def run_propose(arguments: argparse.Namespace) -> None:

@@ -29,7 +29,8 @@ from liftnet.segment.samples import MaskedImage
 RESOLUTION = "stored image"
 COLUMNS = ["split", "work", "n", "iou", "accuracy", "resolution"]
 TRUTH_COLUMNS = ["split", "n", "n_without_mask", "iou", "accuracy", "resolution"]
-SCORES = ["iou", "accuracy", "boundary_f"]
+SCORES = ["iou", "accuracy", "boundary_f", "boundary_f_2"]
+NARROW = 0.002  # of the long side: 2 px of 1,000
 BAD_IOU = 0.8  # below it a mask is taken as bad
 Row = dict[str, object]
 
@@ -174,7 +175,8 @@ def score_images(images: Iterable[MaskedImage], maskers: dict[str, Masker]) -> l
         maskers: By name: image (H, W, 3) uint8 to mask (H, W) bool and confidence.
 
     Returns:
-        A row an image and masker: method, work, work_id, split, image_id, iou, accuracy, boundary_f, confidence.
+        A row an image and masker: method, work, work_id, split, image_id, iou, accuracy, boundary_f, boundary_f_2 (the
+        same within 2 px of 1,000), confidence.
     """
     rows: list[Row] = []
     for masked in images:
@@ -187,7 +189,9 @@ def score_images(images: Iterable[MaskedImage], maskers: dict[str, Masker]) -> l
             mask, confidence = masker(image)
             row: Row = {"method": name, "work": masked.work, "work_id": masked.work_id, "split": masked.split}
             row |= {"image_id": masked.image_id, "iou": iou(mask, truth), "accuracy": pixel_accuracy(mask, truth)}
-            rows.append(row | {"boundary_f": boundary_f(mask, truth), "confidence": confidence})
+            narrow = NARROW * max(truth.shape) / float(np.hypot(*truth.shape))
+            row |= {"boundary_f": boundary_f(mask, truth), "boundary_f_2": boundary_f(mask, truth, narrow)}
+            rows.append(row | {"confidence": confidence})
     return rows
 
 
@@ -198,7 +202,7 @@ def summarise(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
     first and images within them, since images of one work are not independent. With few works it is wide.
 
     Returns:
-        Columns method, work, n, iou, iou_low, iou_high, accuracy, boundary_f.
+        Columns method, work, n, iou, iou_low, iou_high, accuracy, boundary_f, boundary_f_2.
     """
     rows = []
     for method, of_method in scores.groupby("method", sort=False):
@@ -216,7 +220,7 @@ def summarise(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
 def _summary(method: object, work: str, means: pd.Series, n: int, interval: Interval) -> Row:
     row: Row = {"method": method, "work": work, "n": n, "iou": float(means.iou)}
     row |= dict(zip(("iou_low", "iou_high"), interval, strict=True))
-    return row | {"accuracy": float(means.accuracy), "boundary_f": float(means.boundary_f)}
+    return row | {score: float(means[score]) for score in SCORES if score != "iou"}
 
 
 def _interval(groups: Sequence[pd.DataFrame], seed: int, mean: Literal["values", "groups"] = "values") -> Interval:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from liftnet.core.settings import Settings, UserPath
 from liftnet.learn.settings import OptimiserSettings, TrainingSettings
-from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
+from liftnet.models.segmentation_networks import SHIPPED_SEGMENTER, NetworkSettings, PredictionSettings
 
 
 class DataSettings(Settings):
@@ -72,9 +72,10 @@ class SegmentTrainingSettings(TrainingSettings, defaults={"iterations": 250, "va
         SegmentOptimiserSettings(), description="how the weights follow the gradient"
     )
     init_from: UserPath | None = Field(
-        None,
+        SHIPPED_SEGMENTER,
         description="folder of a trained segmenter that the training starts from, of the same network: quick after "
-        "corrections; it must not have seen a work that is held out",
+        "corrections; it must not have seen a work that is held out; shipped: that of the package, unless it has or "
+        "is another network; null: from scratch",
     )
 
 
@@ -82,7 +83,9 @@ class SegmenterSettings(Settings):
     """How a segmenter is built, trained and applied."""
 
     weights: UserPath | None = Field(
-        None, description="folder of a trained segmenter (model.safetensors, config.json) to use without training"
+        None,
+        description="folder of a trained segmenter (model.safetensors, config.json) to use without training; shipped: "
+        "that of the package, which masks where no image has a manual mask; null: train from manual masks",
     )
     network: NetworkSettings = Field(NetworkSettings(), description="what the network is")
     data: DataSettings = Field(DataSettings(), description="which masked images train, and which are held out")

@@ -23,7 +23,7 @@ from liftnet.learn.checkpoint import Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
 from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
 from liftnet.models.folder import Card, paragraph
-from liftnet.models.segmentation_networks import NetworkSettings, PredictionSettings
+from liftnet.models.segmentation_networks import SHIPPED_SEGMENTER, NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter
 from liftnet.segment.augment import Scenery, augment, background_plate
 from liftnet.segment.evaluate import evaluate_heldout, iou
@@ -70,25 +70,24 @@ class SegmentFolders:
 def make_segmenter(folders: SegmentFolders, settings: SegmenterSettings, seed: int, threads: int) -> None:
     """Train a segmenter, or take the weights that are given, and write the table of held-out works.
 
+    Where no image has a manual mask, the segmenter that comes with the package is taken.
+
     Raises:
-        LiftnetError: There is nothing to train on, or a file is at fault.
+        LiftnetError: A file is at fault.
     """
     torch.set_num_threads(threads)
     images, others = all_masked_images(folders.root, settings)
-    if not images and not others and settings.weights is None:
-        raise LiftnetError(
-            folders.root / "manifest.parquet",
-            "names not a single image with a manual mask, so the segmenter cannot be trained",
-            "Give masks for some images (column `mask` of the source list), or set `weights` to the folder of a "
-            "trained segmenter",
-        )
     division = divide(images, settings.data, seed, others)
     LOG.info("%d masked images, and %d that only train; %s", len(images), len(others), division.note)
-    if settings.weights is not None:
-        segmenter = use_given_weights(Path(settings.weights), folders.model, settings)
+    weights, why = settings.weights, "the weights were given"
+    if weights is None and not images and not others:
+        weights, why = SHIPPED_SEGMENTER, "no manual masks, so the segmenter that comes with liftnet"
+        LOG.info("no image has a manual mask: the segmenter that comes with liftnet masks them; look at its masks")
+    if weights is not None:
+        segmenter = use_given_weights(weights, folders.model, settings)
         # nothing was trained here, so all masked images can be compared where no split holds any out
         elsewhere = [image for image in images if image.split != "train"]
-        division = replace(division, heldout=elsewhere or images, note="the weights were given")
+        division = replace(division, heldout=elsewhere or images, note=why)
     else:
         segmenter = train_segmenter(division, folders.model, settings, seed, threads)
     if not is_first_process():
@@ -127,6 +126,7 @@ def train_segmenter(
             "segment train", "none of the training images with manual masks can be read", "Collect them again"
         )
     LOG.info("training on %d masked images, %d more choose the checkpoint", len(samples), len(validation))
+    settings = settings.model_copy(update={"train": _with_known_start(settings, division)})
     before = _seen_before(settings.train, division)
     network, used = initial_network(settings, seed)
     task = MaskTask(network, samples, validation or samples[:FEW], settings, seed, pretrained=used != "none")
@@ -156,6 +156,24 @@ def train_segmenter(
             duration(time.monotonic() - start),
         )
     return segmenter
+
+
+def _with_known_start(settings: SegmenterSettings, division: Division) -> SegmentTrainingSettings:
+    """How to train, from scratch where the shipped segmenter is asked for and is no start of this training."""
+    if settings.train.init_from != SHIPPED_SEGMENTER:
+        return settings.train
+    network, works = Segmenter.shipped_config()
+    seen = works & {image.work_id for image in division.heldout}
+    if not seen and _built_alike(network, settings.network):
+        return settings.train
+    reason = "has seen works that are held out here" if seen else "is another network"
+    LOG.info("training starts from scratch: the segmenter that comes with liftnet %s", reason)
+    return settings.train.model_copy(update={"init_from": None})
+
+
+def _built_alike(one: NetworkSettings, other: NetworkSettings) -> bool:
+    """Whether networks of these settings have the same weights."""
+    return all(getattr(one, name) == getattr(other, name) for name in ("architecture", "encoder", "channels"))
 
 
 def _seen_before(settings: SegmentTrainingSettings, division: Division) -> set[str]:
@@ -312,18 +330,18 @@ def _groups(samples: Sequence[Sample]) -> Groups:
     return [[works[work] for work in sorted(works)] for _, works in sorted(groups.items())]
 
 
-def use_given_weights(weights: Path, model: Path, settings: SegmenterSettings) -> Segmenter:
-    """Copy a trained segmenter's folder into `model` instead of training.
+def use_given_weights(weights: Path | str, model: Path, settings: SegmenterSettings) -> Segmenter:
+    """Copy a trained segmenter's folder, or the shipped one, into `model` instead of training.
 
     Raises:
         LiftnetError: The folder does not hold a whole segmenter.
     """
     segmenter = Segmenter.load(weights, settings.predict.device)
-    if weights.resolve() != model.resolve():
+    if Path(weights).resolve() != model.resolve():
         segmenter.notes = segmenter.notes | {"copied_from": str(weights)}
         segmenter.save(model)
-        if (weights / "metrics.csv").exists():
-            write_bytes(model / "metrics.csv", read_bytes(weights / "metrics.csv"))
+        if (Path(weights) / "metrics.csv").exists():
+            write_bytes(model / "metrics.csv", read_bytes(Path(weights) / "metrics.csv"))
     LOG.info("uses the weights in %s without training", weights)
     return segmenter
 

@@ -410,9 +410,12 @@ def test_an_image_in_which_the_segmenter_sees_no_foreground_is_taken_whole(
     assert np.isfinite(np.load(tmp_path / "bust.depth.npy")).all()
 
 
-def test_without_a_segmenter_the_other_ways_are_named(photos, model_folder, tmp_path):
-    with pytest.raises(LiftnetError, match=r"segmenter: holds no segmenter .* `--mask none`"):
-        predict([photos], model_folder, tmp_path / "out", PredictOptions("auto"))
+def test_without_a_segmenter_that_of_the_package_masks_and_one_that_is_named_has_to_be_whole(
+    photos, model_folder, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    predict([photos / "bust.jpg"], model_folder, tmp_path / "out", PredictOptions("auto", formats=("npy",)))
+    assert "masks by the segmenter that comes with liftnet" in caplog.text
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.safetensors").touch()
     with pytest.raises(LiftnetError, match=r"broken/config\.json: does not exist"):

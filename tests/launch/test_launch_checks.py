@@ -40,11 +40,10 @@ def test_the_layout_is_told_and_a_split_that_will_be_empty(tmp_path):
     assert len(told(tmp_path, photos=three)) == 1
 
 
-def test_without_masks_or_a_segmenter_nothing_starts(tmp_path):
-    photos = photographs(tmp_path / "p", "A/w/1.jpg")
-    with pytest.raises(LiftnetError, match="holds no masks, and no trained segmenter"):
-        told(tmp_path, photos=photos)
-    assert told(tmp_path, photos=photos, segment={"weights": "model"})
+def test_without_masks_it_is_said_who_masks(tmp_path):
+    photos = photographs(tmp_path / "p", "A/w/1.jpg", "B/w/1.jpg", "C/w/1.jpg")
+    assert told(tmp_path, photos=photos)[1:] == [checks.WITHOUT_MASKS]
+    assert len(told(tmp_path, photos=photos, segment={"weights": "model"})) == 1
 
 
 def test_masks_and_artists_of_a_list_are_counted(tmp_path):
@@ -52,8 +51,7 @@ def test_masks_and_artists_of_a_list_are_counted(tmp_path):
     listed.write_text("Artist,work,image,mask\nA,w,1.jpg,m.png\nB,w,2.jpg,\nC,w,3.jpg,\n")
     assert told(tmp_path, photos=str(listed)) == [f"{listed}: 3 images by 3 artists, 1 masks"]
     listed.write_text("artist,work,image\nA,w,1.jpg\n")
-    with pytest.raises(LiftnetError, match="holds no masks"):
-        told(tmp_path, photos=str(listed))
+    assert checks.WITHOUT_MASKS in told(tmp_path, photos=str(listed))
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):

@@ -268,7 +268,7 @@ segmenter = Segmenter.load(sys.argv[1], "cpu")
 assert type(segmenter.network).__name__ == "Threshold"
 image = np.zeros((64, 96, 3), np.uint8)
 image[16:48, 32:64] = 255
-mask, confidence = mask_image(segmenter, image, PredictionSettings(test_time_scales=[1.5]))
+mask, confidence = mask_image(segmenter, image, PredictionSettings(test_time_scales=[1.5], outline_radius=0))
 assert np.array_equal(mask, image[..., 0] == 255)
 assert confidence > 0.99
 """

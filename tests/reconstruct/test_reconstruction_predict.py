@@ -122,9 +122,10 @@ def test_masks_of_a_folder_decide_the_crop(photos, model_folder, tmp_path):
     assert json.loads((tmp_path / "out" / "bust.shape.json").read_text())["mask"] == str(masks / "bust.png")
 
 
-def test_without_a_segmenter_the_remedy_is_told(photos, model_folder, tmp_path):
-    with pytest.raises(LiftnetError, match="holds no segmenter for `--mask auto`"):
-        predict([photos], model_folder, tmp_path / "out", PredictOptions())
+def test_without_a_segmenter_beside_the_model_that_of_the_package_masks(photos, model_folder, tmp_path, caplog):
+    caplog.set_level("INFO")
+    assert predict([photos / "bust.jpg"], model_folder, tmp_path / "out", PredictOptions()) == 0
+    assert "masks by the segmenter that comes with liftnet" in caplog.text
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(photos, model_folder, tmp_path, caplog):

@@ -34,6 +34,7 @@ segment evaluate --root {run} --museum {run}
 segment predict --root {run} --artist a --out {out}/m.parquet --model {box}/models/segmenter
 segment propose --root {run} --out {out} --reference-segmenter-onnx {box}/pictures/fine.jpg
 segment sheet --root {run} --out {out}
+segment release --root {run} --model {box}/models/segmenter --out {out}
 segment correct --root {run} --masks {box}/pictures
 match --root {run} --work v --out {out}/m.parquet
 match --root {run} --cross-split --out {out}/m.parquet

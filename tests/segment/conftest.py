@@ -15,7 +15,13 @@ from liftnet.data.schemas import MANIFEST, write_table
 from liftnet.segment.settings import SegmentSettings
 
 NETWORK = {"encoder": "tu-mobilenetv3_small_050", "encoder_weights": [], "channels": 16, "image_size": 96}
-TRAIN = {"batch_size": 4, "validate_every": 20, "iterations": 60, "optimiser": {"learning_rate": 5e-3}}
+TRAIN = {
+    "init_from": None,
+    "batch_size": 4,
+    "validate_every": 20,
+    "iterations": 60,
+    "optimiser": {"learning_rate": 5e-3},
+}
 TINY = {"network": NETWORK, "train": TRAIN, "augmentation": {"background_swap_probability": 0.0}}
 Works = list[tuple[str, str, str, int]]
 

@@ -141,11 +141,14 @@ def test_table_has_a_row_a_work_and_one_for_all(trained, tmp_path):
     assert table.iloc[-1].iou == pytest.approx(np.average(parts.iou, weights=parts.n))
 
 
-def test_without_a_mask_or_weights_the_remedy_is_said(tmp_path, make_results):
+def test_without_a_manual_mask_the_segmenter_of_the_package_masks(tmp_path, make_results, caplog):
+    caplog.set_level("INFO")
     make_results(tmp_path, [("a", "a1", "train", 2)], masked=False)
-    arguments = ["segment", "train", "--root", tmp_path, "--model", tmp_path / "m", "--tables", tmp_path / "t"]
-    with pytest.raises(LiftnetError, match=r"not a single image with a manual mask.*weights"):
-        run(*arguments)
+    run("segment", "train", "--root", tmp_path, "--model", tmp_path / "m", "--tables", tmp_path / "t")
+    assert "no image has a manual mask: the segmenter that comes with liftnet masks them" in caplog.text
+    given, shipped = Segmenter.load(tmp_path / "m", "cpu"), Segmenter.load("shipped", "cpu")
+    assert given.notes["copied_from"] == "shipped"
+    assert all(map(torch.equal, given.network.state_dict().values(), shipped.network.state_dict().values()))
 
 
 def test_given_weights_need_no_mask(tmp_path, trained, make_results, caplog):

@@ -34,7 +34,7 @@ def run(*arguments: object) -> None:
 def scores(values: dict[str, list[float]], method: str = "liftnet", confidence=None) -> pd.DataFrame:
     rows = [
         {"method": method, "work": work.upper(), "work_id": work, "image_id": f"{work}{i}", "iou": value,
-         "accuracy": 1.0, "boundary_f": 0.5, "confidence": value}
+         "accuracy": 1.0, "boundary_f": 0.5, "boundary_f_2": 0.4, "confidence": value}
         for work, of_work in values.items() for i, value in enumerate(of_work)
     ]  # fmt: skip
     frame = pd.DataFrame(rows)

@@ -223,6 +223,29 @@ def test_given_weights_that_are_not_a_segmenter_are_named(tmp_path, tiny_setting
         use_given_weights(tmp_path, tmp_path / "copy", tiny_settings())
 
 
+def test_a_training_starts_from_the_shipped_segmenter_where_it_can(
+    tmp_path, tiny_settings, make_results, caplog, monkeypatch
+):
+    caplog.set_level("INFO")
+    make_results(tmp_path / "r", [("d", "d1", "train", 3), ("c", "c1", "test", 2)])
+    network, _ = Segmenter.shipped_config()
+    plan = {"init_from": "shipped", "iterations": 1, "validate_every": 1, "optimiser": {"learning_rate": 1e-6}}
+    settings = tiny_settings(train=plan, network=network.model_dump())
+    division = divide(masked_images(tmp_path / "r"), settings.data, seed=0)
+    ours = train_segmenter(division, tmp_path / "model", settings, seed=0, threads=1).network.state_dict()
+    assert "training starts from the segmenter in shipped" in caplog.text
+    shipped = Segmenter.load("shipped", "cpu").network.state_dict()
+    weights = [name for name in shipped if name.endswith("weight")]
+    assert all(torch.allclose(shipped[name], ours[name], atol=1e-4) for name in weights)
+    train_segmenter(division, tmp_path / "tiny", tiny_settings(train=plan), seed=0, threads=1)
+    assert "training starts from scratch: the segmenter that comes with liftnet is another network" in caplog.text
+    monkeypatch.setattr(Segmenter, "shipped_config", lambda: (network, {"c1"}))
+    caplog.clear()
+    scratch = settings.model_copy(update={"network": network.model_copy(update={"encoder_weights": []})})
+    train_segmenter(division, tmp_path / "seen", scratch, seed=0, threads=1)
+    assert "the segmenter that comes with liftnet has seen works that are held out here" in caplog.text
+
+
 def test_a_training_can_start_from_a_segmenter_that_has_not_seen_what_is_held_out(
     trained, tmp_path, tiny_settings, make_results
 ):

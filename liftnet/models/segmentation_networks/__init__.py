@@ -13,6 +13,7 @@ from pydantic import Field
 from liftnet.core.devices import Device
 from liftnet.core.settings import OneOf, Settings, UserPath, module_names
 
+SHIPPED_SEGMENTER = "shipped"  # what the segmenter that comes with the package is called where a folder may be named
 ARCHITECTURES = module_names(Path(__file__).parent)
 
 
@@ -49,6 +50,12 @@ class PredictionSettings(Settings):
         max_length=8,
         description="the prediction is averaged over these multiples of image_size; training views are closer than "
         "whole photographs, so one above 1 is best",
+    )
+    outline_radius: float = Field(
+        0.008,
+        ge=0,
+        le=0.1,
+        description="how far the outline is drawn to edges of the photograph, as a fraction of its long side; 0: not",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="foreground probability from which a pixel is foreground")
     component_fraction: float = Field(
