@@ -22,7 +22,7 @@ from liftnet.core.opening import read_bytes, read_text
 from liftnet.learn.checkpoint import Row, identity
 from liftnet.learn.loop import Run, is_first_process, train
 from liftnet.learn.task import LossTerms, Networks, Part, Task, Validation
-from liftnet.models.folder import Card, paragraph
+from liftnet.models.folder import Card, paragraph, shapes_of
 from liftnet.models.segmentation_networks import SHIPPED_SEGMENTER, NetworkSettings, PredictionSettings
 from liftnet.models.segmenter import SEGMENTER, SegmentationNetwork, Segmenter
 from liftnet.segment.augment import Scenery, augment, background_plate
@@ -164,16 +164,17 @@ def _with_known_start(settings: SegmenterSettings, division: Division) -> Segmen
         return settings.train
     network, works = Segmenter.shipped_config()
     seen = works & {image.work_id for image in division.heldout}
-    if not seen and _built_alike(network, settings.network):
+    if not seen and _shapes(network) == _shapes(settings.network):
         return settings.train
     reason = "has seen works that are held out here" if seen else "is another network"
     LOG.info("training starts from scratch: the segmenter that comes with liftnet %s", reason)
     return settings.train.model_copy(update={"init_from": None})
 
 
-def _built_alike(one: NetworkSettings, other: NetworkSettings) -> bool:
-    """Whether networks of these settings have the same weights."""
-    return all(getattr(one, name) == getattr(other, name) for name in ("architecture", "encoder", "channels"))
+def _shapes(settings: NetworkSettings) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights of a network, which takes no memory for them."""
+    with torch.device("meta"):
+        return shapes_of(SEGMENTER.build(settings).state_dict())
 
 
 def _seen_before(settings: SegmentTrainingSettings, division: Division) -> set[str]:
