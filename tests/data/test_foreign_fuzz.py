@@ -29,7 +29,7 @@ from liftnet.reconstruct.study.plan import Plan, read_stored
 from liftnet.segment.annotations import read_export
 from liftnet.shard.described import card_of, croissant_of
 
-SECONDS = 0.4  # a kind of file
+SECONDS = 4.0  # a kind of file: a minute in all
 SLOWEST = 5.0  # seconds that a small file may take, on a busy machine
 PUT_IN = (b"99999999999", b"-1", b"NaN", b"1e999", b"[" * 99, b'{"a":' * 99, b'"', b"\n", b",", b"\0", b"\xff")
 ROWS = "".join(f'Rodin,"Kiss, {n}",https://x.org/{n}.jpg,,1917\n' for n in range(9))
