@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from liftnet import __version__
@@ -51,8 +54,21 @@ def log_file(argv: list[str]) -> Path | None:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; problems the user can mend are one plain line and exit status 1."""
     argv = sys.argv[1:] if argv is None else argv
-    with copied_to(log_file(argv)):
-        return _main(argv)
+    try:
+        with copied_to(log_file(argv)), _printed_to_the_end():
+            return _main(argv)
+    except BrokenPipeError:  # whoever read what is printed has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python prints at its own end
+        return 128 + signal.SIGPIPE
+
+
+@contextmanager
+def _printed_to_the_end() -> Iterator[None]:
+    """Print what waits to be printed here, where it is known what to do if nobody reads it."""
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
 
 
 def _main(argv: list[str]) -> int:

@@ -2,7 +2,10 @@
 
 import argparse
 import json
+import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -241,3 +244,14 @@ def test_a_wrong_value_is_named_by_its_option(parser, words, said):
 def test_the_fingerprint_follows_the_values_alone():
     assert fingerprint(Network()) == fingerprint(Network(width=16, flip=True))
     assert len({fingerprint(Network()), fingerprint(Network(width=17)), fingerprint(Network(flip=False))}) == 3
+
+
+@pytest.mark.parametrize("words", [["--help"], ["completion", "bash"]])
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "liftnet", *words]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert ended.stderr == ""
+    assert ended.returncode in (0, 141), "argparse passes over what it cannot print"
