@@ -58,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         with copied_to(log_file(argv)), _printed_to_the_end():
             return _main(argv)
     except BrokenPipeError:  # whoever read what is printed has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python prints at its own end
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())  # for what Python prints at its own end
         return 128 + signal.SIGPIPE
 
 
