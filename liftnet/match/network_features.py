@@ -53,9 +53,9 @@ def extract_by_network(
         threads: Workers; torch has one thread in each, so that the result does not depend on their number.
         multiple: Of which the sides of a picture must be multiples.
     """
+    from liftnet.core.devices import one_torch_thread
     from liftnet.match.methods.opencv import one_opencv_thread
     from liftnet.match.work_features import Problem, load_pixels
-    from liftnet.models.local_features import one_torch_thread
 
     def features(image: WorkImage) -> Features | Problem:
         pixels = load_pixels(image)

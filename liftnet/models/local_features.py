@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from liftnet.core.errors import LiftnetError
@@ -147,17 +145,6 @@ def load_lightglue(kind: str, min_confidence: float, weights: str = "") -> nn.Mo
     own = {name: value for name, value in network.features[kind].items() if name != "weights"}
     built = network(None, **own | {"filter_threshold": min_confidence})
     return _with_weights(built, f"lightglue-{kind}", weights)
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Hold torch to one thread: pictures and pairs are spread over workers, and sums do not depend on how many."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _kornia(name: str) -> Any:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
+from liftnet.core.devices import one_torch_thread
 from liftnet.core.errors import LiftnetError
 from liftnet.core.files import write_bytes
 from liftnet.core.log import get_logger
@@ -127,7 +127,7 @@ class ShapeTargets:
             write_bytes(self._path(kind, shape), save(tensors, {"mesh": digests[shape]}))
 
         random.shuffle(missing)  # each process in another order: trainings that begin together share the work
-        with one_thread_each():
+        with one_torch_thread():
             for _ in map_threads(make, missing, workers, "reconstruct", f"rendering {kind} of shapes"):
                 pass
 
@@ -181,14 +181,3 @@ def _sha256(path: Path) -> str:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError as error:
         raise LiftnetError(path, f"cannot be read ({error.strerror})", "Render the set again") from error
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Torch computes in one thread for each thread that calls it: workers share the cores, and sums do not depend."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -39,7 +39,8 @@ def match_lightglue(
     Raises:
         LiftnetError: There are no weights, or kornia is too old.
     """
-    from liftnet.models.local_features import load_lightglue, one_torch_thread
+    from liftnet.core.devices import one_torch_thread
+    from liftnet.models.local_features import load_lightglue
 
     own: LightglueSettings = settings.search.lightglue
     network = load_lightglue(settings.extractor.kind.name, own.min_confidence, own.weights)
